@@ -13,7 +13,7 @@ export function buildNative() {
   if (existsSync(target) && statSync(target).mtimeMs >= statSync(source).mtimeMs) return;
   const built = spawnSync('cc', ['-O2', '-Wall', '-Werror', '-o', target, source], { encoding: 'utf8' });
   if (built.error !== undefined)
-    say('no C compiler: the guard goes without a filter of system calls and without Landlock');
+    say('no C compiler: the guard runs without a filter of system calls and without Landlock');
   else if (built.status !== 0)
     say(`the guard's filter of system calls is not built: ${built.stderr.trim().split('\n')[0]}`);
 }

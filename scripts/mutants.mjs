@@ -85,7 +85,7 @@ async function killerIn(test, mutant) {
   const failed = tests.find(({ outcome, why }) => outcome === 'failed' && !/timed out/.test(why));
   if (failed === undefined && problems.length === 0) return undefined;
   if (!healthy.has(test)) healthy.set(test, run(test, undefined).then(isGood));
-  if (!(await healthy.get(test))) throw new Error(`${test} fails without any mutant: mend it first`);
+  if (!(await healthy.get(test))) throw new Error(`${test} fails without any mutant: fix it first`);
   if (failed !== undefined) return failed.name;
   console.log(`         ${test} ${problems.join(', ')}`);
   return undefined;

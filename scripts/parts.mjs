@@ -23,7 +23,7 @@ export const parts = {
       'script',
     ],
     packages: ['bash', 'coreutils', 'findutils', 'util-linux', 'bsdutils', 'mount', 'tar', 'gzip'],
-    without: 'tools of the system are missing: the guard goes without walls that need them',
+    without: 'tools of the system are missing: the guard runs without the walls that need them',
   },
   swtpm: {
     programs: ['swtpm', 'swtpm_setup', 'swtpm_localca'],

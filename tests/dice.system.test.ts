@@ -259,7 +259,7 @@ const chains: readonly (readonly [string, Alteration, string, RegExp])[] = [
     (template, layer) =>
       layer === 1 ? { ...template, extensions: template.extensions.filter(({ oid }) => oid !== tcbInfoOid) } : template,
     'dice-layer-missing',
-    /stands between layers/,
+    /is between layers/,
   ],
 ];
 for (const [title, alter, reason, says] of chains) {

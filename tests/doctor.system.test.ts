@@ -54,7 +54,7 @@ test(
       (await doctor('--tpm', tpm, ...words)).find(({ subject }) => subject === 'EK certificate');
     const unjudged = await of();
     assert.equal(unjudged?.state, 'warning');
-    assert.match(unjudged.found, /not judged, no roots at hand/);
+    assert.match(unjudged.found, /not judged, no roots given/);
 
     const roots = join(world.folder, 'makers.pem');
     await writeFile(roots, vendor.root + vendor.intermediate);

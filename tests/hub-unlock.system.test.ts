@@ -51,7 +51,7 @@ test('it listens for nobody until enough people gave their shares, and then serv
   const wrong = await unlock('--share', join(folder, 'hub', 'hub.json'));
   assert.equal(wrong.code, 1, wrong.err);
   const first = await unlock('--share', share(3));
-  assert.deepEqual([first.code, first.out.trim()], [0, '1 of 2 shares are there: the hub waits for 1 more']);
+  assert.deepEqual([first.code, first.out.trim()], [0, '1 of 2 shares received: the hub waits for 1 more']);
   const twice = await unlock('--share', share(3));
   assert.match(twice.out, /1 of 2 shares/);
   assert.equal(ready, false);

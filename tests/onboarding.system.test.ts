@@ -122,10 +122,10 @@ test('what a group cannot be is refused', async () => {
   await refused('enrollment-group create x --kind token --devices 0', 2, /--devices is a whole number/);
   await done('enrollment-group create x --kind manifest');
   await refused('enrollment-group create x --kind token', 1, /already/);
-  await refused('enrollment-group token x --uses 5', 1, /asks for no token/);
+  await refused('enrollment-group token x --uses 5', 1, /needs no token/);
   await writeFile(join(world.folder, 'ca.pem'), world.hub.rootPem);
   await done('enrollment-group create maker --kind ca --certificate ca.pem');
-  await refused('enrollment-group create maker-2 --kind ca --certificate ca.pem', 1, /is the one of maker/);
+  await refused('enrollment-group create maker-2 --kind ca --certificate ca.pem', 1, /already belongs to maker/);
 });
 
 test('wiped, and back', async () => {

@@ -188,7 +188,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     assertRefused(await soft.tryEnroll(world, token), refusedFor('root-of-trust-differs'));
     await soft[Symbol.asyncDispose]();
     const ofAnother = { rootSha256: (await world.device('press-1')).rootSha256, reason: 'a slip' };
-    await orderRefused(world, '/v1/devices/press-4/replace-root', ofAnother, /is the one of press-1/);
+    await orderRefused(world, '/v1/devices/press-4/replace-root', ofAnother, /belongs to press-1/);
     await world.operator.send('POST', '/v1/devices/press-4/replace-root', swap, replaceRootAnswer);
     assertRefused(await device.tryEnroll(world, undefined), refusedFor('root-of-trust-differs'));
     accepted(await board.tryEnroll(world, undefined), certificateResponse);

@@ -60,7 +60,7 @@ test('without a terminal and without --yes a backup that names a program is refu
   const { code, stderr } = await edgekeep('hub', 'restore', at('naming'), '--data', at('refused'));
   assert.equal(code, 3, stderr);
   assert.ok(stderr.includes(shownProgram), stderr);
-  assert.match(stderr, /backup-refused: .*look at it, then say --yes/);
+  assert.match(stderr, /backup-refused: .*check it, then use --yes/);
   assert.equal(await isThere('refused'), false);
 });
 

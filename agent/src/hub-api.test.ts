@@ -20,7 +20,7 @@ test('a refusal is a value with its reasons, cut to what a log can hold', () => 
   assert.deepEqual([answer.code, answer.message.length, answer.reasons.length], ['device-quarantined', 600, 1]);
 });
 
-test('an answer in no known form is an error, never a value and never a refusal', () => {
+test('an answer in an unknown form is an error, never a value and never a refusal', () => {
   assert.throws(() => answerOf(reply(200, { size: 'three' }), '/x', schema), { code: 'json-schema' });
   assert.throws(() => answerOf({ status: 200, headers: {}, body: utf8('{') }, '/x', schema), { code: 'json-invalid' });
   assert.throws(() => answerOf(reply(403, { no: 'form' }), '/x', schema), { code: 'hub-answer-invalid' });

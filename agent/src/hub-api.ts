@@ -64,7 +64,7 @@ export function refusalOf({ status, body }: HubResponse, path: string): Refusal 
   try {
     ({ error } = parseJson(body, errorResponse, path));
   } catch (cause) {
-    throw new AgentError('hub-answer-invalid', `${path}: the hub answered ${status} in no known form`, { cause });
+    throw new AgentError('hub-answer-invalid', `${path}: the hub answered ${status} in an unknown form`, { cause });
   }
   if (isTransient(status)) {
     throw new AgentError(

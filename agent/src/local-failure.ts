@@ -11,12 +11,12 @@ const failures: Readonly<Record<string, LocalFailure>> = {
   ENOSPC: { code: 'disk-full', message: 'no space is left on the disk of the state folder' },
   EDQUOT: { code: 'disk-full', message: 'the disk quota of this user is used up' },
   EROFS: { code: 'disk-failed', message: 'the state folder is read-only' },
-  EACCES: { code: 'disk-failed', message: 'this user has no right to a file of the state folder' },
-  EPERM: { code: 'disk-failed', message: 'this user has no right to a file of the state folder' },
+  EACCES: { code: 'disk-failed', message: 'this user has no permission for a file of the state folder' },
+  EPERM: { code: 'disk-failed', message: 'this user has no permission for a file of the state folder' },
   EIO: { code: 'disk-failed', message: 'the disk fails' },
   EMFILE: { code: 'descriptors-short', message: 'too many files are open: raise LimitNOFILE' },
   ENFILE: { code: 'descriptors-short', message: 'too many files are open on this machine' },
-  ENOMEM: { code: 'memory-short', message: 'memory is short' },
+  ENOMEM: { code: 'memory-short', message: 'not enough memory is free' },
 };
 // A firewall, for example, refuses with the same names.
 const ofNetwork: ReadonlySet<unknown> = new Set(['connect', 'bind', 'listen', 'accept', 'getaddrinfo', 'send']);

@@ -69,8 +69,8 @@ test('a setting that stands twice in agent.json is refused by its name, and so i
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-settings-'));
   try {
     for (const [text, message] of [
-      ['{"deviceId":"press-7","deviceId":"press-8"}', /agent\.json: the key "deviceId" stands twice/],
-      ['{"hub":{"host":"a","host":"b"}}', /the key "host" stands twice/],
+      ['{"deviceId":"press-7","deviceId":"press-8"}', /agent\.json: the key "deviceId" occurs twice/],
+      ['{"hub":{"host":"a","host":"b"}}', /the key "host" occurs twice/],
       ['[]', /expected object/],
       ['{', /not JSON/],
     ] as const) {

@@ -6,7 +6,7 @@ export const exitCodes = { ok: 0, refused: 1, usage: 2, input: 3, unreachable: 4
 
 /** The same table in one line, for the help of each verb. */
 export const exitCodesHelp =
-  'exit codes: 0 done or verified, 1 refused or not verified, 2 wrong usage, 3 broken input or nothing of that name, 4 hub unreachable, 5 internal';
+  'exit codes: 0 done or verified, 1 refused or not verified, 2 wrong usage, 3 invalid input or unknown name, 4 hub unreachable, 5 internal';
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 

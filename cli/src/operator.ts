@@ -217,7 +217,7 @@ function refusalOf(status: number, bytes: Uint8Array, retryAfter: string | undef
     return new HubRefusal(status, error.code, error.message + reasons, seconds);
   } catch (error) {
     if (!(error instanceof CoreError || error instanceof SyntaxError)) throw error;
-    return new HubRefusal(status, 'hub-error', `the hub answered ${status} without saying why: its log has the reason`);
+    return new HubRefusal(status, 'hub-error', `the hub answered ${status} without a reason: its log has it`);
   }
 }
 

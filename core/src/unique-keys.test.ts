@@ -26,7 +26,7 @@ const doubled = [
 
 test('an object with one key twice is refused by the key, at any depth and in any spelling', () => {
   for (const text of doubled) {
-    const refused = { code: 'json-invalid', message: /^document: the key "[^"]*" stands twice/ };
+    const refused = { code: 'json-invalid', message: /^document: the key "[^"]*" occurs twice/ };
     assert.throws(() => parseJson(utf8(text), anything, 'document'), refused, text);
   }
 });

@@ -32,7 +32,7 @@ export function assertUniqueKeys(json: string, what: string, code: CoreErrorCode
       object.awaitsKey = false;
       const key: unknown = JSON.parse(token);
       if (typeof key !== 'string' || object.keys.has(key)) {
-        throw new CoreError(code, `${what}: the key ${token} stands twice in one object`);
+        throw new CoreError(code, `${what}: the key ${token} occurs twice in one object`);
       }
       object.keys.add(key);
     }

@@ -41,6 +41,6 @@ export function assertIdevidFor(chain: readonly Uint8Array[], key: KeyObject, co
   if (der === undefined || publicKeyOf(parseForeignCertificate(der)).equals(key)) return;
   throw new HardwareError(
     code,
-    'the IDevID kept for this device is for another key than the one in its hardware: it is another device’s, or the hardware was changed; remove it, or manufacture this device',
+    'the IDevID stored for this device does not match the key in its hardware: it belongs to another device, or the hardware was changed; remove it, or manufacture this device again',
   );
 }

@@ -23,7 +23,7 @@ test('what is written is read as the same settings', () => {
 });
 
 test('a setting that stands twice in hub.json is refused by its name', () => {
-  const twice = { code: 'settings-invalid', message: /^hub\.json: the key "twoPeople" stands twice/ };
+  const twice = { code: 'settings-invalid', message: /^hub\.json: the key "twoPeople" occurs twice/ };
   assert.throws(() => parseSettingsText('{"access":{"twoPeople":"on","twoPeople":"off"}}', 'hub.json'), twice);
   assert.throws(() => parseSettingsText('{', 'hub.json'), { code: 'settings-invalid', message: /not JSON/ });
 });

@@ -14,8 +14,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const imagesAsked = 25;
 const usage = `usage: npm start -- [--exit-when-done] [--allow-software] [--data DIR]
 
---exit-when-done  end when every device has ended somewhere; exit code 0 only if each ended as it should
---allow-software  apply a policy that gives keys to software-only devices too
+--exit-when-done  exit when every device has its outcome; exit code 0 only if each outcome is the expected one
+--allow-software  apply a policy that releases keys to software-only devices too
 --data            where everything is kept between starts (default: .demo)
 `;
 
@@ -69,7 +69,7 @@ async function run(
   const devices = `hub and ${demo.outcomes.length} devices`;
   if (exitWhenDone) {
     process.stdout.write(
-      `ready: ${devices} ran${good ? ', every one ended as it should' : ', NOT every one as it should'}\n`,
+      `ready: ${devices} ran${good ? ', every outcome as expected' : ', NOT every outcome as expected'}\n`,
     );
     return good ? 0 : 1;
   }
@@ -91,7 +91,7 @@ async function tell(demo: Demo, folder: string, progress: Progress): Promise<boo
       outcome.deviceId,
       outcome.tier,
       outcome.end,
-      outcome.asExpected ? 'as it should' : 'NOT AS IT SHOULD',
+      outcome.asExpected ? 'yes' : 'NO',
       tally === undefined ? shortened(outcome.why) : tallyText(tally),
     ]);
   }
@@ -124,11 +124,11 @@ function printSummary(rows: readonly (readonly string[])[], demo: Demo, commands
   const { operatorAddress, deviceAddress } = demo.hub.hub;
   const degraded = [...new Set(demo.outcomes.flatMap((outcome) => outcome.degraded))];
   process.stdout.write(`
-${table([['DEVICE', 'ROOT OF TRUST', 'ENDED', 'IS THAT RIGHT', 'WHY'], ...rows])}
+${table([['DEVICE', 'ROOT OF TRUST', 'ENDED', 'AS EXPECTED', 'WHY'], ...rows])}
 
 operator API  ${httpsUrl(operatorAddress)}  (OpenAPI: /openapi.json)
 devices       ${deviceAddress.host}:${deviceAddress.port}, mutual TLS 1.3
-${degraded.length === 0 ? '' : `the guard goes without: ${degraded.join('; ')}\n`}
+${degraded.length === 0 ? '' : `the guard runs without: ${degraded.join('; ')}\n`}
 try next:
 ${commands.map((command) => `  ${command}`).join('\n')}
 

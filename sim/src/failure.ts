@@ -22,5 +22,5 @@ export function failureLine(error: unknown, folder: string): string | undefined 
 
 function advice(code: string): string {
   if (code === 'folder-in-use') return ' (--data DIR)';
-  return code === 'folder-unusable' ? '; --data DIR keeps the demo elsewhere' : '';
+  return code === 'folder-unusable' ? '; use --data DIR for another folder' : '';
 }

@@ -35,7 +35,7 @@ export async function powerOnFleet(folder: string, progress: Progress, stack: As
     if (!(error instanceof HardwareError) || !error.code.startsWith('simulator-')) throw error;
     progress.say(`no TPM simulator here: ${error.message.split('\n')[0]}`);
   }
-  progress.say('going without the three TPM devices: software roots of trust show the job, and prove little');
+  progress.say('continuing without the three TPM devices: software roots of trust show the steps, but prove little');
   progress.say(`powering on ${fleetWithoutTpm.length} devices`);
   return { devices: await powerOnAll(folder, fleetWithoutTpm, stack), withoutTpm: true };
 }

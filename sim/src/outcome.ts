@@ -34,7 +34,7 @@ export class Outcome {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.settled = promise;
     const timer = setTimeout(() => {
-      this.why ||= `nothing final within ${patienceMilliseconds / 1_000} s`;
+      this.why ||= `no outcome within ${patienceMilliseconds / 1_000} s`;
       resolve();
     }, patienceMilliseconds);
     this.#settle = () => {

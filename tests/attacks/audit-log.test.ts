@@ -103,7 +103,7 @@ const edits: Readonly<Record<string, readonly [(store: DatabaseSync) => void, Re
       const forged = forgedRelease(store);
       store.prepare(`update audit_entry set entry = ?, leaf_hash = ? ${where}`).run(forged, leafHash(forged));
     },
-    /already published with other content|do not lead to the root/,
+    /already published with other content|do not match the signed root/,
   ],
   'the newest entry was taken away': [
     (store) => store.exec('delete from audit_entry where log_index = (select max(log_index) from audit_entry)'),

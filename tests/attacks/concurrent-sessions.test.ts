@@ -103,7 +103,7 @@ test('a copy of a software device’s disk is refused while the device is there,
   assert.equal(alert.severity, 'critical');
   assert.deepEqual(alert.data['addresses'], [home, away]);
   assert.deepEqual([alert.data['first'], alert.data['second'], alert.data['rule']], [home, away, 'keep-first']);
-  assert.match(alert.title, /127\.0\.0\.1 was first and goes on/);
+  assert.match(alert.title, /127\.0\.0\.1 was first and continues/);
 
   for (let at = 0; at < 3; at += 1) {
     world.clock.advanceSeconds(3);

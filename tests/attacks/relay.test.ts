@@ -72,7 +72,7 @@ describe('who asks for a lease and who holds it', () => {
     );
     assert.match(
       title,
-      /^software asked for surface from 127\.0\.0\.2, while the lease that was given to 127\.0\.0\.1 holds$/,
+      /^software asked for surface from 127\.0\.0\.2, while the lease given to 127\.0\.0\.1 is still valid$/,
     );
   });
   test('once a lease is over it has no holder: a device that moved meanwhile is no alert', async () => {

@@ -141,7 +141,7 @@ export const certificateMutants: readonly Mutant[] = [
   {
     id: 'certificate/svid-authority',
     file: 'core/src/identity/svid.ts',
-    find: "if (basicConstraints?.authority === true) throw invalid('an authority authenticates nobody');",
+    find: "if (basicConstraints?.authority === true) throw invalid('the certificate of an authority cannot authenticate');",
     replace: '',
     breaks: 'an authority is no workload',
   },

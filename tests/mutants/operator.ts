@@ -108,7 +108,7 @@ export const operatorMutants: readonly Mutant[] = [
   {
     id: 'operator/service-approves',
     file: approvals,
-    find: "if (person === undefined) throw refused('not-a-person', 'a service approves nothing: use a token of a person');",
+    find: "if (person === undefined) throw refused('not-a-person', 'a service cannot approve: use a token of a person');",
     replace: '',
     breaks: 'a service approves nothing',
   },

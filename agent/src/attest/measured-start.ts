@@ -40,7 +40,7 @@ const BUNDLE_BYTES_MAX = 4 * 1024 * 1024;
 export async function measureStages(log: Log, options: MeasuredStartOptions, emit: Emit): Promise<StartVerdict> {
   if (log.condition.kind === 'inconsistent') {
     const pcrs = log.condition.pcrs.join(', ');
-    const message = `PCR ${pcrs}: the value is not what the boot log replays to; something measured without logging: restart the device`;
+    const message = `PCR ${pcrs} does not match the replayed boot log: something was measured without a log entry: restart the device`;
     return { kind: 'recovery', error: new AgentError('measured-start-inconsistent', message) };
   }
   for (const stage of options.stages) {

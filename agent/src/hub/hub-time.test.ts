@@ -24,7 +24,7 @@ test('a clock that is ten days ahead is measured within a second, and the hub’
   assert.equal(time.nowMs(), nineMs + 500 + 60_000);
 });
 
-test('a Date that is missing or in no known form changes nothing', () => {
+test('a Date that is missing or in an unknown form changes nothing', () => {
   const { time } = timeOf({ wallMs: nineMs });
   for (const date of [undefined, '', 'yesterday', '2026-11-30', 'Mon, 99 Nov 2026 99:00:00 GMT']) time.note(date);
   assert.equal(time.skewMs, undefined);

@@ -78,7 +78,7 @@ export class KnownRoots {
     } catch (cause) {
       throw new AgentError(
         'state-invalid',
-        `${path}: not the roots this device knows; without it they are learned anew`,
+        `${path}: not a list of roots of this device; if you remove it, the device learns them again`,
         {
           cause,
         },

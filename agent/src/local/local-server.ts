@@ -82,7 +82,7 @@ async function respond(
   try {
     if (request.method !== 'GET') return sendError(response, 405, 'method-not-allowed', 'GET only');
     if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
-      return sendError(response, 413, 'payload-too-large', 'a request has no body here');
+      return sendError(response, 413, 'payload-too-large', 'a request must have no body');
     }
     if (where.kind === 'loopback' && !isLoopbackRequest(request.headers)) {
       return sendError(response, 403, 'origin-refused', 'not for web pages: ask 127.0.0.1, without an Origin header');

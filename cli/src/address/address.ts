@@ -8,11 +8,11 @@ import { table, timeText } from '../table.ts';
 export const block: Command = {
   usage: 'address block NETWORK --reason TEXT [--hours N]',
   help: `
-Connections from there are cut on both listeners of every hub node, and new ones end before their TLS handshake.
-NETWORK is an address or a network: 203.0.113.9, 203.0.113.0/24, 2001:db8::/48. An IPv6 address stands for its /64.
+Open connections from there are closed on both listeners of every hub node, and new ones are refused before their TLS handshake.
+NETWORK is an address or a network: 203.0.113.9, 203.0.113.0/24, 2001:db8::/48. An IPv6 address means its /64.
 Devices behind the same address are cut off as well.
 
---reason    why; it stands in the audit log
+--reason    why; recorded in the audit log
 --hours     how long (default: 24)
 ${operatorHelp}
 `,
@@ -34,7 +34,7 @@ ${operatorHelp}
 
 export const unblock: Command = {
   usage: 'address unblock NETWORK --reason TEXT',
-  help: `--reason    why; it stands in the audit log\n${operatorHelp}`,
+  help: `--reason    why; recorded in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {

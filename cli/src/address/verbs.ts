@@ -3,12 +3,12 @@ import type { Verbs } from '../verb.ts';
 
 export const addressVerbs: Verbs = {
   'address block': {
-    summary: 'let nobody connect from an address or network',
+    summary: 'block connections from an address or network',
     example: 'address block 203.0.113.9 --reason "guesses tokens" --hours 6',
     load: () => import('./address.ts').then((m) => m.block),
   },
   'address unblock': {
-    summary: 'let an address or network connect again',
+    summary: 'unblock an address or network',
     example: 'address unblock 203.0.113.9 --reason "a misconfigured monitor"',
     load: () => import('./address.ts').then((m) => m.unblock),
   },

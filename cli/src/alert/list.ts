@@ -12,8 +12,8 @@ export const command: Command = {
 The newest 1000 alerts.
 
 --state     standing (open or acknowledged; the default), open, acknowledged, closed or any
---kind      only those of one kind, for example clone
---device    only those about one device
+--kind      only alerts of one kind, for example clone
+--device    only alerts about one device
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },

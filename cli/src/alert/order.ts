@@ -5,7 +5,7 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const acknowledge: Command = {
   usage: 'alert acknowledge ALERT [--note TEXT]',
-  help: `It stands until it is closed. A graver one of the same cause opens it again.\n\n--note      what is being done; it stands in the audit log\n${operatorHelp}`,
+  help: `It stays until it is closed. A more severe one with the same cause opens it again.\n\n--note      what is being done; recorded in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, note: { type: 'string' } },
   async run(args) {
@@ -16,7 +16,7 @@ export const acknowledge: Command = {
 
 export const close: Command = {
   usage: 'alert close ALERT --note TEXT',
-  help: `The same again opens a new one.\n\n--note      what it was; it stands in the audit log\n${operatorHelp}`,
+  help: `The same event later opens a new alert.\n\n--note      what it was; recorded in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, note: { type: 'string' } },
   async run(args) {

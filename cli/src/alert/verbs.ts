@@ -13,7 +13,7 @@ export const alertVerbs: Verbs = {
     load: () => import('./show.ts').then((m) => m.command),
   },
   'alert acknowledge': {
-    summary: 'say that somebody looks into an alert',
+    summary: 'record that somebody investigates an alert',
     example: "alert acknowledge 4711 --note 'Ada is on her way to the plant'",
     load: () => import('./order.ts').then((m) => m.acknowledge),
   },

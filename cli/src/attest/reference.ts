@@ -9,7 +9,7 @@ import { parsePcrs, readBounded } from './input.ts';
 export const command: Command = {
   usage: 'attest reference LOG --name NAME --version VERSION --out FILE [--pcrs LIST]',
   help: `
-Writes the reference values (spec/reference-values.md) that accept exactly the boot of LOG.
+Writes reference values (spec/reference-values.md) that accept exactly the boot in LOG.
 
 --name NAME        lower-case letters, digits, dots, dashes; at most 64
 --version VERSION  of what boots, for example 1.4.0

@@ -12,7 +12,7 @@ export const command: Command = {
   help: `
 LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0/binary_bios_measurements.
 
-A bank that the header names and some event has no digest in is named as not replayed; the others are shown.
+A bank in the header for which some event has no digest is reported as not replayed; the others are shown.
 
 --bank BANK   sha1, sha256, sha384 or sha512; default: every bank of the log
 `,

@@ -3,7 +3,7 @@ import type { Verbs } from '../verb.ts';
 
 export const attestVerbs: Verbs = {
   'attest verify': {
-    summary: 'verify a TPM quote, its boot log and what was booted',
+    summary: 'verify a TPM quote, its boot log and the boot',
     example:
       'attest verify --quote changed.quote --signature changed.sig --key ak.pem --nonce e2ea7fa1ff3dff40715f5a2f893aa1822c78c8d9c432351191484cfbec3eb488 --event-log changed.log --reference ref.json',
     load: () => import('./verify.ts').then((m) => m.command),

@@ -56,7 +56,7 @@ export async function verifyAttestation(path: string, expected: AttestationExpec
   const key = keyOf(expected);
   const { diceRoots: anchors, atSeconds } = expected;
   if (evidence.kind === 'dice' && anchors.length === 0) {
-    throw new UsageError('--dice-root is missing: without a root nothing is behind the chain of a DICE device');
+    throw new UsageError('--dice-root is missing: the chain of a DICE device must end at a root');
   }
   const pcrSelection = expected.pcrs ?? signedPcrs(evidence);
   const appraisal = appraiseEvidence({

@@ -26,17 +26,17 @@ export const command: Command = {
   usage:
     'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) [--ima-log FILE] --key FILE --nonce HEX [--reference FILE]... [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]...',
   help: `
-Takes what a device's agent answers to GET /attest?nonce=HEX, or the files tpm2_quote -m and -s write (signature in the tss or plain form).
+Takes an agent's answer to GET /attest?nonce=HEX, or the files of tpm2_quote -m and -s (signature in the tss or plain form).
 Exit code 0: verified; 1: refused, with every reason.
 
---attestation FILE     the agent's answer; --nonce is then the one the agent was asked with
+--attestation FILE     the agent's answer; --nonce is then the nonce of that request
 --quote FILE           TPMS_ATTEST
 --signature FILE       TPMT_SIGNATURE, or plain: ECDSA in DER, RSASSA bare, both with SHA-256
 --key FILE             the attestation key: PEM, TPM2B_PUBLIC or TPMT_PUBLIC (then its attributes are verified too);
                        of a DICE device the DeviceID key or certificate, PEM
 --nonce HEX            the qualifying data the quote must carry
---event-log FILE       TCG boot log that must replay to the quoted PCRs; without it nothing is said about the boot
---ima-log FILE         IMA log, binary, that must replay to the quoted PCR 10; entries that were measured after the quote are left out
+--event-log FILE       TCG boot log that must replay to the quoted PCRs; without it the boot is not checked
+--ima-log FILE         IMA log, binary, that must replay to the quoted PCR 10; entries measured after the quote are left out
                        (/sys/kernel/security/ima/binary_runtime_measurements); needs --event-log or --attestation where the quote
                        covers other PCRs too
 --reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log or --attestation
@@ -68,7 +68,7 @@ Exit code 0: verified; 1: refused, with every reason.
 
 async function expectationsOf(args: Arguments): Promise<AttestationExpectations> {
   const extra = ['quote', 'signature', 'event-log'].find((name) => args.option(name) !== undefined);
-  if (extra !== undefined) throw new UsageError(`--${extra} does not go with --attestation, which has its own`);
+  if (extra !== undefined) throw new UsageError(`--${extra} cannot be combined with --attestation, which has its own`);
   return {
     key: await readBounded(args.required('key'), KEY_BYTES_MAX),
     nonce: parseHex(args.required('nonce'), '--nonce'),
@@ -141,9 +141,7 @@ async function verifyQuoteFiles(args: Arguments): Promise<Outcome> {
     `pcrs: sha256:${pcrs.join(',')} digest ${value.pcrDigest}`,
     `signer: ${value.qualifiedSigner}${qualifiedName === undefined ? ' (not compared; give --qualified-name)' : ''}`,
     `boot: reset ${resetCount}, restart ${restartCount}`,
-    replayed === undefined
-      ? 'event log: not given, nothing is said about the boot'
-      : 'event log: replays to the quoted PCRs',
+    replayed === undefined ? 'event log: not given, the boot is not checked' : 'event log: replays to the quoted PCRs',
     ...imaLines(verdict.imaEntries, imaValues),
     `reference values: ${matched ?? 'not given, any boot is accepted'}`,
   ];
@@ -178,7 +176,7 @@ async function readImaValues(args: Arguments, replayed: ReplayedLog | undefined,
   const bytes = await readImaLog(args);
   if (bytes === undefined) return undefined;
   if (!pcrs.includes(IMA_PCR))
-    throw new UsageError(`--ima-log says nothing here: the quote does not cover PCR ${IMA_PCR}`);
+    throw new UsageError(`--ima-log is not used here: the quote does not cover PCR ${IMA_PCR}`);
   if (replayed === undefined && pcrs.length > 1)
     throw new UsageError('--ima-log needs --event-log here: the quote covers other PCRs too');
   const start = replayed === undefined ? pcrAtReset : pcrValue(replayed, IMA_PCR);

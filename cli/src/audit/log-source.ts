@@ -73,7 +73,7 @@ function webSource(prefix: string): LogSource {
           throw new HubRefusal(
             response.status,
             'scope-missing',
-            `${url} is for auditors: with a token of the scope audit:read say \`audit verify hub\`; anybody verifies with --hashes-only`,
+            `${url} is for auditors: with a token of the scope audit:read use \`audit verify hub\`; anybody can verify with --hashes-only`,
           );
         if (!response.ok || response.body === null) {
           throw new UnreachableError(`${url} answered ${response.status}`);

@@ -10,7 +10,7 @@ import { table, timeText } from '../table.ts';
 
 export const show: Command = {
   usage: 'audit show [--from INDEX] [--limit N]',
-  help: `--from      first entry (default: so that the newest are shown)\n--limit     how many (default: 50)\n${operatorHelp}`,
+  help: `--from      first entry (default: shows the newest)\n--limit     how many (default: 50)\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
   options: { ...operatorOption, from: { type: 'string' }, limit: { type: 'string' } },
   async run(args) {
@@ -45,7 +45,7 @@ export const prove: Command = {
 
 export const trust: Command = {
   usage: 'trust show [--out FILE]',
-  help: `Keep a copy: whoever holds one can check receipts offline, and notice if the hub changes its keys.\n\n--out       write the file here (default: print it)\n${operatorHelp}`,
+  help: `Keep a copy: with it you can verify receipts offline, and notice when the hub changes its keys.\n\n--out       write the file here (default: print it)\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
   options: { ...operatorOption, out: { type: 'string' } },
   async run(args) {
@@ -59,14 +59,14 @@ export const trust: Command = {
 
 export const receiptGet: Command = {
   usage: 'receipt get [LEASE] --out FILE',
-  help: `LEASE is a lease id (\`edgekeep device show\`); without it the newest release is taken.\n\n--out       where the receipt goes\n${operatorHelp}`,
+  help: `LEASE is a lease id (\`edgekeep device show\`); without it the newest release is taken.\n\n--out       the receipt file to write\n${operatorHelp}`,
   positionals: { least: 0, most: 1 },
   options: { ...operatorOption, out: { type: 'string' } },
   async run(args) {
     const operator = await openOperator(args);
     const out = args.required('out');
     const lease = args.positionals[0] ?? (await operator.get('/v1/leases?limit=1', releaseList)).leases[0]?.id;
-    if (lease === undefined) return { exitCode: exitCodes.refused, value: null, text: 'no key was ever released' };
+    if (lease === undefined) return { exitCode: exitCodes.refused, value: null, text: 'no key was released yet' };
     const { receipt } = await operator.get(`/v1/receipts/${encodeURIComponent(lease)}`, receiptAnswer);
     const bytes = parseBase64url(receipt, 'receipt');
     await writeFile(out, bytes);

@@ -58,7 +58,7 @@ export async function verifyLog(
   const partial = partialTiles(edge);
   const wrong = await differingTile(source, partial);
   if (wrong !== undefined) return wrong;
-  if (!equalBytes(edgeRoot(edge), root)) return refused('the tiles do not lead to the root hash that was signed');
+  if (!equalBytes(edgeRoot(edge), root)) return refused('the tiles do not match the signed root hash');
   return {
     kind: 'verified',
     tiles: tiles + partial.length,
@@ -96,7 +96,7 @@ async function differingTile(source: LogSource, tiles: readonly Tile[]) {
     const expected = encodeTile(tile.hashes);
     const fits =
       found.bytes.length === found.width * 32 && equalBytes(found.bytes.subarray(0, expected.length), expected);
-    if (!fits) return refused(`${tilePath(tile)} does not hold the hashes of what lies below it`);
+    if (!fits) return refused(`${tilePath(tile)} does not contain the hashes of the tile below it`);
   }
   return undefined;
 }

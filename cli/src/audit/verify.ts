@@ -19,9 +19,9 @@ entry, compares every tile, and verifies the checkpoint's signatures.
   --origin TEXT    the checkpoint's first line; default: the key's name
   --witness VKEY   a witness whose cosignature counts; may be repeated
   --quorum N       how many witnesses must have cosigned; default: all that are given
-  --hashes-only    start from the tiles of level 0 and leave the entries out: what a hub shows to anybody
+  --hashes-only    start from the tiles of level 0 and leave the entries out: all that a hub shows to the public
 
-With the word hub in the place of a URL it reads the log of the operator file's hub, entries included, which takes the scope audit:read.
+With the word hub in place of a URL it reads the log of the operator file's hub, including entries, which needs the scope audit:read.
 ${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: {

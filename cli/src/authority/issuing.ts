@@ -11,10 +11,10 @@ import { overviewOutcome } from './overview.ts';
 export const request: Command = {
   usage: 'authority request --out FILE [--again ID]',
   help: `
-The hub makes the key and keeps it; FILE gets the request (PKCS #10, PEM) for edgekeep root sign-issuing.
+The hub makes and keeps the key; the request is written to FILE (PKCS #10, PEM) for edgekeep root sign-issuing.
 
---out    where the request goes; never overwritten
---again  no new key: the request of an issuing CA that waits already, when the file was lost
+--out    the file to write; an existing file is never overwritten
+--again  makes no new key: writes the request of a waiting issuing CA again, if the file was lost
 
 ${operatorHelp}
 `,
@@ -29,7 +29,7 @@ ${operatorHelp}
         ? await operator.send('POST', '/v1/authorities/request', {}, issuingRequestAnswer)
         : await waitingRequest(operator, again);
     await writeNewFile(out, value.request, 0o644);
-    const text = `issuing CA ${value.id}\nrequest in ${out}: take it to the root (edgekeep root sign-issuing)`;
+    const text = `issuing CA ${value.id}\nrequest in ${out}: have the root sign it (edgekeep root sign-issuing)`;
     return { exitCode: exitCodes.ok, value: { id: value.id, out }, text };
   },
 };
@@ -60,11 +60,11 @@ ${operatorHelp}
 export const activate: Command = {
   usage: 'authority activate ID [--at TIME] [--force]',
   help: `
-The one in use retires: what it issued stays valid until it ends, then its key is destroyed. The server certificate follows at once, open
+The one in use retires: its certificates stay valid until they end, then its key is destroyed. The server certificate follows at once, open
 connections stay.
 
---at     not now but from a time like 2027-03-01T06:00Z
---force  go on although devices do not know its root (edgekeep authority pending names them)
+--at     later, at a time like 2027-03-01T06:00Z
+--force  continue although devices do not know its root (edgekeep authority pending names them)
 
 ${operatorHelp}
 `,
@@ -82,7 +82,7 @@ ${operatorHelp}
 export const abandon: Command = {
   usage: 'authority abandon ID --note TEXT',
   help: `
-For a request that was never signed, or signed and not activated. Its key is destroyed.
+For a request that was never signed, or a certificate that was never activated. Its key is destroyed.
 
 --note  why, for the log
 
@@ -101,8 +101,8 @@ ${operatorHelp}
 export const revoke: Command = {
   usage: 'authority revoke ID --note TEXT',
   help: `
-One order: every certificate of it is revoked, every connection with one is closed, leases are void, and the next issuing CA takes its
-place; without a next one the order is refused. Devices with a root of trust come back by attestation. Then put it on the root's list:
+One request: all its certificates are revoked, their connections are closed, leases are void, and the next issuing CA takes its
+place; without a next one the request is refused. Devices with a root of trust return by attestation. Then put it on the root's list:
 edgekeep root sign-crl, edgekeep authority install-crl.
 
 --note  why, for the log
@@ -128,7 +128,7 @@ async function waitingRequest(operator: Operator, id: string) {
 }
 
 function pathOf({ positionals: [id = ''] }: Arguments, verb: string): string {
-  if (!/^[0-9a-f]{40}$/.test(id)) throw new UsageError('ID is the one of edgekeep authority list, 40 hex digits');
+  if (!/^[0-9a-f]{40}$/.test(id)) throw new UsageError('ID is shown by edgekeep authority list, 40 hex digits');
   return `/v1/authorities/issuing/${id}/${verb}`;
 }
 

@@ -28,11 +28,11 @@ export const list: Command = {
 export const pending: Command = {
   usage: 'authority pending [--after ID] [--limit N]',
   help: `
-Devices that may connect and have not shown that they know the newest root. Exit code 1 when there are some: an issuing CA under that root
+Devices that may connect and have not shown that they know the newest root. Exit code 1 when there are any: an issuing CA under that root
 is then not activated without --force.
 
---after  go on behind this id
---limit  at most so many (default 100, most 1000)
+--after  continue after this id
+--limit  maximum number (default 100, at most 1000)
 
 ${operatorHelp}
 `,

@@ -16,8 +16,8 @@ import { overviewOutcome } from './overview.ts';
 export const announce: Command = {
   usage: 'authority announce-root FILE [--yes]',
   help: `
-FILE is what edgekeep root sign-rollover wrote. From now on every device that connects learns the new root. There is no way back: a device
-that knows it follows no other successor of the old one.
+FILE is what edgekeep root sign-rollover wrote. From now on every device that connects learns the new root. This cannot be undone: a device
+that knows it accepts no other successor of the old one.
 
 --yes  do not ask
 
@@ -42,7 +42,7 @@ ${operatorHelp}
 export const overlap: Command = {
   usage: 'authority overlap SHA256 --until TIME',
   help: `
-An old root is dropped when this time is over and no issuing CA under it is left.
+An old root is dropped after this time, when no issuing CA under it is left.
 
 --until  a day, or a time like 2027-03-01T06:00Z
 
@@ -63,7 +63,7 @@ export const installList: Command = {
 FILE is what edgekeep root sign-crl wrote. Devices take it from the hub and refuse server certificates below the issuing CAs on it; others
 find it at /crl/root/SHA256.
 
---root  the root that signed it: its id in edgekeep authority list, or the beginning of it
+--root  the root that signed it: its id in edgekeep authority list, or the first digits
 
 ${operatorHelp}
 `,

@@ -15,8 +15,8 @@ import { fingerprintText } from '../root/ceremony.ts';
 export const command: Command = {
   usage: 'authority trust',
   help: `
-Asks the hub for its roots, follows the signed steps from the root in the operator file, and adds the new ones to it. A step that does not
-hold is refused (exit code 1) and changes nothing. Roots that the hub has dropped leave the file when a later one is in it.
+Asks the hub for its roots, follows the signed steps from the root in the operator file, and adds the new ones to it. An invalid
+step is refused (exit code 1) and changes nothing. Roots that the hub has dropped are removed from the file when it has a later one.
 
 ${operatorHelp}
 `,

@@ -13,7 +13,7 @@ export const authorityVerbs: Verbs = {
     load: () => import('./list.ts').then((m) => m.pending),
   },
   'authority request': {
-    summary: 'have the hub make the key of its next issuing CA',
+    summary: 'make the key of the hub’s next issuing CA',
     example: 'authority request --out issuing.csr',
     load: () => import('./issuing.ts').then((m) => m.request),
   },
@@ -23,22 +23,22 @@ export const authorityVerbs: Verbs = {
     load: () => import('./issuing.ts').then((m) => m.install),
   },
   'authority activate': {
-    summary: 'let the next issuing CA issue',
+    summary: 'start to issue with the next issuing CA',
     example: 'authority activate 0ab3c5… --at 2027-03-01T06:00Z',
     load: () => import('./issuing.ts').then((m) => m.activate),
   },
   'authority abandon': {
-    summary: 'give up an issuing CA that issued nothing yet',
+    summary: 'give up an issuing CA that has issued nothing yet',
     example: 'authority abandon 0ab3c5… --note "the request was lost"',
     load: () => import('./issuing.ts').then((m) => m.abandon),
   },
   'authority revoke': {
-    summary: 'revoke an issuing CA whose key was stolen, and all it issued',
+    summary: 'revoke an issuing CA whose key was stolen, and all its certificates',
     example: 'authority revoke 0ab3c5… --note "ticket 4711"',
     load: () => import('./issuing.ts').then((m) => m.revoke),
   },
   'authority announce-root': {
-    summary: 'let devices learn the next root',
+    summary: 'announce the next root to devices',
     example: 'authority announce-root rollover.pem',
     load: () => import('./root.ts').then((m) => m.announce),
   },
@@ -53,7 +53,7 @@ export const authorityVerbs: Verbs = {
     load: () => import('./root.ts').then((m) => m.installList),
   },
   'authority trust': {
-    summary: 'let this operator file learn the next root',
+    summary: 'add the next root to this operator file',
     example: 'authority trust',
     load: () => import('./trust.ts').then((m) => m.command),
   },

@@ -8,8 +8,8 @@ import { table, timeText } from '../table.ts';
 export const command: Command = {
   usage: 'certificate expiry',
   help: `
-Root, issuing CA, the hub's own certificates, the devices whose certificate ends first, and API tokens. Exit code 1 when one of the hub's is warned
-of or has ended: for a daily check.
+Root, issuing CA, the hub's own certificates, the devices whose certificate ends first, and API tokens. Exit code 1 when one of the hub's is near its end
+or has ended: for a daily check.
 
 ${operatorHelp}
 `,

@@ -10,7 +10,7 @@ export const command: Command = {
   usage: 'certificate list [--device ID] [--state any|valid|revoked|ended]',
   help: `
 --device    only those of one device
---state     only those that stand, were revoked, or have ended (default: any)
+--state     only those that are valid, revoked, or ended (default: any)
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },

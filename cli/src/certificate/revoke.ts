@@ -12,12 +12,12 @@ export const command: Command = {
   help: `
 Revokes in one transaction, closes live connections within a second on every hub node, and voids the leases of the devices.
 
---device        everything this device holds; may be repeated. The device is quarantined as well
---devices-from  a file with one device id a line, at most ${REVOKED_AT_ONCE_MAX}
+--device        all certificates of this device; may be repeated. The device is quarantined as well
+--devices-from  a file with one device id per line, at most ${REVOKED_AT_ONCE_MAX}
 --serial        one certificate by its serial number; may be repeated. Its device may prove itself and get another
 --sha256        one certificate by the SHA-256 of its DER; may be repeated
 --reason        ${revocationReasons.join(', ')}
---note          why; it stands in the audit log
+--note          why; recorded in the audit log
 --may-return    with --device: the devices may prove themselves and get another certificate, instead of being quarantined
 ${operatorHelp}
 `,
@@ -55,7 +55,7 @@ async function namedIn(args: Arguments) {
     sha256: args.all('sha256').map((text) => given(canonicalSha256(text), '--sha256', text)),
   };
   const chosen = Object.entries(named).filter(([, list]) => list.length > 0);
-  if (chosen.length !== 1) throw new UsageError('name devices, serial numbers or digests: one of the three');
+  if (chosen.length !== 1) throw new UsageError('name devices, serial numbers or digests: only one of the three');
   return Object.fromEntries(chosen);
 }
 

@@ -8,12 +8,12 @@ export const certificateVerbs: Verbs = {
     load: () => import('./list.ts').then((m) => m.command),
   },
   'certificate revoke': {
-    summary: 'revoke certificates and cut them off now',
+    summary: 'revoke certificates and close their connections now',
     example: 'certificate revoke --device press-7 --reason keyCompromise --note "ticket 4711"',
     load: () => import('./revoke.ts').then((m) => m.command),
   },
   'certificate expiry': {
-    summary: 'show what ends when',
+    summary: 'show upcoming ends of certificates and tokens',
     example: 'certificate expiry',
     load: () => import('./expiry.ts').then((m) => m.command),
   },

@@ -10,7 +10,7 @@ export const command: Command = {
   help: `
 --filter    RSQL over id, tier, state, attestation, enabled, group, enrollmentGroup, site, holds, fault, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
             for example 'tags.line==press;seenAt<-1h', 'state=in=(suspect,quarantined)' or 'fault==model-unsupported'
---sort      id, tier, state, attestation, seenAt or enrolledAt; with - in front, the other way round: --sort=-seenAt (default: id)
+--sort      id, tier, state, attestation, seenAt or enrolledAt; with a leading - in descending order: --sort=-seenAt (default: id)
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },

@@ -12,7 +12,7 @@ import type { z } from 'zod';
 export const command: Command = {
   usage: 'device show ID [--attestation-key FILE]',
   help: `
---attestation-key  write the attestation key of a device with a TPM there: \`edgekeep attest verify --key\` takes it
+--attestation-key  write the attestation key of a device with a TPM to this file: \`edgekeep attest verify --key\` takes it
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },
@@ -34,7 +34,7 @@ ${operatorHelp}
     const models = d.models.flatMap(({ model, state, version, fault, retryOrdered }) => [
       ['model', `${model}${version === null ? '' : ` ${version}`}: ${state}`],
       ...(fault === null ? [] : [['', `- ${faultText(fault)}  since ${timeText(fault.since)}`]]),
-      ...(retryOrdered ? [['', '- it is to try again at its next check-in']] : []),
+      ...(retryOrdered ? [['', '- it will try again at its next check-in']] : []),
     ]);
     const text = table([
       ['device', d.id],
@@ -49,10 +49,7 @@ ${operatorHelp}
       ...models,
       ['root of trust', d.rootSha256],
       ...(d.nextRootSha256 === null ? [] : [['comes back with', d.nextRootSha256]]),
-      ...d.formerDevices.map((former) => [
-        '',
-        `it was the one of ${former.deviceId} until ${timeText(former.endedAt)}`,
-      ]),
+      ...d.formerDevices.map((former) => ['', `it belonged to ${former.deviceId} until ${timeText(former.endedAt)}`]),
       ['enrollment group', d.enrollmentGroup ?? '-'],
       ['identity', `${d.generation}, since ${timeText(d.enrolledAt)}`],
       ...d.formerIdentities.map((former) => [
@@ -78,7 +75,7 @@ async function writeAttestationKey(file: string, id: string, key: string | null)
     throw new HubRefusal(
       404,
       'not-found',
-      `the hub knows no attestation key of ${id}: it has no TPM, or the hub is older than this`,
+      `the hub has no attestation key of ${id}: it has no TPM, or the hub is older than this`,
     );
   }
   await writeFile(file, parseBase64url(key, 'attestationKey'), { flag: 'wx' });

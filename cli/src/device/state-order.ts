@@ -7,7 +7,7 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 function stateOrder(verb: string, effect: string, route = verb): Command {
   return {
     usage: `device ${verb} ID --reason TEXT`,
-    help: `${effect}\n\n--reason    why; it stands in the audit log\n${operatorHelp}`,
+    help: `${effect}\n\n--reason    why; recorded in the audit log\n${operatorHelp}`,
     positionals: { least: 1, most: 1 },
     options: { ...operatorOption, reason: { type: 'string' } },
     async run(args) {
@@ -26,18 +26,15 @@ export const quarantine = stateOrder(
   'quarantine',
   'Closes the device’s live connections, voids its leases and refuses it keys until `device release`.',
 );
-export const release = stateOrder(
-  'release',
-  'The device may connect again; it still has to attest before it gets a key.',
-);
+export const release = stateOrder('release', 'The device may connect again; it must attest before it gets a key.');
 export const retire = stateOrder(
   'retire',
-  'As quarantine, and its certificates are revoked. There is no way back under this identity.',
+  'Like quarantine, and its certificates are revoked. The device cannot return under this identity.',
 );
 export const markWiped = stateOrder(
   'mark-wiped',
-  `To be said of a device whose storage was erased. Its certificates are revoked, its leases void, its witness key and
-what it reported are gone; record, tags and history stay. The same hardware comes back by enrolling again, as a new
-identity under the same id: a TPM by itself, a device without one with a token made for it since.`,
+  `For a device whose storage was erased. Its certificates are revoked, its leases void, its witness key and reported
+data are removed; record, tags and history stay. The same hardware returns by enrolling again, as a new identity
+under the same id: with a TPM directly, without one with a token made after the wipe.`,
   'wiped',
 );

@@ -6,7 +6,7 @@ import { timeText } from '../table.ts';
 
 export const add: Command = {
   usage: 'token-device add ID',
-  help: `Prints the device's secret once. Such a device is of the lowest tier: it reports, and gets no key.\n\n${operatorHelp}`,
+  help: `Prints the device's secret once. Such a device has the lowest tier: it reports, but gets no key.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {

@@ -18,12 +18,12 @@ export const deviceVerbs: Verbs = {
     load: () => import('./state-order.ts').then((m) => m.quarantine),
   },
   'device release': {
-    summary: 'let a quarantined device back',
+    summary: 'release a device from quarantine',
     example: 'device release press-7 --reason "inspected by Ada"',
     load: () => import('./state-order.ts').then((m) => m.release),
   },
   'device retire': {
-    summary: 'end a device’s life here',
+    summary: 'retire a device permanently',
     example: 'device retire press-7 --reason "scrapped"',
     load: () => import('./state-order.ts').then((m) => m.retire),
   },
@@ -33,7 +33,7 @@ export const deviceVerbs: Verbs = {
     load: () => import('./state-order.ts').then((m) => m.markWiped),
   },
   'device retry-model': {
-    summary: 'have a device try a model again that it could not use',
+    summary: 'make a device try a model again that it could not use',
     example: 'device retry-model press-7 surface',
     load: () => import('./retry-model.ts').then((m) => m.command),
   },

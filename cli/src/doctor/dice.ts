@@ -38,11 +38,11 @@ function judge(certificates: readonly Certificate[], trust: MakerTrust | undefin
   const top = certificates.at(-1);
   const issuer = top === undefined ? 'nobody' : printable(nameText(top.issuer));
   if (trust === undefined) {
-    const next = 'judge it as a hub does: --operator FILE, or --vendor-roots with the roots the hub has';
-    return warning('DICE maker', `chain under ${issuer}; not judged, no roots at hand`, next);
+    const next = 'to judge it as a hub does: --operator FILE, or --vendor-roots with the roots of the hub';
+    return warning('DICE maker', `chain under ${issuer}; not judged, no roots given`, next);
   }
   const verdict = validateDiceChain(certificates, trust, nowSeconds);
-  if (verdict.kind === 'valid') return ok('DICE maker', `chain under ${issuer}, valid under the roots at hand`);
+  if (verdict.kind === 'valid') return ok('DICE maker', `chain under ${issuer}, valid under the given roots`);
   const reasons = verdict.reasons.map(({ message }) => message).join('; ');
   const next = 'edgekeep vendor-root import --kind dice at the hub, with what the maker publishes';
   return warning('DICE maker', `the hub will refuse it: ${reasons}`, next);
@@ -72,7 +72,7 @@ async function examineFolder(folder: string): Promise<Finding> {
   if (memoryFileSystems.includes(type)) return ok('DICE handoff', `${folder}, in memory`);
   return warning(
     'DICE handoff',
-    `${folder} is on a file system that outlives the boot`,
-    'have the firmware write to tmpfs: a key on a disk is a key in a backup',
+    `${folder} is on a file system that survives a reboot`,
+    'the firmware must write to tmpfs: a key on a disk is a key in a backup',
   );
 }

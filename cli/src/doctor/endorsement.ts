@@ -12,7 +12,7 @@ import type { MakerTrust } from './makers.ts';
 
 const subject = 'EK certificate';
 const howToJudge =
-  'judge it as a hub does: --operator FILE, or --vendor-roots with the file of the kit or the roots the hub has';
+  'to judge it as a hub does: --operator FILE, or --vendor-roots with the file of the kit or the roots of the hub';
 const howToTrust = 'edgekeep vendor-root import at the hub, with what the maker publishes (docs/vendor-roots.md)';
 
 export type DescribedTpm = Pick<TpmIdentity, 'endorsementKey' | 'endorsementChain'>;
@@ -29,7 +29,7 @@ export function examineEndorsement(
     return warning(
       subject,
       found,
-      'fetch it from the maker into the TPM, or set rootOfTrust.endorsementKey to a key that has one',
+      'get it from the maker into the TPM, or set rootOfTrust.endorsementKey to a key that has one',
     );
   }
   const verdict = appraiseEndorsement({
@@ -50,7 +50,7 @@ export function examineEndorsement(
   const others = reasons.filter((reason) => !reason.startsWith('no issuer found'));
   if (others.length > 0)
     return warning(subject, `${shown(certificate, kind)}; any hub will refuse it: ${others.join('; ')}`, howToTrust);
-  return warning(subject, `${shown(certificate, kind)}; not judged, no roots at hand`, howToJudge);
+  return warning(subject, `${shown(certificate, kind)}; not judged, no roots given`, howToJudge);
 }
 
 function valid({ chain, notes }: Extract<EndorsementAppraisal, { kind: 'valid' }>, kind: string): Finding {
@@ -63,7 +63,7 @@ function valid({ chain, notes }: Extract<EndorsementAppraisal, { kind: 'valid' }
   return warning(
     subject,
     `${found}; ${notes.join('; ')}`,
-    'the hub takes it by vendorRoots.endorsementJudgedAt: issuance',
+    'the hub accepts it with vendorRoots.endorsementJudgedAt: issuance',
   );
 }
 

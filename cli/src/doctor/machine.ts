@@ -28,7 +28,7 @@ export function examineNode(): Finding {
 export async function examineClock(nowMilliseconds: number): Promise<Finding> {
   const now = new Date(nowMilliseconds).toISOString();
   if (nowMilliseconds < earliestMilliseconds || nowMilliseconds > latestMilliseconds) {
-    return warning('clock', `it says ${now}`, 'set it: certificates, leases and updates depend on the time');
+    return warning('clock', `it shows ${now}`, 'set it: certificates, leases and updates depend on the time');
   }
   const synchronised = await orIfMissing(stat('/run/systemd/timesync/synchronized'), undefined);
   if (synchronised !== undefined) return ok('clock', `${now}, synchronised`);
@@ -53,7 +53,7 @@ async function examineMemoryFile(): Promise<Finding> {
   try {
     await using file = await MemoryFile.create();
     await file.write(Uint8Array.of(1), 0);
-    return ok('memory files', '/dev/shm is a tmpfs that takes anonymous files');
+    return ok('memory files', '/dev/shm is a tmpfs with anonymous files');
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return missing('memory files', error.message, 'mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm');
@@ -94,7 +94,7 @@ export async function examineRights(): Promise<readonly Finding[]> {
   const closed = (Number.parseInt(umask, 8) & 0o022) === 0o022;
   return [
     root
-      ? warning('user', 'root', 'run the agent as a user of its own in the group of the TPM device')
+      ? warning('user', 'root', 'run the agent as a separate user in the group of the TPM device')
       : ok('user', 'not root'),
     closed ? ok('umask', umask) : warning('umask', umask, 'umask 077: new files would be writable by others'),
   ];
@@ -109,11 +109,11 @@ async function examineNamespaces(): Promise<Finding> {
   const tool = await findTool('unshare');
   if (tool === undefined) return missing('namespaces', 'no unshare', 'apt install util-linux');
   const possible = await succeeds(tool, ['--user', '--map-root-user', '--net', 'true']);
-  if (possible) return ok('namespaces', 'a process can be given a network of its own');
+  if (possible) return ok('namespaces', 'a process can get a separate network');
   return warning(
     'namespaces',
     'the kernel refuses user namespaces',
-    'the guard then keeps the fence of `node --permission` only',
+    'the guard then has only the protection of `node --permission`',
   );
 }
 
@@ -125,11 +125,11 @@ async function examineSetpriv(): Promise<Finding> {
     if (works) return ok('setpriv', tool);
     return warning(
       'setpriv',
-      `${tool} is there and fails`,
+      `${tool} exists but fails`,
       'the guard then keeps the privileges of its user: is a seccomp profile in the way?',
     );
   }
-  return missing('setpriv', 'not installed', 'apt install util-linux: it takes privileges from the guard');
+  return missing('setpriv', 'not installed', 'apt install util-linux: it removes privileges from the guard');
 }
 
 async function succeeds(program: string, words: readonly string[]): Promise<boolean> {

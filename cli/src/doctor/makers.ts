@@ -82,5 +82,9 @@ function countsOf(of: Makers['of']): Finding {
 }
 
 function unreadable(problem: string): Finding {
-  return warning("makers' roots", `skipped ${problem}`, 'the hub skips or refuses it as well: mend or remove the file');
+  return warning(
+    "makers' roots",
+    `skipped ${problem}`,
+    'the hub skips or refuses it as well: correct or remove the file',
+  );
 }

@@ -20,7 +20,7 @@ async function examineBinding(): Promise<Finding> {
     return missing(
       'PKCS#11 binding',
       'pkcs11js does not load',
-      'for a secure element only: apt install g++ make python3, then node scripts/setup.mjs packages',
+      'only for a secure element: apt install g++ make python3, then node scripts/setup.mjs packages',
     );
   }
 }
@@ -33,7 +33,7 @@ async function examineModules(): Promise<Finding> {
   return missing(
     'PKCS#11 modules',
     'none in the usual places',
-    "for a secure element only: install its vendor's module",
+    "only for a secure element: install its vendor's module",
   );
 }
 

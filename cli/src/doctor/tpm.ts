@@ -18,7 +18,7 @@ import type { Makers, MakerTrust } from './makers.ts';
 
 const run = promisify(execFile);
 
-const firmwareHint = 'enable the TPM in the firmware, or go on with the software root of trust, the lowest tier';
+const firmwareHint = 'enable the TPM in the firmware, or continue with the software root of trust, the lowest tier';
 
 export async function examineTpm(
   address: TpmAddress,
@@ -37,7 +37,9 @@ export async function examineTpm(
     ];
   } catch (error) {
     if (!(error instanceof HardwareError)) throw error;
-    return [warning('TPM', error.message, 'see that no other program holds it; a power cycle clears a failing TPM')];
+    return [
+      warning('TPM', error.message, 'make sure that no other program uses it; a power cycle clears a failing TPM'),
+    ];
   }
 }
 
@@ -46,7 +48,7 @@ async function deviceObstacle(path: string): Promise<Finding | undefined> {
   if (await permits(path, constants.R_OK | constants.W_OK)) return undefined;
   return warning(
     'TPM',
-    `${path} is there, but not for this user`,
+    `${path} exists, but this user has no permission`,
     'add the user to the group of the device, often `tss`',
   );
 }
@@ -112,10 +114,10 @@ function judgeIdevid(
   if (trust === undefined || trust.anchors.length === 0) return ok('IDevID', `${shown}; its maker was not judged`);
   const { anchors, intermediates: known } = trust;
   const verdict = validateIdevid({ leaf, intermediates, known, anchors, atSeconds: nowSeconds });
-  if (verdict.kind === 'valid') return ok('IDevID', `${shown}; valid under the roots at hand`);
+  if (verdict.kind === 'valid') return ok('IDevID', `${shown}; valid under the given roots`);
   const reasons = verdict.reasons.map(({ message }) => message).join('; ');
   const next = 'an enrollment group with its CA, or edgekeep vendor-root import --kind idevid, at the hub';
-  return warning('IDevID', `${shown}; under the roots at hand it is refused: ${reasons}`, next);
+  return warning('IDevID', `${shown}; under the given roots it is refused: ${reasons}`, next);
 }
 
 export async function examineSimulator(): Promise<Finding> {

@@ -25,8 +25,8 @@ export const command: Command = {
   usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST]`,
   help: `
 Writes DIR with agent.json, the keys the device pins, and a one-time enrollment token (24 hours). Carry it to the device, then run
-\`edgekeep agent run --state DIR\` there: the agent enrolls, attests, removes the token and serves the models. vendor-roots.json in it says which makers
-the hub believes: \`edgekeep doctor --vendor-roots DIR/vendor-roots.json\` there judges the device as the hub will.
+\`edgekeep agent run --state DIR\` there: the agent enrolls, attests, removes the token and serves the models. vendor-roots.json in it lists the makers that
+the hub trusts: \`edgekeep doctor --vendor-roots DIR/vendor-roots.json\` there judges the device as the hub will.
 
 --out       a folder that does not exist yet
 --model     a model to run; may be repeated
@@ -151,10 +151,10 @@ async function makersFor(operator: Operator, tier: KitRootOfTrust['tier'], idevi
 }
 
 const noRoots =
-  'it refuses this device, unless an enrollment group brings its root. `edgekeep vendor-root import` adds some (docs/vendor-roots.md)';
+  'it refuses this device, unless an enrollment group has its root. `edgekeep vendor-root import` adds some (docs/vendor-roots.md)';
 
 const noPublisher =
-  'the hub trusts no publisher yet, so this device runs no model: `edgekeep publisher trust`, then make the kit anew';
+  'the hub trusts no publisher yet, so this device runs no model: `edgekeep publisher trust`, then make the kit again';
 
 async function newToken(operator: Operator, deviceId: string, tier: string): Promise<string> {
   const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };

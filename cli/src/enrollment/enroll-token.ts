@@ -8,13 +8,13 @@ import { timeText } from '../table.ts';
 export const command: Command = {
   usage: `enroll token [--device ID] [--tier ${tiers.join('|')}] [--hours N]`,
   help: `
-Prints a token that enrolls one device once. Hand it to the device in a file that its agent deletes after use.
+Prints a token that enrolls one device once. Give it to the device in a file that its agent deletes after use.
 It ends with your API token at the latest, unless somebody takes it over (enroll token hand-over).
 
 --device    only this device id may use it (default: any)
 --tier      only this kind of root of trust may use it (default: any);
-            a secure element needs one made for it
---hours     how long it may be used (default: 24)
+            a secure element needs a token made for its tier
+--hours     how long it is valid (default: 24)
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },

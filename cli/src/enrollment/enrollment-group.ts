@@ -17,19 +17,19 @@ export const create: Command = {
   usage:
     'enrollment-group create NAME --kind KIND [--certificate PEM | --authority SHA256] [--id-prefix TEXT] [--tier TIER] [--devices N] [--needs-token] [--tag KEY=VALUE]… [--group NAME]… [--desired FILE] [--site NAME | --site-by-address] [--description TEXT]',
   help: `
---kind             what its devices prove: manifest (an import lists them), token (a token of the group), ca (an IDevID of a
+--kind             the proof of its devices: manifest (an import lists them), token (a token of the group), ca (an IDevID of a
                    manufacturer's CA), endorsement-root (a TPM of a vendor)
 --certificate      the CA, or the vendor's root or intermediate, as PEM
 --authority        SHA-256 of the SPKI of an authority of a TPM maker that the hub has (edgekeep vendor-root list --json)
---id-prefix        device ids begin with it (default: any)
+--id-prefix        device ids must begin with it (default: any)
 --tier             ${tiers.join(', ')} (default: any)
 --devices          how many devices may enroll by it (default: any number)
---needs-token      a token is needed as well: a one-time token or one of the group
+--needs-token      a token is also needed: a one-time token or one of the group
 --tag              copied to each device; may be repeated
 --group            a group with named members that each device joins; may be repeated
 --desired          a JSON object: desired attributes of each device
---site             where its devices stand
---site-by-address  they stand at the site whose network has the address they enroll from
+--site             the site of its devices
+--site-by-address  the site whose network contains the address that they enroll from
 --description      for people
 ${operatorHelp}
 `,
@@ -136,11 +136,11 @@ export const show: Command = {
 export const token: Command = {
   usage: 'enrollment-group token NAME --uses N [--hours N] [--older-hours N]',
   help: `
-Prints a token that so many devices may enroll with. To roll it over, make the next one, and let older ones end. It ends with
+Prints a token that a number of devices may enroll with. To roll it over, make the next one, and let older ones end. It ends with
 your API token at the latest, unless somebody takes it over (enroll token hand-over).
 
 --uses         how many devices may enroll with it
---hours        how long it may be used (default: 720)
+--hours        how long it is valid (default: 720)
 --older-hours  how long older tokens of the group stay valid, 0 to end them now (default: until their own end)
 ${operatorHelp}
 `,
@@ -169,7 +169,7 @@ ${operatorHelp}
 
 export const disable: Command = {
   usage: 'enrollment-group disable NAME --reason TEXT',
-  help: `Devices that have enrolled by it are not touched.\n\n--reason    why; devices that come are told, and it stands in the audit log\n${operatorHelp}`,
+  help: `Devices that have enrolled by it are unchanged.\n\n--reason    why; devices that are refused get it, and it is recorded in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {
@@ -195,7 +195,7 @@ export const enable: Command = {
 
 export const limit: Command = {
   usage: 'enrollment-group limit NAME --devices N|any',
-  help: `Counts all that ever enrolled by it; those stay, however few are allowed.\n\n${operatorHelp}`,
+  help: `Counts all devices that ever enrolled by it; they stay, even if the new limit is lower.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, devices: { type: 'string' } },
   async run(args) {

@@ -17,7 +17,7 @@ export const list: Command = {
   help: `
 One-time tokens and those of enrollment groups, by the start of their SHA-256 as in the audit log, with the API token that each ends with.
 
---all       those that were used, were revoked or have ended as well
+--all       also those that were used, were revoked or have ended
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
@@ -47,7 +47,7 @@ ${operatorHelp}
 
 export const revoke: Command = {
   usage: 'enroll token revoke ID',
-  help: `Nobody enrolls with it from now on; devices that have are not touched. \`edgekeep enroll token list\` shows the ids.\n\n${operatorHelp}`,
+  help: `No device enrolls with it from now on; devices that have enrolled are unchanged. \`edgekeep enroll token list\` shows the ids.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {

@@ -8,7 +8,7 @@ import { table, timeText } from '../table.ts';
 export const list: Command = {
   usage: 'expected-device list [--all]',
   help: `
---all       also those that have enrolled (default: those that have not)
+--all       also those that have enrolled (default: only those that have not)
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
@@ -35,7 +35,7 @@ ${operatorHelp}
 
 export const remove: Command = {
   usage: 'expected-device remove ID',
-  help: `Its id and its root of trust are free again. A device that has enrolled is not touched.\n\n${operatorHelp}`,
+  help: `Its id and its root of trust are free again. A device that has enrolled is unchanged.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {

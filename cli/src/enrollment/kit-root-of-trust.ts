@@ -16,11 +16,11 @@ export const rootOfTrustUsage =
 
 export const rootOfTrustHelp = `--tpm       device:/dev/tpmrm0 (default), unix:PATH or tcp:HOST:PORT
 --pkcs11    a secure element: its vendor's PKCS#11 library on the device (docs/secure-elements.md); \`edgekeep doctor --pkcs11 MODULE\` there lists its
-            tokens. The enrollment token vouches that the key is in a chip: give the kit to no other device
+            tokens. The enrollment token certifies that the key is in a chip: give the kit to no other device
 --token     its label; without it and --slot the only token there is
---slot      its slot, where labels do not tell tokens apart
+--slot      its slot, where labels do not distinguish tokens
 --pin-file  where its PIN is on the device, alone in a file that others cannot read (default: token-pin in the state folder)
---dice      where the boot stages of a DICE device leave chain and key (docs/dice.md)
+--dice      where the boot stages of a DICE device write chain and key (docs/dice.md)
 --software  no TPM: keys in files, the lowest tier`;
 
 export interface KitRootOfTrust {
@@ -37,7 +37,7 @@ export function rootOfTrustIn(args: Arguments): KitRootOfTrust {
   const [module, handoffFolder] = [args.option('pkcs11'), args.option('dice')];
   if (module !== undefined) return { tier: 'secure-element', settings: tokenSettings(module, args) };
   if (['token', 'slot', 'pin-file'].some((name) => args.option(name) !== undefined))
-    throw new UsageError('--token, --slot and --pin-file go with --pkcs11 MODULE');
+    throw new UsageError('--token, --slot and --pin-file need --pkcs11 MODULE');
   if (software) return { tier: 'software', settings: { kind: 'software' } };
   if (handoffFolder !== undefined) return { tier: 'dice', settings: { kind: 'dice', handoffFolder } };
   return { tier: 'tpm', settings: { kind: 'tpm', address: args.option('tpm') ?? 'device:/dev/tpmrm0' } };

@@ -10,7 +10,7 @@ For a device whose board or TPM was replaced, once it is wiped (\`device mark-wi
 root of trust, and with no other. The old one stays refused unless it is imported under another id.
 
 --root      SHA-256 of the SubjectPublicKeyInfo of the new endorsement key
---reason    why; it stands in the audit log
+--reason    why; recorded in the audit log
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },

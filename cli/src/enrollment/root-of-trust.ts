@@ -24,8 +24,8 @@ export const list: Command = {
 export const block: Command = {
   usage: 'root-of-trust block SHA256 --reason TEXT',
   help: `
-SHA256      of the SubjectPublicKeyInfo of its key, what \`device show\` calls the root of trust
---reason    why; a device that comes is told, and it stands in the audit log
+SHA256      of the SubjectPublicKeyInfo of its key, shown by \`device show\` as the root of trust
+--reason    why; a refused device gets it, and it is recorded in the audit log
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },
@@ -37,14 +37,14 @@ ${operatorHelp}
     const enrolled =
       value.deviceId === null
         ? ''
-        : `\n${value.deviceId} has enrolled with it and goes on: edgekeep device quarantine ${value.deviceId} --reason …`;
+        : `\n${value.deviceId} has enrolled with it and keeps running: edgekeep device quarantine ${value.deviceId} --reason …`;
     return { exitCode: exitCodes.ok, value, text: `${value.rootSha256} is blocked${enrolled}` };
   },
 };
 
 export const unblock: Command = {
   usage: 'root-of-trust unblock SHA256 --reason TEXT',
-  help: `--reason    why; it stands in the audit log\n${operatorHelp}`,
+  help: `--reason    why; recorded in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {

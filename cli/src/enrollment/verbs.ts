@@ -33,7 +33,7 @@ export const enrollmentVerbs: Verbs = {
     load: () => import('./enrollment-group.ts').then((m) => m.limit),
   },
   'enrollment-group disable': {
-    summary: 'let nobody enroll by an enrollment group',
+    summary: 'disable enrollment by an enrollment group',
     example: 'enrollment-group disable lot-17 --reason "a pallet is missing"',
     load: () => import('./enrollment-group.ts').then((m) => m.disable),
   },
@@ -48,12 +48,12 @@ export const enrollmentVerbs: Verbs = {
     load: () => import('./enrollment-group.ts').then((m) => m.drop),
   },
   'expected-device list': {
-    summary: 'list devices that are to come',
+    summary: 'list expected devices',
     example: 'expected-device list',
     load: () => import('./expected.ts').then((m) => m.list),
   },
   'expected-device remove': {
-    summary: 'take back that a device is to come',
+    summary: 'withdraw an expected device',
     example: 'expected-device remove press-8',
     load: () => import('./expected.ts').then((m) => m.remove),
   },
@@ -63,12 +63,12 @@ export const enrollmentVerbs: Verbs = {
     load: () => import('./root-of-trust.ts').then((m) => m.list),
   },
   'root-of-trust block': {
-    summary: 'let a root of trust never enroll',
+    summary: 'block a root of trust from enrolling',
     example: 'root-of-trust block 41d0… --reason "lot 17 was stolen"',
     load: () => import('./root-of-trust.ts').then((m) => m.block),
   },
   'root-of-trust unblock': {
-    summary: 'let a blocked root of trust enroll again',
+    summary: 'unblock a root of trust',
     example: 'root-of-trust unblock 41d0… --reason "found again"',
     load: () => import('./root-of-trust.ts').then((m) => m.unblock),
   },

@@ -41,10 +41,10 @@ export async function claimHub(order: {
 export const command: Command = {
   usage: 'hub claim --name NAME --out FILE [--days N]',
   help: `
-Makes a token that only you have, registers it for you with the role administrator, and ends the one of \`hub init\`, which is good for a day
-(tokens.bootstrapHours). What was made with that one is yours from now on.
+Makes a token that only you have, registers it for you with the role administrator, and ends the one of \`hub init\`, which is valid for a day
+(tokens.bootstrapHours). Tokens made with that one are yours from now on.
 
---name      who you are: 1 to 40 of a-z, 0-9, dot, dash and underscore; stands in the audit log
+--name      your name: 1 to 40 of a-z, 0-9, dot, dash and underscore; recorded in the audit log
 --out       your operator file; it must not exist
 --days      how long your token is valid (default: 90)
 ${operatorHelp}

@@ -7,7 +7,7 @@ import { table, timeText } from '../table.ts';
 export const command: Command = {
   usage: 'hub jobs',
   help: `
-Lists the jobs of the hub node that answers: how often each runs, when it ran last, and the error of a run that failed. Exits with 1 while the
+Lists the jobs of the hub node that answers: how often each runs, when it ran last, and the error of a failed run. Exit code 1 while the
 last run of a job has failed.
 ${operatorHelp}
 `,

@@ -43,13 +43,13 @@ const sealedSchema = z.strictObject({
 export const pkcs11Seal: Command = {
   usage: 'secrets pkcs11-seal FILE --module PATH --pin-file PATH [--token LABEL | --slot N]',
   help: `
-Draws 32 random bytes, seals them to a key in the token and writes the sealed secret to FILE, which holds no secret. \`secrets pkcs11-unseal FILE\` is then a
-program that unlocks a hub: name it in the setting unlockProgram, and give the hub another unlocker besides, for the day when the token is lost.
+Seals 32 random bytes to a key in the token and writes the result to FILE, which contains no readable secret. \`secrets pkcs11-unseal FILE\` is then a
+program that unlocks a hub: name it in the setting unlockProgram, and give the hub a second unlocker, in case the token is lost.
 
 --module    the PKCS#11 library of the token's vendor
---pin-file  the token's PIN, alone in a file that others cannot read; it stays where it is
+--pin-file  the token's PIN, alone in a file that others cannot read; it is not copied
 --token     the token's label; without it and --slot the only token there is
---slot      its slot, where labels do not tell tokens apart
+--slot      its slot, where labels do not distinguish tokens
 `,
   positionals: { least: 1, most: 1 },
   options: {
@@ -98,7 +98,7 @@ Prints the secret of \`secrets pkcs11-seal\` to standard output, raw, and only i
   positionals: { least: 1, most: 1 },
   options: {},
   async run(args) {
-    if (process.stdout.isTTY) throw new UsageError('the secret goes into a pipe, not to a terminal');
+    if (process.stdout.isTTY) throw new UsageError('the secret is written only into a pipe, not to a terminal');
     const [file = ''] = args.positionals;
     const { module, token: choice, pinFile, keys, wrapped } = parseJson(await readFile(file), sealedSchema, file);
     const known = {

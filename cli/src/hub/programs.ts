@@ -2,23 +2,23 @@
 import { type Arguments, type Command, type Outcome, UsageError } from '../command.ts';
 import { runProgram } from '../program.ts';
 
-const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor; without it the systemd credential edgekeep-passphrase, else the terminal is asked`;
+const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor; without it: the systemd credential edgekeep-passphrase, or else the terminal`;
 
 export const hubInit: Command = {
   usage:
     'hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]',
   help: `
-Makes keys, settings, store and the first API token in DIR, which must not hold a hub yet.
+Makes keys, settings, store and the first API token in DIR, which must not contain a hub yet.
 
 --data           the hub's data folder
---unlock         who can open the hub's keys: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (what it prints, for example from a TPM),
-                 or none (plain files; the default, with a warning). Repeat it for several; any one of them opens
---root-folder    where the root key goes, for example a removable disk (default: DIR/root); the hub runs without it. Needed with --unlock
---issuing-request  there is an offline root: the hub makes the key of its issuing CA, writes the request for it here, and waits for edgekeep hub
+--unlock         who can open the hub's keys: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (its output, for example from a TPM),
+                 or none (plain files; the default, with a warning). May be repeated; each of them opens the keys
+--root-folder    the folder for the root key, for example on a removable disk (default: DIR/root); the hub runs without it. Needed with --unlock
+--issuing-request  for an offline root: the hub makes the key of its issuing CA, writes the request for it here, and waits for edgekeep hub
                  install-issuing (docs/authorities.md)
---share-folder   where shares go, a file for each person; needed for shares
+--share-folder   the folder for share files, one for each person; needed for shares
 ${keyHelp}
---person         whose the first API token is (default: admin)
+--person         the owner of the first API token (default: admin)
 --settings       a JSON object of settings that differ from the defaults (docs/settings.md); kept in DIR/hub.json
 `,
   positionals: { least: 0, most: 0 },
@@ -48,11 +48,11 @@ ${keyHelp}
 export const hubInstallIssuing: Command = {
   usage: 'hub install-issuing FILE --data DIR [--root-sha256 HEX]',
   help: `
-Ends what hub init --issuing-request began. FILE is what edgekeep root sign-issuing wrote: the issuing CA and its root. A hub that runs
-takes its next issuing CA by edgekeep authority install.
+Completes hub init --issuing-request. FILE was written by edgekeep root sign-issuing: the issuing CA and its root. A running hub
+gets its next issuing CA by edgekeep authority install.
 
 --data         the hub's data folder
---root-sha256  the root's SHA-256 as it was written down at the ceremony; another root is refused
+--root-sha256  the root's SHA-256 as noted at the ceremony; another root is refused
 `,
   positionals: { least: 1, most: 1 },
   options: { data: { type: 'string' }, 'root-sha256': { type: 'string' } },
@@ -66,8 +66,8 @@ Serves until SIGINT or SIGTERM. Listens on loopback unless DIR/hub.json says oth
 
 --data           the hub's data folder (\`edgekeep hub init\`)
 ${keyHelp}
---share          a share's file; repeat it for as many as are needed
---wait           when the keys need a person, listen for nobody and wait for \`edgekeep hub unlock\`; nothing is asked at a terminal
+--share          a share file; repeat it for each share that is needed
+--wait           when the keys need a person, open no listener and wait for \`edgekeep hub unlock\`; do not ask at a terminal
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -82,9 +82,9 @@ ${keyHelp}
 export const hubCheck: Command = {
   usage: 'hub check --data DIR',
   help: `
-Looks at a data folder, also while its hub runs, and says line by line what is ok, a warning or failed, and what to do next: settings, keys and their
-permissions, the store, makers' roots, what ends when, ports, the unlock program, the disk. Opens no key and changes nothing. The exit code is 1 where
-something failed.
+Checks a data folder, also while its hub runs, and reports line by line what is ok, a warning or failed, and what to do next: settings, keys and their
+permissions, the store, makers' roots, upcoming ends, ports, the unlock program, the disk. Opens no key and changes nothing. The exit code is 1 when
+a check failed.
 
 --data      the hub's data folder
 `,
@@ -96,12 +96,12 @@ something failed.
 export const hubUnlock: Command = {
   usage: 'hub unlock --data DIR [--passphrase-fd N] [--share FILE]…',
   help: `
-For a hub that was started with \`hub run --wait\`, on its machine and as its user. People who hold shares give theirs one after the other, each with
-a command of their own; the hub starts with the last that is needed. Wrong ones are refused, and it goes on waiting.
+For a hub that was started with \`hub run --wait\`, on its machine and as its user. People with shares enter them one after the other, each with
+a separate command; the hub starts after the last one that is needed. Wrong ones are refused, and the hub keeps waiting.
 
 --data           the hub's data folder
---passphrase-fd  read the passphrase from this file descriptor; without it the terminal is asked
---share          a share's file; without it the terminal is asked
+--passphrase-fd  read the passphrase from this file descriptor; without it the terminal asks
+--share          a share file; without it the terminal asks
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -116,15 +116,15 @@ export const hubRekey: Command = {
   usage:
     'hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]',
   help: `
-Adds and removes unlockers; the keys stay what they are. Seals the keys of a plain hub. Without --add and --remove it lists the unlockers.
+Adds and removes unlockers; the keys do not change. Seals the keys of a plain hub. Without --add and --remove it lists the unlockers.
 
 --data               the hub's data folder; stop the hub first
 --add                passphrase, shares:K/N, or program (the one of the setting unlockProgram)
 --remove             the id of an unlocker, for example passphrase-1. Removing all old ones at once makes a new key-encryption key
 ${keyHelp}
---share              a share's file, to open the keys; repeat it for as many as are needed
---new-passphrase-fd  read a new passphrase from this file descriptor; without it the terminal is asked
---share-folder       where new shares go
+--share              a share file, to open the keys; repeat it for each share that is needed
+--new-passphrase-fd  read a new passphrase from this file descriptor; without it the terminal asks
+--share-folder       the folder for new shares
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -143,7 +143,7 @@ ${keyHelp}
 export const hubResetPolicy: Command = {
   usage: 'hub reset-policy --data DIR',
   help: `
-For a policy that shuts everybody out (spec/access.md, "The way back"). The audit log says that it was done on the hub's machine.
+For a policy that shuts everybody out (spec/access.md, "The way back"). The audit log records that it was done on the hub's machine.
 
 --data      the hub's data folder; stop the hub first
 `,
@@ -160,7 +160,7 @@ Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md).
 --data      the hub's data folder
 --out       the file to write; it must not exist
 --blobs     the sealed files of models too
---plain     take the keys of a plain hub, in the clear
+--plain     include the keys of a plain hub, unencrypted
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -180,10 +180,10 @@ export const hubRestore: Command = {
   help: `
 Devices notice that the log is older than they remember: read docs/backup.md first.
 
-What the backup names to be executed (the setting unlockProgram) is shown, and you are asked: a backup may come from anybody.
+Shows the program that the backup would execute (the setting unlockProgram), and asks you: a backup may come from anybody.
 
 --data      the folder to make; missing or empty
---yes       restore a backup that names such a program, without a question
+--yes       restore a backup that names such a program, without asking
 `,
   positionals: { least: 1, most: 1 },
   options: { data: { type: 'string' }, yes: { type: 'boolean' } },
@@ -207,7 +207,7 @@ const agentNodeOptions = ['--max-semi-space-size=1'];
 
 export const agentRun: Command = {
   usage: 'agent run --state DIR',
-  help: `Reads DIR/agent.json (docs/settings.md), enrolls if it must, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder`,
+  help: `Reads DIR/agent.json (docs/settings.md), enrolls if necessary, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder`,
   positionals: { least: 0, most: 0 },
   options: { state: { type: 'string' } },
   run: async (args) => runProgram('@edgekeep/agent/main', given(args, ['state']), agentNodeOptions),

@@ -10,10 +10,10 @@ const askMilliseconds = 500;
 export const command: Command = {
   usage: 'hub roll-platform-key [--wait]',
   help: `
-The hub draws a new platform key and wraps model keys and device secrets under it, in the background and while it serves. The old key is deleted when nothing
-needs it any more. A hub that is stopped meanwhile goes on when it starts.
+The hub makes a new platform key and wraps model keys and device secrets under it, in the background and while it serves. The old key is deleted when nothing
+needs it any more. A hub that is stopped meanwhile continues when it starts again.
 
---wait      come back when the old key is deleted
+--wait      return when the old key is deleted
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },

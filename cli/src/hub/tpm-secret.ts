@@ -23,8 +23,8 @@ const tpmHelp = `--tpm       device:PATH, unix:PATH or tcp:HOST:PORT (default: $
 export const tpmSeal: Command = {
   usage: 'secrets tpm-seal FILE [--pcrs LIST] [--tpm ADDRESS]',
   help: `
-Draws 32 random bytes, seals them and writes the sealed object to FILE, which holds no secret. \`secrets tpm-unseal FILE\` is then a program that unlocks a hub:
-name it in the setting unlockProgram, and give the hub another unlocker besides, for the day when firmware or machine change.
+Seals 32 random bytes and writes the result to FILE, which contains no readable secret. \`secrets tpm-unseal FILE\` is then a program that unlocks a hub:
+name it in the setting unlockProgram, and give the hub a second unlocker, in case firmware or machine change.
 
 --pcrs      PCRs of the SHA-256 bank that must be as they are now (default: ${defaultPcrs})
 ${tpmHelp}
@@ -70,14 +70,14 @@ ${tpmHelp}
 export const tpmUnseal: Command = {
   usage: 'secrets tpm-unseal FILE [--tpm ADDRESS]',
   help: `
-Prints the secret of \`secrets tpm-seal\` to standard output, raw, and only into a pipe. The TPM refuses when it is another one or the boot state is not that of the sealing.
+Prints the secret of \`secrets tpm-seal\` to standard output, raw, and only into a pipe. Another TPM, or another boot state than at the sealing, is refused.
 
 ${tpmHelp}
 `,
   positionals: { least: 1, most: 1 },
   options: tpmOption,
   async run(args) {
-    if (process.stdout.isTTY) throw new UsageError('the secret goes into a pipe, not to a terminal');
+    if (process.stdout.isTTY) throw new UsageError('the secret is written only into a pipe, not to a terminal');
     const [path = ''] = args.positionals;
     const sealed = parseJson(await readFile(path), wrappedKeySchema, path);
     await using tpm = await TpmRootOfTrust.open(tpmAddress(args));

@@ -18,12 +18,12 @@ export const hubVerbs: Verbs = {
     load: () => import('./programs.ts').then((m) => m.hubRun),
   },
   'hub check': {
-    summary: 'what would keep a hub from starting or working',
+    summary: 'find what would keep a hub from starting or working',
     example: 'hub check --data /var/lib/edgekeep',
     load: () => import('./programs.ts').then((m) => m.hubCheck),
   },
   'hub unlock': {
-    summary: 'give a hub that waits what opens its keys',
+    summary: 'open the keys of a hub that waits for them',
     example: 'hub unlock --data /var/lib/edgekeep/hub --share /media/usb/share-2-of-5.txt',
     load: () => import('./programs.ts').then((m) => m.hubUnlock),
   },
@@ -55,7 +55,7 @@ export const hubVerbs: Verbs = {
     load: () => import('./programs.ts').then((m) => m.hubRestore),
   },
   'hub jobs': {
-    summary: 'list the recurring work of a hub and how it goes',
+    summary: 'list the recurring jobs of a hub and their status',
     example: 'hub jobs',
     load: () => import('./jobs.ts').then((m) => m.command),
   },
@@ -65,22 +65,22 @@ export const hubVerbs: Verbs = {
     load: () => import('./roll-platform-key.ts').then((m) => m.command),
   },
   'secrets pkcs11-seal': {
-    summary: 'make a secret that only a PKCS#11 token gives back',
+    summary: 'make a secret that only a PKCS#11 token returns',
     example:
       'secrets pkcs11-seal /etc/edgekeep/unlock.json --module /usr/lib/vendor/module.so --token hub --pin-file /etc/edgekeep/token-pin',
     load: () => import('./pkcs11-secret.ts').then((m) => m.pkcs11Seal),
   },
   'secrets pkcs11-unseal': {
-    summary: 'print the 32 bytes that the token gives back, for a hub to read',
+    summary: 'print the 32 bytes that the token returns, for a hub to read',
     load: () => import('./pkcs11-secret.ts').then((m) => m.pkcs11Unseal),
   },
   'secrets tpm-seal': {
-    summary: "make a secret that only this machine's TPM gives back",
+    summary: "make a secret that only this machine's TPM returns",
     example: 'secrets tpm-seal /etc/edgekeep/unlock.json',
     load: () => import('./tpm-secret.ts').then((m) => m.tpmSeal),
   },
   'secrets tpm-unseal': {
-    summary: 'print the 32 bytes that the TPM gives back, for a hub to read',
+    summary: 'print the 32 bytes that the TPM returns, for a hub to read',
     load: () => import('./tpm-secret.ts').then((m) => m.tpmUnseal),
   },
   'agent run': {

@@ -21,14 +21,14 @@ export const command: Command = {
     'manufacture batch --ca DIR --input FILE.csv --output MANIFEST [--vendor-roots FILE] [--enrollment-group NAME]',
   help: `
 The table has a header; columns (docs/manufacturing.md): serial, id, hardwareType, product, tpm, endorsementKey, module, token, slot, pinFile,
-idevidFile, groups, and tag.KEY. Each device that is done has a line in the manifest; run the same command again to go on after a crash, or to
-try what failed once more. A serial number never gets a second IDevID.
+idevidFile, groups, and tag.KEY. Each finished device has a line in the manifest; run the same command again to continue after a crash, or to
+retry failed devices. A serial number never gets a second IDevID.
 
 --ca               the manufacturer's folder
 --input            the table; relative paths in it start at its folder
 --output           the manifest, made or added to: give it to edgekeep device import
 ${vendorRootsHelp}
---enrollment-group  the manifest group at the hub that is to list the devices
+--enrollment-group  the manifest group at the hub that will list the devices
 `,
   positionals: { least: 0, most: 0 },
   options: {

@@ -42,7 +42,7 @@ function* rowsOf(text: string): Generator<Row> {
   fieldPattern.lastIndex = 0;
   while (fieldPattern.lastIndex < text.length || fields.length > 0) {
     const match = fieldPattern.exec(text);
-    if (match === null) throw broken(line, 'a quote inside a field, or one that is not closed');
+    if (match === null) throw broken(line, 'a quote inside a field, or a missing closing quote');
     const [whole, quoted, plain = '', end] = match;
     fields.push(quoted === undefined ? plain.trim() : quoted.replaceAll('""', '"'));
     line += whole.split('\n').length - 1;

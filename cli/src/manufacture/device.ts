@@ -18,11 +18,11 @@ const tpmDefault = 'device:/dev/tpmrm0';
 export const command: Command = {
   usage: 'manufacture device SERIAL --ca DIR [--tpm ADDRESS | --pkcs11 MODULE --pin-file FILE] [--manifest FILE]',
   help: `
-Makes the key in the device's TPM or token, or finds it there, issues the IDevID and stores it beside the key. The same again changes nothing.
+Makes the key in the device's TPM or token, or finds it there, issues the IDevID and stores it beside the key. Running it again changes nothing.
 
 --ca               the manufacturer's folder
 --tpm              device:PATH (default ${tpmDefault}), unix:PATH or tcp:HOST:PORT
---endorsement-key  which one the device is known by: ${endorsementKeyKinds.join(', ')} (default: rsa-2048)
+--endorsement-key  the key that identifies the device: ${endorsementKeyKinds.join(', ')} (default: rsa-2048)
 --pkcs11           the key is in a token of this PKCS#11 module; --token LABEL or --slot N say which one
 --pin-file         the token's PIN, alone on one line of a file that others cannot read
 --id               the device id (default: the serial number in lower case)
@@ -31,9 +31,9 @@ Makes the key in the device's TPM or token, or finds it there, issues the IDevID
 --tag              KEY=VALUE, for the manifest; may be repeated
 --group            a device group it joins; may be repeated
 ${vendorRootsHelp}
---idevid-file      where the certificate goes when the hardware has no room: idevid.pem in the device's state folder
+--idevid-file      the file for the certificate when the hardware has no room: idevid.pem in the device's state folder
 --manifest         a line is added to this file
---enrollment-group  the manifest group at the hub that is to list the device
+--enrollment-group  the manifest group at the hub that will list the device
 `,
   positionals: { least: 1, most: 1 },
   options: {

@@ -124,7 +124,7 @@ function examineToken(
 
 async function madeSigner(place: IdevidPlace): Promise<Signer> {
   const signer = await idevidSigner(place, { make: true });
-  if (signer === undefined) throw new TypeError('a key that was made is not there');
+  if (signer === undefined) throw new TypeError('the new key cannot be found');
   return signer;
 }
 

@@ -8,10 +8,10 @@ export const command: Command = {
   usage:
     'manufacture init --ca DIR --organization NAME [--root-folder DIR] [--hardware-type OID] [--pkcs11 MODULE --pin-file FILE]',
   help: `
-Makes a root, whose key is to be carried away, and an issuing CA, whose key stays on the line: as a file of its user alone, or in a token.
+Makes a root, whose key must be taken offline, and an issuing CA, whose key stays on the line: in a file that only its user can read, or in a token.
 
---ca             a folder for it, which holds no manufacturer yet
---organization   stands in every IDevID
+--ca             the folder to make, which must not contain a manufacturer yet
+--organization   written into every IDevID
 --root-folder    gets the root's key (default: root in --ca); the line runs without it
 --hardware-type  object identifier of the kind of device, in your own arc (default: a new one below 2.25)
 --pkcs11         the issuing key is made in a token of this PKCS#11 module; --token LABEL or --slot N say which one
@@ -50,7 +50,7 @@ Makes a root, whose key is to be carried away, and an issuing CA, whose key stay
     await createManufacturer({ folder, rootFolder, organization, hardwareType, issuingToken, nowSeconds });
     const root = join(folder, 'root.pem');
     const text = `manufacturer made in ${folder}, hardware type ${hardwareType}
-  root key     ${join(rootFolder, 'manufacturer-root-key.pem')}  (carry it away: the line runs without it)
+  root key     ${join(rootFolder, 'manufacturer-root-key.pem')}  (take it offline: the line runs without it)
   issuing key  ${issuingToken === undefined ? join(folder, 'issuing-key.pem') : `${issuingToken.keyLabel}, in the token`}
 at the hub: edgekeep enrollment-group create NAME --kind ca --certificate ${root}`;
     return { exitCode: exitCodes.ok, value: { folder, rootFolder, hardwareType, root }, text };

@@ -44,7 +44,7 @@ export async function issueOnce(manufacturer: Manufacturer, order: IssueOrder): 
   if (owner !== folded) {
     return refused(
       'key-taken',
-      `the key in this hardware has the IDevID of ${owner}: is this the device of that number?`,
+      `the key in this hardware has the IDevID of ${owner}: is this the device with that number?`,
     );
   }
   const input = { spki, serialRandom: randomBytes(16), notBeforeSeconds: nowSeconds };
@@ -67,7 +67,7 @@ async function recorded(
   const [der] = parsePem(pem, 'CERTIFICATE');
   if (der !== undefined && equalBytes(parseCertificate(der).spki, spki))
     return { kind: 'issued', chain: [der, issuing.der], fresh: false };
-  return refused('serial-taken', `${serialNumber} has an IDevID for another key: is this the device of that number?`);
+  return refused('serial-taken', `${serialNumber} has an IDevID for another key: is this the device with that number?`);
 }
 
 function refused(code: 'serial-taken' | 'key-taken', message: string): Issued {

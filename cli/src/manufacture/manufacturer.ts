@@ -103,7 +103,7 @@ export async function openManufacturer(folder: string): Promise<Manufacturer> {
       ? signerFromKey(createPrivateKey(Buffer.from(await readSecretFile(place('issuing-key.pem'), SETTINGS_BYTES_MAX))))
       : await openToken(issuingToken);
   if (!signer.publicKey.equals(publicKeyOf(issuing)))
-    throw new CoreError('key-invalid', 'the issuing key is not the one of issuing.pem');
+    throw new CoreError('key-invalid', 'the issuing key does not match issuing.pem');
   return { folder: resolve(folder), organization, hardwareType, issuing, signer };
 }
 
@@ -122,7 +122,7 @@ async function newIssuingKey(path: string, token: IssuingToken | undefined): Pro
 async function openToken({ module, token, slot, pinFile, keyLabel }: IssuingToken, make = false): Promise<Signer> {
   const signer = await tokenSigner({ module, token: { label: token, slot }, pinFile }, keyLabel, { make });
   if (signer !== undefined) return signer;
-  throw new CoreError('key-invalid', `the token holds no key ${keyLabel}: is it the one of this manufacturer?`);
+  throw new CoreError('key-invalid', `the token holds no key ${keyLabel}: does it belong to this manufacturer?`);
 }
 
 function newKey(): KeyObject {

@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import { type Arguments, UsageError } from '../command.ts';
 
-export const vendorRootsHelp = `--vendor-roots     PEM of TPM vendors' roots and intermediates: only a TPM that one of them vouches for gets an IDevID; without it
-                   whatever answers at the address is taken for a TPM`;
+export const vendorRootsHelp = `--vendor-roots     PEM of TPM vendors' roots and intermediates: only a TPM with a certificate under one of them gets an IDevID; without
+                   it, any program at the address counts as a TPM`;
 
 export const tokenOptions = {
   pkcs11: { type: 'string' },

@@ -5,9 +5,9 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const assign: Command = {
   usage: 'model assign MODEL GROUP…',
-  help: `The default policy gives the key of a model to the devices of the groups it is for, and to no other. A model can be assigned before it is
-published. A group decides about keys by its named members, or by a filter over what the hub decided itself (tier, site, tags…): one by what devices
-say of themselves (reported.PATH, seenAt, holds, fault) is refused.
+  help: `The default policy releases the key of a model only to devices in the groups that the model is for. A model can be assigned before it is
+published. The group must have named members, or a filter over values that the hub decides (tier, site, tags…); a filter over values that devices
+report (reported.PATH, seenAt, holds, fault) is refused.
 
 ${operatorHelp}`,
   positionals: { least: 2, most: 101 },
@@ -17,7 +17,7 @@ ${operatorHelp}`,
 
 export const unassign: Command = {
   usage: 'model unassign MODEL GROUP…',
-  help: `Its devices get no key of the model any more, unless by another group. Leases that they have run out.\n\n${operatorHelp}`,
+  help: `Their devices get no more keys of the model, unless by another group. Their present leases run out.\n\n${operatorHelp}`,
   positionals: { least: 2, most: 101 },
   options: operatorOption,
   run: async (args) => change(args, 'remove'),

@@ -16,13 +16,13 @@ import {
 export const command: Command = {
   usage: 'floe decrypt IN OUT --key-file RAW32 [--aad-file FILE]',
   help: `
-Decrypts IN to OUT; "-" is stdin or stdout. OUT is made with mode 0600 and appears only when all of it verified. To stdout, every segment is
-written as soon as it verified: what came before an error is a true beginning of the plaintext, and only exit code 0 says that it is whole.
+Decrypts IN to OUT; "-" is stdin or stdout. OUT gets mode 0600 and appears only when all of it is verified. To stdout, every segment is
+written as soon as it is verified: the output before an error is a correct beginning of the plaintext, and only exit code 0 means that it is complete.
 
 --key-file  the file of exactly 32 bytes that it was encrypted with
 --aad-file  the file whose bytes were bound to it, if any
 
-Exit code 1: the key or the associated data is another one, or the file was cut or changed.
+Exit code 1: wrong key or associated data, or the file was cut or changed.
 `,
   positionals: { least: 2, most: 2 },
   options: { 'key-file': { type: 'string' }, 'aad-file': { type: 'string' } },

@@ -22,7 +22,7 @@ import {
 export const command: Command = {
   usage: 'floe encrypt IN OUT --key-file RAW32 [--segment-length BYTES] [--aad-file FILE]',
   help: `
-Encrypts IN to OUT with AES-256-GCM in segments; "-" is stdin or stdout. OUT appears only when it is whole.
+Encrypts IN to OUT with AES-256-GCM in segments; "-" is stdin or stdout. OUT appears only when it is complete.
 
 --key-file        a file of exactly 32 random bytes, for example: head -c 32 /dev/urandom > key && chmod 600 key
 --segment-length  length of an encrypted segment in bytes, ${SEGMENT_LENGTH_MIN} to ${SEGMENT_LENGTH_MAX}; default ${segmentLengthDefault}

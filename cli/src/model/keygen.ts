@@ -19,7 +19,7 @@ export const command: Command = {
 Writes the private key to KEY.pem (PKCS#8, mode 0600, not encrypted) and the public key to KEY.pub.pem. Neither is ever overwritten.
 
 --type  p256 (default), p384 or p521 sign bundles; ed25519 signs single files with --detached
---out   where the private key goes
+--out   the file for the private key
 `,
   positionals: { least: 0, most: 0 },
   options: { type: { type: 'string' }, out: { type: 'string' } },

@@ -125,7 +125,7 @@ async function collectFolder(folder: string): Promise<SourceFile[]> {
   const primaries = new Set(models.filter((path) => !isFallback(path)).map(stem));
   if (primaries.size > 1)
     throw new UsageError(
-      `which is the model: ${[...primaries].join(', ')}? Publish one of them, or name the second fallback.onnx`,
+      `which file is the model: ${[...primaries].join(', ')}? Publish one of them, or name the second fallback.onnx`,
     );
   return paths.map((path) => ({
     path,

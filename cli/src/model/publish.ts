@@ -10,7 +10,7 @@ export const command: Command = {
   usage: 'model publish PATH --name NAME --version VERSION --key KEY.pem [--guard FILE] [--fallback FILE] [--no-ort]',
   help: `
 PATH is one model file, or a folder: an ONNX model with its external data, a fallback.onnx, or any opaque files (a TensorRT plan, a TFLite
-file), which devices deliver into memory for \`edgekeep model run\`. The key must be trusted by the hub: \`edgekeep publisher trust\`.
+file), which devices open in memory for \`edgekeep model run\`. The key must be trusted by the hub: \`edgekeep publisher trust\`.
 
 --name      the model's name: lower-case letters, digits, dots and dashes
 --version   for example 1.2.0; a published version never changes

@@ -26,7 +26,7 @@ export const list: Command = {
 
 export const withdraw: Command = {
   usage: 'model withdraw NAME VERSION',
-  help: `No device is offered this version or gets its key again, and leases on it end. It never comes back, and devices refuse every version that is lower than one they served: publish a higher version.\n\n${operatorHelp}`,
+  help: `No device is offered this version or gets its key again, and its leases end. This cannot be undone, and devices refuse every lower version than one that they served: publish a higher version.\n\n${operatorHelp}`,
   positionals: { least: 2, most: 2 },
   options: operatorOption,
   async run(args) {

@@ -32,10 +32,10 @@ export const command: Command = {
   help: `
 Asks the agent on this machine for the opened model NAME (its setting \`use\` is \`program\`) and starts COMMAND with each file of it on an inherited
 descriptor: 3, 4 and so on, in the manifest's order. Each is an anonymous file in memory: seekable, without a name, never on disk.
-In an argument, {} stands for /proc/self/fd/3 and {PATH} for the descriptor of that file; EDGEKEEP_MODEL_FILES holds the list as JSON.
-When the agent must lock the model (its lease ended, the device was quarantined), COMMAND is ended and the memory wiped. Where util-linux is
+In an argument, {} is replaced by /proc/self/fd/3 and {PATH} by the descriptor of that file; EDGEKEEP_MODEL_FILES has the list as JSON.
+When the agent must lock the model (its lease ended, the device was quarantined), COMMAND is stopped and the memory wiped. Where util-linux is
 installed, COMMAND also ends when this process is killed.
-The exit code is COMMAND's; 1 when the agent ended it or holds no key of the model.
+The exit code is COMMAND's; 1 when the agent stopped it or has no key of the model.
 
 --socket    the agent's admin socket (default: ${socketDefault})
 --file      only this file of the model; may be repeated
@@ -45,7 +45,7 @@ The exit code is COMMAND's; 1 when the agent ended it or holds no key of the mod
   async run(args) {
     const [name = ''] = args.positionals;
     const [program, ...words] = args.rest;
-    if (program === undefined) throw new UsageError('say what to run behind --');
+    if (program === undefined) throw new UsageError('name the program to run after --');
     const agent = new LocalAgent(args.option('socket') ?? socketDefault);
     try {
       return await runModel(agent, name, args.all('file'), [program, ...words]);
@@ -115,7 +115,7 @@ async function runOn(
     return {
       exitCode: exitCodes.refused,
       value: { ended: 'locked' },
-      text: 'edgekeep: the agent locked the model; the program was ended',
+      text: 'edgekeep: the agent locked the model; the program was stopped',
       stdoutTaken: true,
     };
   } finally {
@@ -139,7 +139,7 @@ async function fetchInto(agent: LocalAgent, name: string, { path, size, sha256 }
       chunk.fill(0);
     }
     if (offset !== size || toHex(hash.digest()) !== sha256)
-      throw new Unreachable(`${path} did not arrive whole: the agent locked the model, or ended`);
+      throw new Unreachable(`${path} did not arrive completely: the agent locked the model, or ended`);
     return memory;
   } catch (error) {
     await memory[Symbol.asyncDispose]();
@@ -188,7 +188,7 @@ class LocalAgent {
     if (response.statusCode === 200) return response;
     // Text that is not JSON is refused below, like JSON of another form.
     const refusal = errorSchema.safeParse(await json(response).catch(() => undefined));
-    if (!refusal.success) throw new Unreachable(`the agent answered ${response.statusCode} in no known form`);
+    if (!refusal.success) throw new Unreachable(`the agent answered ${response.statusCode} in an unknown form`);
     throw new AgentRefusal(refusal.data.error.code, refusal.data.error.message);
   }
 

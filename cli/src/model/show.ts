@@ -12,7 +12,7 @@ type ModelDevice = z.infer<typeof modelDevices>['devices'][number];
 export const command: Command = {
   usage: 'model show MODEL [VERSION]',
   help: `Devices by state: serving, ready (for a program), locked, refused (it cannot use the release, and why), failing (it tries again). With
-VERSION those that hold or refuse that version.
+VERSION only those that hold or refuse that version.
 
 ${operatorHelp}`,
   positionals: { least: 1, most: 2 },

@@ -17,8 +17,8 @@ at the top of the folder and the signature's own file are left out. A symbolic l
 
 --key                PEM private key: P-256, P-384 or P-521; Ed25519 with --detached
 --certificate-chain  PEM, the key's own certificate first: verifiers then trust an authority instead of the key
---signature          where the signature goes
---shards             hash each file in pieces of so many bytes (default: whole files)
+--signature          the file for the signature
+--shards             hash each file in pieces of this many bytes (default: whole files)
 --ignore-path        leave this file or folder out; relative to PATH, may be repeated
 --detached           PATH is one file; write the 64 bytes of an Ed25519 signature over it instead of a bundle
 `,
@@ -50,7 +50,7 @@ at the top of the folder and the signature's own file are left out. A symbolic l
 
 async function detachedSignature(path: string, signer: Signer, args: Arguments): Promise<Uint8Array> {
   for (const option of ['certificate-chain', 'shards', 'ignore-path']) {
-    if (args.all(option).length > 0) throw new UsageError(`--${option} does not go with --detached`);
+    if (args.all(option).length > 0) throw new UsageError(`--${option} cannot be combined with --detached`);
   }
   // Ed25519 reads its message twice, so the file is held in memory.
   return signDetached(await readFile(path), signer);

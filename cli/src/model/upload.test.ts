@@ -85,7 +85,7 @@ test('an upload over a connection that is lost again and again ends as one seale
   assert.equal(hub.tries.length, 4);
   // Only whole segments count as sent, and nothing received is sent again beyond them.
   assert.ok((hub.tries[1] ?? 0) >= 1_000_000 && (hub.tries[3] ?? 0) >= 3_000_000, String(hub.tries));
-  assert.match(said, /connection lost: going on/);
+  assert.match(said, /connection lost: continuing/);
 });
 
 test('no segment is sealed twice under one nonce', async () => {

@@ -53,9 +53,9 @@ export async function uploadFile(operator: Operator, upload: Upload): Promise<vo
       if (failures > FAILURES_MAX) throw error;
       progress.say(
         restart
-          ? '  the hub has another beginning of this file: from the start'
+          ? '  the hub has another beginning of this file: starting again'
           : busySeconds === undefined
-            ? '  connection lost: going on'
+            ? '  connection lost: continuing'
             : `  the hub asks to wait ${busySeconds} s`,
       );
       await delay(Math.max(backoffMs(failures), (busySeconds ?? 0) * 1_000));

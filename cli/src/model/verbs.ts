@@ -29,22 +29,22 @@ export const modelVerbs: Verbs = {
     load: () => import('./releases.ts').then((m) => m.list),
   },
   'model assign': {
-    summary: 'let the devices of a group have the key of a model',
+    summary: 'assign a model to groups of devices',
     example: 'model assign surface presses',
     load: () => import('./assign.ts').then((m) => m.assign),
   },
   'model unassign': {
-    summary: 'take a model away from the devices of a group',
+    summary: 'remove a model from groups of devices',
     example: 'model unassign surface presses',
     load: () => import('./assign.ts').then((m) => m.unassign),
   },
   'model show': {
-    summary: 'show one model and how it is with its devices',
+    summary: 'show one model and its state on devices',
     example: 'model show surface',
     load: () => import('./show.ts').then((m) => m.command),
   },
   'model withdraw': {
-    summary: 'take a published model out of service',
+    summary: 'withdraw a published model',
     example: 'model withdraw inspect 1.0.0',
     load: () => import('./releases.ts').then((m) => m.withdraw),
   },

@@ -18,7 +18,7 @@ export const command: Command = {
   usage:
     'model verify PATH --signature FILE (--public-key PUB.pem | --trust-root CA.pem) [--ignore-path P]… [--ignore-unsigned-files] [--detached]',
   help: `
-Exit code 0: a key you named, or a certificate under an authority you named and valid now, signed exactly what lies at PATH.
+Exit code 0: a key you named, or a certificate under an authority you named and valid now, signed exactly the content of PATH.
 Exit code 1: it did not; every reason is listed by its code (spec/model-signature.md). Exit code 3: not a signature at all.
 
 --signature              the bundle
@@ -74,7 +74,7 @@ async function readTrust(args: Arguments): Promise<SignatureTrust> {
 
 async function verifyFile(path: string, args: Arguments): Promise<Outcome> {
   for (const option of ['trust-root', 'ignore-path']) {
-    if (args.all(option).length > 0) throw new UsageError(`--${option} does not go with --detached`);
+    if (args.all(option).length > 0) throw new UsageError(`--${option} cannot be combined with --detached`);
   }
   const publicKey = await readPublicKey(args.required('public-key'));
   const signature = await readBounded(args.required('signature'), BUNDLE_LENGTH_MAX);

@@ -9,9 +9,9 @@ import { table, timeText } from '../table.ts';
 export const list: Command = {
   usage: 'approval list [--all]',
   help: `
-What you asked for, and what you could approve.
+Your requests, and those that you could approve.
 
---all       what is decided or has expired as well
+--all       also decided and expired requests
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
@@ -33,7 +33,7 @@ ${operatorHelp}
 
 export const show: Command = {
   usage: 'approval show ID',
-  help: `All of the request, and its SHA-256. Compare that with what the other says before you approve.\n\n${operatorHelp}`,
+  help: `The whole request, and its SHA-256. Compare the SHA-256 with the other person before you approve.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {
@@ -45,9 +45,9 @@ export const show: Command = {
 export const approve: Command = {
   usage: 'approval approve ID --digest HEX',
   help: `
-Carries out the request of another person, exactly as \`approval show\` shows it, once. Both names stand in the audit log.
+Carries out the request of another person once, exactly as \`approval show\` shows it. Both names are recorded in the audit log.
 
---digest    the SHA-256 that \`approval show\` printed: what you read is what is carried out
+--digest    the SHA-256 from \`approval show\`: exactly what you read is carried out
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },
@@ -70,7 +70,7 @@ ${operatorHelp}
 
 export const refuse: Command = {
   usage: 'approval refuse ID --reason TEXT',
-  help: `It is never carried out; who still wants it asks again.\n\n--reason    why, for the audit log\n${operatorHelp}`,
+  help: `It is never carried out; the requester can ask again.\n\n--reason    why, for the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {

@@ -9,10 +9,10 @@ import { table, timeText } from '../table.ts';
 export const add: Command = {
   usage: 'person add NAME [--address FILE]',
   help: `
-A person can hold tokens. He makes his own with \`edgekeep token prepare\`; you register it with \`edgekeep token create --person\`.
+A person can hold tokens. They make their own with \`edgekeep token prepare\`; you register it with \`edgekeep token create --person\`.
 
 NAME        1 to 40 of a-z, 0-9, dot, dash and underscore
---address   write where the hub is and its root certificate to this file, for him; there is no secret in it
+--address   write the hub's address and root certificate to this file, for the person; it contains no secret
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },
@@ -28,7 +28,7 @@ ${operatorHelp}
 
 export const list: Command = {
   usage: 'person list',
-  help: `Who is known, with how many valid tokens, and whether root operations wait for a second person.\n\n${operatorHelp}`,
+  help: `The people with their number of valid tokens, and whether root operations wait for a second person.\n\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
   options: operatorOption,
   async run(args) {
@@ -48,8 +48,8 @@ export const list: Command = {
 export const disable: Command = {
   usage: 'person disable NAME --reason TEXT',
   help: `
-All his tokens are refused from now on, and he gets no other until \`person enable\`. What he asked for and nobody approved yet is void.
-One person's word is enough for this: it takes rights away.
+All tokens of this person are refused from now on, and they get no other until \`person enable\`. Their open requests are void.
+One person may do this alone: it only removes rights.
 
 --reason    why, for the audit log
 ${operatorHelp}
@@ -71,7 +71,7 @@ ${operatorHelp}
 
 export const enable: Command = {
   usage: 'person enable NAME',
-  help: `The tokens that were ended stay so: he prepares another.\n\n${operatorHelp}`,
+  help: `Ended tokens stay ended: the person prepares another.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {

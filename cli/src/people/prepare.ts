@@ -12,10 +12,10 @@ const addressSchema = z.object({ url: z.string(), serverName: z.string().optiona
 export const command: Command = {
   usage: 'token prepare --from FILE --out FILE',
   help: `
-Writes an operator file with a new token, for nobody but you, and prints the token's SHA-256. Say that to an administrator in person: he
-registers it with \`edgekeep token create --person NAME --sha256 HEX\`. Until then the token is good for nothing. Offline.
+Writes an operator file with a new token, only for you, and prints the token's SHA-256. Tell it to an administrator in person; they
+register it with \`edgekeep token create --person NAME --sha256 HEX\`. Until then the token is not valid. Works offline.
 
---from      what \`edgekeep person add --address FILE\` wrote, or any operator file of the hub
+--from      the file of \`edgekeep person add --address FILE\`, or any operator file of the hub
 --out       the operator file to write; it must not exist
 `,
   positionals: { least: 0, most: 0 },

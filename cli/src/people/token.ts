@@ -26,14 +26,14 @@ export const create: Command = {
   help: `
 Prints the token once; the hub keeps only its SHA-256. The token is yours unless --service or --person says otherwise.
 
---name      stands in the audit log beside what the token did: letters, digits, . _ @ -
+--name      recorded in the audit log with the token's actions: letters, digits, . _ @ -
 --role      may be repeated: viewer, operator, publisher, security, administrator
 --scope     may be repeated: devices:read, devices:write, enrollment:write, models:read, models:publish, policy:write, audit:read,
             metrics:read, alerts:read, alerts:write, tokens:write, admin
---days      how long it is valid, at most as long as your own (default: 90, or that)
+--days      how long it is valid, at most as long as your own (default: 90, or as long as your own)
 --service   it belongs to a program and cannot approve anything; it ends with the token that made it, unless somebody takes it over
             (token hand-over)
---person    it belongs to somebody else, who made it with \`edgekeep token prepare\` and told you its --sha256
+--person    it belongs to another person, who made it with \`edgekeep token prepare\` and told you its --sha256
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
@@ -72,9 +72,9 @@ function ownerAndToken(args: Arguments) {
   const person = args.option('person');
   const sha256 = args.option('sha256');
   if ((person === undefined) !== (sha256 === undefined)) {
-    throw new UsageError('--person and --sha256 go together: the other makes the token with `edgekeep token prepare`');
+    throw new UsageError('--person and --sha256 go together: the person makes the token with `edgekeep token prepare`');
   }
-  if (person !== undefined && args.flag('service')) throw new UsageError('--service or --person, not both');
+  if (person !== undefined && args.flag('service')) throw new UsageError('use --service or --person, not both');
   if (person !== undefined) return { owner: { person }, token: undefined, sha256 };
   return { owner: args.flag('service') ? { service: true } : {}, ...newToken() };
 }
@@ -82,10 +82,10 @@ function ownerAndToken(args: Arguments) {
 export const list: Command = {
   usage: 'token list [--person NAME] [--all]',
   help: `
-Owner, rights, end, and when and from where each was last used (to the minute). Without the scope admin: your own.
+Owner, rights, end, and when and from which address each was last used (to the minute). Without the scope admin: your own.
 
---person    of one person alone
---all       those that are revoked or have ended as well
+--person    only tokens of this person
+--all       also those that are revoked or have ended
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
@@ -125,7 +125,7 @@ async function allTokens(
 
 export const show: Command = {
   usage: 'token show ID',
-  help: `Whose it is, what it may do, who made it, and when and from where it was last used.\n\n${operatorHelp}`,
+  help: `Owner, rights, maker, and when and from which address it was last used.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {
@@ -148,8 +148,8 @@ export const show: Command = {
 
 export const revoke: Command = {
   usage: 'token revoke NAME|ID',
-  help: `Your tokens of this name, or the one of this id, are refused from now on, and so is what they made. With the scope admin a name that you do not
-use means the one person who has it; where several have, their ids are listed and nothing is ended.\n\n${operatorHelp}`,
+  help: `Your tokens of this name, or the one with this id, are refused from now on, and so are the tokens that they made. With the scope admin, a name that
+you do not use yourself means the one person who has it; if several people have it, their ids are listed and nothing is ended.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {

@@ -33,7 +33,7 @@ export const peopleVerbs: Verbs = {
     load: () => import('./token.ts').then((m) => m.revoke),
   },
   'approval list': {
-    summary: 'list what waits for a second person',
+    summary: 'list requests that wait for a second person',
     example: 'approval list',
     load: () => import('./approval.ts').then((m) => m.list),
   },
@@ -53,7 +53,7 @@ export const peopleVerbs: Verbs = {
     load: () => import('./approval.ts').then((m) => m.refuse),
   },
   'person add': {
-    summary: 'make a person known',
+    summary: 'add a person',
     example: 'person add ben --address hub-address.json',
     load: () => import('./person.ts').then((m) => m.add),
   },

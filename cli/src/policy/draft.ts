@@ -37,7 +37,7 @@ export const validate: Command = {
 
 export const test: Command = {
   usage: 'policy test FILE…',
-  help: `${filesHelp} A test asks the policy a question and says what it expects (spec/access.md). Exit code 1 when one fails.`,
+  help: `${filesHelp} A test is a question to the policy with the expected answer (spec/access.md). Exit code 1 when one fails.`,
   positionals: { least: 1, most: 64 },
   options: {},
   async run(args) {
@@ -60,7 +60,7 @@ export const test: Command = {
 export const diff: Command = {
   usage: 'policy diff FILE… [--version N]',
   help: `
-${filesHelp} Statements are told apart by their names; comments, white space and order are no difference.
+${filesHelp} Statements are compared by name; comments, white space and order make no difference.
 
 --version   compare with this version (default: the one in force)
 ${operatorHelp}
@@ -94,7 +94,7 @@ function differenceText({ added, removed, changed, same }: PolicyDifferences, ve
     ...added.map(({ id, text }) => `added ${id}\n${indent('+', text)}`),
     ...changed.map(({ id, before, after }) => `changed ${id}\n${indent('-', before)}\n${indent('+', after)}`),
   ];
-  const sum = `${added.length} added, ${removed.length} removed, ${changed.length} changed, ${same} the same as in policy ${version}`;
+  const sum = `${added.length} added, ${removed.length} removed, ${changed.length} changed, ${same} unchanged from policy ${version}`;
   return [...blocks, sum].join('\n\n');
 }
 

@@ -35,9 +35,9 @@ export const apply: Command = {
   usage: 'policy apply FILE… [--expect-version N]',
   help: `
 FILE is a *.cedar or *.test.json file, or a folder of both. The hub validates the policy strictly, runs its tests and asks it the newest recorded
-decisions; when anything speaks against it, the one in force stays. Live connections that it no longer permits are closed.
+decisions; if any of these fails, the one in force stays. Live connections that it no longer permits are closed.
 
---expect-version   the version it replaces; when another one is in force by now, nothing is applied
+--expect-version   the version that it replaces; if another one is in force, nothing is applied
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 64 },
@@ -72,9 +72,9 @@ export const history: Command = {
 export const rollback: Command = {
   usage: 'policy rollback VERSION [--expect-version N]',
   help: `
-Applies its text and tests anew, as the next version.
+Applies its text and tests again, as the next version.
 
---expect-version   the version it replaces; when another one is in force by now, nothing is applied
+--expect-version   the version that it replaces; if another one is in force, nothing is applied
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },

@@ -10,11 +10,11 @@ export const command: Command = {
   usage:
     'policy simulate [FILE…] [--countries FILE] [--add GROUP=ID]… [--remove GROUP=ID]… [--last N] [--names N] [--no-fleet]',
   help: `
-Asks the policy in force and the draft the newest recorded decisions again, and then about every device and token as of now. Nothing changes.
+Asks the policy in force and the draft the newest recorded decisions again, and then about every device and token now. Changes nothing.
 
---countries a table of networks and countries as it would be (as of policy countries)
---add       a device that would be a member of a group, GROUP=ID; may be repeated
---remove    one that would be none any more
+--countries a new table of networks and countries (as for policy countries)
+--add       a device to add to a group, GROUP=ID; may be repeated
+--remove    a device to remove from a group, likewise
 Without a FILE the policy in force is asked with these facts.
 
 --last      recorded decisions to replay, at most 100000 (default: 10000)
@@ -36,7 +36,7 @@ ${operatorHelp}
     const countries = args.option('countries');
     const groups = groupsOf(args.all('add'), args.all('remove'));
     if (args.positionals.length === 0 && countries === undefined && Object.keys(groups).length === 0)
-      throw new UsageError('give a FILE, or facts that would be others');
+      throw new UsageError('give a FILE, or other facts');
     const body = {
       ...(args.positionals.length === 0 ? {} : { text: (await readPolicyFiles(args.positionals)).text }),
       ...(countries === undefined ? {} : { countries: await readCountries(countries) }),
@@ -87,7 +87,7 @@ function simulationText({ policyVersion, replayed, fleet, errors }: Simulation):
 }
 
 function linesOf(changes: readonly AccessChange[]): readonly string[] {
-  if (changes.length === 0) return ['  nobody gains or loses anything'];
+  if (changes.length === 0) return ['  no access is gained or lost'];
   return changes.map(({ change, action, by, count, names }) => {
     const shown = names.length === 0 ? '' : `: ${names.join(', ')}${names.length < count ? ', …' : ''}`;
     return `  ${change} ${action}, by ${by.join(', ') || 'no statement'}, ${counted(count, 'time')}${shown}`;

@@ -23,7 +23,7 @@ export const policyVerbs: Verbs = {
     load: () => import('./draft.ts').then((m) => m.diff),
   },
   'policy simulate': {
-    summary: 'show who would gain and lose access under a draft',
+    summary: 'show show who would gain and lose access under a draft',
     example: 'policy simulate policy/',
     load: () => import('./simulate.ts').then((m) => m.command),
   },
@@ -38,7 +38,7 @@ export const policyVerbs: Verbs = {
     load: () => import('./policy.ts').then((m) => m.history),
   },
   'policy rollback': {
-    summary: 'bring an earlier access policy back',
+    summary: 'apply an earlier access policy again',
     example: 'policy rollback 6',
     load: () => import('./policy.ts').then((m) => m.rollback),
   },

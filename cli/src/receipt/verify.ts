@@ -19,16 +19,16 @@ export const command: Command = {
   usage:
     'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [options]',
   help: `
-Proves from one file and public keys why a model key was given to a device. Needs neither hub nor network nor clock.
+Proves from one file and public keys why a model key was released to a device. Needs no hub, network or clock.
 
-  --trust FILE             keys, witnesses and quorum (edgekeep-trust/v1); the other options replace what it says
+  --trust FILE             keys, witnesses and quorum (edgekeep-trust/v1); the other options replace its values
   --log-key VKEY           the audit log's verifier key, name+id+base64
   --attestation-key FILE   PEM public key that signs attestation results; may be repeated
   --publisher-key FILE     PEM public key that signs models; may be repeated
   --witness VKEY           a witness whose cosignature counts; may be repeated
   --quorum N               how many witnesses must have cosigned; default: the trust file's, or all that are given
   --manifest FILE          the model's manifest, where the receipt names it by digest only
-  --model-signature FILE   the model's OMS bundle, likewise`,
+  --model-signature FILE   the model's OMS bundle, in the same case`,
   positionals: { least: 1, most: 1 },
   options: {
     trust: { type: 'string' },
@@ -121,7 +121,7 @@ function describe(summary: ReceiptSummary): string {
     ['policy', `${policy.name}, ${policy.digest.slice(0, 16)}…`],
     ['lease', `${lease.id}, until ${until}`],
     ['log', `entry ${log.index} of ${log.checkpoint.size} in ${log.checkpoint.origin}`],
-    ['witnesses', log.cosignatures.map(({ witness }) => witness).join(', ') || 'none asked for, none found'],
+    ['witnesses', log.cosignatures.map(({ witness }) => witness).join(', ') || 'none required, none found'],
   ];
   return ['verified', ...rows.map(([name, text]) => `  ${name.padEnd(10)} ${text}`)].join('\n');
 }

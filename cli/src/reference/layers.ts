@@ -22,7 +22,7 @@ Writes reference values that accept devices whose DICE layers are these images. 
                vendor=TEXT    what the layer must state; model=TEXT likewise
                name=TEXT      for people; default: the file's name
                allow=FLAG     an operational flag that may be set; may be repeated
---hash HASH  what the firmware's FWIDs are made with: ${Object.keys(fwidAlgorithms).join(', ')} (default: sha384)
+--hash HASH  the hash algorithm of the firmware's FWIDs: ${Object.keys(fwidAlgorithms).join(', ')} (default: sha384)
 --name NAME        lower-case letters, digits, dots, dashes; at most 64
 --version VERSION  of what boots, for example 1.4.0
 --out FILE         where to write; - for standard output
@@ -39,7 +39,7 @@ Writes reference values that accept devices whose DICE layers are these images. 
     const hash = algorithmOf(args.option('hash') ?? 'sha384');
     const out = args.required('out');
     const builds = await Promise.all(args.all('layer').map((text) => readBuild(text, hash)));
-    if (builds.length === 0) throw new UsageError('--layer is missing: without one nothing is constrained');
+    if (builds.length === 0) throw new UsageError('--layer is missing: without a layer the values constrain nothing');
     const layers = merged(builds);
     const head = { type: 'edgekeep-reference-values/v1', bank: 'sha256', events: [] } as const;
     const values = { ...head, name: args.required('name'), version: args.required('version'), layers };

@@ -24,7 +24,7 @@ export const setDesired: Command = {
   usage: 'device set-desired ID FILE [--replaces VERSION]',
   help: `
 FILE        a JSON object; it replaces all desired attributes
---replaces  refuse when the version in the store is another one (default: replace whatever is there)
+--replaces  refuse if the stored version is another one (default: replace any version)
 ${operatorHelp}
 `,
   positionals: { least: 2, most: 2 },

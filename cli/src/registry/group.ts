@@ -10,7 +10,7 @@ const pathOf = (name: string) => `/v1/groups/${encodeURIComponent(name)}`;
 export const create: Command = {
   usage: 'group create NAME [--filter RSQL] [--description TEXT]',
   help: `
---filter       members are whatever it matches when somebody asks (default: members are named, \`group add\`)
+--filter       members are the devices that it matches at the time of a request (default: members are named, \`group add\`)
 --description  for people
 ${operatorHelp}
 `,

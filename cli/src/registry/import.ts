@@ -9,11 +9,11 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 export const command: Command = {
   usage: 'device import FILE',
   help: `
-FILE has one JSON object a line (spec/registry.md, "Import"):
+FILE has one JSON object per line (spec/registry.md, "Import"):
   {"id":"press-7","tags":{"line":"press"},"groups":["pilot"],"rootSha256":"…"}   a device; the TPM with that key enrolls without a token
   {"enrollmentGroup":"lot-17","idevidSha256":"…"}                                 a device of a manifest, under any id
-  {"block":"…","reason":"stolen lot"}                                            a root of trust that may never enroll
-Lines that are wrong are named and left out; the same file again changes nothing. Exit code 1 when a line was left out.
+  {"block":"…","reason":"stolen lot"}                                            a root of trust that must never enroll
+Invalid lines are reported and left out; importing the same file again changes nothing. Exit code 1 when a line was left out.
 
 ${operatorHelp}
 `,

@@ -6,9 +6,9 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const disable: Command = {
   usage: 'device disable ID --reason TEXT',
-  help: `The device is cut off and refused, loses its keys, and keeps its state until \`device enable\`.
+  help: `The device is cut off and refused, and loses its keys, until \`device enable\`; it keeps its state.
 
---reason    why; the device is told, and it stands in the audit log
+--reason    why; the device gets it, and it is recorded in the audit log
 ${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
@@ -24,7 +24,7 @@ ${operatorHelp}`,
 
 export const enable: Command = {
   usage: 'device enable ID',
-  help: `The device may connect again, in the state it has; it still has to attest before it gets a key.\n\n${operatorHelp}`,
+  help: `The device may connect again, in its old state; it must attest before it gets a key.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {

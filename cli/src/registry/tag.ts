@@ -8,7 +8,7 @@ export const command: Command = {
   usage: 'device tag ID [KEY=VALUE]… [--remove KEY]…',
   help: `
 KEY=VALUE   sets a tag, or replaces its value
---remove    takes a tag away; may be repeated
+--remove    removes a tag; may be repeated
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 65 },

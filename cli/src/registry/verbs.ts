@@ -23,17 +23,17 @@ export const registryVerbs: Verbs = {
     load: () => import('./attributes.ts').then((m) => m.show),
   },
   'device set-desired': {
-    summary: 'set what is wanted of a device',
+    summary: 'set the desired attributes of a device',
     example: 'device set-desired press-7 camera.json --replaces 3',
     load: () => import('./attributes.ts').then((m) => m.setDesired),
   },
   'device history': {
-    summary: 'show what became of a device',
+    summary: 'show the history of a device',
     example: 'device history press-7',
     load: () => import('./history.ts').then((m) => m.command),
   },
   'device import': {
-    summary: 'make devices known that are to come',
+    summary: 'import expected devices',
     example: 'device import fleet.ndjson',
     load: () => import('./import.ts').then((m) => m.command),
   },

@@ -7,7 +7,7 @@ export async function confirm(args: Arguments, question: string, lines: readonly
   process.stderr.write(`${lines.map((line) => `  ${line}`).join('\n')}\n`);
   if (args.flag('yes')) return;
   const answer = await askOnTerminal(`${question} Type yes: `);
-  if (answer === undefined) throw new UsageError('there is no terminal to ask on: say --yes');
+  if (answer === undefined) throw new UsageError('there is no terminal to ask on: use --yes');
   if (answer.trim() !== 'yes') throw new UsageError('nothing was signed');
 }
 

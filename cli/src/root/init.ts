@@ -19,7 +19,7 @@ network; docs/authorities.md has the whole ceremony.
 ${keyHelp}
 --name   the root's common name (default "Edgekeep root"); the next root must have the same
 --days   how long it is valid (default ${rootDays})
---plain  leave the key in the folder without a passphrase: for tests
+--plain  store the key in the folder without a passphrase: for tests
 `,
   positionals: { least: 0, most: 0 },
   options: { ...keyOptions, name: { type: 'string' }, days: { type: 'string' }, plain: { type: 'boolean' } },
@@ -38,7 +38,7 @@ ${keyHelp}
       sha256: toHex(certificateDigest(certificate)),
       notAfter: certificate.notAfterSeconds * 1_000,
     };
-    const text = `root made in ${folder}\nSHA-256 ${fingerprintText(certificate)}\nwrite this down: whoever installs it compares it`;
+    const text = `root made in ${folder}\nSHA-256 ${fingerprintText(certificate)}\nnote this value: it is compared when the root is installed`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };

@@ -28,7 +28,7 @@ export async function makeRootFolder(folder: string): Promise<void> {
   for (const name of Object.values(rootFileNames)) {
     const found = await orIfMissing(stat(join(folder, name)), undefined);
     if (found !== undefined)
-      throw new CoreError('key-invalid', `${join(folder, name)} is there: a root is never overwritten`);
+      throw new CoreError('key-invalid', `${join(folder, name)} exists: a root is never overwritten`);
   }
 }
 

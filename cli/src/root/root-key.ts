@@ -21,7 +21,7 @@ export const keyOptions = {
 } as const;
 export const keyUsage = '--folder DIR [--passphrase-fd N] [--pkcs11 MODULE --token LABEL --pin-file FILE]';
 export const keyHelp = `--folder         the root's folder: its certificate, its ceremony record and, without --pkcs11, its key
---passphrase-fd  read the passphrase of the key from this file descriptor; without it the terminal is asked
+--passphrase-fd  read the passphrase of the key from this file descriptor; without it the terminal asks
 --pkcs11         the vendor's PKCS#11 library: the key is in a token and never leaves it
 --token, --slot  which token, by its label or its slot
 --pin-file       the token's user PIN alone on a line, in a file that others cannot read
@@ -41,7 +41,7 @@ export async function makeRootKey(args: Arguments, plain: boolean): Promise<Sign
         `the token has a key ${place.idevidLabel} already: name another one with --key-label`,
       );
     const made = await idevidSigner(place, { make: true });
-    if (made === undefined) throw new TypeError('a key was made and is not there');
+    if (made === undefined) throw new TypeError('the new key cannot be found');
     return made;
   }
   const passphrase = plain ? undefined : await askNewPassphrase(args);
@@ -92,14 +92,14 @@ async function askPassphrase(args: Arguments, folder: string): Promise<string> {
   const given = await readGiven(args);
   if (given !== undefined) return given;
   const typed = await askOnTerminal(`Passphrase of the root in ${folder}: `);
-  if (typed === undefined) throw new UsageError('the key is encrypted: give --passphrase-fd N, or a terminal');
+  if (typed === undefined) throw new UsageError('the key is encrypted: give --passphrase-fd N, or use a terminal');
   return typed;
 }
 
 async function askNewPassphrase(args: Arguments): Promise<string> {
   const given = await readGiven(args);
   const passphrase = given ?? (await askOnTerminal('New passphrase of the root: '));
-  if (passphrase === undefined) throw new UsageError('give --passphrase-fd N, a terminal, or say --plain');
+  if (passphrase === undefined) throw new UsageError('give --passphrase-fd N, use a terminal, or use --plain');
   if (passphrase.length < PASSPHRASE_CHARACTERS_MIN)
     throw new UsageError(`a passphrase of at least ${PASSPHRASE_CHARACTERS_MIN} characters is needed`);
   if (given === undefined && (await askOnTerminal('Once more: ')) !== passphrase)

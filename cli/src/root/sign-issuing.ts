@@ -19,11 +19,11 @@ export const command: Command = {
   usage: `root sign-issuing ${keyUsage} --request FILE --out FILE [--days N] [--yes]`,
   help: `
 Verifies the request's proof of possession, shows what will be signed, asks, writes a line into the ceremony record, and then the
-certificate with the root behind it (PEM). From the request come name and key, nothing else.
+certificate followed by the root (PEM). Only name and key are taken from the request.
 
 ${keyHelp}
 --request  the file that the hub wrote (edgekeep authority request, edgekeep hub init --issuing-request)
---out      where the certificate goes; never overwritten
+--out      the file to write; an existing file is never overwritten
 --days     how long it is valid (default and most ${issuingDays}; never longer than the root)
 --yes      do not ask
 `,

@@ -21,12 +21,12 @@ const listFile = 'root.crl';
 export const command: Command = {
   usage: `root sign-crl ${keyUsage} [--revoke CERTIFICATE]… --out FILE [--days N] [--yes]`,
   help: `
-Puts the certificates of issuing CAs on the root's list, beside those that are on it (root.crl in the folder), and signs it. Without
---revoke the list is renewed as it is.
+Adds certificates of issuing CAs to the root's list (root.crl in the folder), and signs it. Without
+--revoke the list is renewed unchanged.
 
 ${keyHelp}
 --revoke  PEM file of an issuing CA of this root; may be repeated
---out     where the list goes, DER; never overwritten
+--out     the file to write, DER; an existing file is never overwritten
 --days    until its next update (default ${listDays})
 --yes     do not ask
 `,

@@ -16,7 +16,7 @@ one file with the new root and both links: the hub takes it by edgekeep authorit
 
 ${keyHelp}
 --new-folder and --new-pkcs11, --new-token, --new-slot, --new-pin-file, --new-key-label, --new-passphrase-fd: the same for the new root
---out  where the three certificates go; never overwritten
+--out  the file for the three certificates; an existing file is never overwritten
 --yes  do not ask
 `,
   positionals: { least: 0, most: 0 },
@@ -41,10 +41,7 @@ ${keyHelp}
       required: (name: string) => args.required(`new-${name}`),
     };
     const newRoot = await openRoot(ofNew);
-    await confirm(args, 'Let the old root introduce the new one?', [
-      ...shown('old', oldRoot),
-      ...shown('new', newRoot),
-    ]);
+    await confirm(args, 'Certify the new root by the old one?', [...shown('old', oldRoot), ...shown('new', newRoot)]);
     const { newWithOld, oldWithNew } = await signRollover(oldRoot, newRoot, Date.now());
     const all = [newRoot.certificate, newWithOld, oldWithNew];
     await writeNewFile(out, all.map(({ der }) => encodePem('CERTIFICATE', der)).join(''), 0o644);

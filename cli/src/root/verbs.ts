@@ -14,7 +14,7 @@ export const rootVerbs: Verbs = {
     load: () => import('./sign-issuing.ts').then((m) => m.command),
   },
   'root sign-rollover': {
-    summary: 'let an old root introduce a new one',
+    summary: 'certify a new root by the old one',
     example:
       'root sign-rollover --folder /media/usb/root --new-folder /media/usb2/root --out /media/carry/rollover.pem',
     load: () => import('./sign-rollover.ts').then((m) => m.command),

@@ -44,7 +44,7 @@ export const create: Command = {
 
 export const change: Command = {
   usage: `site change NAME ${descriptionUsage}`,
-  help: `Replaces all that was said of it: what is left out here is gone. Its devices stay.\n${descriptionHelp}`,
+  help: `Replaces all data of the site: values that are left out here are removed. Its devices stay.\n${descriptionHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, ...descriptionOptions },
   async run(args) {
@@ -95,7 +95,7 @@ function devicesVerb(verb: 'assign' | 'unassign'): Command {
       const [name = '', ...ids] = args.positionals;
       const body = verb === 'assign' ? { add: ids } : { remove: ids };
       const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/devices`, body, siteDevicesAnswer);
-      return { exitCode: exitCodes.ok, value, text: `${value.added} put there, ${value.removed} taken away` };
+      return { exitCode: exitCodes.ok, value, text: `${value.added} added, ${value.removed} removed` };
     },
   };
 }

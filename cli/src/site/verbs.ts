@@ -9,7 +9,7 @@ export const siteVerbs: Verbs = {
     load: () => import('./site.ts').then((m) => m.create),
   },
   'site change': {
-    summary: 'say anew what a site is',
+    summary: 'replace the data of a site',
     example: 'site change graz --time-zone Europe/Vienna --network 10.1.0.0/16 --network 10.2.0.0/16',
     load: () => import('./site.ts').then((m) => m.change),
   },

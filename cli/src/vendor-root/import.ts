@@ -18,13 +18,13 @@ type Imported = z.infer<typeof vendorRootImported>['certificates'][number];
 export const command: Command = {
   usage: 'vendor-root import FILE|FOLDER… [--kind tpm|dice|idevid] [--anchor]',
   help: `
-Reads PEM (any number in a file), DER and PKCS#7, in a folder also what is in the folders in it, and tells the hub, which judges by them at once on every node. What cannot be read is named, and the
-rest is imported; the exit code is then 1. A certificate that signs itself becomes a root, where paths may end; any other an intermediate, which is
-trusted for nothing alone. "known" means that the fingerprint is one of the makers' roots that ship with Edgekeep; compare an unknown one with what its
-maker publishes before you import it (docs/vendor-roots.md).
+Reads PEM (any number in a file), DER and PKCS#7, also in subfolders, and sends them to the hub, which uses them at once on every node. Unreadable ones are reported, and the
+rest is imported; the exit code is then 1. A self-signed certificate becomes a root, where paths may end; any other becomes an intermediate, which is
+not trusted alone. "known" means that the fingerprint is one of the makers' roots that ship with Edgekeep; compare an unknown one with its maker's
+publication before you import it (docs/vendor-roots.md).
 
 ${kindHelp}
---anchor    paths may end at these certificates, although others signed them
+--anchor    paths may end at these certificates, although they are not self-signed
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1_000 },

@@ -9,7 +9,7 @@ import { dayText, kindIn, kindOption, knownText } from './kind.ts';
 export const command: Command = {
   usage: 'vendor-root list [--kind tpm|dice|idevid]',
   help: `
-DEVICES is how many devices, apart from retired ones, came by the certificate. "known" means that the fingerprint is one of the makers' roots that ship
+DEVICES is the number of devices, except retired ones, that depend on the certificate. "known" means that the fingerprint is one of the makers' roots that ship
 with Edgekeep.
 
 --kind      only this kind (default: all)

@@ -9,13 +9,13 @@ import { kindIn, kindOption } from './kind.ts';
 export const command: Command = {
   usage: 'vendor-root remove SHA256 --reason TEXT [--kind tpm|dice|idevid] [--force]',
   help: `
-While devices hang on it the hub refuses and says how many. A removed certificate does not come back from a file in the hub's folder; import it to
-trust it again. Devices with a TPM that have enrolled go on; DICE devices are judged at each attestation.
+While devices depend on it the hub refuses and shows their number. A removed certificate does not return from a file in the hub's folder; import it to
+trust it again. Enrolled devices with a TPM keep working; DICE devices are judged at each attestation.
 
 SHA256      of the certificate, or its first characters, as \`vendor-root list\` shows it
---reason    why; it is kept in the audit log
---kind      where a certificate counts for several kinds: which of them
---force     also while devices hang on it
+--reason    why; recorded in the audit log
+--kind      which kind, if a certificate has several
+--force     even while devices depend on it
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },
@@ -35,7 +35,7 @@ ${operatorHelp}
       throw new HubRefusal(404, 'not-found', `no certificate ${text}: \`edgekeep vendor-root list\` shows them`);
     if (others.length > 0)
       throw new UsageError(
-        `${text} is ${found.map((each) => `${each.kind} ${each.sha256}`).join(', ')}: say more digits or --kind`,
+        `${text} is ${found.map((each) => `${each.kind} ${each.sha256}`).join(', ')}: use more digits or --kind`,
       );
     const query = new URLSearchParams({ reason, force: String(args.flag('force')) });
     const path = `/v1/vendor-roots/${one.kind}/${one.sha256}?${query.toString()}`;

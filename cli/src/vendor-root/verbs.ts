@@ -13,7 +13,7 @@ export const vendorRootVerbs: Verbs = {
     load: () => import('./list.ts').then((m) => m.command),
   },
   'vendor-root remove': {
-    summary: 'trust a certificate of a hardware maker no longer',
+    summary: 'end the trust in a certificate of a hardware maker',
     example: 'vendor-root remove cfeb02fecd55ad7a --reason "we buy from them no more"',
     load: () => import('./remove.ts').then((m) => m.command),
   },

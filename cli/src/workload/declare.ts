@@ -38,10 +38,10 @@ ${operatorHelp}
 export const list: Command = {
   usage: 'workload list [--device ID | --group NAME]',
   help: `
-What is declared where. With --device: what there is on that device, by itself and by its groups, with its certificate.
+The declared workloads. With --device: all workloads of that device, its own and those of its groups, with their certificates.
 
 --device       of one device
---group        declared for one group
+--group        of one group
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
@@ -73,7 +73,7 @@ async function listOnDevice(args: Arguments, device: string): Promise<Outcome> {
 export const remove: Command = {
   usage: 'workload remove NAME (--device ID | --group NAME)',
   help: `
-It gets no other certificate. On one device its certificates are revoked at once, unless a group still declares it; those of a group's devices
+It gets no more certificates. On one device its certificates are revoked at once, unless a group still declares it; those of a group's devices
 run out within hours (\`workload disable\` ends them on one device now).
 
 --device       on this device
@@ -95,7 +95,7 @@ function targetOf(args: Arguments): Record<string, string> {
   const [device, group] = [args.option('device'), args.option('group')];
   if (device !== undefined && group === undefined) return { device };
   if (group !== undefined && device === undefined) return { group };
-  throw new UsageError('--device or --group: one of the two');
+  throw new UsageError('use either --device or --group');
 }
 
 function placeOf({ device, group }: DeclarationView): string {

@@ -12,7 +12,7 @@ const options = { ...operatorOption, device: { type: 'string' } } as const;
 export const disable: Command = {
   usage: 'workload disable NAME --device ID --reason TEXT',
   help: `
-Its certificates are revoked and it gets no others until \`workload enable\`. The device and its other workloads go on.
+Its certificates are revoked and it gets no more until \`workload enable\`. The device and its other workloads keep working.
 
 ${help}
 --reason       why, for the audit log
@@ -30,7 +30,7 @@ ${operatorHelp}
 
 export const enable: Command = {
   usage: 'workload enable NAME --device ID',
-  help: `Those that were revoked stay so; the agent gets the next at its next check-in.\n\n${help}\n${operatorHelp}`,
+  help: `Revoked certificates stay revoked; the agent gets the next one at its next check-in.\n\n${help}\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options,
   async run(args) {

@@ -3,7 +3,7 @@ import type { Verbs } from '../verb.ts';
 
 export const workloadVerbs: Verbs = {
   'workload declare': {
-    summary: 'let a program on a device have a certificate of its own',
+    summary: 'declare a program on a device that gets its own certificate',
     example: 'workload declare vision --group presses',
     load: () => import('./declare.ts').then((m) => m.declare),
   },
@@ -13,7 +13,7 @@ export const workloadVerbs: Verbs = {
     load: () => import('./declare.ts').then((m) => m.list),
   },
   'workload remove': {
-    summary: 'take the declaration of a workload back',
+    summary: 'withdraw the declaration of a workload',
     example: 'workload remove vision --group presses',
     load: () => import('./declare.ts').then((m) => m.remove),
   },
@@ -23,12 +23,12 @@ export const workloadVerbs: Verbs = {
     load: () => import('./switch.ts').then((m) => m.disable),
   },
   'workload enable': {
-    summary: 'let a workload have certificates again',
+    summary: 'enable certificates of a workload again',
     example: 'workload enable vision --device press-7',
     load: () => import('./switch.ts').then((m) => m.enable),
   },
   'workload history': {
-    summary: 'show what became of a workload on a device',
+    summary: 'show the history of a workload on a device',
     example: 'workload history vision --device press-7',
     load: () => import('./switch.ts').then((m) => m.history),
   },

@@ -43,7 +43,7 @@ export function releaseContradictions({ device, model, lease }: KeyRelease, atMs
   }
   const atSeconds = Math.floor(atMs / 1000);
   if (atSeconds < lease.notBefore || atSeconds >= lease.notAfter) {
-    reasons.push(`the lease does not hold at the moment of the release`);
+    reasons.push(`the lease is not valid at the moment of the release`);
   }
   return reasons;
 }

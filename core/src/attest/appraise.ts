@@ -248,14 +248,14 @@ function appraiseBoot(
     reasons.push(
       reason(
         'measured-by-software',
-        `the tier is ${input.tier}: its keys cannot be copied, but whoever controls the device's software can let them state any boot`,
+        `the tier is ${input.tier}: its keys cannot be copied, but an attacker who controls the device's software can make them state any boot`,
       ),
     );
   } else if (hardware === trustValues.unsafeHardware) {
     reasons.push(
       reason(
         'software-root-of-trust',
-        `the tier is ${input.tier}: whoever controls the device's software can state any boot`,
+        `the tier is ${input.tier}: an attacker who controls the device's software can state any boot`,
       ),
     );
   }
@@ -264,7 +264,7 @@ function appraiseBoot(
     reasons.push(
       reason(
         'reference-values-missing',
-        'there are no reference values: what was booted is proven, but not whether it should have been',
+        'there are no reference values: the boot is proven, but not whether it is an accepted one',
       ),
     );
     return { status: 'warning', vector: identity, reasons };
@@ -310,7 +310,7 @@ function uncoveredReason(pcr: number, set: string): Reason {
   return {
     ...reason(
       'pcr-not-covered',
-      `PCR ${pcr} must be covered, and the reference values ${set} say nothing of it: which agent runs is not known`,
+      `PCR ${pcr} must be covered, but the reference values ${set} do not cover it: which agent runs is not known`,
     ),
     pcr,
   };
@@ -327,7 +327,7 @@ function appraiseLayers(
   const match = matchDiceBoot(layers, replayed, input.referenceValues, input.pcrSelection);
   if (match === undefined) {
     const message =
-      'there are no reference values with layers: what was booted is proven, but not whether it should have been';
+      'there are no reference values with layers: the boot is proven, but not whether it is an accepted one';
     return { status: 'warning', vector: identity, reasons: [reason('reference-values-missing', message)] };
   }
   const { name, version } = match.referenceValues;

@@ -114,9 +114,9 @@ export function followRollovers(
   const last = places.at(-1) ?? -1;
   if (last === -1) return refused('the newest root that is known here is not in the list: rolled back, or another hub');
   if (places.some((place, at) => place === -1 || place !== first + at))
-    return refused('the roots that are known here stand otherwise');
+    return refused('the known roots are not in this order in the list');
   if (offered.some(({ certificate }, at) => offered.findIndex((other) => isSame(other, certificate)) !== at))
-    return refused('a root stands in the list twice');
+    return refused('a root occurs twice in the list');
   const roots = [...known];
   for (const [at, { certificate, links }] of offered.slice(last + 1).entries()) {
     const before = roots.at(-1);

@@ -25,8 +25,8 @@ export function spiffeIdOf(certificate: Certificate): SpiffeId {
   const uri = onlyUri(certificate);
   if (uri === undefined) throw invalid('exactly one URI among the alternative names is expected');
   const id = parseSpiffeId(uri);
-  if (id.path.length === 0) throw invalid('a leaf has a path behind its trust domain');
-  if (basicConstraints?.authority === true) throw invalid('an authority authenticates nobody');
+  if (id.path.length === 0) throw invalid('a leaf needs a path after its trust domain');
+  if (basicConstraints?.authority === true) throw invalid('the certificate of an authority cannot authenticate');
   const isCritical = all.some(({ oid, critical }) => oid === extensionOid.keyUsage && critical);
   if (keyUsage?.includes('digitalSignature') !== true || !isCritical) throw invalid('its key is not for signatures');
   if (keyUsage.includes('keyCertSign') || keyUsage.includes('cRLSign')) throw invalid('its key signs certificates');

@@ -30,7 +30,7 @@ export function explain(
       return answer.statements.slice(0, statementsShown).map((id) => {
         const found = statements.find((statement) => statement.id === id);
         const matched = found === undefined ? '' : conditionsThat(found, question, true);
-        const because = matched === '' ? 'whatever else is true' : `because ${matched}`;
+        const because = matched === '' ? 'under any condition' : `because ${matched}`;
         return { code: 'policy-forbids', message: `${version}, statement ${id} forbids ${question.action} ${because}` };
       });
     case 'none':

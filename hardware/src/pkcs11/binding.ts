@@ -18,5 +18,5 @@ export async function loadBinding(
     throw new HardwareError('pkcs11-binding-missing', message, { cause });
   }
   if (isBinding(loaded)) return loaded;
-  throw new HardwareError('pkcs11-binding-missing', `${message}; what loads is not the binding that was expected`);
+  throw new HardwareError('pkcs11-binding-missing', `${message}; the loaded package is not the expected binding`);
 }

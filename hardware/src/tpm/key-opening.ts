@@ -91,7 +91,7 @@ async function showApproval(
   const policy = await client.execute(policyGetDigest(session.handle));
   const loaded = await client.execute(loadExternal(key, 'owner'));
   try {
-    await refusedAs('tpm-policy-refused', 'no approval for the boot state of now', async () => {
+    await refusedAs('tpm-policy-refused', 'no approval for the present boot state', async () => {
       const message = digest('sha256', policyApprovalMessage(policy, policyRef));
       const ticket = await client.execute(verifySignature(loaded, message, signature));
       await client.execute(policyAuthorize(session.handle, policy, policyRef, loaded.name, ticket));
@@ -106,7 +106,7 @@ const leaseOver: Readonly<Record<LeaseTermStep['kind'], string>> = {
   'reset-count': 'the TPM was reset since the key was released',
   'restart-count': 'the TPM was restarted or suspended since the key was released',
   clock: "the TPM's clock is past the end of the lease",
-  counter: 'the lease counter was counted up, or is gone, since the key was released',
+  counter: 'the lease counter was incremented or removed since the key was released',
 };
 /** TPM_RC_POLICY: a comparison failed. */
 const policyCode = 0x126;

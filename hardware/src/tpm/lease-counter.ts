@@ -34,7 +34,7 @@ async function ensureLeaseCounter(client: TpmClient): Promise<void> {
   const { name } = await client.execute(nvReadPublic(leaseCounter.handle));
   if (equalBytes(name, leaseCounter.name)) return;
   if (!equalBytes(name, unwritten.name)) {
-    throw unusable('something else stands at its NV index: remove it, if nobody needs it');
+    throw unusable('its NV index is used for something else: remove that if it is not needed');
   }
   await client.execute(nvIncrement(unwritten, unwritten), ['password']);
 }

@@ -67,7 +67,7 @@ test('a TPM that another program holds is given up soon, and the error says so',
   const answer = transport.transmit(Buffer.from('80010000000c0000017b0020', 'hex'));
   await asked.promise;
   context.mock.timers.tick(15_000);
-  await assert.rejects(answer, { code: 'tpm-timeout', message: /no answer in 15 s: does another program hold it\?/ });
+  await assert.rejects(answer, { code: 'tpm-timeout', message: /no answer in 15 s: does another program use it\?/ });
 });
 
 test('addresses are read, and what is none is not guessed', () => {

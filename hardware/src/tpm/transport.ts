@@ -128,7 +128,7 @@ function transmitToSocket(
     };
     const timer = setTimeout(() => {
       socket.destroy();
-      const hint = maxMilliseconds === FIRST_ANSWER_MILLISECONDS_MAX ? ': does another program hold it?' : '';
+      const hint = maxMilliseconds === FIRST_ANSWER_MILLISECONDS_MAX ? ': does another program use it?' : '';
       fail(new HardwareError('tpm-timeout', `${address}: no answer in ${maxMilliseconds / 1000} s${hint}`));
     }, maxMilliseconds);
     if (socket.destroyed) return fail(unreachable(address, 'the connection is closed'));

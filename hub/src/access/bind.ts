@@ -66,7 +66,7 @@ async function bindOnce(
   if (!isAuthentic(appraisal)) {
     const { reasons } = appraisal;
     await cloneWatch.bindRefused(connection, reasons);
-    throw new HubError('bind-refused', 'this connection does not end at the registered root of trust', {
+    throw new HubError('bind-refused', 'the evidence does not bind this connection to the registered root of trust', {
       reasons,
       attestationResult,
     });
@@ -107,7 +107,7 @@ function taken({ others }: Extract<SessionVerdict, { kind: 'taken' }>): HubError
   return new HubError(
     'identity-in-use',
     contested
-      ? 'this identity is in use in another place: ask the operator, who has an alert about it'
-      : 'this identity is in use by a connection that was heard of lately: try again when it is closed or silent',
+      ? 'this identity is in use elsewhere: ask the operator, who has an alert about it'
+      : 'this identity is in use by another connection that was active a short time ago: try again when that one is closed or silent',
   );
 }

@@ -79,7 +79,7 @@ export class CountryTable {
   }
 
   get #store(): Database {
-    if (this.#database === undefined) throw new TypeError('a table of its own is kept nowhere');
+    if (this.#database === undefined) throw new TypeError('a separate table has no store');
     return this.#database;
   }
 

@@ -74,7 +74,7 @@ export async function weighHolder(
     await raiseAlert(trx, {
       ...about,
       detail: `${model} address`,
-      title: `${deviceId} asked for ${model} from ${address}, while the lease that was given to ${holder} holds`,
+      title: `${deviceId} asked for ${model} from ${address}, while the lease given to ${holder} is still valid`,
       data: { model, differs: 'address', addresses: [address], holders: [holder] },
     });
   }
@@ -86,7 +86,7 @@ export async function weighHolder(
   await raiseAlert(trx, {
     ...about,
     detail: `${model} round-trip`,
-    title: `${deviceId} took ${proofMs} ms to prove itself for ${model}, and usually takes ${usual.median} ms: its root of trust may be far from it`,
+    title: `${deviceId} took ${proofMs} ms to prove itself for ${model}; its usual time is ${usual.median} ms: its root of trust may be far from it`,
     data: {
       model,
       differs: 'round-trip',

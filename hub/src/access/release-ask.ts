@@ -65,7 +65,7 @@ export function factsAsked({ gate }: ReleaseParts, { deviceId, model, connection
 /** 3. */
 export function assertMayAsk(state: DeviceState): void {
   if (state === 'quarantined' || state === 'wiped') {
-    throw new HubError('device-quarantined', `this device is ${state}: an operator has to release it first`);
+    throw new HubError('device-quarantined', `this device is ${state}: an operator must release it first`);
   }
   if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
 }

@@ -52,7 +52,7 @@ export async function assertWithinBudget(
   });
   if (last === undefined) return;
   throw new LeasesUsedUp(
-    `${deviceId} got ${allowed} keys of ${model} in ${windowSeconds} s: no more until they are longer ago`,
+    `${deviceId} got ${allowed} keys of ${model} in ${windowSeconds} s, which is the limit: try again later`,
   );
 }
 

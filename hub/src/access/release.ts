@@ -128,7 +128,7 @@ async function recordUnderNewestPolicy(
   for (let times = 0; recorded === 'decided-by-other' && times < ASKED_AGAIN_MAX; times += 1)
     recorded = await recordOnce({ ...facts, ...(await judge(parts, asked)) });
   if (recorded === 'decided-by-other')
-    throw new HubError('conflict', 'what the policy looks at changes faster than it can be asked: try again');
+    throw new HubError('conflict', 'the facts that the policy uses change too fast: try again');
   return recorded;
 }
 

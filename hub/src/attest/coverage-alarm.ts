@@ -25,7 +25,7 @@ export async function weighCoverage(
       ...about,
       severity: 'low',
       title:
-        'a boot is affirmed although nothing says which agent runs: set attestation.coveredPcrs to [14] once reference values cover it',
+        'boots are affirmed without a check of which agent runs: set attestation.coveredPcrs to [14] once reference values cover it',
       data: { setting: 'attestation.coveredPcrs' },
     });
   });

@@ -134,7 +134,7 @@ const setsCounted = prepared<object, { sets: number; withdrawn: number }>((db) =
 // The document is the one file of a single-file OMS model: resource "." (spec/model-signature.md).
 function verifySignedDocument(document: Uint8Array, signature: string, keys: readonly KeyObject[]): string {
   const refuse = (reasons: readonly { code: string; message: string }[]) =>
-    new HubError('reference-values-refused', 'the reference values are not signed as they must be', { reasons });
+    new HubError('reference-values-refused', 'the signature of the reference values is not accepted', { reasons });
   if (keys.length === 0)
     throw new HubError(
       'publisher-untrusted',

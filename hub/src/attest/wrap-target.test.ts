@@ -62,6 +62,6 @@ for (const kind of ['software', 'secure-element'] as const) {
   });
 }
 
-test('a DICE device whose evidence was not its own gets no key', () => {
+test('the evidence was not made by this DICE device: no key', () => {
   assert.throws(() => wrapForDevice(modelKey, { kind: 'dice' }, appraisal, 'lease-1'), TypeError);
 });

@@ -71,6 +71,6 @@ export function wrapForDevice(
 }
 
 function sealingKeyIn({ dice }: Pick<Appraisal, 'dice'>): KeyObject {
-  if (dice === undefined) throw new TypeError('a DICE device whose evidence was not its own gets no key');
+  if (dice === undefined) throw new TypeError('the evidence was not made by this DICE device: no key');
   return parseP256Point(dice.sealingKey);
 }

@@ -228,7 +228,10 @@ export class AuditLog implements AsyncDisposable {
 
     const size = await this.#parts.source.size();
     if (signed !== undefined && signed.size > size) {
-      throw new HubError('log-rewritten', `a checkpoint of ${signed.size} entries was signed, ${size} are left`);
+      throw new HubError(
+        'log-rewritten',
+        `a checkpoint of ${signed.size} entries was signed, the store has only ${size}`,
+      );
     }
     let head: Grown = { edge: emptyEdge, openBundle: [] };
     const goal = signed?.size ?? 0;
@@ -239,7 +242,7 @@ export class AuditLog implements AsyncDisposable {
       head = grown;
     }
     if (signed !== undefined && !equalBytes(edgeRoot(head.edge), signed.root)) {
-      throw new HubError('log-rewritten', `the first ${goal} entries do not lead to the root that was signed`);
+      throw new HubError('log-rewritten', `the first ${goal} entries do not match the signed root hash`);
     }
     if (saved === undefined) {
       this.#head = { ...head, checkpoint: await this.#signEmpty() };

@@ -76,7 +76,7 @@ async function assertRoomToWait(db: Pick<WriteTransaction, 'selectFrom'>): Promi
     .where('status', 'in', ['requested', 'next'])
     .execute();
   if (waiting.length < WAITING_MAX) return;
-  throw new HubError('conflict', `${waiting.length} issuing CAs wait already: install them, or give one up`);
+  throw new HubError('conflict', `${waiting.length} issuing CAs are waiting already: install one, or give one up`);
 }
 
 /**
@@ -131,7 +131,7 @@ function assertUsable(certificate: Certificate, roots: readonly RootAuthority[],
     [identifier === issuingIdOf(certificate), 'its subject key identifier is not the one of its key (RFC 7093)'],
   ];
   const problems = checks.filter(([holds]) => !holds).map(([, problem]) => problem);
-  if (problems.length > 0) throw invalid('it is not what an issuing CA has to be', problems);
+  if (problems.length > 0) throw invalid('it does not meet the rules for an issuing CA', problems);
   const root = known.find((each) => verdict.chain.includes(each.certificate));
   if (root === undefined) throw new TypeError('a path without one of the anchors');
   return root;

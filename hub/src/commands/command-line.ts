@@ -154,7 +154,7 @@ async function init(folder: string, values: Values): Promise<number> {
   process.stdout.write(values.json === true ? `${JSON.stringify(made)}\n` : text);
   if (words.length === 0) {
     process.stderr.write(
-      'warning: the keys are plain files, and whoever copies the folder has them: `edgekeep hub rekey --add passphrase` seals them\n',
+      'warning: the keys are plain files, so a copy of the folder contains them: `edgekeep hub rekey --add passphrase` seals them\n',
     );
   }
   return 0;
@@ -200,7 +200,7 @@ async function installIssuing(folder: string, file: string, values: Values): Pro
   const expected = values['root-sha256']?.replaceAll(/\s/g, '').toLowerCase();
   const sha256 = await installInitialCertificates(folder, await readFile(file, 'utf8'), expected);
   const shown = (sha256.match(/.{4}/g) ?? []).join(' ');
-  const text = `installed; everybody will trust the root with the SHA-256\n  ${shown}\ncompare it with what was written down at the ceremony before the first device is given it\nnext: edgekeep hub run --data ${folder}\nthen: edgekeep hub claim --operator ${join(folder, 'operator.json')} --name YOU --out operator.json`;
+  const text = `installed; all devices and operators will trust the root with this SHA-256:\n  ${shown}\ncompare it with the value noted at the ceremony before you deliver the first device\nnext: edgekeep hub run --data ${folder}\nthen: edgekeep hub claim --operator ${join(folder, 'operator.json')} --name YOU --out operator.json`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, root: sha256 }) : text}\n`);
   return 0;
 }
@@ -275,7 +275,7 @@ async function openOrWait(folder: string, sources: UnlockSources): Promise<KeySt
     onWaiting: (path) => {
       const ids = file.unlockers.map(({ id }) => id).join(', ');
       process.stderr.write(
-        `edgekeep hub: waiting at ${path}: the keys are sealed (${ids}); give what opens them with \`edgekeep hub unlock --data ${folder}\`\n`,
+        `edgekeep hub: waiting at ${path}: the keys are sealed (${ids}); open them with \`edgekeep hub unlock --data ${folder}\`\n`,
       );
     },
   });
@@ -283,7 +283,8 @@ async function openOrWait(folder: string, sources: UnlockSources): Promise<KeySt
 
 async function unlock(folder: string, values: Values): Promise<number> {
   const file = await readSealedFile(join(folder, 'keys'));
-  if (file === undefined) throw new HubError('request-invalid', 'the keys of this hub are not sealed: it just runs');
+  if (file === undefined)
+    throw new HubError('request-invalid', 'the keys of this hub are not sealed: it needs no unlocking');
   let answer: UnlockAnswer | undefined;
   for (const request of await gatherFromPerson(file, sourcesOf(values, []))) {
     answer = await giveToHub(folder, request);
@@ -292,7 +293,7 @@ async function unlock(folder: string, values: Values): Promise<number> {
   }
   const text =
     answer?.state === 'waiting'
-      ? `${answer.given} of ${answer.needed} shares are there: the hub waits for ${answer.needed - answer.given} more`
+      ? `${answer.given} of ${answer.needed} shares received: the hub waits for ${answer.needed - answer.given} more`
       : 'unlocked: the hub starts';
   process.stdout.write(`${values.json === true ? JSON.stringify(answer) : text}\n`);
   return 0;
@@ -305,7 +306,7 @@ async function changeUnlockers(folder: string, values: Values): Promise<number> 
   if (words.some((word) => word === 'none' || word.startsWith('program:'))) {
     throw new HubError(
       'request-invalid',
-      'name the program in hub.json (unlockProgram) and say --add program; keys are never made plain again',
+      'name the program in hub.json (unlockProgram) and use --add program; sealed keys cannot become plain files again',
     );
   }
   const file = await readSealedFile(join(folder, 'keys'));
@@ -342,7 +343,7 @@ async function backUp(folder: string, file: string, values: Values): Promise<num
 
 async function restore(file: string, folder: string, values: Values): Promise<number> {
   const parts = await restoreHub(file, folder, (settings) => agreeToExecute(settings, values.yes === true));
-  const text = `hub restored in ${folder} from ${parts} parts; read docs/backup.md before devices are let in`;
+  const text = `hub restored in ${folder} from ${parts} parts; read docs/backup.md before you let devices connect`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, parts }) : text}\n`);
   return 0;
 }
@@ -356,7 +357,7 @@ async function agreeToExecute({ unlockProgram }: HubSettings, agreed: boolean): 
   );
   if (agreed) return;
   if (!process.stdin.isTTY)
-    throw new HubError('backup-refused', `the backup executes ${shown}: look at it, then say --yes`);
+    throw new HubError('backup-refused', `the backup executes ${shown}: check it, then use --yes`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     if ((await terminal.question('restore it? type yes: ')) === 'yes') return;

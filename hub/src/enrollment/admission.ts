@@ -23,7 +23,7 @@ export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: E
   for (const { id, root_sha256: root } of rows) {
     if (id !== deviceId) throw refused('root-of-trust-reserved', `this root of trust is expected as ${id}`);
     if (root !== null && root !== rootSha256)
-      throw refused('device-id-reserved', `${deviceId} is kept for another root of trust`);
+      throw refused('device-id-reserved', `${deviceId} is reserved for another root of trust`);
   }
   return rows.some(({ root_sha256: root }) => root === rootSha256);
 }

@@ -125,7 +125,7 @@ export async function reenroll(
 function assertMayReenroll(device: DeviceRecord): void {
   assertNotCutOff(device);
   if (device.identity === identity) return;
-  throw new HubError('renewal-refused', 'this device has a root of trust, which has to prove its next key', {
+  throw new HubError('renewal-refused', 'this device has a root of trust, which must prove its next key', {
     reasons: [{ code: 'evidence-required', message: `${device.id} (${device.tier}) renews by POST /v1/renew` }],
   });
 }

@@ -39,7 +39,7 @@ export async function createGroupToken(
   await database.write(async (trx) => {
     const { kind, terms } = await getEnrollmentGroup(trx, name);
     if (kind !== 'token' && !terms.includes('"needsToken":true'))
-      throw new HubError('conflict', `${name} asks for no token: its devices prove themselves by ${kind}`);
+      throw new HubError('conflict', `${name} needs no token: its devices prove themselves by ${kind}`);
     if (olderSeconds !== undefined) await endOlder(trx, name, nowMs + olderSeconds * 1_000);
     const valid = (await tokensOf(trx, name, nowMs)).filter(({ state }) => state === 'usable');
     if (valid.length >= GROUP_TOKENS_MAX)

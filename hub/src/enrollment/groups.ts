@@ -180,14 +180,14 @@ async function assertNew(trx: WriteTransaction, row: EnrollmentGroupRow): Promis
       .where('kind', '=', row.kind)
       .where('anchor_sha256', '=', row.anchor_sha256)
       .executeTakeFirst();
-    if (other !== undefined) throw new HubError('conflict', `this authority is the one of ${other.name}`);
+    if (other !== undefined) throw new HubError('conflict', `this authority already belongs to ${other.name}`);
   }
   const { groups } = await trx
     .selectFrom('enrolment_group')
     .select((q) => q.fn.countAll<number>().as('groups'))
     .executeTakeFirstOrThrow();
   if (groups >= ENROLLMENT_GROUPS_MAX)
-    throw new HubError('conflict', `there are ${ENROLLMENT_GROUPS_MAX} enrollment groups, as many as there may be`);
+    throw new HubError('conflict', `there are ${ENROLLMENT_GROUPS_MAX} enrollment groups, which is the limit`);
 }
 
 async function assertNamed(trx: WriteTransaction, names: readonly string[]): Promise<void> {
@@ -204,13 +204,19 @@ function authorityIn(pem: string): Certificate {
   const ders = parsePem(pem, 'CERTIFICATE');
   const [der] = ders;
   if (der === undefined || ders.length !== 1)
-    throw new HubError('request-invalid', `expected one certificate, found ${ders.length}: a group for each authority`);
+    throw new HubError(
+      'request-invalid',
+      `expected one certificate, found ${ders.length}: make one group for each authority`,
+    );
   const certificate = parseForeignCertificate(der);
   publicKeyOf(certificate);
   const { basicConstraints, keyUsage } = certificate.extensions;
   if (basicConstraints?.authority !== true || keyUsage?.includes('keyCertSign') === false) {
     const digest = toHex(certificate.serial);
-    throw new HubError('request-invalid', `the certificate ${digest} is not one of an authority that issues others`);
+    throw new HubError(
+      'request-invalid',
+      `the certificate ${digest} does not belong to an authority that issues certificates`,
+    );
   }
   return certificate;
 }

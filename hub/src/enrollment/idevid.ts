@@ -57,14 +57,17 @@ export async function readShownIdevid(
   const atSeconds = Math.floor(nowMs / 1_000);
   const verdict = validateIdevid({ leaf, intermediates: sent, known: trust.intermediates, anchors, atSeconds });
   if (verdict.kind === 'refused') {
-    const message = 'the IDevID is not one of a trusted manufacturer, or not as IEEE 802.1AR wants it';
+    const message = 'the IDevID has no path to a trusted manufacturer, or does not meet IEEE 802.1AR';
     throw new HubError('enrollment-refused', message, { reasons: verdict.reasons });
   }
   const { idevid, chain } = verdict;
   if (tier === 'software')
-    throw refused('idevid-tier-differs', 'an IDevID is one of hardware: a root of trust in files cannot speak for it');
+    throw refused(
+      'idevid-tier-differs',
+      'an IDevID belongs to hardware: a device with its keys in files cannot use one',
+    );
   if (idevid.inTpm && tier !== 'tpm')
-    throw refused('idevid-tier-differs', 'this IDevID is one of a TPM: enroll with that TPM as root of trust');
+    throw refused('idevid-tier-differs', 'this IDevID belongs to a TPM: enroll with that TPM as root of trust');
   const anchorGroups = ofGroups.filter(({ certificate }) => chain.at(-1) === certificate).map(({ group }) => group);
   return {
     kind: 'trusted',
@@ -87,7 +90,7 @@ export function proveIdevid(
   },
 ): void {
   if (proof === undefined)
-    throw refused('idevid-proof-missing', 'an IDevID was shown, and no proof of its key followed');
+    throw refused('idevid-proof-missing', 'the device showed an IDevID, but no proof of its key');
   const { identity } = enrollment;
   const verdict = verifyIdevidProof(readProof(proof), {
     publicKey: publicKeyOf(idevid.certificate),

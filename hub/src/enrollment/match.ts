@@ -168,7 +168,7 @@ async function listedFor(db: Kysely<Tables>, proof: EnrollmentProof): Promise<re
     throw refused('root-of-trust-reserved', `a manifest lists this device as ${other.device_id}`);
   const kept = await db.selectFrom('enrolment_listing').selectAll().where('device_id', '=', deviceId).execute();
   if (kept.length > 0 && !kept.some(({ kind, sha256 }) => sha256 === shown[kind]))
-    throw refused('device-id-reserved', `a manifest keeps ${deviceId} for another root of trust`);
+    throw refused('device-id-reserved', `a manifest reserves ${deviceId} for another root of trust`);
   return own.flatMap((row) => row.enrolment_group ?? []);
 }
 
@@ -208,7 +208,7 @@ function assertTakes({ name, terms }: EnrollmentGroup, { deviceId, tier }: Enrol
 
 /** The refusal for a group that has no place left. */
 export function groupFull(name: string): HubError {
-  const message = `the enrollment group ${name} has as many devices as it may have`;
+  const message = `the enrollment group ${name} has reached its device limit`;
   return refused('enrollment-group-full', message);
 }
 

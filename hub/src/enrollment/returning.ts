@@ -73,7 +73,7 @@ export async function assertRootNotFormer(
     throw refused('root-of-trust-wiped', 'this key was on a disk that was wiped: begin with an empty state folder');
   const other = rows.find((row) => row.device_id !== deviceId);
   if (other !== undefined && !rows.some((row) => row.device_id === deviceId) && !expected) {
-    const message = `this root of trust was the one of ${other.device_id}: import it as ${deviceId} if it is meant to be`;
+    const message = `this root of trust belonged to ${other.device_id}: import it as ${deviceId} if it is meant to be`;
     throw refused('root-of-trust-taken', message);
   }
 }

@@ -137,7 +137,7 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
   if (place === 'held') throw refused();
   throw new HubError(
     'identity-in-use',
-    'a token of this device came from another address a short time ago: try again when that has been silent for a while',
+    'a token of this device came from another address a short time ago: try again when that address has been silent for a while',
   );
 }
 

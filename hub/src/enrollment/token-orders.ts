@@ -74,7 +74,7 @@ export async function handOverEnrollmentToken(
   return database.write(async (trx) => {
     const found = await getUsable(trx, id, nowMs);
     if (caller.person === undefined)
-      throw new HubError('conflict', 'a service takes nothing over: use a token of a person');
+      throw new HubError('conflict', 'a service cannot take a token over: use a token of a person');
     const { made_by: from, expires_at: end } = found.row;
     const expiresAt = Math.min(end, caller.expiresAtMs);
     await change(trx, found, { made_by: caller.tokenSha256, expires_at: expiresAt });

@@ -31,13 +31,13 @@ export function createMetrics(registry: Registry, { connections, log, database }
   const registers = [registry];
   const releases = new Counter({
     name: 'edgekeep_key_releases_total',
-    help: 'Key releases asked for, by outcome (released, or the error code of the refusal).',
+    help: 'Requested key releases, by outcome (released, or the error code of the refusal).',
     labelNames: ['outcome'],
     registers,
   });
   const refused = new Counter({
     name: 'edgekeep_refused_total',
-    help: 'Requests refused for want of a right, a proof or a budget (401, 403, 413, 429), by listener and code.',
+    help: 'Requests refused because a permission, a proof or budget was missing (401, 403, 413, 429), by listener and code.',
     labelNames: ['listener', 'code'],
     registers,
   });
@@ -106,7 +106,7 @@ function openAlerts({ readApart }: Pick<Database, 'readApart'>): Gauge {
 function deviceModels({ readApart }: Pick<Database, 'readApart'>): Gauge {
   return new Gauge({
     name: 'edgekeep_device_models',
-    help: 'Models on devices as these reported them, by model, state and fault (a code of docs/errors.md, or none).',
+    help: 'Models on devices as reported, by model, state and fault (a code of docs/errors.md, or none).',
     labelNames: ['model', 'state', 'fault'],
     registers: [],
     async collect() {

@@ -67,7 +67,7 @@ export async function orderRetry(
     if (row === undefined)
       throw new HubError(
         'not-found',
-        `${deviceId} reports no model ${model}: \`edgekeep device show\` has those it does`,
+        `${deviceId} reports no model ${model}: \`edgekeep device show\` shows its models`,
       );
     const number = Math.max(row.retry, row.retried) + 1;
     await trx

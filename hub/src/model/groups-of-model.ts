@@ -41,14 +41,14 @@ export async function assignModel(database: Database, order: AssignOrder): Promi
       if (claim !== undefined) {
         throw new HubError(
           'conflict',
-          `${name} is by ${claim}, which devices say of themselves: such a group decides about no keys`,
+          `${name} is by ${claim}, which devices report: such a group cannot decide about keys`,
         );
       }
     }
     const before = await groupsOfModel(trx, model);
     const wanted = [...new Set([...before, ...add])].filter((name) => !remove.includes(name)).toSorted();
     if (wanted.length > GROUPS_OF_MODEL_MAX)
-      throw new HubError('conflict', `a model is for at most ${GROUPS_OF_MODEL_MAX} groups: put groups together`);
+      throw new HubError('conflict', `a model is for at most ${GROUPS_OF_MODEL_MAX} groups: combine some`);
     const added = wanted.filter((name) => !before.includes(name));
     const removed = before.filter((name) => !wanted.includes(name));
     if (added.length + removed.length === 0) return before;

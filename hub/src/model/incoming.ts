@@ -62,7 +62,7 @@ export class Incoming {
       await this.#clearOld();
       const hash = await keep(path, beginning ?? { offset: 0, sha256: '' });
       if (beginning !== undefined && hash.copy().digest('hex') !== beginning.sha256)
-        throw new HubError('upload-differs', 'what is here of this file are other bytes: send it from its beginning');
+        throw new HubError('upload-differs', 'the hub has other bytes of this file: send it from its beginning');
       const { signal } = control;
       return { path, hash, offset: beginning?.offset ?? 0, signal, [Symbol.dispose]: dispose };
     } catch (error) {

@@ -48,7 +48,7 @@ export async function createRelease(
     trustedKeys: publishers.map((publisher) => publisher.publicKey),
   });
   if (verdict.kind === 'refused') {
-    throw new HubError('release-invalid', 'the release is not signed as it must be', { reasons: verdict.reasons });
+    throw new HubError('release-invalid', 'the signature of the release is not accepted', { reasons: verdict.reasons });
   }
   const { name, version } = verdict.manifest;
   const publisher = verdict.signerFingerprint;
@@ -180,7 +180,7 @@ export async function withdrawRelease(
   const { name, version, actor, nowMs } = order;
   await database.write(async (trx) => {
     const { row } = await releaseIn(trx, name, version);
-    assertState(row, 'published', 'only what devices are offered is withdrawn');
+    assertState(row, 'published', 'only a published release can be withdrawn');
     await trx
       .updateTable('model_release')
       .set({ state: 'withdrawn' })

@@ -44,8 +44,8 @@ export async function findCaller(db: Kysely<Tables>, sha256: string, nowMs: numb
     .where('sha256', '=', sha256)
     .executeTakeFirst();
   if (row === undefined || row.revoked_at !== null)
-    return 'this API token is not known: it was revoked, or `edgekeep hub claim` replaced it, or it is of another hub';
-  if (row.personDisabledAt !== null) return 'the person whose API token this is is disabled';
+    return 'this API token is not known: it was revoked, or `edgekeep hub claim` replaced it, or it belongs to another hub';
+  if (row.personDisabledAt !== null) return 'the owner of this API token is disabled';
   if (row.expires_at <= nowMs) return 'this API token has expired: ask for a new one';
   return {
     tokenSha256: row.sha256,

@@ -114,9 +114,9 @@ export async function grantRequest(
   return database.write(async (trx) => {
     const row = await getWaiting(trx, id, nowMs);
     const { person } = await standing(trx, caller.tokenSha256, row.scope, nowMs, 'your token');
-    if (person === undefined) throw refused('not-a-person', 'a service approves nothing: use a token of a person');
+    if (person === undefined) throw refused('not-a-person', 'a service cannot approve: use a token of a person');
     if (person === row.person) {
-      throw refused('same-person', `${person} asked for this: another person has to approve, whatever the token`);
+      throw refused('same-person', `${person} made this request: another person must approve it, with any token`);
     }
     if (digest !== row.digest) {
       throw refused('digest-differs', 'this is not the request that you were shown: `edgekeep approval show` again');
@@ -139,7 +139,7 @@ export async function refuseRequest(
   return database.write(async (trx) => {
     const row = await getWaiting(trx, id, nowMs);
     const { person } = await standing(trx, caller.tokenSha256, row.scope, nowMs, 'your token');
-    if (person === undefined) throw refused('not-a-person', 'a service decides nothing: use a token of a person');
+    if (person === undefined) throw refused('not-a-person', 'a service cannot decide: use a token of a person');
     const change = { state: 'refused', decided_by: person, decided_at: nowMs, reason } as const;
     await trx.updateTable('approval').set(change).where('id', '=', id).execute();
     await record(trx, 'approval-refused', row, { actor: caller.actor, nowMs, reason });
@@ -189,7 +189,10 @@ async function getWaiting(trx: WriteTransaction, id: string, nowMs: number): Pro
   if (row === undefined) throw unknown(id);
   const state = stateOf(row, nowMs);
   if (state === 'waiting') return row;
-  throw new HubError('conflict', `this request is ${state}: an approval counts once, and in its time; ask again`);
+  throw new HubError(
+    'conflict',
+    `this request is ${state}: an approval is valid once and for a limited time; make the request again`,
+  );
 }
 
 // Checked inside the transaction: a token may have ended since the door let it in.
@@ -201,7 +204,7 @@ async function standing(
   whose: string,
 ): Promise<Caller> {
   const caller = await findCaller(trx, sha256, nowMs);
-  if (typeof caller === 'string') throw refused('token-ended', `${whose} counts no more: ${caller}`);
+  if (typeof caller === 'string') throw refused('token-ended', `${whose} is no longer valid: ${caller}`);
   const known = scopeNamed(scope);
   if (known !== undefined && covers(caller.scopes, known)) return caller;
   throw refused('scope-missing', `${whose} lacks the scope ${scope}`);

@@ -73,7 +73,7 @@ export async function handOverToken(
     if (row.person !== null)
       throw new HubError('conflict', `${row.name} is a token of ${row.person}: only a service's is handed over`);
     if (caller.person === undefined)
-      throw new HubError('conflict', 'a service takes nothing over: use a token of a person');
+      throw new HubError('conflict', 'a service cannot take a token over: use a token of a person');
     const expiresAt = Math.min(row.expires_at, caller.expiresAtMs);
     await trx
       .updateTable('api_token')

@@ -23,7 +23,7 @@ export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: P
     .selectFrom('person')
     .select((q) => q.fn.countAll<number>().as('count'))
     .executeTakeFirstOrThrow();
-  if (count >= PEOPLE_MAX) throw new HubError('conflict', `there are ${PEOPLE_MAX} people, as many as there may be`);
+  if (count >= PEOPLE_MAX) throw new HubError('conflict', `there are ${PEOPLE_MAX} people, which is the limit`);
   const row = { name, added_at: nowMs, disabled_at: null, disabled_reason: null };
   await trx.insertInto('person').values(row).execute();
   await appendEntry(trx, { at: nowMs, kind: 'person-added', actor, subject: `person:${name}`, data: {} });

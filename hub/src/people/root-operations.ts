@@ -137,7 +137,7 @@ function grants({ body, caller }: OperationRequest): boolean {
 // The approver would get the text of the token.
 function tokenText(body: unknown): string | undefined {
   if (apiTokenOrder.parse(body).sha256 !== undefined) return undefined;
-  return 'register such a token by its sha256, as `edgekeep token create` does: it must not be shown to who approves it';
+  return 'register such a token by its sha256, as `edgekeep token create` does: the approver must not see it';
 }
 
 function isBulk({ body, limits: { maxRevokedAlone } }: OperationRequest): boolean {

@@ -42,7 +42,7 @@ export async function raiseTokenAlarms(
   if (over.length + fresh.length === 0) return;
   await database.writeAsHub(async (trx) => {
     for (const { kind, detail } of over) {
-      const note = 'the token has ended, or somebody answers for it now';
+      const note = 'the token has ended, or a person is responsible for it now';
       const own = kinds.find((each) => each === kind);
       if (own !== undefined) await settleAlert(trx, { kind: own, subject: { part }, detail, nowMs, note });
     }
@@ -52,7 +52,7 @@ export async function raiseTokenAlarms(
         kind === 'bootstrap-token'
           ? ({
               severity: 'high',
-              title: `the first operator file (token ${id}) is nobody's own: edgekeep hub claim`,
+              title: `the first operator file (token ${id}) has no owner yet: edgekeep hub claim`,
             } as const)
           : ({
               severity: 'medium',

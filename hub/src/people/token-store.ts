@@ -74,7 +74,7 @@ export async function createToken(
   const { caller, actor, nowMs, maxLifeDays } = by;
   const granted = grantsOf(order);
   if (order.lifeSeconds !== undefined && order.lifeSeconds > maxLifeDays * 86_400)
-    throw new HubError('request-invalid', `a token lives ${maxLifeDays} days at most here (tokens.maxLifeDays)`);
+    throw new HubError('request-invalid', `a token is valid for at most ${maxLifeDays} days here (tokens.maxLifeDays)`);
   const person = ownerOf(order, caller);
   if (!covers(caller.scopes, 'admin')) assertNarrower(caller, { granted, person });
   const isOwn = person === undefined || person === caller.person;
@@ -230,7 +230,7 @@ async function namedTokens(trx: WriteTransaction, nameOrId: string, caller: Call
       code: 'token-named',
       message: `${tokenId(sha256)}: ${name} of ${person ?? 'a service'}`,
     }));
-    const message = `several people have a token named ${JSON.stringify(nameOrId)}: say which by its id`;
+    const message = `several people have a token named ${JSON.stringify(nameOrId)}: name one by its id`;
     throw new HubError('conflict', message, { reasons });
   }
   return found.map(({ sha256 }) => sha256);

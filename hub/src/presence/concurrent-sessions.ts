@@ -23,7 +23,7 @@ export async function reportConcurrentSessions(
 ): Promise<void> {
   const { deviceId, tier, first, second, times, nowMs } = seen;
   const held = rule === 'hold-both';
-  const outcome = held ? 'both are held' : `${first.address} was first and goes on`;
+  const outcome = held ? 'both are held' : `${first.address} was first and continues`;
   const { id } = await raiseAlert(trx, {
     kind: 'identity-in-two-places',
     severity: 'critical',

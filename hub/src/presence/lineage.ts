@@ -67,7 +67,7 @@ export async function recordUse(trx: WriteTransaction, use: CertificateUse): Pro
       kind: 'certificate-fork',
       severity: use.cannotBeCopied ? 'medium' : 'high',
       subject: { deviceId },
-      title: `${deviceId} came from ${address} with a certificate that it had left behind at ${seen}: there are two holders`,
+      title: `${deviceId} came from ${address} with an older certificate than the one it used at ${seen}: there are two holders`,
       data: {
         addresses: [address],
         genuineAddresses: [seen],

@@ -79,8 +79,7 @@ export function conditionOf(filter: Filter, nowMs: number): Condition {
   if (selector === 'group') return groupCondition(filter);
   if (selector === 'holds') return { kind: 'model', column: 'model', test: textTest(filter) };
   if (selector === 'fault') return { kind: 'model', column: 'fault_code', test: textTest(filter) };
-  if (selector === 'online')
-    throw filterError(position, 'each hub node knows its own connections only: ask for seenAt');
+  if (selector === 'online') throw filterError(position, 'each hub node knows only its own connections: use seenAt');
   const dot = selector.indexOf('.');
   const rest = selector.slice(dot + 1);
   switch (selector.slice(0, Math.max(0, dot))) {
@@ -154,7 +153,7 @@ function textTest(given: Comparison): TextTest {
   if (operator !== 'equal' && operator !== 'unequal') return membership(comparison);
   const star = value.indexOf('*');
   if (star === -1) return membership(comparison);
-  if (star !== value.length - 1) throw filterError(position, 'a * stands at the end only: press-*');
+  if (star !== value.length - 1) throw filterError(position, 'a * is allowed only at the end: press-*');
   return { kind: 'starts-with', start: value.slice(0, -1), negated: operator === 'unequal' };
 }
 

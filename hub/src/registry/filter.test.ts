@@ -77,7 +77,7 @@ test('what can not be meant is refused, and the message names the position', () 
     ['id=like=a', 1, /no operator =like=/],
     ['id=in=a', 1, /takes a list/],
     ['id==(a,b)', 1, /takes one value/],
-    ['id==*-7', 1, /at the end only/],
+    ['id==*-7', 1, /only at the end/],
     ['id=ex=true', 1, /every device has/],
     ['seenAt==1', 1, /compared with </],
     ['seenAt<yesterday', 1, /unix milliseconds/],

@@ -30,7 +30,7 @@ export async function createGroup(database: Database, order: GroupOrder): Promis
     const known = await listGroups(trx);
     if (known.some((group) => group.name === name)) throw new HubError('conflict', `there is a group ${name} already`);
     if (known.length >= GROUPS_MAX)
-      throw new HubError('conflict', `there are ${GROUPS_MAX} groups, as many as there may be`);
+      throw new HubError('conflict', `there are ${GROUPS_MAX} groups, which is the limit`);
     await trx.insertInto('device_group').values(row).execute();
     const data = { filter };
     await appendEntry(trx, { at: nowMs, kind: 'group-created', actor, subject: `group:${name}`, data });
@@ -129,7 +129,7 @@ async function assertKnown(trx: WriteTransaction, ids: readonly string[]): Promi
   );
   const found = new Set(known.map(({ id }) => id));
   const unknown = ids.find((id) => !found.has(id));
-  if (unknown !== undefined) throw new HubError('not-found', `no device ${unknown}, so nobody was added`);
+  if (unknown !== undefined) throw new HubError('not-found', `no device ${unknown}, so no device was added`);
 }
 
 export async function listGroups(db: Kysely<Tables>): Promise<readonly DeviceGroupRow[]> {

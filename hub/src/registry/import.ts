@@ -68,7 +68,7 @@ export async function importDevices(
     if (report.lines > IMPORT_LINES_MAX) {
       throw new HubError(
         'payload-too-large',
-        `more than ${IMPORT_LINES_MAX} lines: those are taken; send the rest in another call`,
+        `more than ${IMPORT_LINES_MAX} lines: the ones before are imported; send the rest in another call`,
       );
     }
     waiting.push(line);
@@ -215,7 +215,7 @@ function problemWith({ id, groups, site, rootSha256 }: ExpectedLine, facts: Fact
   const root = facts.rootOfId.get(id);
   if (root !== undefined && root !== rootSha256) return `${id} has another root of trust: ${root}`;
   const owner = facts.idOfRoot.get(rootSha256);
-  return owner === undefined || owner === id ? undefined : `this root of trust is the one of ${owner}`;
+  return owner === undefined || owner === id ? undefined : `this root of trust belongs to ${owner}`;
 }
 
 async function writeExpected(trx: WriteTransaction, lines: readonly ExpectedLine[], nowMs: number): Promise<void> {

@@ -28,7 +28,7 @@ const cloneReasons: Readonly<Record<string, string>> = {
   'signature-invalid': 'but not its root of trust',
   'signer-unexpected': 'but not its root of trust',
   'tier-mismatch': 'but not its root of trust',
-  'not-a-quote': 'and shows something else than a quote of its root of trust',
+  'not-a-quote': 'but shows no quote of its root of trust',
   'qualifying-data-mismatch': 'and replays evidence that was made for another connection',
   'reset-count-decreased': 'and a TPM in the state of an earlier boot: a virtual TPM was copied or set back',
 };

@@ -53,14 +53,13 @@ const severities = [
   {
     reason: 'protocol-violation',
     severity: 'high',
-    title: (device: string) =>
-      `a guard of ${device} sent what no guard sends, and was ended: it may have been taken over`,
+    title: (device: string) => `a guard of ${device} sent invalid data and was killed: it may be compromised`,
   },
   {
     reason: 'inference-timeout',
     severity: 'medium',
     title: (device: string) =>
-      `a model of ${device} did not come to an end within the deadline of one inference: its guard was ended`,
+      `a model of ${device} did not finish within the deadline of one inference: its guard was killed`,
   },
   {
     reason: 'crashed',

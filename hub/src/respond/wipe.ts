@@ -17,7 +17,7 @@ export async function wipeDevice(fleet: DisconnectDependencies, order: DeviceSta
   await database.write(async (trx) => {
     const device = await getDevice(trx, deviceId);
     if (device.tier === tokenTier)
-      throw new HubError('conflict', `${deviceId} holds a secret only: \`edgekeep token-device roll ${deviceId}\``);
+      throw new HubError('conflict', `${deviceId} has only a secret: \`edgekeep token-device roll ${deviceId}\``);
     if (device.state === 'wiped') return;
     await revokeOfDevices(trx, [deviceId], { reason: 'cessationOfOperation', nowMs });
     await changeState(trx, { ...order, to: 'wiped' });
@@ -62,7 +62,7 @@ export async function replaceRootOfTrust(
     if (device.state !== 'wiped')
       throw new HubError(
         'conflict',
-        `${deviceId} is ${device.state}: quarantine and wipe it first, the old root of trust ends here`,
+        `${deviceId} is ${device.state}: quarantine and wipe it first, which ends the old root of trust`,
       );
     await assertMayFollow(trx, deviceId, rootSha256);
     await setNextRoot(trx, deviceId, rootSha256);
@@ -86,6 +86,6 @@ async function assertMayFollow(trx: WriteTransaction, deviceId: string, rootSha2
   for (const table of ['device', 'expected_device'] as const) {
     const owner = await trx.selectFrom(table).select('id').where('root_sha256', '=', rootSha256).executeTakeFirst();
     if (owner !== undefined && owner.id !== deviceId)
-      throw new HubError('conflict', `this root of trust is the one of ${owner.id}`);
+      throw new HubError('conflict', `this root of trust belongs to ${owner.id}`);
   }
 }

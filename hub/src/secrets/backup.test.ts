@@ -44,7 +44,7 @@ test('an older backup is never written over: the file is named and kept', async 
   await writeFile(file, 'of yesterday');
   await assert.rejects(backUpHub({ folder: data, file, plain: false, blobs: false }), {
     ...refused,
-    message: `${file} is there already: give another name`,
+    message: `${file} exists already: give another name`,
   });
   assert.equal(await readFile(file, 'utf8'), 'of yesterday');
 });

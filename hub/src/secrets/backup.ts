@@ -67,7 +67,7 @@ async function newFile(file: string): Promise<FileHandle> {
     return await open(file, 'wx', 0o600);
   } catch (cause) {
     if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause;
-    throw new HubError('backup-refused', `${file} is there already: give another name`, { cause });
+    throw new HubError('backup-refused', `${file} exists already: give another name`, { cause });
   }
 }
 

@@ -45,7 +45,7 @@ export async function installInitialCertificates(
   const request = await readIfThere(at(initialCertificateFiles.request));
   if (request === undefined)
     throw refused(
-      `${folder} waits for no certificate: a running hub takes the next one by \`edgekeep authority install\``,
+      `${folder} does not wait for a certificate: a running hub takes the next one by \`edgekeep authority install\``,
     );
   if ((await readIfThere(at(initialCertificateFiles.root))) !== undefined)
     throw new HubError('conflict', `${folder} has its certificates`);

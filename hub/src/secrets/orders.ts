@@ -34,7 +34,7 @@ export async function parseUnlockerOrders(
   sources: OrderSources,
 ): Promise<readonly NewUnlocker[]> {
   if (words.includes('none')) {
-    if (words.length > 1) throw new HubError('request-invalid', '`none` goes with no other unlocker');
+    if (words.length > 1) throw new HubError('request-invalid', '`none` cannot be combined with another unlocker');
     return [];
   }
   const orders: NewUnlocker[] = [];

@@ -69,7 +69,7 @@ async function restoreParts(input: FileHandle, folder: string, settingsSha256: s
     const { line, next } = await readLine(input, at);
     const part = parsePartLine(line);
     if (typeof part === 'number') {
-      if (part !== seen.size || next !== size) throw refused('its last line does not fit');
+      if (part !== seen.size || next !== size) throw refused('its last line does not match');
       break;
     }
     if (seen.has(part.path)) throw refused(`${part.path} is in it twice`);

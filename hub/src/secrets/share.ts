@@ -75,7 +75,7 @@ export function parseShare(text: string): Share {
   const bytes = parseHex(digits, 'share');
   const payload = bytes.subarray(0, payloadLength);
   if (!equalBytes(bytes.subarray(payloadLength), checkOf(payload))) {
-    throw new HubError('unlock-refused', 'a share has a typing mistake: its check digits do not fit');
+    throw new HubError('unlock-refused', 'a share has a typing mistake: its check digits do not match');
   }
   const [needed = 0, made = 0, at = 0] = payload.subarray(1 + setLength);
   const fits = payload[0] === version && needed >= 2 && made >= needed && made <= SHARES_MAX && at !== 0;

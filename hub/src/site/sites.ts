@@ -28,8 +28,7 @@ export async function createSite(
     const known = await listSites(trx);
     if (known.some(({ name }) => name === site.name))
       throw new HubError('conflict', `there is a site ${site.name} already`);
-    if (known.length >= SITES_MAX)
-      throw new HubError('conflict', `there are ${SITES_MAX} sites, as many as there may be`);
+    if (known.length >= SITES_MAX) throw new HubError('conflict', `there are ${SITES_MAX} sites, which is the limit`);
     await trx
       .insertInto('site')
       .values({ ...columnsOf(site), name: site.name, created_at: nowMs })

@@ -19,7 +19,7 @@ export function registerVendorRootMetric(registry: Registry, roots: Pick<VendorR
   const each = (work: (count: VendorRootCount) => void) => roots.counts(clock()).forEach(work);
   gauge(
     'edgekeep_vendor_roots',
-    'Certificates of hardware makers that the hub judges by, by kind and role.',
+    'Certificates of hardware makers that the hub uses, by kind and role.',
     ['kind', 'role'],
     (own) =>
       each(({ kind, roots: anchors, intermediates }) => {

@@ -116,10 +116,10 @@ export async function removeVendorRoot(database: Database, order: RemovalOrder):
     if (!force && (await withoutMaker(trx, 1)).length > 0)
       throw new HubError(
         'conflict',
-        'the hub is still finding out what hangs on it: try again in a minute, or say --force',
+        'the hub is still finding out what depends on it: try again in a minute, or use --force',
       );
     if (usedBy > 0 && !force) {
-      const message = `${usedBy} ${usedBy === 1 ? 'device hangs' : 'devices hang'} on "${row.subject}". ${consequence[kind]} Say --force to remove it all the same`;
+      const message = `${usedBy} ${usedBy === 1 ? 'device hangs' : 'devices hang'} on "${row.subject}". ${consequence[kind]} Use --force to remove it anyway`;
       throw new HubError('conflict', message, { reasons: [{ code: 'vendor-root-in-use', message }] });
     }
     await trx
@@ -136,9 +136,9 @@ export async function removeVendorRoot(database: Database, order: RemovalOrder):
 }
 
 const consequence: Readonly<Record<VendorRootKind, string>> = {
-  tpm: 'They go on, and cannot enroll again once they were wiped.',
+  tpm: 'They keep working, but cannot enroll again after a wipe.',
   dice: 'Their next attestation is refused: the chain is judged each time.',
-  idevid: 'They go on, and their IDevID no longer speaks for them when they enroll again.',
+  idevid: 'They keep working, but their IDevID is not accepted when they enroll again.',
 };
 
 async function announce(trx: WriteTransaction): Promise<void> {

@@ -106,10 +106,7 @@ async function assertMayHold(
   const device = await getDevice(trx, deviceId);
   assertEnabled(device);
   if (device.state !== 'active') {
-    throw refused(
-      'device-not-active',
-      `${deviceId} is ${device.state}: it has to attest a boot that is not refused first`,
-    );
+    throw refused('device-not-active', `${deviceId} is ${device.state}: it must attest an accepted boot first`);
   }
   if ((await declaredFor(trx, deviceId, nowMs, workload)).length === 0)
     throw refused('not-declared', `${workload} is not declared for ${deviceId}: \`edgekeep workload declare\``);
@@ -132,7 +129,7 @@ async function assertMayHold(
   if (standing >= STANDING_MAX)
     throw new HubError(
       'rate-limited',
-      `${standing} certificates of ${workload} stand: use them, or wait for their end`,
+      `${standing} certificates of ${workload} are valid: use them, or wait for their end`,
     );
 }
 

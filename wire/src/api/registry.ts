@@ -119,7 +119,7 @@ const listedLine = z
     ({ rootSha256, idevidSha256 }) => (rootSha256 ?? idevidSha256) !== undefined,
     'no rootSha256, no idevidSha256',
   );
-/** One line of an import: a root of trust that may never enroll. */
+/** One line of an import: a root of trust that must never enroll. */
 const blockedLine = z.strictObject({ block: sha256Hex, reason: z.string().min(1).max(200) });
 export const importLine = z.union([expectedLine, listedLine, blockedLine]);
 export type ImportLine = z.infer<typeof importLine>;

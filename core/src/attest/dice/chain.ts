@@ -145,7 +145,7 @@ function pathOf(certificates: readonly Certificate[], trust: DiceTrust, atSecond
   const reasons = certificates.flatMap((certificate, at) => {
     const issuer = certificates[at + 1];
     if (certificates.slice(0, at).some(({ subject }) => equalNames(subject, certificate.subject)))
-      return [`${shown(certificate)} stands in the chain twice`];
+      return [`${shown(certificate)} occurs twice in the chain`];
     if (issuer !== undefined && !equalNames(issuer.subject, certificate.issuer))
       return [`${shown(certificate)} was not issued by the next certificate, ${shown(issuer)}`];
     return [];
@@ -173,7 +173,7 @@ function missingLayers(links: readonly Link[], own: number, hasIdentity: boolean
   if (gap === undefined && own > 1) return [];
   if (own === 0 && gap !== undefined) return [`${shown(gap.certificate)}, whose key signs, has no TcbInfo`];
   if (gap !== undefined && links.slice(own).some(({ infos }) => infos.length > 0)) {
-    return [`${shown(gap.certificate)} has no TcbInfo and stands between layers that have`];
+    return [`${shown(gap.certificate)} has no TcbInfo but is between layers that have one`];
   }
   // The DeviceID key is the same for any firmware above it: alone it says nothing about the boot.
   return own === 1 && !hasIdentity ? ['the chain has one layer; expected the DeviceID and at least one above it'] : [];

@@ -336,7 +336,7 @@ describe('chains that are no proof', () => {
       'a layer in between without TcbInfo',
       () => testDice(vendor, layersWith(1, {}, bare)),
       'dice-layer-missing',
-      /stands between layers/,
+      /is between layers/,
     ],
     ['layers in another order', () => testDice(vendor, swapped), 'dice-layer-order', /layer 2 issued .* layer 1/],
     [

@@ -45,7 +45,7 @@ export const referenceLayersSchema = z
   .max(LAYERS_MAX)
   .refine(
     (layers) => layers.every((layer, at) => at === 0 || isAfter(layer, layers[at - 1])),
-    'layers ascend, and none stands twice',
+    'layers must ascend, without duplicates',
   );
 
 function isAfter(layer: ReferenceLayer, last: ReferenceLayer | undefined): boolean {

@@ -35,7 +35,7 @@ async function checkSettings(folder: string): Promise<{ settings: HubSettings; f
       ? ok('settings', path)
       : failed(
           'settings',
-          `no ${path}: no hub starts here`,
+          `no ${path}: no hub can start here`,
           'restore a backup (docs/backup.md), or `edgekeep hub init`',
         );
     return { settings, finding };

@@ -19,11 +19,11 @@ export async function checkFolder(folder: string): Promise<Finding> {
   const own = process.getuid?.();
   if (own !== undefined && own !== found.uid) {
     const whose = `${folder} belongs to user ${found.uid}, this is user ${own}`;
-    return warning('data folder', whose, 'check, and run the hub, as the user whose folder it is');
+    return warning('data folder', whose, 'run this check and the hub as the user who owns the folder');
   }
   const mode = (found.mode & 0o777).toString(8);
   if ((found.mode & others) === 0) return ok('data folder', `${folder}, mode ${mode}`);
-  return warning('data folder', `${folder} has mode ${mode}`, `chmod 700 ${folder}: others can look into it`);
+  return warning('data folder', `${folder} has mode ${mode}`, `chmod 700 ${folder}: other users can read it`);
 }
 
 export async function checkKeys(folder: string, settings: HubSettings): Promise<readonly Finding[]> {
@@ -39,7 +39,7 @@ export async function checkKeys(folder: string, settings: HubSettings): Promise<
     if (isMissing(error))
       return [failed('keys', `no ${keys}`, 'restore a backup (docs/backup.md), or `edgekeep hub init`')];
     if (!(error instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
-    return [failed('keys', textOf(error), 'mend the folder, or restore a backup (docs/backup.md)')];
+    return [failed('keys', textOf(error), 'repair the folder, or restore a backup (docs/backup.md)')];
   }
 }
 
@@ -66,7 +66,7 @@ async function sealedOrPlain(keys: string, { unlockProgram }: HubSettings): Prom
   }
   const kinds = sealed.unlockers.map(({ kind }) => kind);
   if (kinds.every((kind) => kind === 'program') && unlockProgram.length === 0)
-    return failed('keys', 'only a program opens them, and the setting unlockProgram names none', 'set unlockProgram');
+    return failed('keys', 'only a program can open them, but the setting unlockProgram is empty', 'set unlockProgram');
   return ok('keys', `sealed; opened by ${[...new Set(kinds)].join(', ')}`);
 }
 

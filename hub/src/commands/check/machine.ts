@@ -18,7 +18,7 @@ export async function checkPorts(settings: HubSettings): Promise<readonly Findin
     const problem = await portProblem(who, settings[who]);
     const place = `${host}:${port}`;
     if (problem === undefined) findings.push(ok(`${who} port`, place));
-    else findings.push(warning(`${who} port`, problem, 'if it is this hub that runs, all is well'));
+    else findings.push(warning(`${who} port`, problem, 'this is no problem if it is this hub'));
   }
   return findings;
 }
@@ -42,9 +42,10 @@ export function checkUnlockProgram({ unlockProgram }: HubSettings): Finding {
   const [program] = unlockProgram;
   if (program === undefined) return ok(subject, 'none');
   if (!isAbsolute(program)) return failed(subject, `${program} is no absolute path`, 'name it by its absolute path');
-  if (!existsSync(program)) return failed(subject, `no ${program}`, 'install it, or mend the setting unlockProgram');
+  if (!existsSync(program)) return failed(subject, `no ${program}`, 'install it, or correct the setting unlockProgram');
   const why = othersMayWrite(program);
-  if (why !== undefined) return failed(subject, `${program}: ${why}`, 'the hub does not run what others can write');
+  if (why !== undefined)
+    return failed(subject, `${program}: ${why}`, 'the hub runs no program that other users can change');
   try {
     accessSync(program, constants.X_OK);
   } catch (error) {
@@ -59,8 +60,8 @@ export async function checkDisk(folder: string): Promise<Finding> {
     const free = bavail * bsize;
     const shown = `${(free / FREE_BYTES_MIN).toFixed(1)} GiB free`;
     if (free >= FREE_BYTES_MIN) return ok('disk', shown);
-    return warning('disk', shown, 'make room: a full disk stops the hub');
+    return warning('disk', shown, 'free some space: a full disk stops the hub');
   } catch (error) {
-    return failed('disk', textOf(error), 'is the data folder there?');
+    return failed('disk', textOf(error), 'does the data folder exist?');
   }
 }

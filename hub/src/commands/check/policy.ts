@@ -49,7 +49,7 @@ function coverageFinding(coveredPcrs: readonly number[]): Finding {
   if (coveredPcrs.length > 0) return ok('boot', `reference values must cover PCR ${coveredPcrs.join(', ')}`);
   return warning(
     'boot',
-    'a boot is affirmed although nothing says which agent runs',
+    'boots are affirmed without a check of which agent runs',
     'publish reference values that cover PCR 14, and set attestation.coveredPcrs to [14]',
   );
 }

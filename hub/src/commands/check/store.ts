@@ -28,7 +28,7 @@ export async function checkStore(path: string, settings: HubSettings, nowMs: num
       failed(
         'store',
         `${path} cannot be read: ${failureText(error)}`,
-        'mend the disk or its permissions, or restore a backup',
+        'repair the disk, correct its permissions, or restore a backup',
       ),
     ];
   }

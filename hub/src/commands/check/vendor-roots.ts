@@ -25,12 +25,12 @@ export async function checkRootFolders(folder: string, { vendorRoots }: HubSetti
       ),
       ...problems.map((problem) =>
         refused
-          ? failed(subject, problem, 'the hub will not start (vendorRoots.onUnreadable): mend or remove it')
-          : warning(subject, problem, 'the hub skips it: mend or remove it'),
+          ? failed(subject, problem, 'the hub will not start (vendorRoots.onUnreadable): correct or remove it')
+          : warning(subject, problem, 'the hub skips it: correct or remove it'),
       ),
     ];
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
-    return [failed(subject, error.message, 'mend the permissions of the folder')];
+    return [failed(subject, error.message, 'correct the permissions of the folder')];
   }
 }

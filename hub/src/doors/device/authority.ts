@@ -35,7 +35,7 @@ export function boundAuthority(connection: Pick<DeviceConnection, 'bound'>): Aut
     name: 'bound connection',
     async stands() {
       if (!connection.bound)
-        throw new HubError('connection-unbound', 'this connection is bound no more: POST /v1/bind on a new one');
+        throw new HubError('connection-unbound', 'this connection is no longer bound: POST /v1/bind on a new one');
     },
   };
 }

@@ -87,7 +87,7 @@ function addLog(app: HttpServer, parts: AuditDeviceRouteParts): void {
         const reasons = verdict.reasons.map((message) => ({ code: `witness-${verdict.status}`, message }));
         throw new HubError(
           verdict.status === 409 ? 'witness-behind' : 'cosignature-refused',
-          'the cosignature is not taken',
+          'the cosignature is not accepted',
           { reasons },
         );
       }

@@ -4,8 +4,8 @@ import { HubError } from '../../common/error.ts';
 import type { HttpServer } from './server.ts';
 
 const portTexts: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program has it',
-  EACCES: 'this user may not open it (ports below 1024 need a right of their own)',
+  EADDRINUSE: 'another program uses it',
+  EACCES: 'this user may not open it (ports below 1024 need a special permission)',
   EADDRNOTAVAIL: 'this machine has no such address',
 };
 

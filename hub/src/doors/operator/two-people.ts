@@ -92,13 +92,14 @@ export class TwoPeople {
     if (scope === 'any') throw new TypeError(`${operation.name} needs a scope of its own`);
     assertScope(caller, scope);
     if (caller.person === undefined) {
-      const message = `${operation.name} takes two people: a service asks for it in vain`;
+      const message = `${operation.name} needs two people: a service cannot request it`;
       throw new HubError('approval-refused', message, { reasons: [{ code: 'not-a-person', message }] });
     }
-    if (path.length > PATH_MAX) throw new HubError('request-invalid', `an address of at most ${PATH_MAX} characters`);
+    if (path.length > PATH_MAX)
+      throw new HubError('request-invalid', `the address of the request is too long: at most ${PATH_MAX} characters`);
     const json = body === undefined || body === null ? '' : canonicalText(body);
     if (json.length > BODY_CHARACTERS_MAX)
-      throw new HubError('payload-too-large', 'this is more than is kept for a second person to read');
+      throw new HubError('payload-too-large', 'the request is too large to wait for a second person');
     const obstacle = operation.obstacle?.(body);
     if (obstacle !== undefined) throw new HubError('request-invalid', obstacle);
     // As before every handler: the body may have taken long to arrive.
@@ -113,7 +114,7 @@ export class TwoPeople {
       lifeSeconds: this.#settings.approvalSeconds,
     });
     const { id, digest, expires_at: expiresAt } = kept;
-    const message = `${operation.name} waits for a second person, who has to say: edgekeep approval show ${id}`;
+    const message = `${operation.name} waits for a second person, who continues with: edgekeep approval show ${id}`;
     const answer: ApprovalRequired = {
       approvalRequired: { id, operation: operation.name, digest, expiresAt, message },
     };
@@ -165,7 +166,7 @@ async function rehearseRequest(request: FastifyRequest, reply: FastifyReply): Pr
 function scopeOf({ id, scope }: ApprovalRow): Scope {
   const known = scopeNamed(scope);
   if (known !== undefined) return known;
-  throw new HubError('approval-refused', `request ${id} asks for the scope ${scope}, which is no more`);
+  throw new HubError('approval-refused', `request ${id} asks for the scope ${scope}, which no longer exists`);
 }
 
 function canonicalText(body: unknown): string {

@@ -91,8 +91,7 @@ class Gathering {
     const split = this.#order.unlockers.find(
       (unlocker) => unlocker.kind === 'shares' && equalBytes(parseBase64url(unlocker.set, 'set'), share.set),
     );
-    if (split?.kind !== 'shares')
-      throw new HubError('unlock-refused', 'this share is of no split that opens these keys');
+    if (split?.kind !== 'shares') throw new HubError('unlock-refused', 'this share belongs to no split of these keys');
     const id = toHex(share.set);
     const given = this.#shares.get(id) ?? new Map<number, Share>();
     this.#shares.set(id, given.set(share.at, share));
