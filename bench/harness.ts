@@ -2,7 +2,7 @@
 //   export const bench: Benchmark = { name: '<name>', title: '…', budget: '…', async run(harness) { … } };
 // `npm run bench -- <name> [--quick]` runs it, prints it, keeps `bench/results/<name>.json` and renews docs/performance.md.
 // Peers run side by side in one run, interleaved round by round, so that a busy machine slows all of them alike: trust the ratios.
-// Programs that a benchmark starts by itself live in `bench/children/`; they are not benchmarks.
+// Programs that a benchmark starts live in `bench/children/`; they are not benchmarks.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';

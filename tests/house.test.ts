@@ -38,7 +38,7 @@ import { longFunctions, unusedExports } from './support/source-rules.ts';
 
 const root = dirname(import.meta.dirname);
 
-// DESIGN: floors. A package may import itself (relatively) and what stands beside it here.
+// DESIGN: floors. A package may import itself (relatively) and the packages listed here beside it.
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   core: [],
   host: [],

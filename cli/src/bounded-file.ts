@@ -12,7 +12,7 @@ export function readBounded(path: string, most: number): Promise<Uint8Array> {
 
 /**
  * As `readBounded`, for a file with a key or a token in it. Like ssh, throws `file-not-private` for a file of this user that others may read or
- * change. Another user's, a pipe and a descriptor are whoever's who gave them.
+ * change. A file of another user, a pipe and a descriptor are not checked.
  */
 export function readSecretFile(path: string, most: number): Promise<Uint8Array> {
   return read(path, most, (found) => {

@@ -221,7 +221,7 @@ function refusalOf(status: number, bytes: Uint8Array, retryAfter: string | undef
   }
 }
 
-/** Exit code of a refusal: 1 where the hub refused, now or for good, 3 where the request was invalid. */
+/** Exit code of a refusal: 1 where the hub refused, 3 where the request was invalid. */
 export function exitCodeOfRefusal(error: HubRefusal): ExitCode {
   return [202, 401, 403, 409, 422].includes(error.status) ? exitCodes.refused : exitCodes.input;
 }

@@ -9,7 +9,7 @@ interface OpenObject {
 
 const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],]/g;
 
-/** Throws `code` unless a parsed value has as many members as its text, and names the key that stands twice. */
+/** Throws `code` unless a parsed value has as many members as its text, and names the key that occurs twice. */
 export function assertEveryMember(
   parsed: { readonly text: string; readonly value: unknown; readonly members: number },
   what: string,

@@ -1,5 +1,5 @@
 // Whether a crash of this process writes its memory to disk (core(5)). A limit of 0 stops core files. Where /proc/sys/kernel/core_pattern names a
-// program, the kernel starts it whatever the limit is, with one exception: a limit of one byte.
+// program, the kernel starts it under any limit but one: a limit of one byte.
 
 /** What the two files in /proc say; an empty text for one that cannot be read. */
 export interface CoreFileState {

@@ -72,7 +72,7 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   };
 }
 
-/** A request for each operation: its path where names stand in it, and its body. */
+/** A request for each operation: its path, with names filled in where it has them, and its body. */
 function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<string, readonly [string, object?]>> {
   const claim = { name: 'carl', sha256: '0'.repeat(64) };
   return {

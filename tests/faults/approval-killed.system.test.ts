@@ -15,7 +15,7 @@ import { HubWorld } from '../support/hub-world.ts';
 import { addPerson } from '../support/people.ts';
 
 const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 4);
-// As many as may wait for one person.
+// At most this many requests may wait for one person.
 const WAITING_MAX = 20;
 const LIFE_MS_MAX = 250;
 

@@ -47,7 +47,7 @@ interface Arrow {
   readonly because: string;
 }
 
-/** Between places of a package, by the imports of what is no test; each arrow once. */
+/** Between places of a package, by the imports of all files but tests; each arrow once. */
 export function arrowsBetween(sources: readonly Source[], placeOf: (path: string) => string): readonly Arrow[] {
   const arrows = new Map<string, Arrow>();
   for (const { path, text } of sources.filter((source) => !isTest(source))) {
@@ -145,7 +145,7 @@ function withoutComments(text: string): string {
   return text.replaceAll(/^\s*(?:\/\/|\*|\/\*\*).*$/gm, '');
 }
 
-// The argument as it stands there where it is no text in quotes.
+// The argument as written where it is not a text in quotes.
 function writesIn(text: string): readonly string[] {
   const calls = withoutComments(text).matchAll(
     /\.(?:insertInto|updateTable|deleteFrom|replaceInto|mergeInto)\(\s*(?:'(\w+)'|([^)]*))/g,

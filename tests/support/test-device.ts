@@ -121,7 +121,7 @@ export class TestDevice {
     };
   }
 
-  /** Evidence as it stands in a request. */
+  /** Evidence in the form of a request. */
   async evidence(purpose: QualifyingPurpose, nonce: Uint8Array, bound: Uint8Array): Promise<object> {
     return evidenceDocument(await this.signedEvidence(qualifyingData(purpose, nonce, bound)));
   }
@@ -260,7 +260,7 @@ export async function newOperationalKey(deviceId: string) {
   return { request, spki: encodeSpki(publicKey), privateKeyPem };
 }
 
-/** A proof of an IDevID as it stands in a request. */
+/** A proof of an IDevID in the form of a request. */
 export function proofDocument({ signature, residency }: IdevidProof): object {
   if (residency === undefined) return { signature: toBase64url(signature) };
   const { publicArea, attest, signature: certified } = residency;

@@ -123,7 +123,7 @@ test('a guard of a unit that is killed before it has read its orders has ended, 
   await sent.promise;
   assert.ok(peer instanceof Socket);
   peer.destroy();
-  // Nothing is read by whoever only writes.
+  // A stream that is only written to reads nothing.
   guard.stream.resume();
   assert.deepEqual(await guard.ended, {
     exitCode: null,

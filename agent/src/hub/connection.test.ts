@@ -29,7 +29,7 @@ interface FakeHub {
 
 type Bind = (times: number) => { readonly status: number; readonly body: object };
 
-/** A hub that knows certificates of the test authority and answers `/v1/bind` as it is told. */
+/** A hub that knows certificates of the test authority and answers `/v1/bind` as `bind` says. */
 async function startHub(t: TestContext, bind: Bind): Promise<FakeHub> {
   const hub: FakeHub & { port: number } = { port: 0, asked: [], sockets: new Set() };
   let binds = 0;

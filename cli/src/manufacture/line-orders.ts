@@ -107,7 +107,7 @@ function assertOnce(orders: readonly LineOrder[], what: string, keyOf: (order: L
   const seen = new Map<string, number>();
   for (const order of orders) {
     const before = seen.get(keyOf(order));
-    if (before !== undefined) throw broken(order.line, `the ${what} ${keyOf(order)} stands on line ${before} as well`);
+    if (before !== undefined) throw broken(order.line, `the ${what} ${keyOf(order)} is on line ${before} too`);
     seen.set(keyOf(order), order.line);
   }
 }

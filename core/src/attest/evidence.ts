@@ -123,7 +123,7 @@ export function encodeEvidence(evidence: Evidence): Uint8Array {
   return encodeCanonicalJson(evidenceDocument(evidence));
 }
 
-/** Evidence as it stands inside another JSON document. */
+/** Evidence as a part of another JSON document. */
 export function evidenceDocument(evidence: Evidence): { readonly [name: string]: Json | undefined } {
   const common = {
     type: 'edgekeep-evidence/v1',

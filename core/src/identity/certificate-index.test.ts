@@ -87,7 +87,7 @@ test('of several certificates of one name the one whose key signed is found, wit
 
 test('when the first way does not end at an anchor, the next one is tried', () => {
   const leaf = certificate('leaf', 'maker', { key: 1, by: 0, leaf: true });
-  // The same authority, certified by an unknown one, by itself in a loop, and by the root.
+  // The same authority, certified by an unknown one, in a loop, and by the root.
   const known = [
     certificate('maker', 'unknown', { key: 0, by: 2 }),
     certificate('maker', 'other', { key: 0, by: 3 }),

@@ -1,5 +1,5 @@
-// The central decision of the product. It joins who the device is, what it booted, which model it asks for, what the policy says and how
-// the device stands, releases one key to one device for a time, and records why (spec/access.md).
+// The central decision of the product. It joins who the device is, what it booted, which model it asks for, what the policy says and the
+// state of the device, releases one key to one device for a time, and records why (spec/access.md).
 import { randomUUID } from 'node:crypto';
 import type { Lease } from '@edgekeep/core/access/lease';
 import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';

@@ -10,7 +10,7 @@ export interface Addresses extends Subject {
   readonly attempts: Attempts;
 }
 
-/** `countRefused` is told of each refused attempt. */
+/** `countRefused` is called for each refused attempt. */
 export async function openAddresses(
   database: Database,
   { refusalsForAlert }: { readonly refusalsForAlert: number },

@@ -10,7 +10,7 @@ export interface PolicyInForce {
   current(): { readonly policy: Pick<Policy, 'reads' | 'groups'> };
 }
 
-// As many as one statement can name.
+// One statement can name at most this many groups.
 const GROUPS_MAX = 500;
 
 export async function policyRulesOf(db: Kysely<Tables>, policies: PolicyInForce): Promise<PolicyRules> {

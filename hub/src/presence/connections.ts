@@ -37,7 +37,7 @@ export interface BoundSession {
   contested: boolean;
 }
 
-/** What presence does with the socket of a connection, whatever the transport. */
+/** What presence does with the socket of a connection, over any transport. */
 export interface LiveSocket {
   readonly destroyed: boolean;
   readonly remoteAddress?: string | undefined;

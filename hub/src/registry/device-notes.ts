@@ -50,7 +50,7 @@ interface AppraisedDevice {
 
 export type Standing = Pick<DeviceRecord, 'id' | 'state' | 'state_reason' | 'disabled_reason'>;
 
-/** Gives how the device stands; nothing for one that is not known. */
+/** Gives the state of the device; nothing for an unknown one. */
 export const noteAppraisal = prepared<AppraisedDevice, Standing>((db, value) =>
   db
     .updateTable('device')

@@ -25,7 +25,7 @@ const YOUNG_MEGABYTES_MAX = 8;
 
 interface Waiting {
   readonly question: Question;
-  /** Of rows in whatever form the one who asks expects. */
+  /** Of rows in the form that the caller expects. */
   readonly resolve: (answer: Answer<never>) => void;
   readonly reject: (error: Error) => void;
   readonly charge: (milliseconds: number) => void;

@@ -3,7 +3,7 @@
 import { type Compilable, type CompiledQuery, type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Tables } from './schema.ts';
 
-/** Stands in a query for the value of this name. */
+/** A placeholder in a query for the value of this name. */
 class Placeholder {
   readonly name: string;
 

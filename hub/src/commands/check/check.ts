@@ -41,7 +41,7 @@ async function checkSettings(folder: string): Promise<{ settings: HubSettings; f
     return { settings, finding };
   } catch (error) {
     if (!(error instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
-    const finding = failed('settings', textOf(error), 'mend hub.json: docs/settings.md');
+    const finding = failed('settings', textOf(error), 'correct hub.json: docs/settings.md');
     return { settings: hubSettingsSchema.parse({}), finding };
   }
 }
