@@ -1,5 +1,5 @@
 // Guards in containers. One that takes more memory than there is for it is killed by the kernel, and the agent goes on: the limit of a container
-// stands for the one that systemd gives to a unit (deploy/edgekeep-guard@.service, `MemoryMax`), because both are one of a control group.
+// is tested in place of the one that systemd gives to a unit (deploy/edgekeep-guard@.service, `MemoryMax`): both are limits of a control group.
 import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
