@@ -26,7 +26,7 @@ export async function announceRoot(
     const before = roots.at(-1);
     if (before === undefined) throw new HubError('store-failed', 'the store names no root: restore it from a backup');
     const problems = rolloverProblems(before.certificate, root, { newWithOld, oldWithNew }, Math.floor(nowMs / 1_000));
-    if (problems.length > 0) throw invalid('the new root is not introduced by the newest one of this hub', problems);
+    if (problems.length > 0) throw invalid('the newest root of this hub does not certify the new one', problems);
     const next = before.generation + 1;
     if (roots.some(({ status }) => status === 'next'))
       throw new HubError('conflict', 'a new root is announced already: activate an issuing CA under it first');
@@ -83,7 +83,7 @@ export async function installRootList(
     const root = (await readRoots(trx)).find((each) => each.sha256 === sha256);
     if (root === undefined) throw new HubError('not-found', `no root ${sha256}`);
     const verdict = verifyCrl(list, root.certificate, Math.floor(nowMs / 1_000));
-    if (verdict.kind === 'refused') throw invalid('the list is not this root’s', verdict.reasons);
+    if (verdict.kind === 'refused') throw invalid('this root did not sign the list', verdict.reasons);
     const standing = (await readTrusted(trx)).find(({ certificate }) => list.revoked.has(serialText(certificate)));
     if (standing !== undefined)
       throw new HubError(
