@@ -1,9 +1,8 @@
 // Texts are plain English (STYLE.md, "English"): comments, messages, help and pages have none of the words below. A reader whose second
 // language is English reads such a line twice.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { sourceTexts } from './support/source-texts.ts';
 
@@ -60,6 +59,14 @@ const exceptions: readonly Exception[] = [
   { path: /\.test\.ts$|^tests\//, kinds: ['message'], reason: 'titles and expectations: no user reads them' },
 ];
 
+function walk(folder: string): readonly string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name === 'node_modules' || entry.name === '.git') return [];
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? walk(path) : [relative(root, path)];
+  });
+}
+
 const isSource = (path: string) => /\.(?:ts|mjs|c)$/.test(path);
 const isPage = (path: string) => /\.md$|^deploy\//.test(path);
 
@@ -74,8 +81,7 @@ export function textsOf(path: string, content: string): readonly Text[] {
 const applies = ({ path, kinds }: Exception, text: Text) =>
   path.test(text.path) && (kinds === undefined || kinds.includes(text.kind));
 
-const files = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trimEnd().split('\n');
-const all = files
+const all = walk(root)
   .filter((path) => isSource(path) || isPage(path))
   .flatMap((path) => textsOf(path, readFileSync(join(root, path), 'utf8')));
 

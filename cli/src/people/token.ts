@@ -74,7 +74,7 @@ function ownerAndToken(args: Arguments) {
   if ((person === undefined) !== (sha256 === undefined)) {
     throw new UsageError('--person and --sha256 go together: the person makes the token with `edgekeep token prepare`');
   }
-  if (person !== undefined && args.flag('service')) throw new UsageError('use use --service or --person, not both');
+  if (person !== undefined && args.flag('service')) throw new UsageError('use --service or --person, not both');
   if (person !== undefined) return { owner: { person }, token: undefined, sha256 };
   return { owner: args.flag('service') ? { service: true } : {}, ...newToken() };
 }

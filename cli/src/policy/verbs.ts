@@ -23,7 +23,7 @@ export const policyVerbs: Verbs = {
     load: () => import('./draft.ts').then((m) => m.diff),
   },
   'policy simulate': {
-    summary: 'show show show who would gain and lose access under a draft',
+    summary: 'show who would gain and lose access under a draft',
     example: 'policy simulate policy/',
     load: () => import('./simulate.ts').then((m) => m.command),
   },
