@@ -41,7 +41,7 @@ ${operatorHelp}
     const path = `/v1/vendor-roots/${one.kind}/${one.sha256}?${query.toString()}`;
     const value = await operator.send('DELETE', path, undefined, vendorRootRemoved);
     const devices = `${counted(value.usedBy, 'device')} hung on it`;
-    return { exitCode: exitCodes.ok, value, text: `"${one.subject}" is not trusted any more; ${devices}` };
+    return { exitCode: exitCodes.ok, value, text: `"${one.subject}" is no longer trusted; ${devices}` };
   },
 };
 

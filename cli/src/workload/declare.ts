@@ -86,7 +86,7 @@ ${operatorHelp}
     const [name = ''] = args.positionals;
     const path = `/v1/workloads/${encodeURIComponent(name)}/remove`;
     const value = await (await openOperator(args)).send('POST', path, targetOf(args), workloadRemoved);
-    const text = `${value.name} is declared there no more; ${counted(value.certificatesRevoked, 'certificate')} revoked`;
+    const text = `${value.name} is no longer declared there; ${counted(value.certificatesRevoked, 'certificate')} revoked`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };

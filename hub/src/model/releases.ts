@@ -85,7 +85,7 @@ async function assertMayUpload(
     .select('fingerprint')
     .where('fingerprint', '=', publisher)
     .executeTakeFirst();
-  if (trusted === undefined) throw new HubError('publisher-untrusted', `${publisher} is trusted no more`);
+  if (trusted === undefined) throw new HubError('publisher-untrusted', `${publisher} is no longer trusted`);
   const old = await trx
     .selectFrom('model_release')
     .select('state')

@@ -57,7 +57,7 @@ async function sealedOrPlain(keys: string, { unlockProgram }: HubSettings): Prom
   if (sealed === undefined && plain.length === 0)
     return failed('keys', `${keys} holds no private key`, 'restore a backup (docs/backup.md)');
   if (sealed === undefined) {
-    const found = `${counted(plain.length, 'key')} as plain files: whoever copies the folder has them`;
+    const found = `${counted(plain.length, 'key')} as plain files: a copy of the folder has them`;
     return warning('keys', found, 'seal them: edgekeep hub rekey --add passphrase');
   }
   if (plain.length > 0) {
