@@ -165,6 +165,6 @@ function cursorOf(text: string, name: string): { readonly value: string | number
   const fits =
     match !== null && (name === 'id') === (value === undefined) && (!isTime || /^\d{1,15}$/.test(value ?? ''));
   if (!fits)
-    throw new HubError('request-invalid', 'after: expected the \`next\` of the previous page, with the same sort');
+    throw new HubError('request-invalid', 'after: expected the `next` of the previous page, with the same sort');
   return { value: isTime ? Number(value) : (value ?? id), id };
 }
