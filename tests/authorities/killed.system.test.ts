@@ -1,13 +1,12 @@
 // kill -9 of the hub in the middle of every step of a rotation and a roll-over: it always starts again with exactly one issuing CA in use,
 // and the step is done or can be repeated.
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/api/authority';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { HubProcess } from '../support/hub-process.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
@@ -15,7 +14,8 @@ import { OfflineRoot } from '../support/offline-root.ts';
 type Overview = z.infer<typeof authorityOverview>;
 type Ask = <T>(path: string, body: object, schema: z.ZodType<T>) => Promise<T>;
 
-const killWithinMs = 40;
+/** When the hub is killed: with the request on its way, when the step has its entry in the store and perhaps no answer, or after the answer. */
+const moments = ['sent', 'committed', 'answered'] as const;
 const rounds = Number(process.env['EDGEKEEP_KILLS'] ?? 1);
 
 test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000 }, async (t) => {
@@ -37,12 +37,34 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
     return overview;
   };
 
+  let steps = 0;
+  const entriesIn = () => {
+    using store = new DatabaseSync(world.storeFile, { readOnly: true });
+    const entries = store
+      .prepare('select entry from audit_entry')
+      .all()
+      .map(({ entry }) => kindOf(entry));
+    return entries.filter((kind) => stepKinds.test(kind)).length;
+  };
+
+  /** Resolves at the moment of this step: each step meets another one in the next round. */
+  async function moment(acting: Promise<unknown>, before: number, which: (typeof moments)[number]): Promise<void> {
+    const answer = acting.then(() => 'answered' as const);
+    if (which === 'answered') await answer;
+    if (which !== 'committed') return;
+    // The entry is there, or the answer is without one: the step was refused.
+    while (entriesIn() === before) if ((await Promise.race([answer, turn('working')])) === 'answered') return;
+  }
+
   /** Kills the hub during the step, and repeats the step on the next hub where it was not done. */
   async function step(what: string, isDone: (overview: Overview) => boolean, act: (ask: Ask) => Promise<unknown>) {
     await using doomed = await start();
     assert.ok(!isDone(await look(doomed)), what);
+    const before = entriesIn();
+    const which = moments[steps % moments.length] ?? 'sent';
+    steps += 1;
     const acting = act(asking(doomed)).catch(() => undefined);
-    await pause(randomInt(killWithinMs));
+    await moment(acting, before, which);
     await doomed.kill();
     await acting;
     await using next = await start();
@@ -50,7 +72,8 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
     if (!survived) await act(asking(next));
     assert.ok(isDone(await look(next)), what);
     assert.equal(await next.stop(), 0);
-    t.diagnostic(`${what}: ${survived ? 'done before the kill' : 'done again'}`);
+    assert.ok(survived || which === 'sent', `${what} was lost when it was ${which}`);
+    t.diagnostic(`${what}, killed when ${which}: ${survived ? 'done before the kill' : 'done again'}`);
   }
 
   let generation = 1;
@@ -95,3 +118,12 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
   const serials = store.prepare('select serial from certificate union all select serial from hub_certificate').all();
   assert.equal(new Set(serials.map(({ serial }) => serial)).size, serials.length, 'two certificates with one serial');
 });
+
+/** What the steps themselves log; the hub logs of its own accord what retires. */
+const stepKinds = /^(?:issuing-authority-(?:requested|installed|activated|revoked)|root-announced)$/;
+const entryKind = z.object({ kind: z.string() });
+
+function kindOf(entry: unknown): string {
+  assert.ok(entry instanceof Uint8Array);
+  return entryKind.parse(JSON.parse(Buffer.from(entry).toString('utf8'))).kind;
+}
