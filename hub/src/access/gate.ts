@@ -7,6 +7,7 @@ import { looksAt } from '@edgekeep/core/policy/reads';
 import { uidOfResource } from '@edgekeep/core/policy/request';
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
 import type { Kysely } from 'kysely';
+import { LruMap } from 'toad-cache';
 import { appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../common/error.ts';
 import { type Connections, cutOne, type DeviceConnection } from '../presence/connections.ts';
@@ -70,7 +71,7 @@ type Judged = Map<string, string>;
 export class AccessGate {
   readonly #parts: GateParts;
   readonly #judged = new WeakMap<DeviceConnection, Judged>();
-  readonly #refusedAt = new Map<string, number>();
+  readonly #refusedAt = new LruMap<number>(REFUSALS_REMEMBERED_MAX);
 
   constructor(parts: GateParts) {
     this.#parts = parts;
@@ -321,7 +322,6 @@ export class AccessGate {
     const before = this.#refusedAt.get(cause);
     // If the clock was set back, logging does not pause until it has caught up.
     if (before !== undefined && Math.abs(nowMs - before) < loggedAgainMs) return;
-    if (this.#refusedAt.size >= REFUSALS_REMEMBERED_MAX) this.#refusedAt.clear();
     this.#refusedAt.set(cause, nowMs);
     const data = {
       action,

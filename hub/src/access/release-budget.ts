@@ -1,6 +1,7 @@
 // How many keys of one model one device may get in a window: each one is an audit entry and a lease. A device that renews as intended stays
 // far below. A device above the limit is refused and raises an alert.
 import type { Kysely } from 'kysely';
+import { LruMap } from 'toad-cache';
 import { HubError } from '../common/error.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
@@ -88,7 +89,7 @@ export class LeasesUsedUp extends HubError {
 /** Raises the alert, at most once a minute for each device. */
 export class LeaseAlarm {
   readonly #database: Database;
-  readonly #toldMs = new Map<string, number>();
+  readonly #toldMs = new LruMap<number>(DEVICES_TOLD_MAX);
 
   constructor(database: Database) {
     this.#database = database;
@@ -98,7 +99,6 @@ export class LeaseAlarm {
     const cause = `${deviceId} ${model}`;
     const before = this.#toldMs.get(cause);
     if (before !== undefined && Math.abs(nowMs - before) < toldAgainMs) return;
-    if (this.#toldMs.size >= DEVICES_TOLD_MAX) this.#toldMs.clear();
     this.#toldMs.set(cause, nowMs);
     const { windowSeconds } = settings.lease;
     await this.#database.writeAsHub((trx) =>

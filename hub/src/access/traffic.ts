@@ -1,6 +1,8 @@
 // The request rate of each device, and its ratio to the usual rate: what a policy reads as `context.traffic`. Each node keeps it in memory
 // for the requests that it served.
 
+import { LruMap } from 'toad-cache';
+
 interface Counts {
   /** Start of the current minute. */
   minuteMs: number;
@@ -18,7 +20,7 @@ export interface TrafficNow {
 }
 
 const minute = 60_000;
-// About 100 bytes each. Above this number the device that was quiet longest starts over.
+// About 200 bytes each. Above this number the device that was quiet longest starts over.
 const DEVICES_MAX = 200_000;
 const minutesToLearn = 10;
 const weightOfAMinute = 1 / 180;
@@ -27,18 +29,14 @@ const QUIET_MINUTES_MAX = 60;
 const PERCENT_MAX = 1_000_000;
 
 export class Traffic {
-  readonly #counts = new Map<string, Counts>();
+  readonly #counts = new LruMap<Counts>(DEVICES_MAX);
 
   note(deviceId: string, nowMs: number): void {
     const known = this.#counts.get(deviceId);
     const counts = known ?? { minuteMs: nowMs, current: 0, previous: 0, usual: 0, minutesSeen: 0 };
     advance(counts, nowMs);
     counts.current += 1;
-    // The map is ordered by the time of the last request.
-    if (known !== undefined) this.#counts.delete(deviceId);
     this.#counts.set(deviceId, counts);
-    const [quietest] = this.#counts.keys();
-    if (this.#counts.size > DEVICES_MAX && quietest !== undefined) this.#counts.delete(quietest);
   }
 
   of(deviceId: string, nowMs: number): TrafficNow {

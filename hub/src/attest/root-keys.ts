@@ -6,6 +6,7 @@ import { publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf as publicKeyOfArea } from '@edgekeep/core/tpm/public-area';
 import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/api/device';
+import { LruMap } from 'toad-cache';
 import { type WrapTarget, wrapTargetOf } from './wrap-target.ts';
 import { HubError } from '../common/error.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
@@ -60,7 +61,7 @@ function rootKeyOf(identity: DeviceIdentity): KeyObject {
 }
 
 export class RootKeys {
-  readonly #known = new Map<string, Known>();
+  readonly #known = new LruMap<Known>(DEVICES_MAX);
 
   /** The key that must have signed the device's evidence. */
   attestationKey(device: Registered): AttestationKey {
@@ -79,7 +80,6 @@ export class RootKeys {
     const known = this.#known.get(id);
     if (known !== undefined && known.identity === identity) return known;
     const read = { identity, attestationKey: attestationKeyFor(parseIdentity(device)), wrapTarget: undefined };
-    if (this.#known.size >= DEVICES_MAX) this.#known.clear();
     this.#known.set(id, read);
     return read;
   }

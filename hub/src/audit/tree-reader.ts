@@ -20,6 +20,7 @@ import {
 } from '@edgekeep/core/audit/tile';
 import type { TreeEdge } from '@edgekeep/core/audit/tree-edge';
 import { type RetryingOnce, retryingOnce } from '@edgekeep/host/retrying-once';
+import { LruMap } from 'toad-cache';
 import { HubError } from '../common/error.ts';
 
 /** Full tiles kept with their inner nodes, about 50 KB each: most proofs are for the newest entries. */
@@ -28,7 +29,7 @@ const KEPT_TILES_MAX = 128;
 export class TreeReader {
   readonly #readTile: (address: TileAddress) => Promise<Uint8Array>;
   /** Tiles that are loaded or being read: concurrent callers share one read. */
-  readonly #kept = new Map<string, RetryingOnce<TileSubtrees>>();
+  readonly #kept = new LruMap<RetryingOnce<TileSubtrees>>(KEPT_TILES_MAX);
   readonly #edges = new WeakMap<readonly Uint8Array[], TileSubtrees>();
 
   constructor(readTile: (address: TileAddress) => Promise<Uint8Array>) {
@@ -64,13 +65,7 @@ export class TreeReader {
     const path = tilePath(address);
     // A failed read is not kept: the next caller tries again.
     const subtrees = this.#kept.get(path) ?? retryingOnce(() => this.#read(address));
-    // Moves the tile to the end, so that the first key of the map is the least recently used one.
-    this.#kept.delete(path);
     this.#kept.set(path, subtrees);
-    if (this.#kept.size > KEPT_TILES_MAX) {
-      const [oldest] = this.#kept.keys();
-      if (oldest !== undefined) this.#kept.delete(oldest);
-    }
     return subtrees();
   }
 

@@ -6,6 +6,7 @@ import { parseRevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { type CertId, isIssuedBy, issuerHashesOf, type OcspRequest } from '@edgekeep/core/identity/ocsp-request';
 import { type CertificateStatus, encodeOcspResponse } from '@edgekeep/core/identity/ocsp-response';
 import type { Signer } from '@edgekeep/core/signer';
+import { LruMap } from 'toad-cache';
 import type { IssuingAuthority } from './state.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Database } from '../store/database.ts';
@@ -39,7 +40,7 @@ interface Credential {
 export class OcspResponder {
   readonly #parts: OcspParts;
   readonly #issuer: Parameters<typeof isIssuedBy>[1];
-  readonly #kept = new Map<string, OcspAnswered & { readonly reusedUntilSeconds: number }>();
+  readonly #kept = new LruMap<OcspAnswered & { readonly reusedUntilSeconds: number }>(KEPT_MAX);
   #keptVersion = 0;
   #credential: Credential | undefined;
   #renewing: Promise<Credential> | undefined;
@@ -81,7 +82,6 @@ export class OcspResponder {
     const { reusedUntilSeconds } = answered;
     // A certificate that is unknown now may be issued in a moment, and there is no limit to unknown serial numbers.
     if (reusedUntilSeconds === undefined || version !== this.#keptVersion) return answered;
-    if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
     this.#kept.set(question, { ...answered, reusedUntilSeconds });
     return answered;
   }

@@ -19,6 +19,17 @@ test('one key that used up its budget takes nothing from another', () => {
   assert.equal(budgets.spend('device:b', 0), true);
 });
 
+test('with more keys than are kept, the one that is in use keeps its debt, and the one that was idle longest starts over', () => {
+  const budgets = new Budgets({ perSecond: 1, burstSeconds: 1 });
+  for (const key of ['idle', 'busy']) assert.equal(budgets.spend(key, 0), true);
+  for (let other = 0; other < 200_000; other += 1) {
+    budgets.spend(`other:${other}`, 0);
+    if (other % 100_000 === 0) assert.equal(budgets.spend('busy', 0), false);
+  }
+  assert.equal(budgets.spend('busy', 0), false);
+  assert.equal(budgets.spend('idle', 0), true);
+});
+
 test('a clock that goes back earns nothing', () => {
   const budgets = new Budgets({ perSecond: 1, burstSeconds: 1 });
   assert.equal(budgets.spend('device:a', 10_000), true);

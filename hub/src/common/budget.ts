@@ -1,4 +1,5 @@
 // Token buckets by key: each device, or each address, may spend a fixed amount per second on average, and bursts worth several seconds.
+import { LruMap } from 'toad-cache';
 
 export interface Rate {
   readonly perSecond: number;
@@ -12,13 +13,13 @@ interface Bucket {
   atMs: number;
 }
 
-// A bucket takes about 100 bytes. Above this number of keys the oldest start over, which errs on the side of serving.
+// A bucket takes about 200 bytes. Above this number of keys those that were idle longest start over, which errs on the side of serving.
 const BUCKETS_MAX = 200_000;
 
 export class Budgets {
   readonly #perSecond: number;
   readonly #most: number;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new LruMap<Bucket>(BUCKETS_MAX);
 
   constructor({ perSecond, burstSeconds, minBurst = 1 }: Rate) {
     this.#perSecond = perSecond;
@@ -54,10 +55,6 @@ export class Budgets {
   }
 
   #open(key: string, bucket: Bucket): Bucket {
-    if (this.#buckets.size >= BUCKETS_MAX) {
-      const [oldest] = this.#buckets.keys();
-      if (oldest !== undefined) this.#buckets.delete(oldest);
-    }
     this.#buckets.set(key, bucket);
     return bucket;
   }

@@ -1,5 +1,6 @@
 // When and from which address a token was last used. Written after the request and at most once a minute for each token, so that requests
 // do not wait for it; stored, so that it survives a restart of the hub.
+import { LruMap } from 'toad-cache';
 import type { Database } from '../store/database.ts';
 import type { Caller } from './api-token.ts';
 
@@ -9,7 +10,7 @@ const REMEMBERED_MAX = 10_000;
 
 export class TokenUse {
   readonly #database: Database;
-  readonly #writtenAt = new Map<string, number>();
+  readonly #writtenAt = new LruMap<number>(REMEMBERED_MAX);
 
   constructor(database: Database) {
     this.#database = database;
@@ -19,10 +20,7 @@ export class TokenUse {
     const writtenAt = this.#writtenAt.get(sha256);
     // If the clock was set back, the notes do not pause until it has caught up.
     if (writtenAt !== undefined && Math.abs(nowMs - writtenAt) < writtenEveryMs) return;
-    this.#writtenAt.delete(sha256);
     this.#writtenAt.set(sha256, nowMs);
-    const [oldest] = this.#writtenAt.keys();
-    if (this.#writtenAt.size > REMEMBERED_MAX && oldest !== undefined) this.#writtenAt.delete(oldest);
     const use = { last_used_at: nowMs, last_used_from: address };
     this.#database
       .writeAsHub((trx) => trx.updateTable('api_token').set(use).where('sha256', '=', sha256).execute())

@@ -1,6 +1,7 @@
 // node:sqlite behind Kysely's SQLite dialect, durable: WAL with synchronous=FULL, so a commit that returned survives a power cut.
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
+import { LruMap } from 'toad-cache';
 import type { Tables } from './schema.ts';
 import { worked } from './work.ts';
 
@@ -27,14 +28,13 @@ export function openSqlite(path: string, mode: 'write' | 'read'): Kysely<Tables>
 type Run = <T>(work: () => T) => T;
 
 function asDialectDatabase(database: DatabaseSync, run: Run): SqliteDatabase {
-  const prepared = new Map<string, SqliteStatement>();
+  const prepared = new LruMap<SqliteStatement>(STATEMENTS_MAX);
   return {
     close: () => database.close(),
     prepare: (text) => {
       const known = prepared.get(text);
       if (known !== undefined) return known;
       const statement = asDialectStatement(database.prepare(text), run);
-      if (prepared.size >= STATEMENTS_MAX) prepared.clear();
       prepared.set(text, statement);
       return statement;
     },

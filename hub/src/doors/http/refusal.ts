@@ -3,6 +3,7 @@
 // for each response.
 import { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LruMap } from 'toad-cache';
 import { declaredLength } from './body.ts';
 
 const DISCARDED_BYTES_MAX = 8 * 1024 * 1024;
@@ -48,7 +49,7 @@ function endAfter({ raw }: FastifyRequest, maxBytes: number): void {
 
 /** The senders that were refused lately, and how often. */
 export class Refusals {
-  readonly #counts = new Map<string, { count: number; sinceMs: number }>();
+  readonly #counts = new LruMap<{ count: number; sinceMs: number }>(REMEMBERED_MAX);
 
   /** How long the response to this refusal waits, in milliseconds. `nowMs` is monotonic. */
   delayOf(key: string, nowMs: number): number {
@@ -56,10 +57,7 @@ export class Refusals {
     const entry =
       known === undefined || nowMs - known.sinceMs > delayMilliseconds ? { count: 0, sinceMs: nowMs } : known;
     entry.count += 1;
-    this.#counts.delete(key);
     this.#counts.set(key, entry);
-    const [oldest] = this.#counts.keys();
-    if (this.#counts.size > REMEMBERED_MAX && oldest !== undefined) this.#counts.delete(oldest);
     return entry.count > patience ? delayMilliseconds : 0;
   }
 }
