@@ -106,8 +106,8 @@ export const modelMutants: readonly Mutant[] = [
   {
     id: 'model/key-bound-to-version',
     file: 'hub/src/model/key-wrap.ts',
-    find: "kind: 'model key', names: [name, version] }",
-    replace: "kind: 'model key', names: [name, version.slice(0, 1)] }",
+    find: 'names: [name, version],',
+    replace: 'names: [name, version.slice(0, 1)],',
     breaks: 'a wrapped model key is the key of one version',
   },
   {
