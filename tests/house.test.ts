@@ -34,7 +34,7 @@ import {
   ownerless,
   tablesElsewhere,
 } from './support/joins.ts';
-import { longFunctions, unusedExports } from './support/source-rules.ts';
+import { crowdedInterfaces, longFunctions, unusedExports, wideOpenings } from './support/source-rules.ts';
 
 const root = dirname(import.meta.dirname);
 
@@ -531,4 +531,40 @@ test('a function that does not fit on a screen is found, in each form of a funct
 test('nine files of ten have at most 200 lines', () => {
   const lengths = productSources.map(({ text }) => text.split('\n').length).toSorted((a, b) => a - b);
   assert.ok((lengths[Math.floor(lengths.length * 0.9)] ?? 0) <= 200);
+});
+
+const openingBounds = { minTaken: 2, maxTaken: 4 };
+const INTERFACE_MEMBERS_MAX = 12;
+// Rows of tables have as many members as they have columns.
+const hubOwn = productSources.filter(({ room, path }) => room === 'hub' && !path.includes('/store/tables/'));
+
+test('a subject of the hub opens itself with two to four things', () => {
+  assert.ok(hubOwn.filter(({ path }) => path.endsWith('/open.ts')).length >= 8);
+  assert.deepEqual(wideOpenings(hubOwn, openingBounds), []);
+});
+
+test('no object of the hub holds everything', () => {
+  assert.deepEqual(crowdedInterfaces(hubOwn, INTERFACE_MEMBERS_MAX), []);
+});
+
+test('a subject that takes too much, and an object that holds everything, are found', () => {
+  const open = (parameters: string) => ({
+    path: 'hub/src/planted/open.ts',
+    text: `export async function openPlanted(\n  ${parameters},\n): Promise<Planted> {\n}\n`,
+  });
+  const four = 'a: A, { b, c }: Pick<B, C>, d: (e: E, f: F) => void, g: G';
+  assert.deepEqual(wideOpenings([open(four)], openingBounds), []);
+  assert.deepEqual(wideOpenings([open(`${four}, h: H`)], openingBounds), [
+    'hub/src/planted/open.ts openPlanted takes 5',
+  ]);
+  assert.deepEqual(wideOpenings([open('parts: Parts')], openingBounds), [
+    'hub/src/planted/open.ts openPlanted takes 1',
+  ]);
+  const members = (count: number) => Array.from({ length: count }, (_, at) => `  readonly part${at}: Part;\n`).join('');
+  const crowded = (count: number) => ({
+    path: 'hub/src/planted.ts',
+    text: `export interface Parts {\n${members(count)}}\n`,
+  });
+  assert.deepEqual(crowdedInterfaces([crowded(12)], INTERFACE_MEMBERS_MAX), []);
+  assert.deepEqual(crowdedInterfaces([crowded(13)], INTERFACE_MEMBERS_MAX), ['hub/src/planted.ts Parts (13)']);
 });

@@ -54,3 +54,47 @@ export function longFunctions(sources: readonly SourceText[], maxLines: number):
     });
   });
 }
+
+/** `path (what it takes)` of each exported `openX` of an `open.ts` that takes fewer than `minTaken` or more than `maxTaken` things. */
+export function wideOpenings(
+  sources: readonly SourceText[],
+  { minTaken, maxTaken }: { readonly minTaken: number; readonly maxTaken: number },
+): readonly string[] {
+  return sources
+    .filter(({ path }) => path.endsWith('/open.ts'))
+    .flatMap(({ path, text }) => {
+      const found = [...text.matchAll(/^export (?:async )?function (open[A-Z]\w*)\(((?:.|\n)*?)\n?\): /gm)];
+      if (found.length === 0) return [`${path} opens nothing`];
+      return found
+        .map(([, name = '', parameters = '']) => ({ name, taken: topLevel(parameters) }))
+        .filter(({ taken }) => taken < minTaken || taken > maxTaken)
+        .map(({ name, taken }) => `${path} ${name} takes ${taken}`);
+    });
+}
+
+/** Parameters in a list: commas outside of all brackets, a trailing one aside. */
+function topLevel(parameters: string): number {
+  let depth = 0;
+  let count = 1;
+  const list = parameters.trim().replace(/,$/, '');
+  for (let at = 0; at < list.length; at += 1) {
+    const character = list.charAt(at);
+    if ('([{<'.includes(character)) depth += 1;
+    else if (')]}>'.includes(character) && list.charAt(at - 1) !== '=') depth -= 1;
+    else if (character === ',' && depth === 0) count += 1;
+  }
+  return list === '' ? 0 : count;
+}
+
+/** `path name (members)` of each interface with more than `maxMembers`: an object that holds everything. */
+export function crowdedInterfaces(sources: readonly SourceText[], maxMembers: number): readonly string[] {
+  return sources.flatMap(({ path, text }) =>
+    [...text.matchAll(/^(?:export )?interface (\w+)[^{]*\{\n((?:.|\n)*?)^\}/gm)]
+      .map(([, name, body = '']) => ({
+        name,
+        members: body.match(/^ {2}(?:readonly )?[\w[\].]+\??[:(<]/gm)?.length ?? 0,
+      }))
+      .filter(({ members }) => members > maxMembers)
+      .map(({ name, members }) => `${path} ${name} (${members})`),
+  );
+}
