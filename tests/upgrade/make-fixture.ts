@@ -1,5 +1,5 @@
 // Writes what a version leaves on disk, for the next version's tests: a hub's data folder, its backup, and the state of an agent. Run at commit
-// bb920f5 it made `before-world.tar.gz`. Every key in such a file is a test key.
+// bb920f5 it made `before-world.tar.gz`, and with the names of that commit, at 8d0f8f5, `before-house.tar.gz`. Every key in such a file is a test key.
 // usage: node tests/upgrade/make-fixture.ts FILE.tar.gz
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -16,6 +16,15 @@ import { TestAgent, allowSoftware } from '../support/test-agent.ts';
 const [target] = process.argv.slice(2);
 if (target === undefined) throw new TypeError('say where to put it');
 const anything = z.unknown();
+const given = z.object({ token: z.string() });
+// Keys for software-only devices; and one service that may not enroll anybody, by a scope that the policy names.
+const policy = `@id("software-too")
+permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
+when { context.attestation.instanceIdentity == 2 && context.attestation.status == "warning" };
+@id("forbidden-service")
+forbid (principal, action == Edgekeep::Action::"administer", resource)
+when { principal == Edgekeep::Token::"service:forbidden" && context.scope == "enrollment:write" };
+`;
 const folder = await mkdtemp(join(tmpdir(), 'edgekeep-fixture-'));
 const root = await mkdtemp(join(tmpdir(), 'edgekeep-fixture-root-'));
 execFileSync('openssl', [
@@ -58,7 +67,7 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
   await operator.send(
     'POST',
     '/v1/sites',
-    { name: 'plant', networks: ['10.0.0.0/8', '2001:0DB8::/32', '2001:db8::/32'], country: 'AT' },
+    { name: 'plant', networks: ['10.0.0.0/8', '2001:db8::/32'], country: 'AT' },
     anything,
   );
   await operator.send(
@@ -67,8 +76,6 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
     {
       networks: [
         { network: '2001:db8::/32', country: 'AT' },
-        { network: '2001:0db8::/32', country: 'DE' },
-        { network: '2001:DB8::/32', country: 'CH' },
         { network: '127.0.0.0/8', country: 'AT' },
       ],
     },
@@ -79,16 +86,37 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
   await operator.send(
     'POST',
     '/v1/tokens',
-    { name: 'ci', scopes: ['models:read'], service: true, lifeSeconds: 31_536_000 },
+    { name: 'ci', scopes: ['models:read'], service: true, lifeSeconds: 30_000_000 },
     made,
   );
   await operator.send(
     'POST',
     '/v1/tokens',
-    { name: 'child-of-admin', scopes: ['devices:read'], lifeSeconds: 31_536_000 },
+    { name: 'child-of-admin', scopes: ['devices:read'], lifeSeconds: 30_000_000 },
     made,
   );
-  await world.enrollmentToken({ deviceId: 'press-9', tier: 'software', lifeSeconds: 86_400 });
+  await operator.send('POST', '/v1/enrollment-groups', { name: 'line-3', kind: 'token', maxDevices: 5 }, anything);
+  const uses = { maxUses: 3, lifeSeconds: 86_400 };
+  const { token: groupToken } = await operator.send('POST', '/v1/enrollment-groups/line-3/tokens', uses, given);
+  await operator.send('POST', '/v1/groups', { name: 'line', filter: 'enrollmentGroup==line-3' }, anything);
+  const scopes = ['enrollment:write', 'devices:read'];
+  const service = { scopes, service: true, lifeSeconds: 30_000_000 };
+  const enroller = await operator.send('POST', '/v1/tokens', { name: 'enroller', ...service }, given);
+  const kept = await operator.send('POST', '/v1/tokens', { name: 'forbidden', ...service }, given);
+  await operator.send('PUT', '/v1/policy', { text: policy }, anything);
+  await mkdir(join(root, 'kit'));
+  const kit = {
+    'enrollment-token': await world.enrollmentToken({ deviceId: 'press-2', tier: 'software', lifeSeconds: 86_400 }),
+    'agent.json': JSON.stringify({
+      deviceId: 'press-2',
+      rootOfTrust: { kind: 'software' },
+      maxReconnectSeconds: 0.5,
+      guard: { maxInferenceSeconds: 20 },
+    }),
+  };
+  for (const [name, text] of Object.entries(kit)) await writeFile(join(root, 'kit', name), text);
+  const tokens = { group: groupToken, enroller: enroller.token, forbidden: kept.token };
+  await writeFile(join(root, 'tokens.json'), JSON.stringify(tokens));
   await using thin = await TestDevice.withoutTpm('thin-1', join(root, 'thin'), healthyBoot);
   await thin.enroll(world);
   await operator.send(
@@ -105,24 +133,26 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
   await world.integrated();
   await agent.stop();
   await world.stop();
-  await mkdir(join(folder, 'before-world'), { recursive: true });
+  await mkdir(join(folder, 'next-version'), { recursive: true });
   await backUpHub({
     folder: world.hubFolder,
-    file: join(folder, 'before-world', 'hub.backup'),
+    file: join(folder, 'next-version', 'hub.backup'),
     plain: true,
     blobs: true,
   });
-  await cp(world.hubFolder, join(folder, 'before-world', 'hub'), { recursive: true });
-  await cp(agent.stateFolder, join(folder, 'before-world', 'agent'), {
+  await cp(world.hubFolder, join(folder, 'next-version', 'hub'), { recursive: true });
+  await cp(agent.stateFolder, join(folder, 'next-version', 'agent'), {
     recursive: true,
     filter: (path) => !path.endsWith('.sock'),
   });
-  await cp(join(root, 'thin'), join(folder, 'before-world', 'thin'), { recursive: true });
+  await cp(join(root, 'thin'), join(folder, 'next-version', 'thin'), { recursive: true });
+  await cp(join(root, 'kit'), join(folder, 'next-version', 'kit'), { recursive: true });
+  await cp(join(root, 'tokens.json'), join(folder, 'next-version', 'tokens.json'));
   await writeFile(
-    join(folder, 'before-world', 'README'),
+    join(folder, 'next-version', 'README'),
     'Written by tests/upgrade/make-fixture.ts. Every key in it is a test key.\n',
   );
 }
-execFileSync('tar', ['--sort=name', '--owner=0', '--group=0', '-czf', target, '-C', folder, 'before-world']);
+execFileSync('tar', ['--sort=name', '--owner=0', '--group=0', '-czf', target, '-C', folder, 'next-version']);
 await rm(folder, { recursive: true });
 await rm(root, { recursive: true, force: true });
