@@ -182,10 +182,10 @@ async function measureRevoked(harness: Harness): Promise<void> {
 
 async function measureList(
   harness: Harness,
-  parts: ConstructorParameters<typeof RevocationList>[0],
+  dependencies: ConstructorParameters<typeof RevocationList>[0],
   revoked: number,
 ): Promise<void> {
-  const list = new RevocationList(parts);
+  const list = new RevocationList(dependencies);
   const stalls = watchStalls();
   const began = performance.now();
   const { der } = await list.current();
@@ -235,11 +235,11 @@ function watchStalls(): { stop(): number } {
 
 async function measureOcsp(
   harness: Harness,
-  parts: ConstructorParameters<typeof OcspResponder>[0],
+  dependencies: ConstructorParameters<typeof OcspResponder>[0],
   revoked: number,
 ): Promise<void> {
-  const responder = new OcspResponder(parts);
-  const issuer = issuerHashesOf(parts.issuing.certificate, 'sha1');
+  const responder = new OcspResponder(dependencies);
+  const issuer = issuerHashesOf(dependencies.issuing.certificate, 'sha1');
   const count = harness.quick ? 1_000 : 10_000;
   const question = (at: number, nonce?: Uint8Array) =>
     encodeOcspRequest([encodeCertId('sha1', issuer, parseHex(serialOf((at * 7) % revoked), 'serial'))], nonce);

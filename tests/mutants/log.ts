@@ -58,8 +58,8 @@ export const logMutants: readonly Mutant[] = [
   {
     id: 'log/witness-quorum',
     file: witness,
-    find: 'return this.#parts.quorum > 0 && cosignatures.size >= this.#parts.quorum;',
-    replace: 'return this.#parts.quorum > 0 && cosignatures.size > 0;',
+    find: 'return this.#dependencies.quorum > 0 && cosignatures.size >= this.#dependencies.quorum;',
+    replace: 'return this.#dependencies.quorum > 0 && cosignatures.size > 0;',
     breaks: 'a checkpoint is shown as witnessed with its quorum',
   },
   {

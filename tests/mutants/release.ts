@@ -124,7 +124,7 @@ export const releaseMutants: readonly Mutant[] = [
   {
     id: 'release/gate-unbinds',
     file: gate,
-    find: '      this.#parts.connections.unbind(connection);',
+    find: '      this.#dependencies.connections.unbind(connection);',
     replace: '',
     breaks: 'a connection that is no longer permitted is no longer bound',
   },

@@ -39,7 +39,7 @@ export interface WorkloadCredential extends WorkloadCertificate {
   readonly privateKey: string;
 }
 
-export interface WorkloadParts {
+export interface WorkloadDependencies {
   readonly deviceId: string;
   /** Those that `agent.json` names. */
   readonly names: readonly string[];
@@ -66,20 +66,22 @@ interface Failures {
 }
 
 export class Workloads {
-  readonly #parts: WorkloadParts;
+  readonly #dependencies: WorkloadDependencies;
   readonly #held = new Map<string, Held>();
   readonly #why = new Map<string, string>();
   readonly #repeats = new Map<string, RepeatFilter>();
   readonly #failures = new Map<string, Failures>();
 
-  constructor(parts: WorkloadParts) {
-    this.#parts = parts;
+  constructor(dependencies: WorkloadDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** What a program gets that asks for a key as well; undefined while there is none, or after it ended. */
   credential(name: string): WorkloadCredential | undefined {
     const held = this.#held.get(name);
-    return held !== undefined && held.life.leftMs(readClocks(this.#parts.clocks)) > 0 ? held.credential : undefined;
+    return held !== undefined && held.life.leftMs(readClocks(this.#dependencies.clocks)) > 0
+      ? held.credential
+      : undefined;
   }
 
   /** Why there is none. */
@@ -89,8 +91,8 @@ export class Workloads {
 
   /** Requests what is missing or due. A refusal of the hub is reported once; valid certificates stay in use. */
   async refresh(): Promise<void> {
-    for (const name of this.#parts.names) {
-      const { clocks, emit } = this.#parts;
+    for (const name of this.#dependencies.names) {
+      const { clocks, emit } = this.#dependencies;
       const held = this.#held.get(name);
       if (held !== undefined && held.life.untilRenewalMs(readClocks(clocks), held.renewalShare) > 0) continue;
       if (clocks.elapsed() < (this.#failures.get(name)?.notBeforeMs ?? 0)) continue;
@@ -120,7 +122,7 @@ export class Workloads {
   }
 
   async #renew(name: string): Promise<void> {
-    const { emit, clocks, hubTime, random } = this.#parts;
+    const { emit, clocks, hubTime, random } = this.#dependencies;
     const { privateKey } = await generate('ec', { namedCurve: 'P-256' });
     const request = await encodeCertificateRequest({ subject: commonNameOnly(name) }, signerFromKey(privateKey));
     const answer = await this.#ask(name, request);
@@ -144,17 +146,17 @@ export class Workloads {
   async #ask(name: string, request: Uint8Array): Promise<Answer<WorkloadCertificate>> {
     const path = `/v1/workloads/${name}/certificate`;
     const body = { certificateRequest: toBase64url(request) };
-    const answer = await postToHub(this.#parts.send, path, body, workloadCertificateResponse);
+    const answer = await postToHub(this.#dependencies.send, path, body, workloadCertificateResponse);
     if (answer.kind === 'refused') return answer;
     const leaf = leafOf(answer.value);
     const id = workloadOf(leaf);
-    const isOurs = id.deviceId === this.#parts.deviceId && id.workload === name;
+    const isOurs = id.deviceId === this.#dependencies.deviceId && id.workload === name;
     if (!isOurs || workloadSpiffeId(id) !== answer.value.spiffeId) throw otherThanAsked();
     return { kind: 'ok', value: { ...answer.value, notAfterMs: leaf.notAfterSeconds * 1_000 } };
   }
 
   #failed(name: string): void {
-    const { clocks, backoff, random } = this.#parts;
+    const { clocks, backoff, random } = this.#dependencies;
     const inRow = (this.#failures.get(name)?.inRow ?? 0) + 1;
     const notBeforeMs = clocks.elapsed() + backoffDelayMs(backoff, inRow, random());
     this.#failures.set(name, { inRow, notBeforeMs });
@@ -162,7 +164,7 @@ export class Workloads {
 
   #shouldReport(name: string, why: string): boolean {
     this.#why.set(name, why);
-    const repeats = this.#repeats.get(name) ?? new RepeatFilter(this.#parts.clocks.elapsed);
+    const repeats = this.#repeats.get(name) ?? new RepeatFilter(this.#dependencies.clocks.elapsed);
     this.#repeats.set(name, repeats);
     return repeats.passes(why);
   }

@@ -19,7 +19,7 @@ import type { NewSession, Presence } from '../presence/presence.ts';
 import { cannotBeCopied } from '../presence/read.ts';
 import { assertCertificateStands } from '../revocation/store.ts';
 
-export interface BindParts {
+export interface BindDependencies {
   readonly database: Database;
   readonly appraiser: Appraiser;
   readonly witnesses: WitnessBoard;
@@ -41,21 +41,21 @@ const zeroNonce = new Uint8Array(NONCE_LENGTH);
 
 /** Binds the connection, or throws the reason against it. */
 export async function bindConnection(
-  parts: BindParts,
+  dependencies: BindDependencies,
   device: BoundDevice,
   evidence: Evidence,
   nowMs: number,
 ): Promise<BoundAnswer> {
-  return untilReferencesStay(() => bindOnce(parts, device, evidence, nowMs));
+  return untilReferencesStay(() => bindOnce(dependencies, device, evidence, nowMs));
 }
 
 async function bindOnce(
-  parts: BindParts,
+  dependencies: BindDependencies,
   { connection, deviceId, certificateSha256 }: BoundDevice,
   evidence: Evidence,
   nowMs: number,
 ): Promise<BoundAnswer> {
-  const { database, appraiser, witnesses, connections, presence, cloneWatch, gate } = parts;
+  const { database, appraiser, witnesses, connections, presence, cloneWatch, gate } = dependencies;
   const device = await getDevice(database.read, deviceId);
   assertNotCutOff(device);
   await assertCertificateStands(database.read, certificateSha256);

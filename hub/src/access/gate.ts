@@ -27,7 +27,7 @@ import { factsOf, type FactPaths } from './facts.ts';
 import type { CurrentPolicy, PolicyStore } from './policy-store.ts';
 import type { Traffic } from './traffic.ts';
 
-export interface GateParts {
+export interface GateDependencies {
   readonly database: Database;
   readonly policies: PolicyStore;
   readonly connections: Connections;
@@ -69,12 +69,12 @@ const REFUSALS_REMEMBERED_MAX = 20_000;
 type Judged = Map<string, string>;
 
 export class AccessGate {
-  readonly #parts: GateParts;
+  readonly #dependencies: GateDependencies;
   readonly #judged = new WeakMap<DeviceConnection, Judged>();
   readonly #refusedAt = new LruMap<number>(REFUSALS_REMEMBERED_MAX);
 
-  constructor(parts: GateParts) {
-    this.#parts = parts;
+  constructor(dependencies: GateDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** Admits a device or throws `access-refused`, and logs a refusal. A question that repeats is recorded when it is new. */
@@ -82,7 +82,7 @@ export class AccessGate {
     let before = await this.#decidedBy(ask);
     let judged = await this.judge({ ...ask, ...before.device });
     // Another policy may have come into force in the meantime.
-    while (judged.policy !== this.#parts.policies.current() || judged.policy !== before.policy) {
+    while (judged.policy !== this.#dependencies.policies.current() || judged.policy !== before.policy) {
       before = await this.#decidedBy(ask);
       judged = await this.judge({ ...ask, ...before.device });
     }
@@ -100,7 +100,7 @@ export class AccessGate {
 
   // The facts that the policy in force uses, where the answer has a lasting effect; the device as it was read for them.
   async #decidedBy(ask: DeviceAsk) {
-    const policy = this.#parts.policies.current();
+    const policy = this.#dependencies.policies.current();
     if (ask.lasting !== true || policy.policy.reads(ask.action).size === 0) return { policy, device: {} };
     const { action, deviceId, connection, resource, nowMs } = ask;
     const model = resource?.kind === 'model' ? resource.name : undefined;
@@ -108,7 +108,7 @@ export class AccessGate {
       const country = this.countryOf(connection.remoteAddress);
       return { action, deviceId, model, country, nowMs };
     };
-    const { device, facts } = await decidedBy(this.#parts.database.read, policy.policy, about());
+    const { device, facts } = await decidedBy(this.#dependencies.database.read, policy.policy, about());
     const factsStand = async (db: Kysely<Tables>) => (await factsNow(db, policy.policy, about())) === facts;
     return { policy, device: { device }, factsStand };
   }
@@ -126,18 +126,18 @@ export class AccessGate {
 
   /** The policy in force, for a caller that reads the facts it needs together with its own data. */
   policyNow(): CurrentPolicy {
-    return this.#parts.policies.current();
+    return this.#dependencies.policies.current();
   }
 
   countryOf(address: string): ReturnType<CountryTable['countryOf']> {
-    return this.#parts.countries.countryOf(address);
+    return this.#dependencies.countries.countryOf(address);
   }
 
   /** Decides and records the decision. */
   async judge(ask: DeviceAsk): Promise<GateDecision> {
     const { action, connection, nowMs } = ask;
     const resource = resourceOf(ask);
-    const current = this.#parts.policies.current();
+    const current = this.#dependencies.policies.current();
     const judged = this.#judged.get(connection) ?? new Map<string, string>();
     this.#judged.set(connection, judged);
     const topic = JSON.stringify([action, ask.deviceId, ask.workload?.id, uidOfResource(resource).id]);
@@ -148,9 +148,9 @@ export class AccessGate {
     if (!first && reads.size === 0 && known === `${current.version} permitted`) {
       return { policy: current, decision: { kind: 'permitted', statements: [] } };
     }
-    const device = ask.device ?? (await getDevice(this.#parts.database.read, ask.deviceId));
+    const device = ask.device ?? (await getDevice(this.#dependencies.database.read, ask.deviceId));
     const wanted = first ? 'all' : reads;
-    const { read } = this.#parts.database;
+    const { read } = this.#dependencies.database;
     const about = await withGroups(read, resource, wanted);
     const modelGroups = about.kind === 'model' ? about.groups : [];
     const filterGroups = new Set([...current.policy.groups, ...modelGroups]);
@@ -163,12 +163,12 @@ export class AccessGate {
     };
     const question = deviceQuestion(action, own, about, moment, ask.workload);
     // The policy may have changed while the facts were read: the one in force now decides.
-    const policy = this.#parts.policies.current();
+    const policy = this.#dependencies.policies.current();
     const decision = policy.policy.decide(question);
     const verdict = `${policy.version} ${decision.kind}`;
     if (first || known !== verdict) {
       judged.set(topic, verdict);
-      this.#parts.decisions.note(`device:${device.id}`, question, decision, policy.version, nowMs);
+      this.#dependencies.decisions.note(`device:${device.id}`, question, decision, policy.version, nowMs);
     }
     return { policy, decision };
   }
@@ -181,7 +181,7 @@ export class AccessGate {
   ): Promise<Pick<RequestEnvironment, 'presence'> | undefined> {
     const looks = wanted === 'all' || looksAt(wanted, 'context.presence') || looksAt(wanted, 'context.health');
     if (!looks) return undefined;
-    const { sessions: places, elsewhere } = await presenceOf(this.#parts.database.read, deviceId, nowMs);
+    const { sessions: places, elsewhere } = await presenceOf(this.#dependencies.database.read, deviceId, nowMs);
     return { presence: { elsewhere, connections: places.length } };
   }
 
@@ -191,12 +191,12 @@ export class AccessGate {
     request: { readonly address: string; readonly scope: string; readonly changes: boolean; readonly nowMs: number },
   ): Promise<void> {
     const { nowMs, changes } = request;
-    const current = this.#parts.policies.current();
+    const current = this.#dependencies.policies.current();
     const question = this.operatorQuestion(caller, request);
     const decision = current.policy.decide(question);
     // Reads happen all day. A draft is tried on changes and on refusals.
     if (changes || decision.kind === 'refused') {
-      this.#parts.decisions.note(caller.actor, question, decision, current.version, nowMs);
+      this.#dependencies.decisions.note(caller.actor, question, decision, current.version, nowMs);
     }
     if (decision.kind === 'permitted') {
       this.#permit(caller.actor, current.version, () => this.administer(caller, request));
@@ -214,7 +214,7 @@ export class AccessGate {
     factsStand?: (db: Kysely<Tables>) => Promise<boolean>,
   ): void {
     const askAgain = async () => {
-      await this.#parts.policies.reload();
+      await this.#dependencies.policies.reload();
       await ask();
     };
     actingNow()?.permit(topic, { version, askAgain, ...(factsStand !== undefined && { factsStand }) });
@@ -224,7 +224,7 @@ export class AccessGate {
     caller: Pick<Caller, 'person' | 'roles' | 'scopes' | 'actor'>,
     request: { readonly address: string; readonly scope: string; readonly changes: boolean; readonly nowMs: number },
   ): Question {
-    return operatorQuestion(caller, { ...request, country: this.#parts.countries.countryOf(request.address) });
+    return operatorQuestion(caller, { ...request, country: this.#dependencies.countries.countryOf(request.address) });
   }
 
   /** The facts of a connection now. For a device that is not connected, the address is the one it is assumed to have. */
@@ -234,7 +234,7 @@ export class AccessGate {
     appraisal: Appraisal | undefined,
     nowMs: number,
   ): RequestEnvironment {
-    const { connections, traffic, countries } = this.#parts;
+    const { connections, traffic, countries } = this.#dependencies;
     const address = connection.remoteAddress;
     const bound = [...connections.bound(deviceId)];
     // Contested: the connection was used while another client claimed the same identity, on this node or on another (spec/presence.md).
@@ -253,7 +253,7 @@ export class AccessGate {
 
   /** Asks the policy again for every live connection and closes those that it no longer permits. Returns the number closed. */
   async recheck(nowMs: number): Promise<number> {
-    const { connections, policies } = this.#parts;
+    const { connections, policies } = this.#dependencies;
     const live = [...connections.bound()];
     let closed = 0;
     for (let from = 0; from < live.length; from += recheckedAtOnce) {
@@ -277,7 +277,7 @@ export class AccessGate {
     try {
       await this.admit({ action: 'connect', deviceId: certificate.deviceId, connection, nowMs });
     } catch (error) {
-      this.#parts.connections.unbind(connection);
+      this.#dependencies.connections.unbind(connection);
       throw error;
     }
   }
@@ -296,12 +296,12 @@ export class AccessGate {
     policy: Policy,
     nowMs: number,
   ): Promise<readonly DeviceConnection[]> {
-    const { read } = this.#parts.database;
+    const { read } = this.#dependencies.database;
     const ids = some.flatMap(({ certificate }) => certificate?.deviceId ?? []);
     const rows = await read.selectFrom('device').selectAll().where('id', 'in', ids).execute();
     const wanted = policy.reads('connect');
     const facts = await factsOf(read, rows, { wanted, filterGroups: policy.groups, nowMs });
-    if (this.#parts.policies.current().policy !== policy) return some;
+    if (this.#dependencies.policies.current().policy !== policy) return some;
     return some.filter((connection) => {
       const own = facts.get(connection.certificate?.deviceId ?? '');
       if (own === undefined) return true;
@@ -329,7 +329,7 @@ export class AccessGate {
       statements: [...decision.statements].slice(0, 16),
       reasons: loggedReasons(decision.reasons),
     };
-    await this.#parts.database.writeAsHub((trx) =>
+    await this.#dependencies.database.writeAsHub((trx) =>
       appendEntry(trx, { at: nowMs, kind: 'access-refused', actor: principal, subject: principal, data }),
     );
   }

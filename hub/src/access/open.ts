@@ -6,14 +6,14 @@ import type { Database } from '../store/database.ts';
 import type { Subject } from '../common/subject.ts';
 import { CountryTable } from './country-table.ts';
 import { DecisionLog } from './decision-log.ts';
-import { AccessGate, type GateParts } from './gate.ts';
+import { AccessGate, type GateDependencies } from './gate.ts';
 import { PolicyStore } from './policy-store.ts';
 import { Traffic } from './traffic.ts';
 
 export interface Access extends Subject {
   readonly gate: AccessGate;
   /** What the gate looks at. */
-  readonly facts: GateParts;
+  readonly facts: GateDependencies;
   /** Calls `follow` whenever another policy came into force. */
   onPolicy(follow: () => void): void;
 }

@@ -20,7 +20,7 @@ export interface ReleaseSettings extends ReleaseBudgetSettings {
   readonly alerts: LeaseHolderAlerts;
 }
 
-export interface ReleaseParts {
+export interface ReleaseDependencies {
   readonly database: Database;
   readonly appraiser: Appraiser;
   readonly rootKeys: RootKeys;
@@ -58,7 +58,7 @@ export interface Facts {
   readonly decidedBy: string;
 }
 
-export function factsAsked({ gate }: ReleaseParts, { deviceId, model, connection, nowMs }: ReleaseAsk) {
+export function factsAsked({ gate }: ReleaseDependencies, { deviceId, model, connection, nowMs }: ReleaseAsk) {
   return { action: 'releaseKey', deviceId, model, country: gate.countryOf(connection.remoteAddress), nowMs } as const;
 }
 

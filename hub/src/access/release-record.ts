@@ -26,22 +26,22 @@ import {
   type Facts,
   factsAsked,
   type ReleaseAsk,
-  type ReleaseParts,
+  type ReleaseDependencies,
 } from './release-ask.ts';
 
 /** 8. The transaction: everything that the decision rested on is read again, then the entry and the lease are written. */
 export async function record(
-  parts: ReleaseParts,
+  dependencies: ReleaseDependencies,
   ask: ReleaseAsk,
   facts: Facts,
 ): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'> | 'decided-by-other'> {
-  const { database, settings } = parts;
+  const { database, settings } = dependencies;
   const { lease, attestationResult, policy, device } = facts;
   return database.write(async (trx) => {
     // The decision took a while. The door's authority reads device, certificate and connection again; the reference values are checked with
     // the appraisal. The policy, the facts that it uses, and the release are checked here.
     if ((await newestPolicyVersion(trx)) !== policy.version) return 'decided-by-other';
-    const now = await factsNow(trx, policy.policy, factsAsked(parts, ask));
+    const now = await factsNow(trx, policy.policy, factsAsked(dependencies, ask));
     if (now !== facts.decidedBy) return 'decided-by-other';
     const { model: name, version, manifestDigest } = lease;
     const current = assertCurrent(ask, await publishedNow(trx, ask.model));
@@ -99,12 +99,12 @@ const leaseById = prepared<{ id: string }, Pick<LeaseRecord, 'revoked_at'>>((db,
 );
 
 export async function recordRefusal(
-  parts: ReleaseParts,
+  dependencies: ReleaseDependencies,
   ask: ReleaseAsk,
   appraisal: Appraisal,
   refusal: { policyVersion: number; reasons: readonly Reason[] },
 ): Promise<void> {
-  await parts.database.writeAsHub(async (trx) => {
+  await dependencies.database.writeAsHub(async (trx) => {
     await recordAppraisal(trx, ask.deviceId, appraisal, ask.nowMs);
     await appendRefusal(trx, ask, refusal.reasons, refusal.policyVersion);
   });

@@ -27,7 +27,7 @@ import {
   type Facts,
   factsAsked,
   type ReleaseAsk,
-  type ReleaseParts,
+  type ReleaseDependencies,
 } from './release-ask.ts';
 import { appendRefusal, record, recordRefusal } from './release-record.ts';
 export interface Released {
@@ -37,26 +37,26 @@ export interface Released {
 }
 
 /** Releases a model key or throws a HubError with the reasons. In both cases the audit log has the result before this returns. */
-export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<Released> {
-  return untilReferencesStay(() => decideRelease(parts, ask));
+export async function releaseKey(dependencies: ReleaseDependencies, ask: ReleaseAsk): Promise<Released> {
+  return untilReferencesStay(() => decideRelease(dependencies, ask));
 }
 
 /** Steps 3 to 8 of the decision (access.md, "The decision, in order"). The door does 1, 2 and 10, the receipt is 9. */
-async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Released> {
-  const device = await getDevice(parts.database.read, ask.deviceId);
-  const model = await mayBeReleased(parts, device, ask);
+async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk): Promise<Released> {
+  const device = await getDevice(dependencies.database.read, ask.deviceId);
+  const model = await mayBeReleased(dependencies, device, ask);
   const qualified = qualifyingData('release', ask.nonce, ask.connection.exporter);
-  const appraised = await appraise(parts, ask, device, qualified);
-  const lease = leaseFor(ask, model, parts.settings.leaseSeconds);
+  const appraised = await appraise(dependencies, ask, device, qualified);
+  const lease = leaseFor(ask, model, dependencies.settings.leaseSeconds);
   const asked: Asked = { ask, model, ...appraised };
   // First of the device as it was read above: where it has changed since, that shows when the key is recorded.
-  const facts: Facts = { device, ...appraised, lease, ...(await judge(parts, asked, device)) };
-  const target = parts.rootKeys.wrapTarget(device);
-  const endedByTpm = target.kind === 'tpm' && parts.settings.lease.enforcedBy === 'tpm';
-  const terms = endedByTpm ? await leaseTerms(parts, ask, facts, qualified) : undefined;
+  const facts: Facts = { device, ...appraised, lease, ...(await judge(dependencies, asked, device)) };
+  const target = dependencies.rootKeys.wrapTarget(device);
+  const endedByTpm = target.kind === 'tpm' && dependencies.settings.lease.enforcedBy === 'tpm';
+  const terms = endedByTpm ? await leaseTerms(dependencies, ask, facts, qualified) : undefined;
   const { appraisal, attestationResult } = appraised;
-  const wrappedKey = wrap(parts.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
-  const recorded = await recordUnderNewestPolicy(parts, asked, facts);
+  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
+  const recorded = await recordUnderNewestPolicy(dependencies, asked, facts);
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
 
@@ -69,7 +69,7 @@ interface Asked {
 
 /** 5. The evidence is this device's own, about this boot, for this release on this connection. */
 async function appraise(
-  { database, appraiser }: ReleaseParts,
+  { database, appraiser }: ReleaseDependencies,
   { evidence, nonce, connection, nowMs }: ReleaseAsk,
   device: DeviceRecord,
   qualified: Uint8Array,
@@ -88,16 +88,16 @@ async function appraise(
 
 /** 6. The policy in force permits it. `device` is as it was read already; left out, it is read again. */
 async function judge(
-  parts: ReleaseParts,
+  dependencies: ReleaseDependencies,
   asked: Asked,
   device?: DeviceRecord,
 ): Promise<Pick<Facts, 'policy' | 'decidedBy'>> {
   const { ask, model, appraisal, attestationResult } = asked;
-  const { read } = parts.database;
-  const inForce = parts.gate.policyNow();
+  const { read } = dependencies.database;
+  const inForce = dependencies.gate.policyNow();
   const now = device ?? (await getDevice(read, ask.deviceId));
-  const seen = await factsDecidedBy(read, inForce.policy, factsAsked(parts, ask), now);
-  const { policy, decision } = await parts.gate.judge({
+  const seen = await factsDecidedBy(read, inForce.policy, factsAsked(dependencies, ask), now);
+  const { policy, decision } = await dependencies.gate.judge({
     action: 'releaseKey',
     deviceId: ask.deviceId,
     device: now,
@@ -107,10 +107,10 @@ async function judge(
     nowMs: ask.nowMs,
   });
   // Another policy may use facts that were not read.
-  if (policy !== inForce) return judge(parts, asked);
+  if (policy !== inForce) return judge(dependencies, asked);
   if (decision.kind === 'permitted') return { policy, decidedBy: seen };
   const { reasons } = decision;
-  await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons });
+  await recordRefusal(dependencies, ask, appraisal, { policyVersion: policy.version, reasons });
   throw new HubError('release-refused', 'the policy releases no key to this device', { reasons, attestationResult });
 }
 
@@ -119,14 +119,14 @@ async function judge(
  * until its facts are unchanged.
  */
 async function recordUnderNewestPolicy(
-  parts: ReleaseParts,
+  dependencies: ReleaseDependencies,
   asked: Asked,
   facts: Facts,
 ): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'>> {
-  const recordOnce = (now: Facts) => orRefused(parts, asked.ask, () => record(parts, asked.ask, now));
+  const recordOnce = (now: Facts) => orRefused(dependencies, asked.ask, () => record(dependencies, asked.ask, now));
   let recorded = await recordOnce(facts);
   for (let times = 0; recorded === 'decided-by-other' && times < ASKED_AGAIN_MAX; times += 1)
-    recorded = await recordOnce({ ...facts, ...(await judge(parts, asked)) });
+    recorded = await recordOnce({ ...facts, ...(await judge(dependencies, asked)) });
   if (recorded === 'decided-by-other')
     throw new HubError('conflict', 'the facts that the policy uses change too fast: try again');
   return recorded;
@@ -147,9 +147,13 @@ const refusals: ReadonlySet<HubErrorCode> = new Set([
 ]);
 
 /** 3, 4 and 4a. Requests that are refused before the evidence is read; these refusals are logged like the others. */
-async function mayBeReleased(parts: ReleaseParts, device: DeviceRecord, ask: ReleaseAsk): Promise<ModelReleaseRow> {
-  const { database, settings } = parts;
-  return orRefused(parts, ask, async () => {
+async function mayBeReleased(
+  dependencies: ReleaseDependencies,
+  device: DeviceRecord,
+  ask: ReleaseAsk,
+): Promise<ModelReleaseRow> {
+  const { database, settings } = dependencies;
+  return orRefused(dependencies, ask, async () => {
     assertMayAsk(device.state);
     assertEnabled(device);
     const release = assertCurrent(ask, await publishedIn(database.read, ask.model));
@@ -161,7 +165,7 @@ async function mayBeReleased(parts: ReleaseParts, device: DeviceRecord, ask: Rel
 // Logs what `work` refuses. An appraisal that must be repeated is not a refusal. Refusals over the key limit may be frequent: an alert
 // counts them, and the log has the keys that were released.
 async function orRefused<T>(
-  { database, settings, leaseAlarm }: ReleaseParts,
+  { database, settings, leaseAlarm }: ReleaseDependencies,
   ask: ReleaseAsk,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -193,16 +197,16 @@ function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number)
 
 /** 7. A device whose TPM cannot end the lease gets no key. */
 async function leaseTerms(
-  parts: ReleaseParts,
+  dependencies: ReleaseDependencies,
   ask: ReleaseAsk,
   { device, appraisal, attestationResult, lease, policy }: Facts,
   qualifyingData: Uint8Array,
 ): Promise<LeaseTerms> {
-  const key = parts.rootKeys.attestationKey(device);
+  const key = dependencies.rootKeys.attestationKey(device);
   const found = leaseTermsFor({ ...ask, key, qualifyingData, appraisal, lease });
   if (found.kind === 'found') return found.terms;
   const { reasons } = found;
-  await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons });
+  await recordRefusal(dependencies, ask, appraisal, { policyVersion: policy.version, reasons });
   throw new HubError('release-refused', 'the TPM of this device cannot end the lease', { reasons, attestationResult });
 }
 

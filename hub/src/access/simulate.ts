@@ -14,7 +14,7 @@ import { findCaller } from '../people/api-token.ts';
 import { Pause } from './pause.ts';
 import { deviceQuestion } from './context.ts';
 import { type DeviceFacts, factsOf } from './facts.ts';
-import type { AccessGate, GateParts } from './gate.ts';
+import type { AccessGate, GateDependencies } from './gate.ts';
 import { loadOrThrow } from './policy-store.ts';
 
 export interface SimulationOrder {
@@ -35,19 +35,19 @@ const MODELS_MAX = 20;
 
 /** `draft` is loaded; the policy in force is the one at this moment. */
 export async function simulate(
-  parts: GateParts,
+  dependencies: GateDependencies,
   gate: AccessGate,
   draft: Policy,
   order: SimulationOrder,
 ): Promise<Simulation> {
-  const { version, text, meaning } = parts.policies.current();
+  const { version, text, meaning } = dependencies.policies.current();
   // A separate copy: the policy in force may be replaced meanwhile.
   using current = loadOrThrow(text, `policy ${version}`, meaning);
   const errors = new Errors();
   const pause = new Pause(sliceMs);
   const { change = (question: Question) => question } = order;
   const replayed = new Trial(current, draft, order.names, errors, change);
-  for await (const rows of parts.decisions.newest(order.last)) {
+  for await (const rows of dependencies.decisions.newest(order.last)) {
     for (const { principal, question } of rows) {
       const parsed = questionSchema.safeParse(JSON.parse(question));
       if (parsed.success) replayed.ask(principal, parsed.data);
@@ -57,8 +57,8 @@ export async function simulate(
   const fleet = new Trial(current, draft, order.names, errors, change);
   const counts = { principals: 0, withoutAddress: 0 };
   if (order.fleet) {
-    await askDevices(parts, gate, fleet, { draft, current, nowMs: order.nowMs, pause }, counts);
-    await askOperators(parts, gate, fleet, order.nowMs, counts);
+    await askDevices(dependencies, gate, fleet, { draft, current, nowMs: order.nowMs, pause }, counts);
+    await askOperators(dependencies, gate, fleet, order.nowMs, counts);
   }
   return {
     policyVersion: version,
@@ -82,13 +82,13 @@ interface Counts {
 }
 
 async function askDevices(
-  parts: GateParts,
+  dependencies: GateDependencies,
   gate: AccessGate,
   trial: Trial,
   { draft, current, nowMs, pause }: Compared,
   counts: Counts,
 ): Promise<void> {
-  const { read } = parts.database;
+  const { read } = dependencies.database;
   const all = await resourcesOf(read);
   // Where neither policy uses the model, the answer for one model holds for all.
   const looksAtModels = (action: DeviceAction) =>
@@ -110,7 +110,7 @@ async function askDevices(
     if (last === undefined) return;
     after = last.id;
     const facts = await factsOf(read, rows, { wanted, filterGroups, nowMs });
-    const addresses = await addressesOf(parts, rows);
+    const addresses = await addressesOf(dependencies, rows);
     for (const { id } of rows) {
       const own = facts.get(id);
       if (own === undefined) continue;
@@ -145,7 +145,7 @@ function askDevice(
 
 // The address that each device is connected from; else the one of its newest recorded decision.
 async function addressesOf(
-  { connections, decisions }: GateParts,
+  { connections, decisions }: GateDependencies,
   rows: readonly DeviceRecord[],
 ): Promise<ReadonlyMap<string, Pick<DeviceConnection, 'remoteAddress'>>> {
   const found = new Map<string, Pick<DeviceConnection, 'remoteAddress'>>();
@@ -195,7 +195,7 @@ async function resourcesOf(read: Kysely<Tables>): Promise<(action: DeviceAction)
 
 // Every valid token with each of its scopes, as if it made a change.
 async function askOperators(
-  { database, decisions }: GateParts,
+  { database, decisions }: GateDependencies,
   gate: AccessGate,
   trial: Trial,
   nowMs: number,

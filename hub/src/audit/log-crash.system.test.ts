@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { verifyConsistency } from '@edgekeep/core/audit/merkle';
 import { diskFiles, type LogFiles } from './files.ts';
-import { type MemoryStore, opened, type Parts, world } from './testing-log.ts';
+import { type MemoryStore, opened, type LogDependencies, world } from './testing-log.ts';
 import { AuditLog, type CheckpointStore } from './log.ts';
 
 let scratch = '';
@@ -19,13 +19,13 @@ after(() => rm(scratch, { recursive: true, force: true }));
 test('a crash between any two file operations leaves a log that opens, loses nothing and keeps every promise', async () => {
   let crashes = 0;
   for (let survived = false, at = 0; !survived; at += 1) {
-    const { store, parts } = world(join(scratch, `crash-${at}`));
+    const { store, dependencies } = world(join(scratch, `crash-${at}`));
     const promised: Uint8Array[] = [];
     store.onSave = (note) => promised.push(note);
-    survived = await crashAfter(at, store, parts);
+    survived = await crashAfter(at, store, dependencies);
     if (!survived) crashes += 1;
 
-    const log = await AuditLog.open(parts);
+    const log = await AuditLog.open(dependencies);
     store.grow(700);
     await log.integrated(699);
     const head = opened(log.checkpoint(), log);
@@ -39,14 +39,14 @@ test('a crash between any two file operations leaves a log that opens, loses not
       );
     }
     await log[Symbol.asyncDispose]();
-    assert.deepEqual(await folderOf(parts.folder), await expectedFolder(), `crash at operation ${at}`);
-    await rm(parts.folder, { recursive: true });
+    assert.deepEqual(await folderOf(dependencies.folder), await expectedFolder(), `crash at operation ${at}`);
+    await rm(dependencies.folder, { recursive: true });
   }
   assert.ok(crashes > 40, `only ${crashes} operations were there to crash at`);
 });
 
 /** Runs a log until operation number `at` fails; every later operation fails too, as when the machine loses power. */
-async function crashAfter(at: number, store: MemoryStore, parts: Parts): Promise<boolean> {
+async function crashAfter(at: number, store: MemoryStore, dependencies: LogDependencies): Promise<boolean> {
   let left = at;
   const mortal = <A extends readonly unknown[], R>(operation: (...args: A) => Promise<R>) => {
     return async (...args: A): Promise<R> => {
@@ -71,7 +71,7 @@ async function crashAfter(at: number, store: MemoryStore, parts: Parts): Promise
   };
   const checkpoints: CheckpointStore = { latest: () => store.latest(), save: mortal((note) => store.save(note)) };
   try {
-    const log = await AuditLog.open({ ...parts, files, checkpoints });
+    const log = await AuditLog.open({ ...dependencies, files, checkpoints });
     for (const size of [200, 520]) {
       store.grow(size);
       await log.integrated(size - 1);
@@ -86,12 +86,12 @@ async function crashAfter(at: number, store: MemoryStore, parts: Parts): Promise
 let expected: Promise<ReadonlyMap<string, string>> | undefined;
 function expectedFolder(): Promise<ReadonlyMap<string, string>> {
   expected ??= (async () => {
-    const { store, parts } = world(join(scratch, 'expected'));
-    const log = await AuditLog.open(parts);
+    const { store, dependencies } = world(join(scratch, 'expected'));
+    const log = await AuditLog.open(dependencies);
     store.grow(700);
     await log.integrated(699);
     await log[Symbol.asyncDispose]();
-    return folderOf(parts.folder);
+    return folderOf(dependencies.folder);
   })();
   return expected;
 }

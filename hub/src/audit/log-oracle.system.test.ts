@@ -26,8 +26,8 @@ after(() => rm(scratch, { recursive: true, force: true }));
 
 test('an independent reader finds the same root, tiles, proofs and signatures', { skip }, async () => {
   for (const sizes of [[1], [255, 256], [3, 700], [256, 66_000]]) {
-    const { store, parts } = world(join(scratch, sizes.join('-')));
-    await using log = await AuditLog.open(parts);
+    const { store, dependencies } = world(join(scratch, sizes.join('-')));
+    await using log = await AuditLog.open(dependencies);
     const board = new WitnessBoard({ log, quorum: 1, maxRoundSeconds: 60 });
     board.register('press-7', witnessKey);
     const [first = 0, last = first] = sizes;
@@ -43,20 +43,20 @@ test('an independent reader finds the same root, tiles, proofs and signatures', 
     const proof = join(scratch, 'proof');
     await writeFile(proof, encodeTlogProof(await log.proofFor(first - 1, board.witnessed())));
     const root = Buffer.from(opened(log.checkpoint(), log).root).toString('hex');
-    assert.equal(await verifyLog(log, parts.folder, proof), `${last} ${root}`);
+    assert.equal(await verifyLog(log, dependencies.folder, proof), `${last} ${root}`);
   }
 });
 
 test('the independent reader refuses a folder with one byte changed', { skip }, async () => {
-  const { store, parts } = world(join(scratch, 'changed'));
-  await using log = await AuditLog.open(parts);
+  const { store, dependencies } = world(join(scratch, 'changed'));
+  await using log = await AuditLog.open(dependencies);
   store.grow(300);
   await log.integrated(299);
-  const path = join(parts.folder, 'tile/entries/000');
+  const path = join(dependencies.folder, 'tile/entries/000');
   const bytes = await readFile(path);
   bytes[10] = (bytes[10] ?? 0) ^ 1;
   await writeFile(path, bytes);
-  await assert.rejects(verifyLog(log, parts.folder));
+  await assert.rejects(verifyLog(log, dependencies.folder));
 });
 
 function verifyLog(log: AuditLog, folder: string, proof?: string): Promise<string> {

@@ -19,8 +19,8 @@ const worldAt = (name: string) => world(join(scratch, name));
 after(() => rm(scratch, { recursive: true, force: true }));
 
 test('every entry is proven under the latest checkpoint and under every earlier one that holds it', async () => {
-  const { store, parts } = worldAt('proofs');
-  await using log = await AuditLog.open(parts);
+  const { store, dependencies } = worldAt('proofs');
+  await using log = await AuditLog.open(dependencies);
   const checkpoints: Uint8Array[] = [];
   for (const size of [1, 3, 256, 257, 600]) {
     store.grow(size);
@@ -37,8 +37,8 @@ test('every entry is proven under the latest checkpoint and under every earlier 
 });
 
 test('two checkpoints of the log are consistent, and the proof from nothing is empty', async () => {
-  const { store, parts } = worldAt('consistency');
-  await using log = await AuditLog.open(parts);
+  const { store, dependencies } = worldAt('consistency');
+  await using log = await AuditLog.open(dependencies);
   store.grow(300);
   await log.integrated(299);
   const old = opened(log.checkpoint(), log);
@@ -54,39 +54,39 @@ test('two checkpoints of the log are consistent, and the proof from nothing is e
 });
 
 test('a log of 70,000 entries has the tiles that tlog-tiles names in its example', async () => {
-  const { store, parts } = worldAt('example');
+  const { store, dependencies } = worldAt('example');
   store.grow(70_000);
-  await using log = await AuditLog.open(parts);
+  await using log = await AuditLog.open(dependencies);
   assert.equal(log.size, 70_000);
-  const level0 = await readdir(join(parts.folder, 'tile/0'));
+  const level0 = await readdir(join(dependencies.folder, 'tile/0'));
   assert.equal(level0.filter((name) => /^[0-9]{3}$/.test(name)).length, 273);
-  assert.ok((await readdir(join(parts.folder, 'tile/0/273.p'))).includes('112'));
-  assert.deepEqual((await readdir(join(parts.folder, 'tile/1'))).toSorted(), ['000', '001.p']);
-  assert.ok((await readdir(join(parts.folder, 'tile/1/001.p'))).includes('17'));
-  assert.ok((await readdir(join(parts.folder, 'tile/2/000.p'))).includes('1'));
+  assert.ok((await readdir(join(dependencies.folder, 'tile/0/273.p'))).includes('112'));
+  assert.deepEqual((await readdir(join(dependencies.folder, 'tile/1'))).toSorted(), ['000', '001.p']);
+  assert.ok((await readdir(join(dependencies.folder, 'tile/1/001.p'))).includes('17'));
+  assert.ok((await readdir(join(dependencies.folder, 'tile/2/000.p'))).includes('1'));
 });
 
 test('partial tiles go once the full tile is published', async () => {
-  const { store, parts } = worldAt('partials');
-  await using log = await AuditLog.open(parts);
+  const { store, dependencies } = worldAt('partials');
+  await using log = await AuditLog.open(dependencies);
   for (const size of [10, 200, 300]) {
     store.grow(size);
     await log.integrated(size - 1);
   }
   await log.publishCosigned(log.checkpoint());
-  assert.deepEqual((await readdir(join(parts.folder, 'tile/0'))).toSorted(), ['000', '001.p']);
-  assert.deepEqual((await readdir(join(parts.folder, 'tile/entries'))).toSorted(), ['000', '001.p']);
+  assert.deepEqual((await readdir(join(dependencies.folder, 'tile/0'))).toSorted(), ['000', '001.p']);
+  assert.deepEqual((await readdir(join(dependencies.folder, 'tile/entries'))).toSorted(), ['000', '001.p']);
 });
 
 test('a reopened log goes on where it stopped, with the same checkpoint', async () => {
-  const { store, parts } = worldAt('reopened');
+  const { store, dependencies } = worldAt('reopened');
   store.grow(500);
   {
-    await using log = await AuditLog.open(parts);
+    await using log = await AuditLog.open(dependencies);
     assert.equal(log.size, 500);
   }
-  const published = await readFile(join(parts.folder, 'checkpoint'));
-  await using again = await AuditLog.open(parts);
+  const published = await readFile(join(dependencies.folder, 'checkpoint'));
+  await using again = await AuditLog.open(dependencies);
   assert.deepEqual(Buffer.from(again.checkpoint()), published);
   store.grow(700);
   await again.integrated(699);
@@ -94,20 +94,20 @@ test('a reopened log goes on where it stopped, with the same checkpoint', async 
 });
 
 test('an empty log has a checkpoint of the empty tree', async () => {
-  const { parts } = worldAt('empty');
-  await using log = await AuditLog.open(parts);
+  const { dependencies } = worldAt('empty');
+  await using log = await AuditLog.open(dependencies);
   assert.equal(opened(log.checkpoint(), log).size, 0);
 });
 
 test('a log whose history was rewritten does not open', async (t) => {
-  const { store, parts } = worldAt('rewritten');
+  const { store, dependencies } = worldAt('rewritten');
   store.grow(600);
   {
-    await using log = await AuditLog.open(parts);
+    await using log = await AuditLog.open(dependencies);
     assert.equal(log.size, 600);
   }
-  const refuses = (altered: Partial<typeof parts>) =>
-    assert.rejects(AuditLog.open({ ...parts, ...altered }), { code: 'log-rewritten' });
+  const refuses = (altered: Partial<typeof dependencies>) =>
+    assert.rejects(AuditLog.open({ ...dependencies, ...altered }), { code: 'log-rewritten' });
 
   await t.test('an entry changed', () => refuses({ source: altered(store, 17, { entry: Buffer.from('other') }) }));
   await t.test('an entry and its stored hash changed', () => {
@@ -116,7 +116,7 @@ test('a log whose history was rewritten does not open', async (t) => {
   });
   await t.test('the same, with the tiles removed', async () => {
     const folder = join(scratch, 'rewritten-no-tiles');
-    await cp(parts.folder, folder, { recursive: true });
+    await cp(dependencies.folder, folder, { recursive: true });
     await rm(join(folder, 'tile'), { recursive: true });
     const entry = Buffer.from('other');
     return refuses({ folder, source: altered(store, 590, { entry, leafHash: leafHash(entry) }) });
@@ -132,7 +132,7 @@ test('a log whose history was rewritten does not open', async (t) => {
   );
   await t.test('a published full tile altered', async () => {
     const folder = join(scratch, 'rewritten-tile');
-    await cp(parts.folder, folder, { recursive: true });
+    await cp(dependencies.folder, folder, { recursive: true });
     await writeFile(join(folder, 'tile/0/000'), Buffer.alloc(8192));
     return refuses({ folder });
   });

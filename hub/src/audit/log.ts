@@ -29,7 +29,7 @@ export interface CheckpointStore {
   save(note: Uint8Array): Promise<void>;
 }
 
-export interface AuditLogParts {
+export interface AuditLogDependencies {
   readonly source: EntrySource;
   readonly checkpoints: CheckpointStore;
   /** Where the tiles are written; a static server may serve this folder. */
@@ -64,7 +64,7 @@ interface Waiter {
 
 export class AuditLog implements AsyncDisposable {
   readonly key: VerifierKey;
-  readonly #parts: AuditLogParts;
+  readonly #dependencies: AuditLogDependencies;
   readonly #tiles: TileFolder;
   readonly #reader: TreeReader;
   #head: Head;
@@ -75,9 +75,9 @@ export class AuditLog implements AsyncDisposable {
   /** Steps run one after another: integration, and publishing of cosigned checkpoints. */
   #steps: Promise<void> = Promise.resolve();
 
-  private constructor(parts: AuditLogParts, tiles: TileFolder, head: Head) {
-    this.#parts = parts;
-    this.key = verifierKey(parts.signer.name, parts.signer.signer.publicKey, 'ed25519');
+  private constructor(dependencies: AuditLogDependencies, tiles: TileFolder, head: Head) {
+    this.#dependencies = dependencies;
+    this.key = verifierKey(dependencies.signer.name, dependencies.signer.signer.publicKey, 'ed25519');
     this.#tiles = tiles;
     this.#reader = new TreeReader((address) => tiles.readTile(address));
     this.#head = head;
@@ -88,9 +88,9 @@ export class AuditLog implements AsyncDisposable {
    * checkpoint. When the entries no longer lead to it, or a published tile differs, history was rewritten: throws `log-rewritten`, and the
    * hub must not start.
    */
-  static async open(parts: AuditLogParts): Promise<AuditLog> {
-    const tiles = await TileFolder.open(parts.folder, parts.files);
-    const log = new AuditLog(parts, tiles, { edge: emptyEdge, openBundle: [], checkpoint: new Uint8Array(0) });
+  static async open(dependencies: AuditLogDependencies): Promise<AuditLog> {
+    const tiles = await TileFolder.open(dependencies.folder, dependencies.files);
+    const log = new AuditLog(dependencies, tiles, { edge: emptyEdge, openBundle: [], checkpoint: new Uint8Array(0) });
     await log.#restore();
     return log;
   }
@@ -176,7 +176,7 @@ export class AuditLog implements AsyncDisposable {
 
   async #integrate(): Promise<void> {
     try {
-      const target = await this.#parts.source.size();
+      const target = await this.#dependencies.source.size();
       while (this.size < target && !this.#stopped) {
         await this.#advance(Math.min(target, this.size + BATCH_ENTRIES_MAX));
       }
@@ -195,8 +195,8 @@ export class AuditLog implements AsyncDisposable {
   // The order is the promise: tiles durable, then signed, then saved, then published, then reported.
   async #advance(target: number): Promise<void> {
     const { edge, full, openBundle } = await this.#append(this.#head, target, true);
-    const checkpoint = await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#parts.signer);
-    await this.#parts.checkpoints.save(checkpoint);
+    const checkpoint = await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#dependencies.signer);
+    await this.#dependencies.checkpoints.save(checkpoint);
     await this.#tiles.publishCheckpoint(checkpoint);
     this.#head = { edge, openBundle, checkpoint };
     this.#resolve();
@@ -205,7 +205,7 @@ export class AuditLog implements AsyncDisposable {
 
   // Partial tiles are written only for trees that get a checkpoint.
   async #append(head: Grown, target: number, forCheckpoint: boolean) {
-    const read = await this.#parts.source.read(head.edge.size, target);
+    const read = await this.#dependencies.source.read(head.edge.size, target);
     if (read.length !== target - head.edge.size) {
       throw new HubError(
         'log-rewritten',
@@ -221,12 +221,12 @@ export class AuditLog implements AsyncDisposable {
   }
 
   async #restore(): Promise<void> {
-    const saved = await this.#parts.checkpoints.latest();
+    const saved = await this.#dependencies.checkpoints.latest();
     const signed = saved === undefined ? undefined : this.#opened(saved, 'the saved checkpoint');
     const published = await this.#tiles.readCheckpoint();
     if (published !== undefined) this.#compareWithPublished(published, signed?.size ?? 0);
 
-    const size = await this.#parts.source.size();
+    const size = await this.#dependencies.source.size();
     if (signed !== undefined && signed.size > size) {
       throw new HubError(
         'log-rewritten',
@@ -256,8 +256,8 @@ export class AuditLog implements AsyncDisposable {
   }
 
   async #signEmpty(): Promise<Uint8Array> {
-    const checkpoint = await signCheckpoint({ size: 0, root: edgeRoot(emptyEdge) }, this.#parts.signer);
-    await this.#parts.checkpoints.save(checkpoint);
+    const checkpoint = await signCheckpoint({ size: 0, root: edgeRoot(emptyEdge) }, this.#dependencies.signer);
+    await this.#dependencies.checkpoints.save(checkpoint);
     await this.#tiles.publishCheckpoint(checkpoint);
     return checkpoint;
   }

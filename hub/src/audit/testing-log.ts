@@ -5,7 +5,7 @@ import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { leafHash } from '@edgekeep/core/audit/merkle';
 import type { NoteSigner } from '@edgekeep/core/audit/note';
 import { signerFromKey } from '@edgekeep/core/signer';
-import type { AuditLog, AuditLogParts, CheckpointStore, EntrySource, LoggedEntry } from './log.ts';
+import type { AuditLog, AuditLogDependencies, CheckpointStore, EntrySource, LoggedEntry } from './log.ts';
 
 export const logSigner: NoteSigner = { name: 'log.example/edgekeep', signer: signerFromKey(ed25519Key(1)) };
 
@@ -13,10 +13,10 @@ export interface MemoryStore extends EntrySource, CheckpointStore {
   onSave: (note: Uint8Array) => void;
   grow(size: number): void;
 }
-export type Parts = AuditLogParts;
+export type LogDependencies = AuditLogDependencies;
 
 /** A log's surroundings in memory, except for its folder. `grow` adds entries. */
-export function world(folder: string): { store: MemoryStore; parts: Parts } {
+export function world(folder: string): { store: MemoryStore; dependencies: LogDependencies } {
   let size = 0;
   let saved: Uint8Array | undefined;
   const store: MemoryStore = {
@@ -32,7 +32,7 @@ export function world(folder: string): { store: MemoryStore; parts: Parts } {
       store.onSave(note);
     },
   };
-  return { store, parts: { source: store, checkpoints: store, folder, signer: logSigner } };
+  return { store, dependencies: { source: store, checkpoints: store, folder, signer: logSigner } };
 }
 
 /** The same entries with one of them changed. */

@@ -101,9 +101,9 @@ test('the published checkpoint carries the cosignatures', async () => {
 });
 
 async function setScene(name: string, quorum: number): Promise<AsyncDisposable & Scene> {
-  const { store, parts } = world(join(scratch, name));
+  const { store, dependencies } = world(join(scratch, name));
   store.grow(10);
-  const log = await AuditLog.open(parts);
+  const log = await AuditLog.open(dependencies);
   const board = new WitnessBoard({ log, quorum, maxRoundSeconds: 60 });
   return { log, board, store, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
 }

@@ -31,7 +31,7 @@ export type CosignatureVerdict =
   /** 403: no cosignature by this device's key. 409: the checkpoint is not open for cosignatures. 422: the cosignature is false. */
   | { readonly kind: 'refused'; readonly status: 403 | 409 | 422; readonly reasons: readonly string[] };
 
-export interface WitnessBoardParts {
+export interface WitnessBoardDependencies {
   readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned'>;
   /** How many devices must cosign a checkpoint before it is shown as witnessed. */
   readonly quorum: number;
@@ -58,13 +58,13 @@ interface Round {
  * stays open until it has its quorum or its time is over; then the latest checkpoint follows.
  */
 export class WitnessBoard {
-  readonly #parts: WitnessBoardParts;
+  readonly #dependencies: WitnessBoardDependencies;
   readonly #witnesses = new Map<string, VerifierKey>();
   #round: Round | undefined;
   #witnessed: Uint8Array | undefined;
 
-  constructor(parts: WitnessBoardParts) {
-    this.#parts = parts;
+  constructor(dependencies: WitnessBoardDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /**
@@ -85,7 +85,7 @@ export class WitnessBoard {
 
   /** What to show a device that has seen `oldSize` entries; 0 when it has seen none. */
   async offer(oldSize: number, nowSeconds: number): Promise<OfferVerdict> {
-    const { log } = this.#parts;
+    const { log } = this.#dependencies;
     // A device that already saw more than the open checkpoint gets the latest: a smaller tree would look like a fork to it.
     const open = this.#open(nowSeconds);
     const checkpoint = oldSize <= open.size ? encodeNote(open.note) : log.checkpoint();
@@ -127,21 +127,21 @@ export class WitnessBoard {
   bestCheckpointFor(index: number): Uint8Array {
     const witnessed = this.#witnessed;
     const covers = witnessed !== undefined && index < parseCheckpoint(parseNote(witnessed).text).size;
-    return covers ? witnessed : this.#parts.log.checkpoint();
+    return covers ? witnessed : this.#dependencies.log.checkpoint();
   }
 
   /** The open checkpoint with the cosignatures it has now. */
   checkpoint(): Uint8Array {
-    return this.#round === undefined ? this.#parts.log.checkpoint() : this.#cosigned(this.#round);
+    return this.#round === undefined ? this.#dependencies.log.checkpoint() : this.#cosigned(this.#round);
   }
 
   /** Publishes the open checkpoint with its cosignatures, if it is still the log's latest. */
   publish(): Promise<void> {
-    return this.#parts.log.publishCosigned(this.checkpoint());
+    return this.#dependencies.log.publishCosigned(this.checkpoint());
   }
 
   #open(nowSeconds: number): Round {
-    const { log, maxRoundSeconds } = this.#parts;
+    const { log, maxRoundSeconds } = this.#dependencies;
     const round = this.#round;
     const isOver =
       round !== undefined && (this.#hasQuorum(round) || nowSeconds >= round.startedSeconds + maxRoundSeconds);
@@ -153,12 +153,12 @@ export class WitnessBoard {
   }
 
   #hasQuorum({ cosignatures }: Round): boolean {
-    return this.#parts.quorum > 0 && cosignatures.size >= this.#parts.quorum;
+    return this.#dependencies.quorum > 0 && cosignatures.size >= this.#dependencies.quorum;
   }
 
   #cosigned({ note, cosignatures }: Round): Uint8Array {
     const lines = [...cosignatures.values()].map(({ line }) => line);
-    const carried = lines.slice(0, Math.max(COSIGNATURES_MAX, this.#parts.quorum));
+    const carried = lines.slice(0, Math.max(COSIGNATURES_MAX, this.#dependencies.quorum));
     return encodeNote({ text: note.text, signatures: [...note.signatures, ...carried] });
   }
 }

@@ -27,7 +27,7 @@ interface Kept extends IssuedList {
   readonly version: number;
 }
 
-export interface RevocationListParts {
+export interface RevocationListDependencies {
   readonly database: Database;
   /** The issuing CA whose certificates are listed, and the signer. */
   readonly issuing: IssuingAuthority;
@@ -37,17 +37,17 @@ export interface RevocationListParts {
 }
 
 export class RevocationList {
-  readonly #parts: RevocationListParts;
+  readonly #dependencies: RevocationListDependencies;
   #kept: Kept | undefined;
   #making: Promise<Kept> | undefined;
 
-  constructor(parts: RevocationListParts) {
-    this.#parts = parts;
+  constructor(dependencies: RevocationListDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** The list with every revocation known to this node. */
   async current(): Promise<IssuedList> {
-    const { watch } = this.#parts;
+    const { watch } = this.#dependencies;
     await watch.fresh();
     const { version } = watch;
     const kept = this.#kept;
@@ -58,7 +58,7 @@ export class RevocationList {
   }
 
   #isHalfOver({ thisUpdateSeconds, nextUpdateSeconds }: Kept): boolean {
-    return this.#parts.clock() / 1_000 >= (thisUpdateSeconds + nextUpdateSeconds) / 2;
+    return this.#dependencies.clock() / 1_000 >= (thisUpdateSeconds + nextUpdateSeconds) / 2;
   }
 
   async #makeOnce(): Promise<Kept> {
@@ -69,7 +69,7 @@ export class RevocationList {
   }
 
   async #make(): Promise<Kept> {
-    const { database, issuing, clock, lifeSeconds } = this.#parts;
+    const { database, issuing, clock, lifeSeconds } = this.#dependencies;
     const nowMs = clock();
     const thisUpdateSeconds = Math.floor(nowMs / 1_000);
     const nextUpdateSeconds = thisUpdateSeconds + lifeSeconds;

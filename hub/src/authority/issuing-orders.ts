@@ -30,7 +30,7 @@ export interface AuthoritySettings extends RevocationSettings {
   };
 }
 
-export interface AuthorityParts {
+export interface AuthorityDependencies {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly keyStore: KeyStore;
@@ -44,7 +44,7 @@ const dayMs = 86_400_000;
 
 /** Makes the next key, durably, and the request for its certificate (PEM). Throws `conflict` when too many requests wait. */
 export async function requestIssuing(
-  { database, keyStore, clock }: AuthorityParts,
+  { database, keyStore, clock }: AuthorityDependencies,
   actor: string,
 ): Promise<{ readonly id: string; readonly request: string }> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -82,8 +82,8 @@ async function assertRoomToWait(db: Pick<WriteTransaction, 'selectFrom'>): Promi
 /**
  * Takes the certificate that the root signed. Its certificates are accepted from now on; it issues once it is activated. Returns its id.
  */
-export async function installIssuing(parts: AuthorityParts, pem: string, actor: string): Promise<string> {
-  const { database, authorities, clock } = parts;
+export async function installIssuing(dependencies: AuthorityDependencies, pem: string, actor: string): Promise<string> {
+  const { database, authorities, clock } = dependencies;
   const [der] = parsePem(pem, 'CERTIFICATE');
   if (der === undefined) throw invalid('there is no certificate in it');
   const certificate = parseCertificate(der);
@@ -146,8 +146,8 @@ export interface ActivateOrder {
 }
 
 /** Lets a `next` CA issue, now or later. Throws `conflict` while devices do not know its root, unless forced. */
-export async function activateIssuing(parts: AuthorityParts, order: ActivateOrder): Promise<void> {
-  const { database, authorities, settings, clock } = parts;
+export async function activateIssuing(dependencies: AuthorityDependencies, order: ActivateOrder): Promise<void> {
+  const { database, authorities, settings, clock } = dependencies;
   const { id, atMs = 0, force, actor } = order;
   const nowMs = clock();
   await database.write(async (trx) => {
@@ -207,7 +207,7 @@ export async function activateIn(
 
 /** Gives up a CA that issues nothing yet; its key is destroyed. */
 export async function abandonIssuing(
-  { database, authorities, clock }: AuthorityParts,
+  { database, authorities, clock }: AuthorityDependencies,
   { id, note, actor }: { readonly id: string; readonly note: string; readonly actor: string },
 ): Promise<void> {
   const nowMs = clock();

@@ -16,7 +16,7 @@ import type { RevocationWatch } from '../revocation/watch.ts';
 // About 800 bytes each.
 const KEPT_MAX = 20_000;
 
-export interface OcspParts {
+export interface OcspDependencies {
   readonly database: Database;
   /** The issuing CA that it answers for. */
   readonly issuing: IssuingAuthority;
@@ -38,16 +38,16 @@ interface Credential {
 }
 
 export class OcspResponder {
-  readonly #parts: OcspParts;
+  readonly #dependencies: OcspDependencies;
   readonly #issuer: Parameters<typeof isIssuedBy>[1];
   readonly #kept = new LruMap<OcspAnswered & { readonly reusedUntilSeconds: number }>(KEPT_MAX);
   #keptVersion = 0;
   #credential: Credential | undefined;
   #renewing: Promise<Credential> | undefined;
 
-  constructor(parts: OcspParts) {
-    this.#parts = parts;
-    const { certificate } = parts.issuing;
+  constructor(dependencies: OcspDependencies) {
+    this.#dependencies = dependencies;
+    const { certificate } = dependencies.issuing;
     this.#issuer = { sha1: issuerHashesOf(certificate, 'sha1'), sha256: issuerHashesOf(certificate, 'sha256') };
   }
 
@@ -63,7 +63,7 @@ export class OcspResponder {
 
   /** The response; a certificate of another issuing CA is `unknown` in it. */
   async answer(request: OcspRequest): Promise<OcspAnswered> {
-    const { watch, clock } = this.#parts;
+    const { watch, clock } = this.#dependencies;
     await watch.fresh();
     if (this.#keptVersion !== watch.version) {
       this.#kept.clear();
@@ -87,7 +87,7 @@ export class OcspResponder {
   }
 
   async #sign({ certificates, nonce }: OcspRequest): Promise<OcspAnswered> {
-    const { clock, answerSeconds } = this.#parts;
+    const { clock, answerSeconds } = this.#dependencies;
     const thisUpdateSeconds = Math.floor(clock() / 1_000);
     const nextUpdateSeconds = thisUpdateSeconds + answerSeconds;
     const statuses: (readonly [Uint8Array, CertificateStatus])[] = [];
@@ -101,8 +101,8 @@ export class OcspResponder {
 
   async #statusOf(one: CertId): Promise<CertificateStatus> {
     if (!isIssuedBy(one, this.#issuer)) return { kind: 'unknown' };
-    const { read } = this.#parts.database;
-    const { id } = this.#parts.issuing;
+    const { read } = this.#dependencies.database;
+    const { id } = this.#dependencies.issuing;
     const serial = toHex(one.serial).replace(/^0+/, '');
     const row = await read
       .selectFrom('certificate')
@@ -126,7 +126,8 @@ export class OcspResponder {
 
   async #currentCredential(): Promise<Credential> {
     const credential = this.#credential;
-    if (credential !== undefined && !isTwoThirdsOver(credential.certificate, this.#parts.clock())) return credential;
+    if (credential !== undefined && !isTwoThirdsOver(credential.certificate, this.#dependencies.clock()))
+      return credential;
     this.#renewing ??= this.#renew().finally(() => {
       this.#renewing = undefined;
     });
@@ -134,7 +135,7 @@ export class OcspResponder {
   }
 
   async #renew(): Promise<Credential> {
-    const { database, issuing, clock } = this.#parts;
+    const { database, issuing, clock } = this.#dependencies;
     const credential = await issueOcspCredential(issuing, { nowMs: clock() });
     await database.writeAsHub((trx) => recordHubCertificate(trx, credential.certificate, 'ocsp'));
     this.#credential = credential;

@@ -8,7 +8,7 @@ import { Authorities } from './authorities.ts';
 import type { OwnCertificate } from './expiry.ts';
 import { registerExpiryMetric } from './expiry-metric.ts';
 import { type RevocationSettings, RevocationStatus } from './revocation-status.ts';
-import { LiveCredential, type ServerCredentialParts } from './server-credential.ts';
+import { LiveCredential, type ServerCredentialDependencies } from './server-credential.ts';
 
 export interface AuthoritySubject extends Subject {
   readonly authorities: Authorities;
@@ -22,7 +22,7 @@ export interface AuthoritySubject extends Subject {
 export async function openAuthority(
   folder: string,
   ledger: { readonly database: Database; readonly keyStore: KeyStore; readonly watch: RevocationWatch },
-  settings: ServerCredentialParts['settings'] & RevocationSettings,
+  settings: ServerCredentialDependencies['settings'] & RevocationSettings,
   clock: Clock,
 ): Promise<AuthoritySubject> {
   const { database, keyStore, watch } = ledger;

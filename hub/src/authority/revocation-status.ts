@@ -19,7 +19,7 @@ export interface RevocationSettings {
   readonly revocation: { readonly crlSeconds: number; readonly ocspSeconds: number };
 }
 
-export interface RevocationStatusParts {
+export interface RevocationStatusDependencies {
   readonly database: Database;
   readonly authorities: Pick<Authorities, 'state' | 'active' | 'issuing' | 'follow'>;
   readonly watch: RevocationWatch;
@@ -34,19 +34,19 @@ interface Answering {
 }
 
 export class RevocationStatus {
-  readonly #parts: RevocationStatusParts;
+  readonly #dependencies: RevocationStatusDependencies;
   readonly #answering = new Map<string, Answering>();
 
-  constructor(parts: RevocationStatusParts) {
-    this.#parts = parts;
-    parts.authorities.follow(async () => this.#forgetEnded());
+  constructor(dependencies: RevocationStatusDependencies) {
+    this.#dependencies = dependencies;
+    dependencies.authorities.follow(async () => this.#forgetEnded());
   }
 
   /** The list of the issuing CA in use, or of the one named; the last list once a CA no longer signs. Throws `not-found`. */
-  async list(id: string = this.#parts.authorities.active.id): Promise<IssuedList> {
-    const issuing = this.#parts.authorities.issuing(id);
+  async list(id: string = this.#dependencies.authorities.active.id): Promise<IssuedList> {
+    const issuing = this.#dependencies.authorities.issuing(id);
     if (issuing !== undefined) return this.#of(issuing).list.current();
-    const row = await this.#parts.database.read
+    const row = await this.#dependencies.database.read
       .selectFrom('issuing_authority')
       .select('final_list')
       .where('id', '=', id)
@@ -58,7 +58,7 @@ export class RevocationStatus {
 
   /** The newest list of a root, by the SHA-256 of its certificate, as it was made in a ceremony. Throws `not-found`. */
   rootList(sha256: string): IssuedList {
-    const { roots } = this.#parts.authorities.state;
+    const { roots } = this.#dependencies.authorities.state;
     const list = roots.find((root) => root.sha256 === sha256)?.list;
     if (list === undefined) throw new HubError('not-found', `there is no revocation list of a root ${sha256}`);
     return issuedListOf(list);
@@ -81,7 +81,7 @@ export class RevocationStatus {
 
   /** The current responder certificates, by issuing CA. */
   async responderCertificates(): Promise<readonly OwnCertificate[]> {
-    const { trusted } = this.#parts.authorities.state;
+    const { trusted } = this.#dependencies.authorities.state;
     return Promise.all(
       trusted.map(async (issuing) => ({
         name: issuing.status === 'active' ? 'OCSP responder' : `OCSP responder of ${issuing.id.slice(0, 8)}`,
@@ -93,12 +93,12 @@ export class RevocationStatus {
   // A destroyed key is not kept in memory either.
   #forgetEnded(): void {
     for (const id of this.#answering.keys()) {
-      if (this.#parts.authorities.issuing(id) === undefined) this.#answering.delete(id);
+      if (this.#dependencies.authorities.issuing(id) === undefined) this.#answering.delete(id);
     }
   }
 
   #responderFor(request: OcspRequest): OcspResponder {
-    const { state, active } = this.#parts.authorities;
+    const { state, active } = this.#dependencies.authorities;
     const asked = state.trusted.find((issuing) => this.#of(issuing).responder.isFor(request));
     return this.#of(asked ?? active).responder;
   }
@@ -106,7 +106,7 @@ export class RevocationStatus {
   #of(issuing: IssuingAuthority): Answering {
     const kept = this.#answering.get(issuing.id);
     if (kept !== undefined) return kept;
-    const { database, watch, clock, settings } = this.#parts;
+    const { database, watch, clock, settings } = this.#dependencies;
     const { crlSeconds, ocspSeconds } = settings.revocation;
     const common = { database, issuing, watch, clock };
     const list = new RevocationList({ ...common, lifeSeconds: crlSeconds });

@@ -9,7 +9,7 @@ import { voidLeases } from '../revocation/leases.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
-import { activateIn, assertRow, type AuthorityParts, subjectOf } from './issuing-orders.ts';
+import { activateIn, assertRow, type AuthorityDependencies, subjectOf } from './issuing-orders.ts';
 
 const reason = 'cACompromise';
 const dayMs = 86_400_000;
@@ -24,7 +24,10 @@ export interface RevokedAuthority {
 
 /** Throws `conflict` when it is in use and no other one is installed. */
 export async function revokeIssuing(
-  dependencies: AuthorityParts & { readonly connections: Pick<Connections, 'cut'>; readonly watch: RevocationWatch },
+  dependencies: AuthorityDependencies & {
+    readonly connections: Pick<Connections, 'cut'>;
+    readonly watch: RevocationWatch;
+  },
   order: { readonly id: string; readonly note: string; readonly actor: string },
 ): Promise<RevokedAuthority> {
   const { database, authorities, settings, connections, watch, clock } = dependencies;

@@ -7,12 +7,12 @@ import { parsePem } from '@edgekeep/core/identity/pem';
 import { rolloverProblems, ROOTS_MAX } from '@edgekeep/core/identity/rollover';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import type { AuthorityParts } from './issuing-orders.ts';
+import type { AuthorityDependencies } from './issuing-orders.ts';
 import { readRoots, readTrusted } from './state.ts';
 
 /** New root, NewWithOld, OldWithNew, as PEM: devices learn the root from now on. Returns its generation. This cannot be undone. */
 export async function announceRoot(
-  { database, authorities, clock }: AuthorityParts,
+  { database, authorities, clock }: AuthorityDependencies,
   pem: string,
   actor: string,
 ): Promise<number> {
@@ -55,7 +55,7 @@ export async function announceRoot(
 
 /** When to drop a root that is no longer in use; in the past: at the next check. */
 export async function setOverlap(
-  { database, clock }: AuthorityParts,
+  { database, clock }: AuthorityDependencies,
   { sha256, endsAtMs, actor }: { readonly sha256: string; readonly endsAtMs: number; readonly actor: string },
 ): Promise<void> {
   await database.write(async (trx) => {
@@ -74,7 +74,7 @@ export async function setOverlap(
  * published.
  */
 export async function installRootList(
-  { database, authorities, clock }: AuthorityParts,
+  { database, authorities, clock }: AuthorityDependencies,
   { sha256, der, actor }: { readonly sha256: string; readonly der: Uint8Array; readonly actor: string },
 ): Promise<number> {
   const list = parseCrl(der);

@@ -7,7 +7,7 @@ import type { Database } from '../store/database.ts';
 import type { Authorities } from './authorities.ts';
 import { issuerIdOf } from './state.ts';
 
-export interface ServerCredentialParts {
+export interface ServerCredentialDependencies {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly settings: { readonly names: readonly string[]; readonly publicUrl: string | null };
@@ -20,19 +20,19 @@ export interface CredentialHolder {
 }
 
 export class LiveCredential {
-  readonly #parts: ServerCredentialParts;
+  readonly #dependencies: ServerCredentialDependencies;
   readonly #servers = new Set<CredentialHolder>();
   #credential: ServerCredential;
 
-  private constructor(parts: ServerCredentialParts, credential: ServerCredential) {
-    this.#parts = parts;
+  private constructor(dependencies: ServerCredentialDependencies, credential: ServerCredential) {
+    this.#dependencies = dependencies;
     this.#credential = credential;
   }
 
   /** Issues the first certificate, and the next one whenever a change of the authorities requires it. */
-  static async open(parts: ServerCredentialParts): Promise<LiveCredential> {
-    const live = new LiveCredential(parts, await issueRecorded(parts));
-    parts.authorities.follow(() => live.#replace());
+  static async open(dependencies: ServerCredentialDependencies): Promise<LiveCredential> {
+    const live = new LiveCredential(dependencies, await issueRecorded(dependencies));
+    dependencies.authorities.follow(() => live.#replace());
     return live;
   }
 
@@ -42,7 +42,7 @@ export class LiveCredential {
 
   /** For a listener that is being made. */
   tlsOptions() {
-    const clientAuthoritiesPem = this.#parts.authorities.clientAuthoritiesPem;
+    const clientAuthoritiesPem = this.#dependencies.authorities.clientAuthoritiesPem;
     return tlsServerOptions({ ...this.#credential, clientAuthoritiesPem, clientCertificate: 'optional' });
   }
 
@@ -57,24 +57,24 @@ export class LiveCredential {
   }
 
   #stands(): boolean {
-    const { authorities, clock } = this.#parts;
+    const { authorities, clock } = this.#dependencies;
     const { certificate } = this.#credential;
     return issuerIdOf(certificate) === authorities.active.id && !isTwoThirdsOver(certificate, clock());
   }
 
   async #replace(): Promise<void> {
-    const { authorities } = this.#parts;
+    const { authorities } = this.#dependencies;
     const { certificate } = this.#credential;
     this.#credential = this.#stands()
       ? { ...this.#credential, certificateChainPem: authorities.serverChainPem(certificate) }
-      : await issueRecorded(this.#parts);
+      : await issueRecorded(this.#dependencies);
     const options = this.tlsOptions();
     for (const server of this.#servers) server.setSecureContext(options);
   }
 }
 
-async function issueRecorded(parts: ServerCredentialParts): Promise<ServerCredential> {
-  const { database, authorities, settings, clock } = parts;
+async function issueRecorded(dependencies: ServerCredentialDependencies): Promise<ServerCredential> {
+  const { database, authorities, settings, clock } = dependencies;
   const { names, publicUrl } = settings;
   const credential = await issueServerCredential(authorities, names, { nowMs: clock(), publicUrl });
   await database.writeAsHub((trx) => recordHubCertificate(trx, credential.certificate, 'server'));

@@ -8,12 +8,12 @@ import { firstIssuingKeyName, readSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
 import { makeLastList } from './crl.ts';
-import { activateIssuing, type AuthorityParts, subjectOf } from './issuing-orders.ts';
+import { activateIssuing, type AuthorityDependencies, subjectOf } from './issuing-orders.ts';
 import { issuingIdOf, issuingKeyName, readIssuingKey } from './state.ts';
 
 /** Activates what was scheduled and is due. */
-export async function activateDue(parts: AuthorityParts): Promise<void> {
-  const { database, clock } = parts;
+export async function activateDue(dependencies: AuthorityDependencies): Promise<void> {
+  const { database, clock } = dependencies;
   const due = await database.read
     .selectFrom('issuing_authority')
     .select('id')
@@ -23,7 +23,7 @@ export async function activateDue(parts: AuthorityParts): Promise<void> {
     .execute();
   for (const { id } of due) {
     try {
-      await activateIssuing(parts, { id, force: false, actor: 'hub' });
+      await activateIssuing(dependencies, { id, force: false, actor: 'hub' });
     } catch (error) {
       // Some devices do not know the root yet: the activation waits for them, and `edgekeep authority list` shows it.
       if (!(error instanceof HubError) || error.code !== 'conflict') throw error;
@@ -32,7 +32,7 @@ export async function activateDue(parts: AuthorityParts): Promise<void> {
 }
 
 /** The last certificate of a retiring CA has ended: it needs no answers any more. */
-export async function retireEmptied({ database, authorities, clock }: AuthorityParts): Promise<void> {
+export async function retireEmptied({ database, authorities, clock }: AuthorityDependencies): Promise<void> {
   const retiring = authorities.state.trusted.filter(({ status }) => status === 'retiring');
   for (const { id } of retiring) {
     const nowMs = clock();
@@ -60,7 +60,7 @@ export async function retireEmptied({ database, authorities, clock }: AuthorityP
 }
 
 /** The last list of each CA that ended, before its key is destroyed. */
-export async function closeEnded({ database, keyStore, settings, clock }: AuthorityParts): Promise<void> {
+export async function closeEnded({ database, keyStore, settings, clock }: AuthorityDependencies): Promise<void> {
   const ended = await database.read
     .selectFrom('issuing_authority')
     .selectAll()
@@ -82,7 +82,10 @@ export async function closeEnded({ database, keyStore, settings, clock }: Author
 }
 
 /** The keys of CAs that are closed or were given up. `destroyed` keeps what was done in this process. */
-export async function destroyKeys({ database, keyStore }: AuthorityParts, destroyed: Set<string>): Promise<void> {
+export async function destroyKeys(
+  { database, keyStore }: AuthorityDependencies,
+  destroyed: Set<string>,
+): Promise<void> {
   const rows = await database.read
     .selectFrom('issuing_authority')
     .select(['id', 'status', 'final_list'])
@@ -96,7 +99,7 @@ export async function destroyKeys({ database, keyStore }: AuthorityParts, destro
 }
 
 /** Roots whose overlap is over and that no issuing CA needs. */
-export async function dropRoots({ database, authorities, clock }: AuthorityParts): Promise<void> {
+export async function dropRoots({ database, authorities, clock }: AuthorityDependencies): Promise<void> {
   const nowMs = clock();
   const { roots } = authorities.state;
   const over = roots.filter(

@@ -16,7 +16,7 @@ import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
 
-export interface CertifyParts {
+export interface CertifyDependencies {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly settings: CertificateSettings;
@@ -41,21 +41,21 @@ export interface CertifyProof {
  * after the evidence proved to be the device's own, throws the refusal for a device that is cut off.
  */
 export async function certifyNextKey(
-  parts: CertifyParts,
+  dependencies: CertifyDependencies,
   device: DeviceRecord,
   proof: CertifyProof,
   entryKind: 'certificate-renewed' | 'device-recovered',
 ): Promise<Certificate> {
-  return untilReferencesStay(() => certifyOnce(parts, device, proof, entryKind));
+  return untilReferencesStay(() => certifyOnce(dependencies, device, proof, entryKind));
 }
 
 async function certifyOnce(
-  parts: CertifyParts,
+  dependencies: CertifyDependencies,
   device: DeviceRecord,
   proof: CertifyProof,
   entryKind: 'certificate-renewed' | 'device-recovered',
 ): Promise<Certificate> {
-  const { database, authorities, settings, appraiser } = parts;
+  const { database, authorities, settings, appraiser } = dependencies;
   const { nonce, nowMs } = proof;
   const { spki } = parseCertificateRequest(proof.certificateRequest);
   const { pieces } = proof;

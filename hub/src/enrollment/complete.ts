@@ -23,7 +23,7 @@ import { assertNotBlocked, isExpected } from './admission.ts';
 import { assertIdevidFree, proveIdevid, recordIdevid, refuseIdevidClone, type TrustedIdevid } from './idevid.ts';
 import { allocateSite, joinEnrollmentGroup } from './join.ts';
 import { assertAnchorGroupsOpen, type EnrollmentGroup, matchEnrollmentGroup } from './match.ts';
-import { type EnrollmentParts, type PendingEnrollment, refused } from './pending.ts';
+import { type EnrollmentDependencies, type PendingEnrollment, refused } from './pending.ts';
 import {
   assertFreshToken,
   assertRootNotFormer,
@@ -51,15 +51,15 @@ export interface EnrollmentAnswer {
  * that the device does not pass; nothing is written then.
  */
 export async function completeEnrollment(
-  parts: EnrollmentParts,
+  dependencies: EnrollmentDependencies,
   pending: PendingEnrollment,
   answer: EnrollmentAnswer,
 ): Promise<Certificate> {
-  return untilReferencesStay(() => completeOnce(parts, pending, answer));
+  return untilReferencesStay(() => completeOnce(dependencies, pending, answer));
 }
 
 async function completeOnce(
-  parts: EnrollmentParts,
+  dependencies: EnrollmentDependencies,
   pending: PendingEnrollment,
   answer: EnrollmentAnswer,
 ): Promise<Certificate> {
@@ -67,9 +67,9 @@ async function completeOnce(
   assertWitnessKey(answer);
   const { spki } = parseCertificateRequest(answer.certificateRequest);
   const row = rowOf(pending, answer);
-  const appraisal = await proveOperationalKey(parts, row, spki, answer);
-  await proveInitialIdentity(parts, pending, spki, answer);
-  const { settings, authorities, database } = parts;
+  const appraisal = await proveOperationalKey(dependencies, row, spki, answer);
+  await proveInitialIdentity(dependencies, pending, spki, answer);
+  const { settings, authorities, database } = dependencies;
   const { certificateSeconds: lifeSeconds, publicUrl } = settings;
   const order = { deviceId: pending.deviceId, spki, nowMs: answer.nowMs, lifeSeconds, publicUrl };
   const certificate = await issueDeviceCertificate(authorities, order);
@@ -115,7 +115,7 @@ function rowOf({ deviceId, identity, rootSha256, generation }: PendingEnrollment
 
 /** 3. The boot need not be healthy to register. The evidence must be this device's own, fresh, and about this key. */
 async function proveOperationalKey(
-  { appraiser }: EnrollmentParts,
+  { appraiser }: EnrollmentDependencies,
   row: DeviceRow,
   spki: Uint8Array,
   { nonce, pieces, evidence, nowMs }: EnrollmentAnswer,
@@ -132,7 +132,7 @@ async function proveOperationalKey(
 
 /** 4. The key of the IDevID is in this device, and in no other that is here. */
 async function proveInitialIdentity(
-  { database }: EnrollmentParts,
+  { database }: EnrollmentDependencies,
   { idevid, deviceId, identity, address }: PendingEnrollment,
   operationalSpki: Uint8Array,
   { nonce, idevidProof, nowMs }: EnrollmentAnswer,

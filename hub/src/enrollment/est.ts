@@ -33,7 +33,7 @@ const tier = 'software';
 /** The value for the missing root of trust in the registry: none. */
 const identity = JSON.stringify({ kind: 'est' });
 
-export interface EstParts {
+export interface EstDependencies {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly settings: CertificateSettings;
@@ -54,14 +54,17 @@ export interface TokenEnrollment {
  * `simpleenroll` with a token: registers a device, or gives a new certificate to one that enrolled this way before and lost its key. A
  * token that is not valid for this is `token-refused`, for every reason.
  */
-export async function enrollWithToken(parts: EstParts, enrollment: TokenEnrollment): Promise<Certificate> {
+export async function enrollWithToken(
+  dependencies: EstDependencies,
+  enrollment: TokenEnrollment,
+): Promise<Certificate> {
   const { nowMs, user } = enrollment;
   const request = parseCertificateRequest(enrollment.request);
   const deviceId = deviceIdIn(request);
   if (user !== '' && user !== deviceId) throw tokenRefused();
-  const token = await findToken(parts, enrollment.token, deviceId, nowMs);
-  const certificate = await issue(parts, deviceId, request, nowMs);
-  await parts.database.write(async (trx) => {
+  const token = await findToken(dependencies, enrollment.token, deviceId, nowMs);
+  const certificate = await issue(dependencies, deviceId, request, nowMs);
+  await dependencies.database.write(async (trx) => {
     await spendShownToken(trx, token, { deviceId, nowMs });
     const known = await findDevice(trx, deviceId);
     const born = known === undefined || known.state === 'wiped';
@@ -91,19 +94,19 @@ export async function enrollWithToken(parts: EstParts, enrollment: TokenEnrollme
 
 /** `simplereenroll`: the next certificate of a device that shows a valid one. `renewal-refused` has the reason when it gets none. */
 export async function reenroll(
-  parts: EstParts,
+  dependencies: EstDependencies,
   shown: NonNullable<DeviceConnection['certificate']>,
   enrollment: Pick<TokenEnrollment, 'request' | 'nowMs'> & { readonly address: string },
 ): Promise<Certificate> {
   const { nowMs } = enrollment;
   const { deviceId, sha256 } = shown;
   const request = parseCertificateRequest(enrollment.request);
-  await assertCertificateStands(parts.database.read, sha256);
-  const current = await readCertificate(parts.database, sha256);
+  await assertCertificateStands(dependencies.database.read, sha256);
+  const current = await readCertificate(dependencies.database, sha256);
   assertSameSubject(request, current);
-  assertMayReenroll(await getDevice(parts.database.read, deviceId));
-  const certificate = await issue(parts, deviceId, request, nowMs);
-  await parts.database.write(async (trx) => {
+  assertMayReenroll(await getDevice(dependencies.database.read, deviceId));
+  const certificate = await issue(dependencies, deviceId, request, nowMs);
+  await dependencies.database.write(async (trx) => {
     // Both may have changed while the certificate was made.
     await assertCertificateStands(trx, sha256);
     assertMayReenroll(await getDevice(trx, deviceId));
@@ -138,7 +141,12 @@ function deviceIdIn({ subject }: CertificateRequest): string {
   });
 }
 
-async function findToken({ database }: EstParts, text: string, deviceId: string, nowMs: number): Promise<ShownToken> {
+async function findToken(
+  { database }: EstDependencies,
+  text: string,
+  deviceId: string,
+  nowMs: number,
+): Promise<ShownToken> {
   try {
     return await findShownToken(database.read, text, { deviceId, tier, nowMs });
   } catch (error) {
@@ -155,7 +163,7 @@ function tokenRefused(): HubError {
 }
 
 async function issue(
-  { authorities, settings }: EstParts,
+  { authorities, settings }: EstDependencies,
   deviceId: string,
   { spki }: CertificateRequest,
   nowMs: number,

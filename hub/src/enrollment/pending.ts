@@ -11,7 +11,7 @@ import type { EnrollmentGroup, EnrollmentProof } from './match.ts';
 import type { EnrollmentSettings } from './settings.ts';
 import type { ShownToken } from './shown-token.ts';
 
-export interface EnrollmentParts {
+export interface EnrollmentDependencies {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly settings: EnrollmentSettings;

@@ -13,7 +13,7 @@ import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
 import { assertIdOfSerial, readShownIdevid, type ShownIdevid, type TrustedIdevid } from './idevid.ts';
 import { type EnrollmentGroup, type EnrollmentProof, matchEnrollmentGroup, mayBeVouchedFor } from './match.ts';
 import { tokenUnfit } from './one-time-token.ts';
-import { type EnrollmentParts, type PendingEnrollment, refused } from './pending.ts';
+import { type EnrollmentDependencies, type PendingEnrollment, refused } from './pending.ts';
 import { assertFreshToken, assertRootNotFormer, comesBackByItself, findReturning } from './returning.ts';
 import { findShownToken, type ShownToken } from './shown-token.ts';
 
@@ -35,24 +35,28 @@ export interface EnrollmentStart {
 }
 
 /** Throws `enrollment-refused` with the reason of the rule that the device does not pass. Writes nothing. */
-export async function startEnrollment(parts: EnrollmentParts, request: EnrollmentRequest): Promise<EnrollmentStart> {
+export async function startEnrollment(
+  dependencies: EnrollmentDependencies,
+  request: EnrollmentRequest,
+): Promise<EnrollmentStart> {
   const { deviceId, identity, address } = request;
-  const known = await recall(parts, request);
-  const shown = await readShown(parts, request);
-  await assertMayBeVouchedFor(parts, known, shown);
-  const proven = await proveMakers(parts, request);
+  const known = await recall(dependencies, request);
+  const shown = await readShown(dependencies, request);
+  await assertMayBeVouchedFor(dependencies, known, shown);
+  const proven = await proveMakers(dependencies, request);
   const proof = proofOf(known, shown, proven);
   // 6. A returning device keeps its group and its place in it; the order to wipe it vouches for hardware that is still the same.
-  if (proof.idevidSha256 !== undefined) await assertNotBlocked(parts.database.read, proof.idevidSha256, 'IDevID');
+  if (proof.idevidSha256 !== undefined)
+    await assertNotBlocked(dependencies.database.read, proof.idevidSha256, 'IDevID');
   const { returning } = known;
-  const group = returning === undefined ? await matchEnrollmentGroup(parts.database.read, proof) : undefined;
-  const token = await tokenNeeded(parts, request, { known, shown, proven, group });
+  const group = returning === undefined ? await matchEnrollmentGroup(dependencies.database.read, proof) : undefined;
+  const token = await tokenNeeded(dependencies, request, { known, shown, proven, group });
   assertTokenOfGroup(deviceId, token, group);
   if (returning !== undefined && !comesBackByItself(identity.kind))
-    await assertFreshToken(parts.database.read, returning, token);
+    await assertFreshToken(dependencies.database.read, returning, token);
   const { idevid } = shown;
   const trusted = idevid?.kind === 'trusted' ? idevid : undefined;
-  await assertOwnId(parts, deviceId, { known, token, group, trusted });
+  await assertOwnId(dependencies, deviceId, { known, token, group, trusted });
   assertTierVouched(identity, token, group, trusted);
   const { credentialSecret, credential } = challengeFor(identity, proven.endorsement);
   const makersWords = [proven.endorsement, proven.deviceId, trusted].flatMap((each) => each?.makersWord ?? []);
@@ -73,7 +77,7 @@ interface Known {
 }
 
 /** 1. What the registry knows of this device and of its root of trust. */
-async function recall({ database }: EnrollmentParts, { deviceId, identity }: EnrollmentRequest): Promise<Known> {
+async function recall({ database }: EnrollmentDependencies, { deviceId, identity }: EnrollmentRequest): Promise<Known> {
   const newcomer = { deviceId, tier: identity.kind, rootSha256: rootDigestOf(identity) };
   const returning = await findReturning(database.read, newcomer);
   const expected = await isExpected(database.read, newcomer);
@@ -87,7 +91,10 @@ interface Shown {
 }
 
 /** 2. The token, and 3. the IDevID, where they are shown. */
-async function readShown({ database, vendorRoots }: EnrollmentParts, request: EnrollmentRequest): Promise<Shown> {
+async function readShown(
+  { database, vendorRoots }: EnrollmentDependencies,
+  request: EnrollmentRequest,
+): Promise<Shown> {
   const { deviceId, identity, token, idevid, nowMs } = request;
   const asker = { deviceId, tier: identity.kind, nowMs };
   const trust = vendorRoots.trust('idevid');
@@ -101,14 +108,18 @@ async function readShown({ database, vendorRoots }: EnrollmentParts, request: En
 }
 
 /** Whether the device needs a token if no maker and no group vouches for it. */
-function asksToken({ settings }: EnrollmentParts, { expected, returning }: Known): boolean {
+function asksToken({ settings }: EnrollmentDependencies, { expected, returning }: Known): boolean {
   return settings.enrollment.requireToken && !expected && returning === undefined;
 }
 
 /** 4. A path costs a stranger nothing and the hub up to 64 signatures: it is not verified for a device that needs a token anyway. */
-async function assertMayBeVouchedFor(parts: EnrollmentParts, known: Known, { token, idevid }: Shown): Promise<void> {
-  if (!asksToken(parts, known) || token !== undefined || idevid?.kind === 'trusted') return;
-  if (await mayBeVouchedFor(parts.database.read, known)) return;
+async function assertMayBeVouchedFor(
+  dependencies: EnrollmentDependencies,
+  known: Known,
+  { token, idevid }: Shown,
+): Promise<void> {
+  if (!asksToken(dependencies, known) || token !== undefined || idevid?.kind === 'trusted') return;
+  if (await mayBeVouchedFor(dependencies.database.read, known)) return;
   throw idevid?.kind === 'unknown' ? idevid.refusal : tokenUnfit();
 }
 
@@ -119,7 +130,7 @@ interface Proven {
 
 /** 5. The paths to the makers of the hardware. */
 async function proveMakers(
-  { database, vendorRoots, settings }: EnrollmentParts,
+  { database, vendorRoots, settings }: EnrollmentDependencies,
   { identity, nowMs }: EnrollmentRequest,
 ): Promise<Proven> {
   const judging = { trust: vendorRoots.trust('tpm'), judgedAt: settings.vendorRoots.endorsementJudgedAt, nowMs };
@@ -147,7 +158,7 @@ function proofOf({ deviceId, tier, rootSha256 }: Known, shown: Shown, proven: Pr
 
 /** 7. The token that counts. Without a certificate of a maker nothing shows where a key is, even if a manifest lists it. */
 async function tokenNeeded(
-  parts: EnrollmentParts,
+  dependencies: EnrollmentDependencies,
   { deviceId, nowMs }: EnrollmentRequest,
   found: {
     readonly known: Known;
@@ -159,12 +170,12 @@ async function tokenNeeded(
   const { known, group } = found;
   const { token: shown, idevid } = found.shown;
   const { endorsement, deviceId: chip } = found.proven;
-  const vouched = group !== undefined || !asksToken(parts, known);
+  const vouched = group !== undefined || !asksToken(dependencies, known);
   const proven = endorsement !== undefined || chip !== undefined || idevid?.kind === 'trusted';
   const needsToken = !proven || !vouched || group?.terms.needsToken === true;
   if (!needsToken || shown !== undefined) return shown;
   if (idevid?.kind === 'unknown') throw idevid.refusal;
-  return findShownToken(parts.database.read, undefined, { deviceId, tier: known.tier, nowMs });
+  return findShownToken(dependencies.database.read, undefined, { deviceId, tier: known.tier, nowMs });
 }
 
 /** 8. A token of a group is for that group's devices. */
@@ -178,7 +189,7 @@ function assertTokenOfGroup(deviceId: string, token: ShownToken | undefined, gro
 
 /** 10. A device that nobody named takes the id of its serial number. */
 async function assertOwnId(
-  { database }: EnrollmentParts,
+  { database }: EnrollmentDependencies,
   deviceId: string,
   by: {
     readonly known: Known;

@@ -8,7 +8,7 @@ import type { Database } from '../store/database.ts';
 // A device reports what it wants: one report does not move the count of a fleet further than this.
 const ENDED_GUARDS_COUNTED_MAX = 100;
 
-interface MetricsParts {
+interface MetricsDependencies {
   readonly connections: { readonly count: number; readonly devices: number };
   readonly log: AuditLog;
   readonly database: Pick<Database, 'readApart'>;
@@ -26,7 +26,7 @@ export interface Metrics {
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
 
-export function createMetrics(registry: Registry, { connections, log, database }: MetricsParts): Metrics {
+export function createMetrics(registry: Registry, { connections, log, database }: MetricsDependencies): Metrics {
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const releases = new Counter({

@@ -12,7 +12,7 @@ export interface Failing {
   readonly message: string;
 }
 
-export interface ReadinessParts {
+export interface ReadinessDependencies {
   readonly database: Pick<Database, 'writeAsHub'>;
   readonly log: Pick<AuditLog, 'failure' | 'wake'>;
   /** The data folder. */
@@ -26,12 +26,12 @@ const FREE_BYTES_MIN = 1024 * 1024;
 const folders = ['', 'log', 'blobs'] as const;
 
 export class Readiness {
-  readonly #parts: ReadinessParts;
+  readonly #dependencies: ReadinessDependencies;
   #look: Promise<readonly Failing[]> | undefined;
   #atMs = 0;
 
-  constructor(parts: ReadinessParts) {
-    this.#parts = parts;
+  constructor(dependencies: ReadinessDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** The reasons why the hub is not ready; empty when it is. */
@@ -51,7 +51,7 @@ export class Readiness {
 
   // Updates an existing row with the same value: the commit still waits for the disk.
   async #store(): Promise<Failing | undefined> {
-    const commit = this.#parts.database.writeAsHub(writeUnchanged);
+    const commit = this.#dependencies.database.writeAsHub(writeUnchanged);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`no commit within ${COMMIT_MS_MAX / 1_000} s`)), COMMIT_MS_MAX);
@@ -69,7 +69,7 @@ export class Readiness {
   async #disk(): Promise<Failing | undefined> {
     for (const name of folders) {
       try {
-        const { bavail, bsize } = await statfs(join(this.#parts.folder, name));
+        const { bavail, bsize } = await statfs(join(this.#dependencies.folder, name));
         if (bavail * bsize >= FREE_BYTES_MIN) continue;
         const where = name === '' ? 'the data folder' : `${name}/`;
         return { resource: 'disk', message: `${where}: less than ${FREE_BYTES_MIN / 2 ** 20} MiB are free` };
@@ -83,7 +83,7 @@ export class Readiness {
   }
 
   async #log(): Promise<Failing | undefined> {
-    const { log } = this.#parts;
+    const { log } = this.#dependencies;
     const { failure } = log;
     if (failure === undefined) return undefined;
     // The log tries again when an entry comes, but a hub that is not ready gets no entries.

@@ -1,14 +1,14 @@
 // Scheduled work of the authorities (spec/authorities.md): what falls due for them, the next server certificate, alarms.
 import type { OwnCertificate } from '../authority/expiry.ts';
 import { type AlarmedCertificate, alarmText, raiseAlarms } from '../authority/alarms.ts';
-import type { AuthorityParts } from '../authority/issuing-orders.ts';
+import type { AuthorityDependencies } from '../authority/issuing-orders.ts';
 import { activateDue, closeEnded, destroyKeys, dropRoots, retireEmptied } from '../authority/upkeep.ts';
 import type { LiveCredential } from '../authority/server-credential.ts';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
 import type { Job } from '../common/subject.ts';
 
-export interface KeeperParts extends AuthorityParts {
-  readonly settings: AuthorityParts['settings'] & { readonly tokens: { readonly bootstrapHours: number } };
+export interface KeeperDependencies extends AuthorityDependencies {
+  readonly settings: AuthorityDependencies['settings'] & { readonly tokens: { readonly bootstrapHours: number } };
   readonly credential: LiveCredential;
   readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
   readonly vendorRoots: { watched(): readonly AlarmedCertificate[] };
@@ -17,18 +17,18 @@ export interface KeeperParts extends AuthorityParts {
 }
 
 export class AuthorityKeeper {
-  readonly #parts: KeeperParts;
+  readonly #dependencies: KeeperDependencies;
   readonly #destroyed = new Set<string>();
 
-  constructor(parts: KeeperParts) {
-    this.#parts = parts;
+  constructor(dependencies: KeeperDependencies) {
+    this.#dependencies = dependencies;
   }
 
   get job(): Job {
     return {
       name: 'authority-keeper',
       summary: 'does what is due for authorities and certificates, and raises alarms before they end',
-      everyMilliseconds: this.#parts.settings.authorities.checkSeconds * 1_000,
+      everyMilliseconds: this.#dependencies.settings.authorities.checkSeconds * 1_000,
       place: 'one-node',
       run: () => this.sweep(),
     };
@@ -36,16 +36,16 @@ export class AuthorityKeeper {
 
   /** Does everything that is due. Rejects with the first failure, after it has tried the other steps. */
   async sweep(): Promise<void> {
-    const { authorities, credential } = this.#parts;
+    const { authorities, credential } = this.#dependencies;
     const failures: unknown[] = [];
     const steps = [
       // Changes that another node made.
       () => authorities.reload(),
-      () => activateDue(this.#parts),
-      () => retireEmptied(this.#parts),
-      () => closeEnded(this.#parts),
-      () => destroyKeys(this.#parts, this.#destroyed),
-      () => dropRoots(this.#parts),
+      () => activateDue(this.#dependencies),
+      () => retireEmptied(this.#dependencies),
+      () => closeEnded(this.#dependencies),
+      () => destroyKeys(this.#dependencies, this.#destroyed),
+      () => dropRoots(this.#dependencies),
       () => credential.renewWhenDue(),
       () => this.#raiseAlarms(),
       () => this.#raiseTokenAlarms(),
@@ -56,12 +56,12 @@ export class AuthorityKeeper {
   }
 
   async #raiseTokenAlarms(): Promise<void> {
-    const { database, clock, settings } = this.#parts;
+    const { database, clock, settings } = this.#dependencies;
     await raiseTokenAlarms(database, { bootstrapHours: settings.tokens.bootstrapHours, nowMs: clock() });
   }
 
   async #raiseAlarms(): Promise<void> {
-    const { database, settings, ownCertificates, vendorRoots, clock, warn } = this.#parts;
+    const { database, settings, ownCertificates, vendorRoots, clock, warn } = this.#dependencies;
     const { alarmDays } = settings.authorities;
     const watched = [...(await ownCertificates()), ...vendorRoots.watched()];
     const raised = await raiseAlarms(database, watched, { alarmDays, nowMs: clock() });

@@ -21,7 +21,7 @@ const graceMilliseconds = 60_000;
 
 type StoredSecrets = WrappedSecrets<Kysely<Tables>, WriteTransaction>;
 
-export interface RollParts {
+export interface RollDependencies {
   readonly database: Database;
   readonly keyStore: KeyStore;
   readonly platformKey: PlatformKey;
@@ -32,15 +32,15 @@ export interface RollParts {
 }
 
 export class PlatformKeyRoll implements AsyncDisposable {
-  readonly #parts: RollParts;
+  readonly #dependencies: RollDependencies;
   readonly #job: JobHandle;
   #grace: NodeJS.Timeout | undefined;
   #unfinished: boolean;
 
-  constructor(parts: RollParts) {
-    this.#parts = parts;
-    this.#unfinished = parts.platformKey.older.length > 0;
-    this.#job = parts.addJob({
+  constructor(dependencies: RollDependencies) {
+    this.#dependencies = dependencies;
+    this.#unfinished = dependencies.platformKey.older.length > 0;
+    this.#job = dependencies.addJob({
       name: 'platform-key-roll-over',
       summary: 'wraps every secret again under the newest platform key',
       everyMilliseconds: retryMilliseconds,
@@ -56,7 +56,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
 
   /** Makes a new version and begins; resolves when new values are wrapped under it. Throws `conflict` while a roll-over is under way. */
   async start(actor: string): Promise<number> {
-    const { database, keyStore, platformKey, clock } = this.#parts;
+    const { database, keyStore, platformKey, clock } = this.#dependencies;
     if (this.#unfinished) throw new HubError('conflict', 'a roll-over of the platform key is under way');
     this.#unfinished = true;
     try {
@@ -78,7 +78,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
 
   /** The version in use and the number of values that are still wrapped under older ones. */
   async status(): Promise<{ readonly version: number; readonly valuesLeft: number; readonly finished: boolean }> {
-    const { database, platformKey, secrets } = this.#parts;
+    const { database, platformKey, secrets } = this.#dependencies;
     const { newest } = platformKey;
     return {
       version: newest,
@@ -94,7 +94,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
   // A failure (a full disk, a damaged value) leaves both versions: the status shows it, and the next run tries again.
   async #rewrapAll(signal: AbortSignal): Promise<void> {
     if (!this.#unfinished) return;
-    const { database, platformKey, secrets } = this.#parts;
+    const { database, platformKey, secrets } = this.#dependencies;
     let values = 0;
     for (const each of secrets) {
       for (let done = BATCH_MAX; done === BATCH_MAX;) {
@@ -107,7 +107,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
   }
 
   async #end(values: number): Promise<void> {
-    const { database, keyStore, platformKey, secrets, clock } = this.#parts;
+    const { database, keyStore, platformKey, secrets, clock } = this.#dependencies;
     const { newest } = platformKey;
     await database.writeAsHub(async (trx) => {
       // Every value under an older version was written by an earlier transaction than this one.

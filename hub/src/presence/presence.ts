@@ -34,7 +34,7 @@ const probeAfterMs = 1_000;
 const entryRate = { perSecond: 1 / 60, burstSeconds: 600 };
 const ADDRESSES_LOGGED_MAX = 4;
 
-export interface PresenceParts {
+export interface PresenceDependencies {
   readonly database: Database;
   readonly connections: Pick<Connections, 'cut'>;
   readonly witnesses: Pick<WitnessBoard, 'remove'>;
@@ -58,7 +58,7 @@ export interface NewSession {
 }
 
 export class Presence implements AsyncDisposable {
-  readonly #parts: PresenceParts;
+  readonly #dependencies: PresenceDependencies;
   readonly #rows: PresenceRows;
   readonly #held = new Map<string, Held>();
   readonly #ended = new Set<string>();
@@ -67,15 +67,15 @@ export class Presence implements AsyncDisposable {
   #ticks = 0;
   #stopped = false;
 
-  private constructor(parts: PresenceParts, rows: PresenceRows) {
-    this.#parts = parts;
+  private constructor(dependencies: PresenceDependencies, rows: PresenceRows) {
+    this.#dependencies = dependencies;
     this.#rows = rows;
   }
 
-  static async start(parts: PresenceParts): Promise<Presence> {
+  static async start(dependencies: PresenceDependencies): Promise<Presence> {
     const rows = new PresenceRows(randomUUID());
-    await parts.database.writeAsHub((trx) => rows.beat(trx, parts.clock()));
-    return new Presence(parts, rows);
+    await dependencies.database.writeAsHub((trx) => rows.beat(trx, dependencies.clock()));
+    return new Presence(dependencies, rows);
   }
 
   /**
@@ -91,7 +91,7 @@ export class Presence implements AsyncDisposable {
       live.filter((session) => session.id !== id),
       {
         cannotBeCopied: cannotBeCopied(device.tier),
-        silentMs: this.#parts.settings.silentSeconds * 1_000,
+        silentMs: this.#dependencies.settings.silentSeconds * 1_000,
         nowMs,
       },
     );
@@ -142,7 +142,7 @@ export class Presence implements AsyncDisposable {
     const held = session === undefined ? undefined : this.#held.get(session.id);
     if (session === undefined || conflict === undefined || held === undefined || certificate === undefined) return;
     session.conflict = undefined;
-    const nowMs = this.#parts.clock();
+    const nowMs = this.#dependencies.clock();
     const first = { address: connection.remoteAddress, since: session.boundAtMs, serial: certificate.serial };
     const seen = {
       deviceId: certificate.deviceId,
@@ -174,7 +174,7 @@ export class Presence implements AsyncDisposable {
 
   /** Writes the heartbeat, forgets ended connections, and answers what other nodes ask about its connections. */
   async tick(): Promise<void> {
-    const { database, clock } = this.#parts;
+    const { database, clock } = this.#dependencies;
     const nowMs = clock();
     for (const order of await this.#rows.ordersFor(database.read)) {
       const held = this.#held.get(order.id)?.connection;
@@ -197,7 +197,7 @@ export class Presence implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#flushing);
-    await this.#parts.database.writeAsHub((trx) => this.#rows.leave(trx));
+    await this.#dependencies.database.writeAsHub((trx) => this.#rows.leave(trx));
   }
 
   async #report(
@@ -205,7 +205,7 @@ export class Presence implements AsyncDisposable {
     seen: Parameters<typeof reportConcurrentSessions>[1],
     conflict: ConflictingSession,
   ): Promise<void> {
-    const { database, settings, connections, witnesses } = this.#parts;
+    const { database, settings, connections, witnesses } = this.#dependencies;
     const rule = settings.concurrentSessions;
     await database.writeAsHub(async (trx) => {
       await this.#rows.contest(trx, id);
@@ -266,7 +266,7 @@ export class Presence implements AsyncDisposable {
     const ids = [...this.#ended];
     this.#ended.clear();
     try {
-      await this.#parts.database.writeAsHub((trx) => this.#rows.delete(trx, ids));
+      await this.#dependencies.database.writeAsHub((trx) => this.#rows.delete(trx, ids));
     } catch {
       // This node knows without the rows; other nodes learn of it once the store takes writes again.
       if (!this.#stopped) for (const id of ids) this.#end(id);

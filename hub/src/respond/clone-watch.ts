@@ -37,7 +37,7 @@ const unproven: Reason = {
   message: 'and asks without having proven its root of trust',
 };
 
-export interface CloneWatchParts extends DisconnectDependencies {
+export interface CloneWatchDependencies extends DisconnectDependencies {
   readonly rule: 'alert' | 'revoke' | 'quarantine';
   readonly clock: Clock;
 }
@@ -45,14 +45,14 @@ export interface CloneWatchParts extends DisconnectDependencies {
 type Certificate = NonNullable<DeviceConnection['certificate']>;
 
 export class CloneWatch {
-  readonly #parts: CloneWatchParts;
+  readonly #dependencies: CloneWatchDependencies;
   readonly #entries = new Budgets(entryRate);
   /** Attempts by device and kind that are not written yet, with the newest of them. */
   readonly #counted = new Map<string, { times: number; attempt: Attempt }>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(parts: CloneWatchParts) {
-    this.#parts = parts;
+  constructor(dependencies: CloneWatchDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** A bind with evidence that the device did not make. */
@@ -78,7 +78,7 @@ export class CloneWatch {
   }
 
   async #note(attempt: Attempt): Promise<void> {
-    const { database, clock } = this.#parts;
+    const { database, clock } = this.#dependencies;
     // Counted separately: unbound requests must not hide the entries of refused evidence.
     const key = `${attempt.certificate.deviceId} ${attempt.reason === unproven ? 'asked' : 'bind'}`;
     const nowMs = clock();
@@ -97,7 +97,7 @@ export class CloneWatch {
 
   async #flush(): Promise<void> {
     this.#timer = undefined;
-    const { database, clock } = this.#parts;
+    const { database, clock } = this.#dependencies;
     const counted = [...this.#counted.values()];
     this.#counted.clear();
     // If a count cannot be written, it is lost; the alert and its entries stay.
@@ -110,7 +110,7 @@ export class CloneWatch {
   }
 
   async #respond({ deviceId, serial }: Certificate, address: string): Promise<void> {
-    const { rule, clock } = this.#parts;
+    const { rule, clock } = this.#dependencies;
     const note = `its key was used from ${address} without its root of trust`;
     switch (rule) {
       case 'alert':
@@ -118,11 +118,13 @@ export class CloneWatch {
       case 'revoke': {
         const target = { kind: 'serials', serials: [serial] } as const;
         const order = { target, reason: 'keyCompromise', note, mayReturn: true, actor: 'hub', nowMs: clock() } as const;
-        await asHub(() => revoke(this.#parts, order));
+        await asHub(() => revoke(this.#dependencies, order));
         return;
       }
       case 'quarantine':
-        await asHub(() => quarantineDevice(this.#parts, { deviceId, reason: note, actor: 'hub', nowMs: clock() }));
+        await asHub(() =>
+          quarantineDevice(this.#dependencies, { deviceId, reason: note, actor: 'hub', nowMs: clock() }),
+        );
     }
   }
 }

@@ -146,8 +146,18 @@ async function startJobs(
   const { authorities, credential, ownCertificates } = doors.authority;
   const { keyStore } = secrets;
   const vendorRoots = fleet.vendorRoots.roots;
-  const parts = { database, authorities, keyStore, clock, settings, credential, ownCertificates, vendorRoots, warn };
-  const sweep = scheduler.add(new AuthorityKeeper(parts).job);
+  const dependencies = {
+    database,
+    authorities,
+    keyStore,
+    clock,
+    settings,
+    credential,
+    ownCertificates,
+    vendorRoots,
+    warn,
+  };
+  const sweep = scheduler.add(new AuthorityKeeper(dependencies).job);
   await weighCoverage(database, settings, clock());
   const policy = fleet.access.facts.policies.current();
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, policy, clock());

@@ -30,7 +30,7 @@ export interface WorkloadSettings {
   readonly revocation: { readonly crlSeconds: number };
 }
 
-export interface WorkloadParts {
+export interface WorkloadDependencies {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly settings: WorkloadSettings;
@@ -44,7 +44,7 @@ export interface WorkloadCertificateOrder extends WorkloadOnDevice {
 
 /** Throws `workload-refused` with the reason, or the refusal for the device's own state. */
 export async function certifyWorkload(
-  { database, authorities, settings }: WorkloadParts,
+  { database, authorities, settings }: WorkloadDependencies,
   order: WorkloadCertificateOrder,
 ): Promise<{ readonly certificate: Certificate; readonly spiffeId: string }> {
   const { deviceId, workload, nowMs } = order;

@@ -16,25 +16,25 @@ import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { HttpServer } from '../http/server.ts';
-import { type BindParts, bindConnection } from '../../access/bind.ts';
+import { type BindDependencies, bindConnection } from '../../access/bind.ts';
 import { certifyNextKey } from '../../enrollment/certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from '../../presence/connections.ts';
 import { completeEnrollment } from '../../enrollment/complete.ts';
-import type { EnrollmentParts, PendingEnrollment } from '../../enrollment/pending.ts';
+import type { EnrollmentDependencies, PendingEnrollment } from '../../enrollment/pending.ts';
 import { startEnrollment } from '../../enrollment/start.ts';
 import { getDevice } from '../../registry/states.ts';
 
-type IdentityDeviceRouteParts = EnrollmentParts &
-  BindParts & { settings: Pick<HubSettings, 'challengeSeconds' | 'pcrs'>; clock: Clock; door: DeviceDoor };
+type IdentityDeviceRouteDependencies = EnrollmentDependencies &
+  BindDependencies & { settings: Pick<HubSettings, 'challengeSeconds' | 'pcrs'>; clock: Clock; door: DeviceDoor };
 
-export function identityDeviceRoutes(app: HttpServer, parts: IdentityDeviceRouteParts): void {
-  addEnrollment(app, parts);
-  addBinding(app, parts);
-  addRenewal(app, parts);
+export function identityDeviceRoutes(app: HttpServer, dependencies: IdentityDeviceRouteDependencies): void {
+  addEnrollment(app, dependencies);
+  addBinding(app, dependencies);
+  addRenewal(app, dependencies);
 }
 
-function addEnrollment(app: HttpServer, parts: IdentityDeviceRouteParts): void {
-  const { authorities, settings, clock, door } = parts;
+function addEnrollment(app: HttpServer, dependencies: IdentityDeviceRouteDependencies): void {
+  const { authorities, settings, clock, door } = dependencies;
   // Between the two steps, by connection.
   const begun = new WeakMap<DeviceConnection, PendingEnrollment>();
 
@@ -49,7 +49,7 @@ function addEnrollment(app: HttpServer, parts: IdentityDeviceRouteParts): void {
       const connection = door.anyone(request);
       connection.claimed = request.body.deviceId;
       const nowMs = clock();
-      const { pending, credential } = await startEnrollment(parts, {
+      const { pending, credential } = await startEnrollment(dependencies, {
         ...request.body,
         address: connection.remoteAddress,
         nowMs,
@@ -75,7 +75,7 @@ function addEnrollment(app: HttpServer, parts: IdentityDeviceRouteParts): void {
       begun.delete(connection);
       if (pending === undefined)
         throw new HubError('challenge-missing', 'begin with POST /v1/enroll/challenge on this connection');
-      const certificate = await completeEnrollment(parts, pending, {
+      const certificate = await completeEnrollment(dependencies, pending, {
         credentialSecret:
           body.credentialSecret === undefined ? undefined : parseBase64url(body.credentialSecret, 'credentialSecret'),
         certificateRequest: parseBase64url(body.certificateRequest, 'certificateRequest'),
@@ -91,8 +91,8 @@ function addEnrollment(app: HttpServer, parts: IdentityDeviceRouteParts): void {
   );
 }
 
-function addBinding(app: HttpServer, parts: IdentityDeviceRouteParts): void {
-  const { database, settings, clock, door } = parts;
+function addBinding(app: HttpServer, dependencies: IdentityDeviceRouteDependencies): void {
+  const { database, settings, clock, door } = dependencies;
   // How far the log was appraised, for evidence that goes on from there.
   const imaLogOf = async (deviceId: string, connection: DeviceConnection) =>
     settings.pcrs.includes(IMA_PCR) ? knownImaLog(database.read, deviceId, connection) : undefined;
@@ -106,7 +106,7 @@ function addBinding(app: HttpServer, parts: IdentityDeviceRouteParts): void {
     },
     async (request) => {
       const device = door.withCertificate(request);
-      const answer = await bindConnection(parts, device, request.body.evidence, clock());
+      const answer = await bindConnection(dependencies, device, request.body.evidence, clock());
       return { ...answer, imaLog: await imaLogOf(device.deviceId, device.connection) };
     },
   );
@@ -138,8 +138,8 @@ function addBinding(app: HttpServer, parts: IdentityDeviceRouteParts): void {
   );
 }
 
-function addRenewal(app: HttpServer, parts: IdentityDeviceRouteParts): void {
-  const { database, authorities, clock, door } = parts;
+function addRenewal(app: HttpServer, dependencies: IdentityDeviceRouteDependencies): void {
+  const { database, authorities, clock, door } = dependencies;
 
   app.post(
     '/v1/renew',
@@ -160,7 +160,7 @@ function addRenewal(app: HttpServer, parts: IdentityDeviceRouteParts): void {
         nowMs,
       };
       const device = await getDevice(database.read, deviceId);
-      const certificate = await certifyNextKey(parts, device, proof, 'certificate-renewed');
+      const certificate = await certifyNextKey(dependencies, device, proof, 'certificate-renewed');
       return { deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );

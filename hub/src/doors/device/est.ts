@@ -12,7 +12,7 @@ import type { DeviceDoor } from './door.ts';
 import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
-import { enrollWithToken, type EstParts, reenroll } from '../../enrollment/est.ts';
+import { enrollWithToken, type EstDependencies, reenroll } from '../../enrollment/est.ts';
 
 const at = '/.well-known/est';
 // Text from an unknown client, which goes to logs.
@@ -26,7 +26,7 @@ const wishes = encodeCsrAttributes([{ oid: keyOid.ecPublicKey, values: [keyOid.p
 
 export function estRoutes(
   app: HttpServer,
-  dependencies: EstParts & { readonly clock: Clock; readonly door: DeviceDoor },
+  dependencies: EstDependencies & { readonly clock: Clock; readonly door: DeviceDoor },
 ): void {
   const { authorities, clock, door } = dependencies;
 

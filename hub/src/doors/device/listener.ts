@@ -15,7 +15,7 @@ import { newcomerLimits, queueNewcomers } from '../http/newcomers.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
 import type { DeviceDoor } from './door.ts';
 
-export interface DeviceListenerParts {
+export interface DeviceListenerDependencies {
   readonly settings: HubSettings;
   readonly clock: Clock;
   /** The credential of both listeners. */
@@ -30,28 +30,31 @@ export interface DeviceListenerParts {
 }
 
 /** `addRoutes` adds the routes of every subject. */
-export function createDeviceListener(parts: DeviceListenerParts, addRoutes: (app: HttpServer) => void): HttpServer {
-  const { settings, door, addresses, connections } = parts;
-  const app = createServer(parts.credential.tlsOptions(), settings.logLevel, 'device', {
+export function createDeviceListener(
+  dependencies: DeviceListenerDependencies,
+  addRoutes: (app: HttpServer) => void,
+): HttpServer {
+  const { settings, door, addresses, connections } = dependencies;
+  const app = createServer(dependencies.credential.tlsOptions(), settings.logLevel, 'device', {
     streams: streamLimits(settings),
     payerOf: (request) => door.payerOf(request),
     claimOf: (request) => door.claimOf(request),
     onRefused: (attempt) => addresses.attempts.note({ listener: 'device', ...attempt }),
-    onFormerName: ({ former }) => parts.metrics.countFormerName('device', former),
+    onFormerName: ({ former }) => dependencies.metrics.countFormerName('device', former),
   });
-  parts.credential.serve(app.server);
+  dependencies.credential.serve(app.server);
   queueNewcomers(app.server, newcomerLimits, {
     admits: (address) => !addresses.blocked.has(address),
     hasRoom: (network) => connections.hasRoom(network),
   });
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
-  addHooks(app, parts);
+  addHooks(app, dependencies);
   addRoutes(app);
   return app;
 }
 
-function addHooks(app: HttpServer, parts: DeviceListenerParts): void {
-  const { door, watch, gate, clock } = parts;
+function addHooks(app: HttpServer, dependencies: DeviceListenerDependencies): void {
+  const { door, watch, gate, clock } = dependencies;
   // First, because it takes time.
   app.addHook('onRequest', async (request) => {
     const connection = door.connectionOf(request);
@@ -71,7 +74,7 @@ function addHooks(app: HttpServer, parts: DeviceListenerParts): void {
   });
   // Devices measure their clocks by it: it is the hub's own time.
   app.addHook('onSend', async (_request, reply) => void reply.header('date', new Date(clock()).toUTCString()));
-  app.addHook('onResponse', async (request, reply) => noteUnbound(parts, request, reply));
+  app.addHook('onResponse', async (request, reply) => noteUnbound(dependencies, request, reply));
 }
 
 // A client whose certificate cannot be read is cut before it can send a request.
@@ -87,7 +90,7 @@ function admit(door: DeviceDoor, socket: TLSSocket): void {
 // A client with a certificate binds its connection first, or renews by EST. Any other request, or a bind without evidence, looks like a
 // stolen certificate. The refusal does not reveal that.
 async function noteUnbound(
-  { door, cloneWatch }: Pick<DeviceListenerParts, 'door' | 'cloneWatch'>,
+  { door, cloneWatch }: Pick<DeviceListenerDependencies, 'door' | 'cloneWatch'>,
   request: FastifyRequest,
   { statusCode }: FastifyReply,
 ): Promise<void> {

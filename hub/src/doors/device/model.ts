@@ -17,7 +17,7 @@ import { findPublishedRelease } from '../../model/releases.ts';
 
 const file = z.strictObject({ name: modelNameSchema, version: versionSchema, '*': z.string().min(1).max(1_024) });
 
-interface ModelDeviceRouteParts {
+interface ModelDeviceRouteDependencies {
   database: Database;
   blobs: Blobs;
   clock: Clock;
@@ -25,13 +25,13 @@ interface ModelDeviceRouteParts {
   gate: AccessGate;
 }
 
-export function modelDeviceRoutes(app: HttpServer, parts: ModelDeviceRouteParts): void {
-  addModel(app, parts);
-  addFiles(app, parts);
+export function modelDeviceRoutes(app: HttpServer, dependencies: ModelDeviceRouteDependencies): void {
+  addModel(app, dependencies);
+  addFiles(app, dependencies);
 }
 
-function addModel(app: HttpServer, parts: ModelDeviceRouteParts): void {
-  const { database, door } = parts;
+function addModel(app: HttpServer, dependencies: ModelDeviceRouteDependencies): void {
+  const { database, door } = dependencies;
 
   app.get(
     '/v1/models/:name',
@@ -42,7 +42,7 @@ function addModel(app: HttpServer, parts: ModelDeviceRouteParts): void {
     async (request) => {
       const device = door.bound(request);
       const { row, files } = await findPublishedRelease(database, request.params.name);
-      await mayFetch(parts, device, row);
+      await mayFetch(dependencies, device, row);
       return {
         name: row.name,
         version: row.version,
@@ -59,8 +59,8 @@ function addModel(app: HttpServer, parts: ModelDeviceRouteParts): void {
   );
 }
 
-function addFiles(app: HttpServer, parts: ModelDeviceRouteParts): void {
-  const { database, blobs, door } = parts;
+function addFiles(app: HttpServer, dependencies: ModelDeviceRouteDependencies): void {
+  const { database, blobs, door } = dependencies;
 
   app.get(
     '/v1/models/:name/:version/files/*',
@@ -69,7 +69,7 @@ function addFiles(app: HttpServer, parts: ModelDeviceRouteParts): void {
       const device = door.bound(request);
       const { name, version, '*': path } = request.params;
       const { row, files } = await findPublishedRelease(database, name, version);
-      await mayFetch(parts, device, row);
+      await mayFetch(dependencies, device, row);
       const found = files.find((each) => each.path === path);
       if (found === undefined)
         throw new HubError('not-found', `${name} ${version} has no file ${JSON.stringify(path)}`);
@@ -89,11 +89,11 @@ function addFiles(app: HttpServer, parts: ModelDeviceRouteParts): void {
 }
 
 async function mayFetch(
-  parts: ModelDeviceRouteParts,
+  dependencies: ModelDeviceRouteDependencies,
   { connection, deviceId }: BoundDevice,
   row: ModelReleaseRow,
 ): Promise<void> {
-  const { clock, gate } = parts;
+  const { clock, gate } = dependencies;
   const { name, version, publisher } = row;
   // The gate fills in the groups, where the policy looks at them.
   const resource: Resource = { kind: 'model', name, version, publisher, groups: [] };

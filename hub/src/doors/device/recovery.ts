@@ -9,18 +9,18 @@ import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../../settings.ts';
-import { type CertifyParts, certifyNextKey } from '../../enrollment/certify.ts';
+import { type CertifyDependencies, certifyNextKey } from '../../enrollment/certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from '../../presence/connections.ts';
 import { findDevice } from '../../registry/states.ts';
 
-type RecoveryParts = CertifyParts & {
+type RecoveryDependencies = CertifyDependencies & {
   readonly settings: Pick<HubSettings, 'certificateSeconds' | 'challengeSeconds' | 'pcrs' | 'publicUrl'>;
   readonly clock: Clock;
   readonly door: DeviceDoor;
 };
 
-export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
-  const { database, authorities, settings, clock, door } = parts;
+export function recoveryRoutes(app: HttpServer, dependencies: RecoveryDependencies): void {
+  const { database, authorities, settings, clock, door } = dependencies;
   // Between the two steps, on one connection.
   const recovering = new WeakMap<DeviceConnection, string>();
 
@@ -67,7 +67,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
         nowMs,
         pieces: connection,
       };
-      const certificate = await certifyNextKey(parts, device, proof, 'device-recovered');
+      const certificate = await certifyNextKey(dependencies, device, proof, 'device-recovered');
       return { deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );

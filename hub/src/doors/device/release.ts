@@ -15,10 +15,10 @@ import type { RoundTrips } from '../../presence/round-trip.ts';
 import { getDevice } from '../../registry/states.ts';
 import type { Receipts } from '../../access/receipts.ts';
 import { releaseKey } from '../../access/release.ts';
-import type { ReleaseParts } from '../../access/release-ask.ts';
+import type { ReleaseDependencies } from '../../access/release-ask.ts';
 import { assertLeaseRuns } from '../../access/release-record.ts';
 
-type AccessDeviceRouteParts = ReleaseParts & {
+type AccessDeviceRouteDependencies = ReleaseDependencies & {
   clock: Clock;
   door: DeviceDoor;
   receipts: Receipts;
@@ -26,13 +26,13 @@ type AccessDeviceRouteParts = ReleaseParts & {
   roundTrips: RoundTrips<DeviceConnection>;
 };
 
-export function accessDeviceRoutes(app: HttpServer, parts: AccessDeviceRouteParts): void {
-  addAttestation(app, parts);
-  addReleases(app, parts);
+export function accessDeviceRoutes(app: HttpServer, dependencies: AccessDeviceRouteDependencies): void {
+  addAttestation(app, dependencies);
+  addReleases(app, dependencies);
 }
 
-function addAttestation(app: HttpServer, parts: AccessDeviceRouteParts): void {
-  const { database, appraiser, clock, door } = parts;
+function addAttestation(app: HttpServer, dependencies: AccessDeviceRouteDependencies): void {
+  const { database, appraiser, clock, door } = dependencies;
 
   app.post(
     '/v1/attest',
@@ -46,7 +46,7 @@ function addAttestation(app: HttpServer, parts: AccessDeviceRouteParts): void {
       const nowMs = clock();
       const nonce = takeChallenge(connection, nowMs);
       const device = await getDevice(database.read, deviceId);
-      await parts.gate.admit({ action: 'attest', deviceId, device, connection, nowMs });
+      await dependencies.gate.admit({ action: 'attest', deviceId, device, connection, nowMs });
       const bound = qualifyingData('release', nonce, connection.exporter);
       const expected = { qualifyingData: bound, nonce, nowMs, pieces: connection };
       return untilReferencesStay(async () => {
@@ -58,8 +58,8 @@ function addAttestation(app: HttpServer, parts: AccessDeviceRouteParts): void {
   );
 }
 
-function addReleases(app: HttpServer, parts: AccessDeviceRouteParts): void {
-  const { database, clock, door, receipts } = parts;
+function addReleases(app: HttpServer, dependencies: AccessDeviceRouteDependencies): void {
+  const { database, clock, door, receipts } = dependencies;
 
   app.post(
     '/v1/releases',
@@ -72,22 +72,22 @@ function addReleases(app: HttpServer, parts: AccessDeviceRouteParts): void {
       const { connection, deviceId, certificateSha256 } = door.bound(request);
       const nowMs = clock();
       const nonce = takeChallenge(connection, nowMs);
-      const proofMs = parts.roundTrips.proofMs(connection);
+      const proofMs = dependencies.roundTrips.proofMs(connection);
       const readsSaltedEntries = request.headers[entryVersionHeader] === saltedEntryVersion;
       const who = { deviceId, certificateSha256, connection, readsSaltedEntries };
       const ask = { ...request.body, ...who, nonce, proofMs, nowMs };
       try {
-        const { lease, wrappedKey, recorded } = await releaseKey(parts, ask);
+        const { lease, wrappedKey, recorded } = await releaseKey(dependencies, ask);
         // The receipt needs the entry under a signed checkpoint. Until then the key does not leave the hub.
         const receipt = await receipts.forRelease(recorded);
         // While the log was written, the device may have been cut off or the model withdrawn.
         await assertLeaseRuns(database, lease);
         if (!connection.bound) throw new HubError('device-quarantined', 'this device was cut off');
-        parts.countRelease('released');
+        dependencies.countRelease('released');
         const { attestationResult } = recorded;
         return { lease: { ...lease }, wrappedKey, attestationResult, receipt: toBase64url(receipt) };
       } catch (error) {
-        parts.countRelease(error instanceof HubError ? error.code : 'failed');
+        dependencies.countRelease(error instanceof HubError ? error.code : 'failed');
         throw error;
       }
     },

@@ -31,7 +31,7 @@ const ownPage = z.strictObject({
 const accepted = z.object({ accepted: z.boolean() });
 const reportSchema = { body: reportRequest, response: { 200: reportResponse } };
 
-interface AuditDeviceRouteParts {
+interface AuditDeviceRouteDependencies {
   database: Database;
   log: AuditLog;
   witnesses: WitnessBoard;
@@ -42,13 +42,13 @@ interface AuditDeviceRouteParts {
   countEndedGuards: (ended: EndedGuards) => void;
 }
 
-export function auditDeviceRoutes(app: HttpServer, parts: AuditDeviceRouteParts): void {
-  addLog(app, parts);
-  addReports(app, parts);
+export function auditDeviceRoutes(app: HttpServer, dependencies: AuditDeviceRouteDependencies): void {
+  addLog(app, dependencies);
+  addReports(app, dependencies);
 }
 
-function addLog(app: HttpServer, parts: AuditDeviceRouteParts): void {
-  const { database, log, witnesses, clock, door } = parts;
+function addLog(app: HttpServer, dependencies: AuditDeviceRouteDependencies): void {
+  const { database, log, witnesses, clock, door } = dependencies;
 
   app.get(
     '/v1/checkpoint',
@@ -97,8 +97,8 @@ function addLog(app: HttpServer, parts: AuditDeviceRouteParts): void {
   );
 }
 
-function addReports(app: HttpServer, parts: AuditDeviceRouteParts): void {
-  const { database, log, clock, door, gate, settings } = parts;
+function addReports(app: HttpServer, dependencies: AuditDeviceRouteDependencies): void {
+  const { database, log, clock, door, gate, settings } = dependencies;
 
   app.post(
     '/v1/reports',
@@ -107,7 +107,7 @@ function addReports(app: HttpServer, parts: AuditDeviceRouteParts): void {
       const { deviceId, connection } = door.bound(request);
       const { counts, forkProof, attributes, models, clockSkewSeconds, guard, desiredVersion } = request.body;
       const nowMs = clock();
-      const proven = forkProof === undefined ? undefined : verifiedFork(parts, forkProof);
+      const proven = forkProof === undefined ? undefined : verifiedFork(dependencies, forkProof);
       // Anybody may send a proof against this log, and no policy of this hub may refuse it.
       if (counts !== undefined || attributes !== undefined || models !== undefined) {
         await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
@@ -142,8 +142,8 @@ function addReports(app: HttpServer, parts: AuditDeviceRouteParts): void {
         }
         return endedGuards;
       });
-      if (ended !== undefined) parts.countEndedGuards(ended);
-      const updates = await updatesFor(parts, deviceId, desiredVersion);
+      if (ended !== undefined) dependencies.countEndedGuards(ended);
+      const updates = await updatesFor(dependencies, deviceId, desiredVersion);
       if (Object.keys(updates).length === 0) return { accepted: true };
       // The report is accepted. Data that the device may not read is left out, and that is logged.
       if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
@@ -153,8 +153,12 @@ function addReports(app: HttpServer, parts: AuditDeviceRouteParts): void {
 }
 
 /** Desired attributes that the device does not have yet. */
-async function updatesFor(parts: AuditDeviceRouteParts, deviceId: string, desiredVersion: number | undefined) {
-  const { database } = parts;
+async function updatesFor(
+  dependencies: AuditDeviceRouteDependencies,
+  deviceId: string,
+  desiredVersion: number | undefined,
+) {
+  const { database } = dependencies;
   const retry = await retriesFor(database.read, deviceId);
   const tried = retry.length === 0 ? {} : { retry: [...retry] };
   if (desiredVersion === undefined) return tried;
@@ -162,8 +166,8 @@ async function updatesFor(parts: AuditDeviceRouteParts, deviceId: string, desire
   return version === desiredVersion ? tried : { ...tried, desired: { version, attributes } };
 }
 
-function verifiedFork(parts: AuditDeviceRouteParts, text: string): { kind: string } {
-  const { log } = parts;
+function verifiedFork(dependencies: AuditDeviceRouteDependencies, text: string): { kind: string } {
+  const { log } = dependencies;
   const proof = parseForkProof(utf8(text));
   const verdict = verifyForkProof(proof, log.key);
   if (verdict.kind === 'refused')

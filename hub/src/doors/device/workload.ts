@@ -10,23 +10,23 @@ import type { Clock } from '../../common/clock.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { assertCertificateStands } from '../../revocation/store.ts';
-import { certifyWorkload, type WorkloadParts } from '../../workload/certify.ts';
+import { certifyWorkload, type WorkloadDependencies } from '../../workload/certify.ts';
 
 const byName = z.strictObject({ name: api.workloadNameSchema });
 
-type WorkloadDeviceRouteParts = WorkloadParts & {
+type WorkloadDeviceRouteDependencies = WorkloadDependencies & {
   readonly clock: Clock;
   readonly door: DeviceDoor;
   readonly gate: Pick<AccessGate, 'admit'>;
 };
 
-export function workloadDeviceRoutes(app: HttpServer, parts: WorkloadDeviceRouteParts): void {
-  addCertificates(app, parts);
-  addWhoami(app, parts);
+export function workloadDeviceRoutes(app: HttpServer, dependencies: WorkloadDeviceRouteDependencies): void {
+  addCertificates(app, dependencies);
+  addWhoami(app, dependencies);
 }
 
-function addCertificates(app: HttpServer, parts: WorkloadDeviceRouteParts): void {
-  const { authorities, settings, clock, door, gate } = parts;
+function addCertificates(app: HttpServer, dependencies: WorkloadDeviceRouteDependencies): void {
+  const { authorities, settings, clock, door, gate } = dependencies;
 
   app.post(
     '/v1/workloads/:name/certificate',
@@ -47,7 +47,7 @@ function addCertificates(app: HttpServer, parts: WorkloadDeviceRouteParts): void
       const { trustDomain } = settings.workloads;
       const workload = { id: workloadSpiffeId({ trustDomain, deviceId, workload: name }), name };
       await gate.admit({ action: 'connect', deviceId, connection, workload, lasting: true, nowMs });
-      const { certificate, spiffeId } = await certifyWorkload(parts, {
+      const { certificate, spiffeId } = await certifyWorkload(dependencies, {
         deviceId,
         workload: name,
         certificateRequest: parseBase64url(request.body.certificateRequest, 'certificateRequest'),
@@ -59,8 +59,8 @@ function addCertificates(app: HttpServer, parts: WorkloadDeviceRouteParts): void
   );
 }
 
-function addWhoami(app: HttpServer, parts: WorkloadDeviceRouteParts): void {
-  const { database, clock, door, gate } = parts;
+function addWhoami(app: HttpServer, dependencies: WorkloadDeviceRouteDependencies): void {
+  const { database, clock, door, gate } = dependencies;
 
   app.get('/v1/whoami', { ...door.lets('anyone'), schema: { response: { 200: api.whoAmI } } }, async (request) => {
     const asked = door.anyone(request);

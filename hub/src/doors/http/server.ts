@@ -28,7 +28,7 @@ const probeAfterMilliseconds = 60_000;
 const refusedStatuses: ReadonlySet<number> = new Set([401, 403, 413, 429]);
 
 // For servers of tests.
-const withoutLimits: ServerParts = {
+const withoutLimits: ServerDependencies = {
   streams: { idleSeconds: 30, minBytesPerSecond: 1_024 },
   payerOf: ({ ip }) => ({ class: anybody, key: ip }),
   claimOf: () => undefined,
@@ -45,7 +45,7 @@ const anybody = new PayerClass(
 
 export type HttpServer = ReturnType<typeof createServer>;
 
-export interface ServerParts {
+export interface ServerDependencies {
   readonly streams: StreamLimits;
   /** Who pays for a request, as far as its connection says. */
   readonly payerOf: (request: FastifyRequest) => Payer;
@@ -57,11 +57,16 @@ export interface ServerParts {
   readonly onFormerName: (name: FormerName) => void;
 }
 
-export function createServer(tls: TlsOptions, logLevel: string, name: string, parts: ServerParts = withoutLimits) {
-  const bodies = new BodyWatch(parts.streams);
+export function createServer(
+  tls: TlsOptions,
+  logLevel: string,
+  name: string,
+  dependencies: ServerDependencies = withoutLimits,
+) {
+  const bodies = new BodyWatch(dependencies.streams);
   const refusals = new Refusals();
   const answer = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-    answerWith(parts, refusals, error, request, reply);
+    answerWith(dependencies, refusals, error, request, reply);
   const app = fastify({
     https: {
       ...tls,
@@ -90,9 +95,9 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
   app.addHook('onRequest', beginActing);
   app.addHook('preValidation', takeTurn);
   app.addHook('preValidation', goOnActing);
-  answerFormerNames(app, parts.onFormerName);
+  answerFormerNames(app, dependencies.onFormerName);
   app.addHook('onRequest', async (request, reply) => {
-    request.payer = parts.payerOf(request);
+    request.payer = dependencies.payerOf(request);
     chargePayer(request);
     bodies.watch(request, reply.raw);
   });
@@ -108,7 +113,7 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
 }
 
 function answerWith(
-  parts: ServerParts,
+  dependencies: ServerDependencies,
   refusals: Refusals,
   error: unknown,
   request: FastifyRequest,
@@ -117,10 +122,10 @@ function answerWith(
   const answer = request.server.server.listening ? asHubError(error) : stopping(error);
   // Never log the request's headers or body: they carry tokens, keys and nonces.
   const { code, status } = answer;
-  const claimed = parts.claimOf(request);
+  const claimed = dependencies.claimOf(request);
   const from = { address: request.ip, ...(claimed === undefined ? {} : { claimed }) };
   const line = { code, method: request.method, route: request.routeOptions.url, status, ...from };
-  if (refusedStatuses.has(status)) parts.onRefused({ address: request.ip, claimed, code });
+  if (refusedStatuses.has(status)) dependencies.onRefused({ address: request.ip, claimed, code });
   if (answer.status >= 500 && answer.code !== 'hub-stopping')
     request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);

@@ -2,7 +2,7 @@
 import * as api from '@edgekeep/wire/api/address';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { AddressBlockRow } from '../../store/tables/address.ts';
 import type { BlockedAddresses } from '../../address/blocked-addresses.ts';
@@ -15,7 +15,7 @@ const page = z.strictObject({
 
 export function addressRoutes(
   app: HttpServer,
-  dependencies: StoreRouteParts & { readonly blocked: BlockedAddresses },
+  dependencies: StoreRouteDependencies & { readonly blocked: BlockedAddresses },
 ): void {
   const { database, clock, requireScope, blocked } = dependencies;
   const write = requireScope('devices:write');

@@ -2,7 +2,7 @@
 import * as api from '@edgekeep/wire/api/admission';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import {
   blockRoot,
@@ -22,8 +22,8 @@ const blockedPage = z.strictObject({ after: z.string().max(64).default(''), limi
 const byId = z.strictObject({ id: z.string().max(64) });
 const byRoot = z.strictObject({ root: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case') });
 
-export function admissionRoutes(app: HttpServer, parts: StoreRouteParts): void {
-  const { database, clock, requireScope } = parts;
+export function admissionRoutes(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const read = requireScope('devices:read');
   const write = requireScope('enrollment:write');
 

@@ -2,7 +2,7 @@
 import * as api from '@edgekeep/wire/api/alert';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { alertViewOf, listAlerts } from '../../alert/alert-list.ts';
 import { acknowledgeAlert, closeAlert, getAlert } from '../../alert/alerts.ts';
@@ -11,8 +11,8 @@ const byId = z.strictObject({
   id: z.coerce.number('expected the number of an alert: `edgekeep alert list` shows them').int().min(0),
 });
 
-export function alertRoutes(app: HttpServer, parts: StoreRouteParts): void {
-  const { database, clock, requireScope } = parts;
+export function alertRoutes(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const read = requireScope('alerts:read');
   const write = requireScope('alerts:write');
 

@@ -19,7 +19,7 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(50),
 });
 
-interface AuditOperatorRouteParts {
+interface AuditOperatorRouteDependencies {
   database: Database;
   log: AuditLog;
   receipts: Receipts;
@@ -27,13 +27,13 @@ interface AuditOperatorRouteParts {
   requireScope: RequireScope;
 }
 
-export function auditOperatorRoutes(app: HttpServer, parts: AuditOperatorRouteParts): void {
-  addLog(app, parts);
-  addLeases(app, parts);
+export function auditOperatorRoutes(app: HttpServer, dependencies: AuditOperatorRouteDependencies): void {
+  addLog(app, dependencies);
+  addLeases(app, dependencies);
 }
 
-function addLog(app: HttpServer, parts: AuditOperatorRouteParts): void {
-  const { database, log, trust, requireScope } = parts;
+function addLog(app: HttpServer, dependencies: AuditOperatorRouteDependencies): void {
+  const { database, log, trust, requireScope } = dependencies;
 
   app.get('/v1/trust', async (_request, reply) => reply.type('application/json').send(await trust()));
 
@@ -68,8 +68,8 @@ function addLog(app: HttpServer, parts: AuditOperatorRouteParts): void {
   );
 }
 
-function addLeases(app: HttpServer, parts: AuditOperatorRouteParts): void {
-  const { database, receipts, requireScope } = parts;
+function addLeases(app: HttpServer, dependencies: AuditOperatorRouteDependencies): void {
+  const { database, receipts, requireScope } = dependencies;
 
   app.get(
     '/v1/leases',

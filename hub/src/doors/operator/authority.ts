@@ -11,7 +11,7 @@ import type { RevocationWatch } from '../../revocation/watch.ts';
 import {
   abandonIssuing,
   activateIssuing,
-  type AuthorityParts,
+  type AuthorityDependencies,
   installIssuing,
   requestIssuing,
 } from '../../authority/issuing-orders.ts';
@@ -26,20 +26,20 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-type AuthorityOperatorRouteParts = AuthorityParts & {
+type AuthorityOperatorRouteDependencies = AuthorityDependencies & {
   readonly connections: Connections;
   readonly watch: RevocationWatch;
   readonly requireScope: RequireScope;
 };
 
-export function authorityOperatorRoutes(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
-  addReading(app, parts);
-  addIssuing(app, parts);
-  addRoots(app, parts);
+export function authorityOperatorRoutes(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
+  addReading(app, dependencies);
+  addIssuing(app, dependencies);
+  addRoots(app, dependencies);
 }
 
-function addReading(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
-  const { database, authorities, clock, requireScope } = parts;
+function addReading(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
+  const { database, authorities, clock, requireScope } = dependencies;
   const read = requireScope('devices:read');
   const answer = { response: { 200: api.authorityOverview } };
   const overview = async (db: Database['read'] = database.read) => {
@@ -65,8 +65,8 @@ function addReading(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
   );
 }
 
-function addIssuing(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
-  const { database, authorities, clock, requireScope } = parts;
+function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
+  const { database, authorities, clock, requireScope } = dependencies;
   const admin = requireScope('admin');
   const answer = { response: { 200: api.authorityOverview } };
   const overview = async (db: Database['read'] = database.read) => {
@@ -78,17 +78,17 @@ function addIssuing(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
   app.post(
     '/v1/authorities/request',
     { ...admin, bodyLimit: bodyBytes.none, schema: { response: { 200: api.issuingRequestAnswer } } },
-    async ({ actor }) => requestIssuing(parts, actor),
+    async ({ actor }) => requestIssuing(dependencies, actor),
   );
 
   app.post(
     '/v1/authorities/install',
     { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.issuingInstallOrder, ...answer } },
     async ({ body, actor }) => {
-      const id = await installIssuing(parts, body.certificates, actor);
+      const id = await installIssuing(dependencies, body.certificates, actor);
       const { activate, force } = body;
       if (activate !== undefined)
-        await activateIssuing(parts, { id, atMs: activate === 'now' ? undefined : activate, force, actor });
+        await activateIssuing(dependencies, { id, atMs: activate === 'now' ? undefined : activate, force, actor });
       return overview();
     },
   );
@@ -97,7 +97,7 @@ function addIssuing(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
     '/v1/authorities/issuing/:id/activate',
     { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingActivateOrder, ...answer } },
     async ({ params, body, actor }) => {
-      await activateIssuing(parts, { id: params.id, atMs: body.at, force: body.force, actor });
+      await activateIssuing(dependencies, { id: params.id, atMs: body.at, force: body.force, actor });
       return overview();
     },
   );
@@ -106,7 +106,7 @@ function addIssuing(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
     '/v1/authorities/issuing/:id/abandon',
     { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingEndOrder, ...answer } },
     async ({ params, body, actor }) => {
-      await abandonIssuing(parts, { id: params.id, note: body.note, actor });
+      await abandonIssuing(dependencies, { id: params.id, note: body.note, actor });
       return overview();
     },
   );
@@ -118,12 +118,12 @@ function addIssuing(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
       bodyLimit: bodyBytes.order,
       schema: { params: byIssuing, body: api.issuingEndOrder, response: { 200: api.issuingRevokeAnswer } },
     },
-    async ({ params, body, actor }) => revokeIssuing(parts, { id: params.id, note: body.note, actor }),
+    async ({ params, body, actor }) => revokeIssuing(dependencies, { id: params.id, note: body.note, actor }),
   );
 }
 
-function addRoots(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
-  const { database, authorities, clock, requireScope } = parts;
+function addRoots(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
+  const { database, authorities, clock, requireScope } = dependencies;
   const admin = requireScope('admin');
   const answer = { response: { 200: api.authorityOverview } };
   const overview = async (db: Database['read'] = database.read) => {
@@ -136,7 +136,7 @@ function addRoots(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
     '/v1/authorities/roots',
     { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.rootAnnounceOrder, ...answer } },
     async ({ body, actor }) => {
-      await announceRoot(parts, body.certificates, actor);
+      await announceRoot(dependencies, body.certificates, actor);
       return overview();
     },
   );
@@ -145,7 +145,7 @@ function addRoots(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
     '/v1/authorities/roots/:sha256/overlap',
     { ...admin, bodyLimit: bodyBytes.order, schema: { params: byRoot, body: api.rootOverlapOrder, ...answer } },
     async ({ params, body, actor }) => {
-      await setOverlap(parts, { sha256: params.sha256, endsAtMs: body.endsAt, actor });
+      await setOverlap(dependencies, { sha256: params.sha256, endsAtMs: body.endsAt, actor });
       await authorities.reload();
       return overview();
     },
@@ -156,7 +156,7 @@ function addRoots(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
     { ...admin, bodyLimit: bodyBytes.rootList, schema: { params: byRoot, body: api.rootListOrder, ...answer } },
     async ({ params, body, actor }) => {
       const der = parseBase64url(body.list, 'list');
-      await installRootList(parts, { sha256: params.sha256, der, actor });
+      await installRootList(dependencies, { sha256: params.sha256, der, actor });
       return overview();
     },
   );

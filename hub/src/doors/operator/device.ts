@@ -38,20 +38,20 @@ const byId = z.strictObject({ id: z.string().max(64) });
 // A device holds one certificate at a time and renews at two thirds of its life; this shows the recent ones.
 const HISTORY_MAX = 50;
 
-type DeviceOperatorRouteParts = DisconnectDependencies & {
+type DeviceOperatorRouteDependencies = DisconnectDependencies & {
   readonly connections: Connections;
   readonly clock: Clock;
   readonly requireScope: RequireScope;
 };
 
-export function deviceOperatorRoutes(app: HttpServer, parts: DeviceOperatorRouteParts): void {
-  addList(app, parts);
-  addDetail(app, parts);
-  addOrders(app, parts);
+export function deviceOperatorRoutes(app: HttpServer, dependencies: DeviceOperatorRouteDependencies): void {
+  addList(app, dependencies);
+  addDetail(app, dependencies);
+  addOrders(app, dependencies);
 }
 
-function addList(app: HttpServer, parts: DeviceOperatorRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addList(app: HttpServer, dependencies: DeviceOperatorRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
 
   app.get(
     '/v1/devices',
@@ -67,8 +67,8 @@ function addList(app: HttpServer, parts: DeviceOperatorRouteParts): void {
   );
 }
 
-function addDetail(app: HttpServer, parts: DeviceOperatorRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addDetail(app: HttpServer, dependencies: DeviceOperatorRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
 
   app.get(
     '/v1/devices/:id',
@@ -117,26 +117,26 @@ function addDetail(app: HttpServer, parts: DeviceOperatorRouteParts): void {
   );
 }
 
-function addOrders(app: HttpServer, parts: DeviceOperatorRouteParts): void {
-  const { database, requireScope } = parts;
+function addOrders(app: HttpServer, dependencies: DeviceOperatorRouteDependencies): void {
+  const { database, requireScope } = dependencies;
   const orderSchema = { params: byId, body: stateOrder, response: { 200: stateAnswer } };
 
   app.post(
     '/v1/devices/:id/quarantine',
     { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
-    async (request) => quarantineDevice(parts, orderOf(parts, request)),
+    async (request) => quarantineDevice(dependencies, orderOf(dependencies, request)),
   );
 
   app.post(
     '/v1/devices/:id/retire',
     { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
-    async (request) => retireDevice(parts, orderOf(parts, request)),
+    async (request) => retireDevice(dependencies, orderOf(dependencies, request)),
   );
 
   app.post(
     '/v1/devices/:id/wiped',
     { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
-    async (request) => wipeDevice(parts, orderOf(parts, request)),
+    async (request) => wipeDevice(dependencies, orderOf(dependencies, request)),
   );
 
   app.post(
@@ -147,24 +147,24 @@ function addOrders(app: HttpServer, parts: DeviceOperatorRouteParts): void {
       schema: { params: byId, body: replaceRootOrder, response: { 200: replaceRootAnswer } },
     },
     async (request) =>
-      replaceRootOfTrust(database, { ...orderOf(parts, request), rootSha256: request.body.rootSha256 }),
+      replaceRootOfTrust(database, { ...orderOf(dependencies, request), rootSha256: request.body.rootSha256 }),
   );
 
   app.post(
     '/v1/devices/:id/release',
     { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
     async (request) => {
-      const order = orderOf(parts, request);
+      const order = orderOf(dependencies, request);
       return { deviceId: order.deviceId, state: await releaseFromQuarantine(database, order), connectionsClosed: 0 };
     },
   );
 }
 
 function orderOf(
-  parts: DeviceOperatorRouteParts,
+  dependencies: DeviceOperatorRouteDependencies,
   request: { params: { id: string }; body: { reason: string }; actor: string },
 ) {
-  const { clock } = parts;
+  const { clock } = dependencies;
   return { deviceId: request.params.id, reason: request.body.reason, actor: request.actor, nowMs: clock() };
 }
 

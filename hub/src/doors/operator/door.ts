@@ -37,7 +37,7 @@ export type RequireScope = (scope: Scope | 'any') => {
 };
 
 /** What the routes of a subject get that only read and write the store. */
-export interface StoreRouteParts {
+export interface StoreRouteDependencies {
   readonly database: Database;
   readonly clock: Clock;
   readonly requireScope: RequireScope;

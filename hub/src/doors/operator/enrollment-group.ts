@@ -5,7 +5,7 @@ import * as api from '@edgekeep/wire/api/enrollment-group';
 import { disableOrder, enableOrder } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { EnrollmentGroupRow } from '../../store/tables/enrollment.ts';
 import { createGroupToken, tokensOf } from '../../enrollment/group-tokens.ts';
@@ -18,14 +18,14 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): void {
-  addGroups(app, parts);
-  addStates(app, parts);
-  addTokens(app, parts);
+export function enrollmentGroupRoutes(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  addGroups(app, dependencies);
+  addStates(app, dependencies);
+  addTokens(app, dependencies);
 }
 
-function addGroups(app: HttpServer, parts: StoreRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addGroups(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const read = requireScope('devices:read');
   const write = requireScope('enrollment:write');
   const trust = requireScope('admin');
@@ -52,7 +52,7 @@ function addGroups(app: HttpServer, parts: StoreRouteParts): void {
   app.get(
     '/v1/enrollment-groups/:name',
     { ...read, schema: { params: byName, response: { 200: api.enrollmentGroupDetail } } },
-    async ({ params: { name } }) => detailOf(parts, name),
+    async ({ params: { name } }) => detailOf(dependencies, name),
   );
 
   app.delete(
@@ -65,8 +65,8 @@ function addGroups(app: HttpServer, parts: StoreRouteParts): void {
   );
 }
 
-function addStates(app: HttpServer, parts: StoreRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addStates(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const write = requireScope('enrollment:write');
   const trust = requireScope('admin');
 
@@ -108,8 +108,8 @@ function addStates(app: HttpServer, parts: StoreRouteParts): void {
   );
 }
 
-function addTokens(app: HttpServer, parts: StoreRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addTokens(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const write = requireScope('enrollment:write');
 
   app.post(
@@ -127,8 +127,11 @@ function addTokens(app: HttpServer, parts: StoreRouteParts): void {
   );
 }
 
-async function detailOf(parts: StoreRouteParts, name: string): Promise<z.infer<typeof api.enrollmentGroupDetail>> {
-  const { database, clock } = parts;
+async function detailOf(
+  dependencies: StoreRouteDependencies,
+  name: string,
+): Promise<z.infer<typeof api.enrollmentGroupDetail>> {
+  const { database, clock } = dependencies;
   const row = await groups.getEnrollmentGroup(database.read, name);
   const tokens = await tokensOf(database.read, name, clock());
   return {

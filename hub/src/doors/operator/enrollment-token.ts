@@ -4,7 +4,7 @@ import { enrollmentTokenAnswer, enrollmentTokenOrder } from '@edgekeep/wire/api/
 import { tokenIdSchema } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { createEnrollmentToken } from '../../enrollment/one-time-token.ts';
 import { handOverEnrollmentToken, listEnrollmentTokens, revokeEnrollmentToken } from '../../enrollment/token-orders.ts';
@@ -16,7 +16,10 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-export function enrollmentTokenRoutes(app: HttpServer, { database, clock, requireScope }: StoreRouteParts): void {
+export function enrollmentTokenRoutes(
+  app: HttpServer,
+  { database, clock, requireScope }: StoreRouteDependencies,
+): void {
   const write = requireScope('enrollment:write');
 
   app.get(

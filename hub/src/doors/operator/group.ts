@@ -2,7 +2,7 @@
 import * as api from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { DeviceGroupRow } from '../../store/tables/registry.ts';
 import { changeMembers, createGroup, deleteGroup, getGroup, listGroups } from '../../registry/groups.ts';
@@ -10,8 +10,8 @@ import { countDevices } from '../../registry/list.ts';
 
 const byName = z.strictObject({ name: z.string().max(64) });
 
-export function groupRoutes(app: HttpServer, parts: StoreRouteParts): void {
-  const { database, clock, requireScope } = parts;
+export function groupRoutes(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');
 

@@ -1,7 +1,7 @@
 // Operator API: a whole fleet in one call.
 import { Readable } from 'node:stream';
 import { importReport } from '@edgekeep/wire/api/registry';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import { streamed } from '../http/body-watch.ts';
 import type { HttpServer } from '../http/server.ts';
 import { importDevices } from '../../registry/import.ts';
@@ -9,8 +9,8 @@ import { importDevices } from '../../registry/import.ts';
 // About 600 bytes for each of the lines that one call may have.
 const IMPORT_BYTES_MAX = 128 * 1024 * 1024;
 
-export function importRoutes(app: HttpServer, parts: StoreRouteParts): void {
-  const { database, clock, requireScope } = parts;
+export function importRoutes(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   app.register(async (scope) => {
     // Lines are read as they arrive, and only as fast as the store takes them.
     scope.removeAllContentTypeParsers();

@@ -12,7 +12,7 @@ import { createServer, type HttpServer } from '../http/server.ts';
 import { openApiRoutes } from './openapi.ts';
 import type { TwoPeople } from './two-people.ts';
 
-export interface OperatorListenerParts {
+export interface OperatorListenerDependencies {
   readonly settings: HubSettings;
   /** The credential of both listeners. */
   readonly credential: LiveCredential;
@@ -26,23 +26,28 @@ const idleMilliseconds = 75_000;
 
 /** `addRoutes` adds the routes of every subject. */
 export async function createOperatorListener(
-  parts: OperatorListenerParts,
+  dependencies: OperatorListenerDependencies,
   addRoutes: (app: HttpServer) => void,
 ): Promise<HttpServer> {
-  const { settings, addresses } = parts;
+  const { settings, addresses } = dependencies;
   // People and programs show tokens: no client certificate is requested.
-  const app = createServer({ ...parts.credential.tlsOptions(), requestCert: false }, settings.logLevel, 'operator', {
-    streams: streamLimits(settings),
-    payerOf: (request) => parts.admission.callerOf(request),
-    claimOf: (request) => actorOf(request),
-    onRefused: (attempt) => addresses.attempts.note({ listener: 'operator', ...attempt }),
-    onFormerName: ({ former }) => parts.metrics.countFormerName('operator', former),
-  });
+  const app = createServer(
+    { ...dependencies.credential.tlsOptions(), requestCert: false },
+    settings.logLevel,
+    'operator',
+    {
+      streams: streamLimits(settings),
+      payerOf: (request) => dependencies.admission.callerOf(request),
+      claimOf: (request) => actorOf(request),
+      onRefused: (attempt) => addresses.attempts.note({ listener: 'operator', ...attempt }),
+      onFormerName: ({ former }) => dependencies.metrics.countFormerName('operator', former),
+    },
+  );
   // On a route that needs a token, the request is charged once the token is known.
   app.addHook('onRequest', async (request) => {
     if (request.routeOptions.config.who === undefined) await pay(request);
   });
-  parts.credential.serve(app.server);
+  dependencies.credential.serve(app.server);
   // A browser or a program that is silent for this long connects again.
   app.server.keepAliveTimeout = idleMilliseconds;
   const open = new ConnectionCount();
@@ -52,7 +57,7 @@ export async function createOperatorListener(
   });
   app.server.on('secureConnection', (socket: Socket) => open.add(socket));
   await openApiRoutes(app);
-  parts.twoPeople.guard(app);
+  dependencies.twoPeople.guard(app);
   app.after(() => addRoutes(app));
   return app;
 }

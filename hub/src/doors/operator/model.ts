@@ -49,7 +49,7 @@ const releasesShown = 500;
 // The manifest limits the size of an upload, file by file; this limit only has to be larger than any of them.
 const UPLOAD_BYTES_MAX = Number.MAX_SAFE_INTEGER;
 
-interface ModelOperatorRouteParts {
+interface ModelOperatorRouteDependencies {
   database: Database;
   blobs: Blobs;
   platformKey: PlatformKey;
@@ -57,15 +57,15 @@ interface ModelOperatorRouteParts {
   requireScope: RequireScope;
 }
 
-export function modelOperatorRoutes(app: HttpServer, parts: ModelOperatorRouteParts): void {
-  addPublishers(app, parts);
-  addModels(app, parts);
-  addUploads(app, parts);
-  addReleases(app, parts);
+export function modelOperatorRoutes(app: HttpServer, dependencies: ModelOperatorRouteDependencies): void {
+  addPublishers(app, dependencies);
+  addModels(app, dependencies);
+  addUploads(app, dependencies);
+  addReleases(app, dependencies);
 }
 
-function addPublishers(app: HttpServer, parts: ModelOperatorRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addPublishers(app: HttpServer, dependencies: ModelOperatorRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
 
   app.get(
     '/v1/publishers',
@@ -92,8 +92,8 @@ function addPublishers(app: HttpServer, parts: ModelOperatorRouteParts): void {
   );
 }
 
-function addModels(app: HttpServer, parts: ModelOperatorRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addModels(app: HttpServer, dependencies: ModelOperatorRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
 
   app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: modelList } } }, async () => ({
     models: (await listReleases(database, releasesShown)).map(viewOf),
@@ -134,8 +134,8 @@ function addModels(app: HttpServer, parts: ModelOperatorRouteParts): void {
   );
 }
 
-function addUploads(app: HttpServer, parts: ModelOperatorRouteParts): void {
-  const { database, blobs, platformKey, clock, requireScope } = parts;
+function addUploads(app: HttpServer, dependencies: ModelOperatorRouteDependencies): void {
+  const { database, blobs, platformKey, clock, requireScope } = dependencies;
 
   app.post(
     '/v1/models',
@@ -191,8 +191,8 @@ function addUploads(app: HttpServer, parts: ModelOperatorRouteParts): void {
   });
 }
 
-function addReleases(app: HttpServer, parts: ModelOperatorRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addReleases(app: HttpServer, dependencies: ModelOperatorRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
 
   app.post(
     '/v1/models/:name/:version/publish',

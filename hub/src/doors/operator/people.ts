@@ -23,7 +23,7 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-interface PeopleRouteParts {
+interface PeopleRouteDependencies {
   readonly database: Database;
   readonly settings: Pick<HubSettings, 'tokens'>;
   readonly clock: Clock;
@@ -32,14 +32,14 @@ interface PeopleRouteParts {
   readonly twoPeople: () => Promise<boolean>;
 }
 
-export function peopleRoutes(app: HttpServer, parts: PeopleRouteParts): void {
-  addPeople(app, parts);
-  addTokens(app, parts);
-  addHandOver(app, parts);
+export function peopleRoutes(app: HttpServer, dependencies: PeopleRouteDependencies): void {
+  addPeople(app, dependencies);
+  addTokens(app, dependencies);
+  addHandOver(app, dependencies);
 }
 
-function addPeople(app: HttpServer, parts: PeopleRouteParts): void {
-  const { database, clock, requireScope, twoPeople } = parts;
+function addPeople(app: HttpServer, dependencies: PeopleRouteDependencies): void {
+  const { database, clock, requireScope, twoPeople } = dependencies;
 
   app.get('/v1/people', { ...requireScope('admin'), schema: { response: { 200: people.personList } } }, async () => ({
     people: [...(await listPeople(database.read, clock()))],
@@ -82,8 +82,8 @@ function addPeople(app: HttpServer, parts: PeopleRouteParts): void {
   );
 }
 
-function addTokens(app: HttpServer, parts: PeopleRouteParts): void {
-  const { database, settings, clock, requireScope } = parts;
+function addTokens(app: HttpServer, dependencies: PeopleRouteDependencies): void {
+  const { database, settings, clock, requireScope } = dependencies;
 
   app.get(
     '/v1/tokens',
@@ -134,8 +134,8 @@ function addTokens(app: HttpServer, parts: PeopleRouteParts): void {
   );
 }
 
-function addHandOver(app: HttpServer, parts: PeopleRouteParts): void {
-  const { database, settings, clock, requireScope } = parts;
+function addHandOver(app: HttpServer, dependencies: PeopleRouteDependencies): void {
+  const { database, settings, clock, requireScope } = dependencies;
 
   app.post(
     '/v1/claim',

@@ -12,7 +12,7 @@ import type { Reason } from '../../common/error.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { PolicyRow } from '../../store/tables/access.ts';
-import type { AccessGate, GateParts } from '../../access/gate.ts';
+import type { AccessGate, GateDependencies } from '../../access/gate.ts';
 import type { HubSettings } from '../../settings.ts';
 import { weighBreadth } from '../../access/breadth-alarm.ts';
 import { loadDraftOrThrow, type PolicyOrder, testsOf } from '../../access/policy-store.ts';
@@ -27,22 +27,22 @@ const page = z.strictObject({
 // Tests besides the text. How many recorded decisions a draft must answer without an error before it is applied.
 const replayedBeforeApply = 2_000;
 
-type PolicyRouteParts = GateParts & {
+type PolicyRouteDependencies = GateDependencies & {
   readonly gate: AccessGate;
   readonly clock: Clock;
   readonly requireScope: RequireScope;
   readonly settings: Pick<HubSettings, 'alerts'>;
 };
 
-export function policyRoutes(app: HttpServer, parts: PolicyRouteParts): void {
-  addPolicy(app, parts);
-  addSimulation(app, parts);
-  addVersions(app, parts);
-  addCountries(app, parts);
+export function policyRoutes(app: HttpServer, dependencies: PolicyRouteDependencies): void {
+  addPolicy(app, dependencies);
+  addSimulation(app, dependencies);
+  addVersions(app, dependencies);
+  addCountries(app, dependencies);
 }
 
-function addPolicy(app: HttpServer, parts: PolicyRouteParts): void {
-  const { policies, requireScope } = parts;
+function addPolicy(app: HttpServer, dependencies: PolicyRouteDependencies): void {
+  const { policies, requireScope } = dependencies;
   const read = requireScope('devices:read');
   const write = requireScope('policy:write');
 
@@ -54,7 +54,7 @@ function addPolicy(app: HttpServer, parts: PolicyRouteParts): void {
   app.put(
     '/v1/policy',
     { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.policyOrder, response: { 200: api.policyApplied } } },
-    async (request) => apply(parts, request, request.body),
+    async (request) => apply(dependencies, request, request.body),
   );
 
   app.post(
@@ -63,13 +63,13 @@ function addPolicy(app: HttpServer, parts: PolicyRouteParts): void {
     async (request) => {
       const { version, expectVersion } = request.body;
       const row = await policies.version(version);
-      return apply(parts, request, { text: row.text, tests: testsOf(row), meaning: row.meaning, expectVersion });
+      return apply(dependencies, request, { text: row.text, tests: testsOf(row), meaning: row.meaning, expectVersion });
     },
   );
 }
 
-function addSimulation(app: HttpServer, parts: PolicyRouteParts): void {
-  const { policies, gate, clock, requireScope } = parts;
+function addSimulation(app: HttpServer, dependencies: PolicyRouteDependencies): void {
+  const { policies, gate, clock, requireScope } = dependencies;
   const write = requireScope('policy:write');
   // The simulation asks about the whole fleet.
   let simulating = false;
@@ -78,7 +78,7 @@ function addSimulation(app: HttpServer, parts: PolicyRouteParts): void {
     '/v1/policy/simulate',
     { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
     async ({ body }) => {
-      await assertFactsKnown(parts.database.read, body);
+      await assertFactsKnown(dependencies.database.read, body);
       const inForce = policies.current();
       const { text = inForce.text } = body;
       using draft = loadDraftOrThrow(text, body.text === undefined ? inForce.meaning : 'any-action');
@@ -88,7 +88,7 @@ function addSimulation(app: HttpServer, parts: PolicyRouteParts): void {
         });
       simulating = true;
       try {
-        return await simulate(parts, gate, draft, { ...body, change: changeOf(body), nowMs: clock() });
+        return await simulate(dependencies, gate, draft, { ...body, change: changeOf(body), nowMs: clock() });
       } finally {
         simulating = false;
       }
@@ -96,8 +96,8 @@ function addSimulation(app: HttpServer, parts: PolicyRouteParts): void {
   );
 }
 
-function addVersions(app: HttpServer, parts: PolicyRouteParts): void {
-  const { policies, requireScope } = parts;
+function addVersions(app: HttpServer, dependencies: PolicyRouteDependencies): void {
+  const { policies, requireScope } = dependencies;
   const read = requireScope('devices:read');
 
   app.get(
@@ -120,8 +120,8 @@ function addVersions(app: HttpServer, parts: PolicyRouteParts): void {
   );
 }
 
-function addCountries(app: HttpServer, parts: PolicyRouteParts): void {
-  const { countries, clock, requireScope } = parts;
+function addCountries(app: HttpServer, dependencies: PolicyRouteDependencies): void {
+  const { countries, clock, requireScope } = dependencies;
   const read = requireScope('devices:read');
   const write = requireScope('policy:write');
 
@@ -143,15 +143,20 @@ function addCountries(app: HttpServer, parts: PolicyRouteParts): void {
 }
 
 async function apply(
-  parts: PolicyRouteParts,
+  dependencies: PolicyRouteDependencies,
   request: FastifyRequest,
   order: Pick<PolicyOrder, 'text' | 'tests' | 'meaning' | 'expectVersion'>,
 ): Promise<z.infer<typeof api.policyApplied>> {
-  const { database, policies, gate, clock } = parts;
+  const { database, policies, gate, clock } = dependencies;
   const nowMs = clock();
   const { actor } = request;
   const objections = async (draft: ReturnType<typeof loadDraftOrThrow>): Promise<readonly Reason[]> => {
-    const trial = await simulate(parts, gate, draft, { last: replayedBeforeApply, fleet: false, names: 0, nowMs });
+    const trial = await simulate(dependencies, gate, draft, {
+      last: replayedBeforeApply,
+      fleet: false,
+      names: 0,
+      nowMs,
+    });
     const { count, first } = trial.errors;
     // A request that two people approved is carried out from here; the present address of the first person is not known.
     const own = request.approved
@@ -172,7 +177,7 @@ async function apply(
     ];
   };
   const applied = await policies.apply({ ...order, objections, actor, nowMs });
-  if (parts.settings.alerts.policyGivesAllKeys) await weighBreadth(database, applied, nowMs);
+  if (dependencies.settings.alerts.policyGivesAllKeys) await weighBreadth(database, applied, nowMs);
   const { version, digest, text, appliedAt } = applied;
   return { version, digest, text, appliedAt, connectionsClosed: await gate.recheck(nowMs) };
 }

@@ -20,16 +20,19 @@ const historyPage = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-type RegistryDeviceRouteParts = DisconnectDependencies & { readonly clock: Clock; readonly requireScope: RequireScope };
+type RegistryDeviceRouteDependencies = DisconnectDependencies & {
+  readonly clock: Clock;
+  readonly requireScope: RequireScope;
+};
 
-export function registryDeviceRoutes(app: HttpServer, parts: RegistryDeviceRouteParts): void {
-  addSwitches(app, parts);
-  addTags(app, parts);
-  addAttributes(app, parts);
+export function registryDeviceRoutes(app: HttpServer, dependencies: RegistryDeviceRouteDependencies): void {
+  addSwitches(app, dependencies);
+  addTags(app, dependencies);
+  addAttributes(app, dependencies);
 }
 
-function addSwitches(app: HttpServer, parts: RegistryDeviceRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addSwitches(app: HttpServer, dependencies: RegistryDeviceRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const write = requireScope('devices:write');
 
   app.post(
@@ -40,7 +43,7 @@ function addSwitches(app: HttpServer, parts: RegistryDeviceRouteParts): void {
       schema: { params: byId, body: api.disableOrder, response: { 200: api.enabledAnswer } },
     },
     async ({ params, body, actor }) =>
-      disableDevice(parts, { deviceId: params.id, reason: body.reason, actor, nowMs: clock() }),
+      disableDevice(dependencies, { deviceId: params.id, reason: body.reason, actor, nowMs: clock() }),
   );
 
   app.post(
@@ -50,7 +53,7 @@ function addSwitches(app: HttpServer, parts: RegistryDeviceRouteParts): void {
       bodyLimit: bodyBytes.none,
       schema: { params: byId, body: api.enableOrder, response: { 200: api.enabledAnswer } },
     },
-    async ({ params, actor }) => enableDevice(parts, { deviceId: params.id, actor, nowMs: clock() }),
+    async ({ params, actor }) => enableDevice(dependencies, { deviceId: params.id, actor, nowMs: clock() }),
   );
 
   app.post(
@@ -65,8 +68,8 @@ function addSwitches(app: HttpServer, parts: RegistryDeviceRouteParts): void {
   );
 }
 
-function addTags(app: HttpServer, parts: RegistryDeviceRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addTags(app: HttpServer, dependencies: RegistryDeviceRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const write = requireScope('devices:write');
 
   app.post(
@@ -83,15 +86,15 @@ function addTags(app: HttpServer, parts: RegistryDeviceRouteParts): void {
   );
 }
 
-function addAttributes(app: HttpServer, parts: RegistryDeviceRouteParts): void {
-  const { database, clock, requireScope } = parts;
+function addAttributes(app: HttpServer, dependencies: RegistryDeviceRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');
 
   app.get(
     '/v1/devices/:id/attributes',
     { ...read, schema: { params: byId, response: { 200: api.attributesView } } },
-    async ({ params: { id } }) => viewOf(parts, id),
+    async ({ params: { id } }) => viewOf(dependencies, id),
   );
 
   app.put(
@@ -103,7 +106,7 @@ function addAttributes(app: HttpServer, parts: RegistryDeviceRouteParts): void {
     },
     async ({ params: { id }, body: { attributes, replaces }, actor }) => {
       await setDesired(database, { deviceId: id, attributes, replaces, actor, nowMs: clock() });
-      return viewOf(parts, id);
+      return viewOf(dependencies, id);
     },
   );
 
@@ -119,8 +122,8 @@ function addAttributes(app: HttpServer, parts: RegistryDeviceRouteParts): void {
   );
 }
 
-async function viewOf(parts: RegistryDeviceRouteParts, deviceId: string) {
-  const { database } = parts;
+async function viewOf(dependencies: RegistryDeviceRouteDependencies, deviceId: string) {
+  const { database } = dependencies;
   await getDevice(database.read, deviceId);
   const [desired, reported] = await Promise.all([
     documentOf(database.read, deviceId, 'desired'),

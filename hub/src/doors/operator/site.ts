@@ -2,7 +2,7 @@
 import * as api from '@edgekeep/wire/api/site';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import {
   changeSite,
@@ -16,8 +16,8 @@ import {
 
 const byName = z.strictObject({ name: z.string().max(64) });
 
-export function siteRoutes(app: HttpServer, parts: StoreRouteParts): void {
-  const { database, clock, requireScope } = parts;
+export function siteRoutes(app: HttpServer, dependencies: StoreRouteDependencies): void {
+  const { database, clock, requireScope } = dependencies;
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');
 

@@ -7,24 +7,24 @@ import type { CertificateIndex } from '@edgekeep/core/identity/certificate-index
 import * as api from '@edgekeep/wire/api/vendor-root';
 import { HubError, type Reason } from '../../common/error.ts';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { StoreRouteParts } from './door.ts';
+import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../../settings.ts';
 import { importVendorRoots, listVendorRoots, removeVendorRoot, viewOf } from '../../vendor-root/store.ts';
 import type { VendorRoots } from '../../vendor-root/vendor-roots.ts';
 
-export interface VendorRootRouteParts extends StoreRouteParts {
+export interface VendorRootRouteDependencies extends StoreRouteDependencies {
   readonly vendorRoots: VendorRoots;
   readonly settings: Pick<HubSettings, 'vendorRoots'>;
 }
 
-export function vendorRootRoutes(app: HttpServer, parts: VendorRootRouteParts): void {
-  addReading(app, parts);
-  addOrders(app, parts);
+export function vendorRootRoutes(app: HttpServer, dependencies: VendorRootRouteDependencies): void {
+  addReading(app, dependencies);
+  addOrders(app, dependencies);
 }
 
-function addReading(app: HttpServer, parts: VendorRootRouteParts): void {
-  const { database, clock, requireScope, vendorRoots, settings } = parts;
+function addReading(app: HttpServer, dependencies: VendorRootRouteDependencies): void {
+  const { database, clock, requireScope, vendorRoots, settings } = dependencies;
   const read = requireScope('devices:read');
 
   app.get(
@@ -52,8 +52,8 @@ function addReading(app: HttpServer, parts: VendorRootRouteParts): void {
   );
 }
 
-function addOrders(app: HttpServer, parts: VendorRootRouteParts): void {
-  const { database, clock, requireScope, vendorRoots } = parts;
+function addOrders(app: HttpServer, dependencies: VendorRootRouteDependencies): void {
+  const { database, clock, requireScope, vendorRoots } = dependencies;
   const trust = requireScope('admin');
 
   app.post(

@@ -17,7 +17,7 @@ const byId = z.strictObject({ id: z.string().max(64) });
 const onDevice = z.strictObject({ id: z.string().max(64), name: z.string().max(64) });
 const page = z.strictObject({ device: deviceIdSchema.optional(), group: z.string().max(64).optional() });
 
-interface WorkloadOperatorRouteParts {
+interface WorkloadOperatorRouteDependencies {
   readonly database: Database;
   readonly settings: Pick<HubSettings, 'workloads'>;
   readonly watch: RevocationWatch;
@@ -25,13 +25,13 @@ interface WorkloadOperatorRouteParts {
   readonly requireScope: RequireScope;
 }
 
-export function workloadOperatorRoutes(app: HttpServer, parts: WorkloadOperatorRouteParts): void {
-  addDeclarations(app, parts);
-  addOfDevice(app, parts);
+export function workloadOperatorRoutes(app: HttpServer, dependencies: WorkloadOperatorRouteDependencies): void {
+  addDeclarations(app, dependencies);
+  addOfDevice(app, dependencies);
 }
 
-function addDeclarations(app: HttpServer, parts: WorkloadOperatorRouteParts): void {
-  const { database, watch, requireScope } = parts;
+function addDeclarations(app: HttpServer, dependencies: WorkloadOperatorRouteDependencies): void {
+  const { database, watch, requireScope } = dependencies;
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');
 
@@ -49,7 +49,7 @@ function addDeclarations(app: HttpServer, parts: WorkloadOperatorRouteParts): vo
       schema: { body: api.workloadOrder, response: { 200: api.declarationView } },
     },
     async ({ body: { name, description, ...target }, actor }) =>
-      declareWorkload(database, { workload: name, description, ...orderFor(parts, target, actor) }),
+      declareWorkload(database, { workload: name, description, ...orderFor(dependencies, target, actor) }),
   );
 
   app.post(
@@ -60,7 +60,7 @@ function addDeclarations(app: HttpServer, parts: WorkloadOperatorRouteParts): vo
       schema: { params: byName, body: api.workloadRemoval, response: { 200: api.workloadRemoved } },
     },
     async ({ params: { name }, body, actor }) => {
-      const removed = await removeWorkload(database, { workload: name, ...orderFor(parts, body, actor) });
+      const removed = await removeWorkload(database, { workload: name, ...orderFor(dependencies, body, actor) });
       // Before the response, this node closes the connections.
       await watch.poll();
       return { name, ...removed };
@@ -68,8 +68,8 @@ function addDeclarations(app: HttpServer, parts: WorkloadOperatorRouteParts): vo
   );
 }
 
-function addOfDevice(app: HttpServer, parts: WorkloadOperatorRouteParts): void {
-  const { database, settings, watch, clock, requireScope } = parts;
+function addOfDevice(app: HttpServer, dependencies: WorkloadOperatorRouteDependencies): void {
+  const { database, settings, watch, clock, requireScope } = dependencies;
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');
 
@@ -116,8 +116,8 @@ function addOfDevice(app: HttpServer, parts: WorkloadOperatorRouteParts): void {
   );
 }
 
-function orderFor(parts: WorkloadOperatorRouteParts, target: z.infer<typeof page>, actor: string) {
-  const { clock } = parts;
+function orderFor(dependencies: WorkloadOperatorRouteDependencies, target: z.infer<typeof page>, actor: string) {
+  const { clock } = dependencies;
   return { target: targetOf(target) ?? { kind: 'device', name: '' }, actor, nowMs: clock() } as const;
 }
 
