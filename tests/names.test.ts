@@ -133,8 +133,8 @@ const ownWords: readonly (readonly [RegExp, string])[] = [
   [/^(?:spots?|\w*Spots?)$/, 'origin'],
   [/^(?:descent|\w*Descent)$/, 'lineage'],
   [/^(?:news|\w*News|newsFor)$/, 'updates'],
-  // A release of a model and a receipt are made of parts.
-  [/^(?!ModelRelease|Receipt)\w+Parts$/, 'dependencies'],
+  // A release of a model, a receipt and settings are made of parts.
+  [/^(?!ModelRelease|Receipt|Settings)[A-Z]\w+Parts$/, 'dependencies'],
 ];
 // Of what others import.
 const tooGeneral = /^(?:Cut|Moment|Order|Place|Life|Where|Made|End|Asked|Answered|Wanted|Lane|Pulse|Turns)$/;
