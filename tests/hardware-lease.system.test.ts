@@ -124,7 +124,7 @@ describe('a lease that the TPM ends', jobTest, () => {
     await world.hub.setState(device.id, 'quarantine');
     await story.next('locked');
     await device.stop();
-    await assert.rejects(open(device, newest()), { ...leaseOver, message: /counted up/ });
+    await assert.rejects(open(device, newest()), { ...leaseOver, message: /incremented/ });
   });
 
   test('the key of an earlier version does not open once a later one was served', async () => {
@@ -138,7 +138,7 @@ describe('a lease that the TPM ends', jobTest, () => {
     assert.equal((await story.next('ready')).version, '1.1.0');
     await device.stop();
     assert.notDeepEqual(newest(), earlier);
-    await assert.rejects(open(device, earlier), { ...leaseOver, message: /counted up/ });
+    await assert.rejects(open(device, earlier), { ...leaseOver, message: /incremented/ });
   });
 
   test('an agent that is started again within the lease gets the next key and goes on', async () => {

@@ -64,7 +64,7 @@ test('a root is announced by what is the newest one when it is announced', async
     sha256Hex(other.certificate.der),
     other.certificate.der,
   );
-  const refused = { status: 400, code: 'request-invalid', says: /not introduced by the newest one/ };
+  const refused = { status: 400, code: 'request-invalid', says: /does not certify the new one/ };
   assertRefused(await ask('roots', { certificates: introduced }), refused);
   elsewhere('delete from root_authority where generation = 2');
   accepted(await ask('roots', { certificates: introduced }), authorityOverview);

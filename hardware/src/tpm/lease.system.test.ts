@@ -113,7 +113,7 @@ test('counting up ends every lease given before, and none given after', { skip }
     await leaseKey(device, hour),
   ]);
   await withDevice((device) => device.endLeases());
-  for (const leased of [first, second]) await refused(leased, { ...leaseOver, message: /counted up/ });
+  for (const leased of [first, second]) await refused(leased, { ...leaseOver, message: /incremented/ });
   await opens(await withDevice((device) => leaseKey(device, hour)));
 });
 
@@ -124,7 +124,7 @@ test('removing the counter, and making it again, opens nothing', { skip }, async
   // Makes it again.
   const next = await withDevice((device) => leaseKey(device, hour));
   assert.ok(BigInt(next.wrapped.terms.counterMost) > BigInt(leased.wrapped.terms.counterMost));
-  await refused(leased, { ...leaseOver, message: /counted up/ });
+  await refused(leased, { ...leaseOver, message: /incremented/ });
 });
 
 // SECURITY.md: DEV-27
@@ -143,7 +143,7 @@ test('a TPM that was cleared and reset until all its counts are as they were ope
   });
   await refused(leased, leaseOver);
   await withDevice((device) => device.certifyLeaseCounter(randomBytes(32)));
-  await refused(leased, { ...leaseOver, message: /counted up/ });
+  await refused(leased, { ...leaseOver, message: /incremented/ });
 });
 
 async function resets(): Promise<number> {
