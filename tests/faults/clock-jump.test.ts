@@ -75,7 +75,8 @@ test('a device that takes no attestation result asks for one less and less often
   const asked = async () => {
     const text = Buffer.from(await world.operator.getBytes('/metrics')).toString();
     return Number(
-      /edgekeep_request_seconds_count\{listener="device",route="\/v1\/attest",status="200"\} (\d+)/.exec(text)?.[1] ?? 0,
+      /edgekeep_request_seconds_count\{listener="device",route="\/v1\/attest",status="200"\} (\d+)/.exec(text)?.[1] ??
+        0,
     );
   };
   await checkInsOf(world, 'no-result', 1);
