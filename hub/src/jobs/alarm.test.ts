@@ -63,3 +63,41 @@ test('a job that keeps failing is one alert, which the first success closes, als
   assert.deepEqual(await alerts(), [`closed 1 ${title}`]);
   await second.scheduler[Symbol.asyncDispose]();
 });
+
+test('an alert that is written after the job works again does not stay', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-jobs-'));
+  t.after(() => rm(folder, { recursive: true }));
+  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  const held = Promise.withResolvers<void>();
+  const writes: Promise<unknown>[] = [];
+  const writeAsHub: Database['writeAsHub'] = (work) => {
+    const written = held.promise.then(() => database.writeAsHub(work));
+    writes.push(written);
+    return written;
+  };
+  const ended = jobAlarm({ database: { writeAsHub }, clock: () => 1_000, maxFailures: 1, warn: () => undefined });
+  const status = {
+    name: 'sweep',
+    summary: 'sweeps',
+    everyMilliseconds: 1,
+    place: 'every-node',
+    running: false,
+  } as const;
+  const run = { ...status, runs: 1, failures: 1, lastStartedAt: 1, lastSucceededAt: undefined };
+  ended({ ...run, failuresInARow: 1, lastError: 'no room' }, 0, new Error('no room'));
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  assert.equal(writes.length, 1, 'the alert is on its way');
+  ended({ ...run, failuresInARow: 0, lastError: undefined }, 0, undefined);
+  held.resolve();
+  // Each write makes room for the next.
+  for (let at = 0; at < writes.length; at += 1) {
+    await writes[at];
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  const { alerts } = await listAlerts(database.read, query);
+  assert.deepEqual(
+    alerts.map(({ state, count }) => `${state} ${count}`),
+    ['closed 1'],
+  );
+  assert.equal(writes.length, 2);
+});

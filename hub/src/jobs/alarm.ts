@@ -1,5 +1,6 @@
 // Recurring work that keeps failing is an alert, and a line in the hub's own log when it begins to fail and when it works again.
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
+import { Serial } from '@edgekeep/host/serial';
 import type { Clock } from '../common/clock.ts';
 import type { Database } from '../store/database.ts';
 import type { JobStatus, RunEnded } from './scheduler.ts';
@@ -13,37 +14,40 @@ export interface AlarmDependencies {
   readonly warn: (text: string) => void;
 }
 
-/** Call it after each run. An alert that cannot be written now is written after the next failure. */
+/**
+ * Call it after each run. Writes go one after the other and look at the newest run, so that an alert that is written late does not stay when
+ * the job works again. What cannot be written now is tried again after the next run.
+ */
 export function jobAlarm({ database, clock, maxFailures, warn }: AlarmDependencies): RunEnded {
-  const failing = new Set<string>();
-  const alerted = new Set<string>();
-  const seen = new Set<string>();
-  const about = (name: string) =>
-    ({ kind: 'job-failing', subject: { part: 'jobs' }, detail: name, nowMs: clock() }) as const;
+  const newest = new Map<string, JobStatus>();
+  /** Whether the job's alert is open, as this process wrote it; an earlier process may have left one. */
+  const written = new Map<string, boolean>();
+  const writes = new Serial();
+  const isDue = ({ failuresInARow }: JobStatus) => failuresInARow >= maxFailures;
 
-  const raise = async ({ name, summary, failuresInARow, lastError = '' }: JobStatus): Promise<void> => {
-    const title = `the job ${name} failed ${failuresInARow} times in a row: ${lastError}`;
-    const data = { job: name, summary, error: lastError };
-    await database.writeAsHub((trx) => raiseAlert(trx, { ...about(name), severity: 'high', title, data }));
-    alerted.add(name);
-  };
-  const settle = async ({ name }: JobStatus): Promise<void> => {
-    await database.writeAsHub((trx) => settleAlert(trx, { ...about(name), note: 'the job works again' }));
-    alerted.delete(name);
-    seen.add(name);
+  const write = async (name: string): Promise<void> => {
+    const job = newest.get(name);
+    if (job === undefined || written.get(name) === isDue(job)) return;
+    const about = { kind: 'job-failing', subject: { part: 'jobs' }, detail: name, nowMs: clock() } as const;
+    if (isDue(job)) {
+      const { summary, failuresInARow, lastError: error = '' } = job;
+      const title = `the job ${name} failed ${failuresInARow} times in a row: ${error}`;
+      const data = { job: name, summary, error };
+      await database.writeAsHub((trx) => raiseAlert(trx, { ...about, severity: 'high', title, data }));
+    } else if (job.failuresInARow === 0) {
+      await database.writeAsHub((trx) => settleAlert(trx, { ...about, note: 'the job works again' }));
+    } else return;
+    written.set(name, isDue(job));
   };
 
   return (job, _seconds, error) => {
     const { name } = job;
-    if (error !== undefined) {
-      if (!failing.has(name)) warn(`job ${name}: ${error.message}`);
-      failing.add(name);
-      // The store itself may be the fault; meanwhile the job's status has the error.
-      if (job.failuresInARow >= maxFailures && !alerted.has(name)) raise(job).catch(() => undefined);
-      return;
-    }
-    if (failing.delete(name)) warn(`job ${name}: works again`);
-    // An alert of an earlier process ends with this process's first success.
-    if (alerted.has(name) || !seen.has(name)) settle(job).catch(() => undefined);
+    const before = newest.get(name)?.failuresInARow ?? 0;
+    newest.set(name, job);
+    if (error !== undefined && before === 0) warn(`job ${name}: ${error.message}`);
+    if (error === undefined && before > 0) warn(`job ${name}: works again`);
+    if (written.get(name) === isDue(job)) return;
+    // The store itself may be the fault; meanwhile the job's status has the error.
+    writes.run(() => write(name)).catch(() => undefined);
   };
 }

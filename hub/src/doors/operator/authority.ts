@@ -38,17 +38,22 @@ export function authorityOperatorRoutes(app: HttpServer, dependencies: Authority
   addRoots(app, dependencies);
 }
 
-function addReading(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
-  const { database, authorities, clock, requireScope } = dependencies;
-  const read = requireScope('devices:read');
-  const answer = { response: { 200: api.authorityOverview } };
-  const overview = async (db: Database['read'] = database.read) => {
-    const { state } = authorities;
-    const [roots, issuing] = await Promise.all([rootViews(db, state), issuingViews(db, state, clock())]);
-    return { roots: [...roots], issuing: [...issuing] };
-  };
+const answer = { response: { 200: api.authorityOverview } };
 
-  app.get('/v1/authorities', { ...read, schema: answer }, () => overview(database.readApart));
+async function overviewOf(
+  { database, authorities, clock }: AuthorityOperatorRouteDependencies,
+  db: Database['read'] = database.read,
+) {
+  const { state } = authorities;
+  const [roots, issuing] = await Promise.all([rootViews(db, state), issuingViews(db, state, clock())]);
+  return { roots: [...roots], issuing: [...issuing] };
+}
+
+function addReading(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
+  const { database, authorities, requireScope } = dependencies;
+  const read = requireScope('devices:read');
+
+  app.get('/v1/authorities', { ...read, schema: answer }, () => overviewOf(dependencies, database.readApart));
 
   app.get('/v1/authorities/chain', { ...read, schema: { response: { 200: api.authoritiesAnswer } } }, async () =>
     publicView(authorities.state),
@@ -66,14 +71,7 @@ function addReading(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
 }
 
 function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
-  const { database, authorities, clock, requireScope } = dependencies;
-  const admin = requireScope('admin');
-  const answer = { response: { 200: api.authorityOverview } };
-  const overview = async (db: Database['read'] = database.read) => {
-    const { state } = authorities;
-    const [roots, issuing] = await Promise.all([rootViews(db, state), issuingViews(db, state, clock())]);
-    return { roots: [...roots], issuing: [...issuing] };
-  };
+  const admin = dependencies.requireScope('admin');
 
   app.post(
     '/v1/authorities/request',
@@ -89,7 +87,7 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
       const { activate, force } = body;
       if (activate !== undefined)
         await activateIssuing(dependencies, { id, atMs: activate === 'now' ? undefined : activate, force, actor });
-      return overview();
+      return overviewOf(dependencies);
     },
   );
 
@@ -98,7 +96,7 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
     { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingActivateOrder, ...answer } },
     async ({ params, body, actor }) => {
       await activateIssuing(dependencies, { id: params.id, atMs: body.at, force: body.force, actor });
-      return overview();
+      return overviewOf(dependencies);
     },
   );
 
@@ -107,7 +105,7 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
     { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingEndOrder, ...answer } },
     async ({ params, body, actor }) => {
       await abandonIssuing(dependencies, { id: params.id, note: body.note, actor });
-      return overview();
+      return overviewOf(dependencies);
     },
   );
 
@@ -123,21 +121,15 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
 }
 
 function addRoots(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
-  const { database, authorities, clock, requireScope } = dependencies;
+  const { authorities, requireScope } = dependencies;
   const admin = requireScope('admin');
-  const answer = { response: { 200: api.authorityOverview } };
-  const overview = async (db: Database['read'] = database.read) => {
-    const { state } = authorities;
-    const [roots, issuing] = await Promise.all([rootViews(db, state), issuingViews(db, state, clock())]);
-    return { roots: [...roots], issuing: [...issuing] };
-  };
 
   app.post(
     '/v1/authorities/roots',
     { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.rootAnnounceOrder, ...answer } },
     async ({ body, actor }) => {
       await announceRoot(dependencies, body.certificates, actor);
-      return overview();
+      return overviewOf(dependencies);
     },
   );
 
@@ -147,7 +139,7 @@ function addRoots(app: HttpServer, dependencies: AuthorityOperatorRouteDependenc
     async ({ params, body, actor }) => {
       await setOverlap(dependencies, { sha256: params.sha256, endsAtMs: body.endsAt, actor });
       await authorities.reload();
-      return overview();
+      return overviewOf(dependencies);
     },
   );
 
@@ -157,7 +149,7 @@ function addRoots(app: HttpServer, dependencies: AuthorityOperatorRouteDependenc
     async ({ params, body, actor }) => {
       const der = parseBase64url(body.list, 'list');
       await installRootList(dependencies, { sha256: params.sha256, der, actor });
-      return overview();
+      return overviewOf(dependencies);
     },
   );
 }
