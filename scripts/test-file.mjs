@@ -58,6 +58,7 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
     problems.push(`did not end within ${seconds} s and was ended`);
     kill(processesOf(child.pid, mark), child.pid);
   }, seconds * 1_000);
+  const closed = new Promise((resolve) => child.once('close', resolve));
   const ended = await new Promise((resolve) => {
     child.once('error', (error) => resolve({ error }));
     child.once('exit', (code, signal) => resolve({ code, signal }));
@@ -68,7 +69,7 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
   kill(left, child.pid);
   running.delete(entry);
   // The processes that held the pipes are gone now.
-  await Promise.race([new Promise((resolve) => child.once('close', resolve)), delay(1_000)]);
+  await Promise.race([closed, delay(1_000)]);
   const { tests, isWhole, held } = parseReport(report);
   rmSync(folder, { recursive: true, force: true });
   const failed = tests.some(({ outcome }) => outcome === 'failed');

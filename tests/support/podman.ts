@@ -86,7 +86,11 @@ export class Podman {
       if (lstatSync(`/${name}`).isSymbolicLink()) await symlink(readlinkSync(`/${name}`), join(this.#root, name));
   }
 
+  /** A container outlives the `podman run` that was killed, and its cleanup runs beside ours: its mounts are gone after `podman rm` only. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true });
+    const remove = ['rm', '--all', '--force', '--time=0'];
+    // Without podman there is no container.
+    await run('podman', [...this.#global, ...remove]).catch(() => undefined);
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
 }
