@@ -41,14 +41,22 @@ export function formerNameText({ former, present }: FormerName): string {
   return `${former} is called ${present} now; the former name works in this version and not in the next`;
 }
 
-function membersOf(value: unknown): ReadonlyMap<string, unknown> | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-  return new Map(Object.entries(value));
+function isGroup(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function memberAt(value: unknown, [name, ...rest]: readonly string[]): unknown {
-  if (name === undefined) return value;
-  return memberAt(membersOf(value)?.get(name), rest);
+function membersOf(value: unknown): ReadonlyMap<string, unknown> | undefined {
+  return isGroup(value) ? new Map(Object.entries(value)) : undefined;
+}
+
+// Nearly every value has no former name, and an import asks for each of its lines: members are read where they are.
+function memberAt(value: unknown, path: readonly string[]): unknown {
+  let at = value;
+  for (const name of path) {
+    if (!isGroup(at) || !Object.hasOwn(at, name)) return undefined;
+    at = Reflect.get(at, name);
+  }
+  return at;
 }
 
 function withoutMember(value: unknown, [name, ...rest]: readonly string[]): unknown {

@@ -105,9 +105,12 @@ function readBatch(lines: readonly Uint8Array[], first: number): { batch: Batch;
   };
 }
 
+// Made once: making a schema takes longer than reading a line with it.
+const anyValue = z.unknown();
+
 // With both spellings of one member it is refused: the former one is no valid member of a line.
 function readLine(bytes: Uint8Array): ImportLine {
-  const { value, found } = renameFormer(parseJson(bytes, z.unknown(), 'line'), formerLineMembers);
+  const { value, found } = renameFormer(parseJson(bytes, anyValue, 'line'), formerLineMembers);
   for (const name of found) noteFormerName(name);
   return parseValue(value, importLine, 'line');
 }
