@@ -152,6 +152,11 @@ export class Harness {
     this.#print(`  note: ${text}`);
   }
 
+  /** For the person who waits; not kept. */
+  progress(text: string): void {
+    this.#print(`    ${text}`);
+  }
+
   findings(): Findings {
     return { comparisons: this.#comparisons, figures: this.#figures, verdicts: this.#verdicts, notes: this.#notes };
   }

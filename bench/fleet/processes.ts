@@ -1,9 +1,10 @@
 // The hub and the devices as separate processes, and the hub's resource use from the kernel (proc(5)).
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { hubNodeOptions, keyProcessOptions } from '@edgekeep/cli/program';
 import type { HubAddress } from './connection.ts';
 import { type FailureCounts, mergeFailures } from './failures.ts';
 import { mergeReturned, type Returned } from './returning.ts';
@@ -22,18 +23,19 @@ export interface HubProcess {
   /** Processor time of its main thread, the event loop. */
   mainThreadMs(): Promise<number>;
   residentBytes(): Promise<number>;
-  /** Its maximum. */
+  /** Its maximum, since the start or the last `forgetPeak`. */
   peakResidentBytes(): Promise<number>;
+  forgetPeak(): Promise<void>;
   /** kill -9, as in a power cut. */
   kill(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Runs `hub run` on a data folder, on one processor where it is named. Flags for its Node, `--cpu-prof` for example, come from EDGEKEEP_BENCH_HUB_FLAGS. */
+/** Runs `hub run` on a data folder, as `edgekeep hub run` does, on one processor where it is named. Flags for its Node, `--cpu-prof` for example, come from EDGEKEEP_BENCH_HUB_FLAGS. */
 export async function startHubProcess(folder: string, processor?: string): Promise<HubProcess> {
   const main = fileURLToPath(import.meta.resolve('@edgekeep/hub/main'));
   const flags = (process.env['EDGEKEEP_BENCH_HUB_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
-  const args = [...flags, main, 'run', '--data', folder, '--json'];
+  const args = [...keyProcessOptions, ...hubNodeOptions, ...flags, main, 'run', '--data', folder, '--json'];
   // taskset becomes the program.
   const [program, all] =
     processor === undefined ? [process.execPath, args] : ['taskset', ['-c', processor, process.execPath, ...args]];
@@ -70,6 +72,8 @@ export async function startHubProcess(folder: string, processor?: string): Promi
     },
     residentBytes: () => bytesOf('VmRSS'),
     peakResidentBytes: () => bytesOf('VmHWM'),
+    // proc(5): 5 resets the peak to the current value.
+    forgetPeak: () => writeFile(`${proc}/clear_refs`, '5'),
     kill: () => end('SIGKILL'),
     [Symbol.asyncDispose]: () => end('SIGTERM'),
   };

@@ -1,6 +1,6 @@
 // `edgekeep hub init|run` and `edgekeep agent run`: start the other programs of this product.
 import { type Arguments, type Command, type Outcome, UsageError } from '../command.ts';
-import { runProgram } from '../program.ts';
+import { hubNodeOptions, runProgram } from '../program.ts';
 
 const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor; without it: the systemd credential edgekeep-passphrase, or else the terminal`;
 
@@ -199,7 +199,7 @@ async function runHub(
   const descriptors = ['passphrase-fd', 'new-passphrase-fd'].flatMap((name) => args.all(name)).map(Number);
   const set = flags.filter((name) => args.flag(name)).map((name) => `--${name}`);
   const words = [verb, ...args.positionals, ...given(args, names), ...set, ...json(args)];
-  return runProgram('@edgekeep/hub/main', words, [], descriptors);
+  return runProgram('@edgekeep/hub/main', words, hubNodeOptions, descriptors);
 }
 
 // A device has little memory and the agent little garbage: a small young generation saves about 9 MB of resident memory.
