@@ -1,8 +1,7 @@
 // The client of a hub's operator API: the operator file that `hub init` wrote (address, pinned root, token), and answers that are checked.
 // The token is never in an argument list or a URL.
 import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
-import { isIP } from 'node:net';
+import { Agent, request } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -12,19 +11,15 @@ import { CoreError } from '@edgekeep/core/error';
 import { parseJson, parseValue } from '@edgekeep/core/json';
 import { approvalRequired } from '@edgekeep/wire/api/approval';
 import { errorResponse } from '@edgekeep/wire/api/error-response';
-import { type ZodType, z } from 'zod';
+import { WireError } from '@edgekeep/wire/error';
+import { tlsClientOptions } from '@edgekeep/wire/link/tls';
+import type { ZodType } from 'zod';
 import { readSecretFile } from './bounded-file.ts';
 import { type Arguments, exitCodes, type ExitCode, UsageError } from './command.ts';
 import { warnOfFormerNamesSent } from './former-names.ts';
+import { type Access, operatorFile } from './operator-file.ts';
 import { timeText } from './table.ts';
 
-const operatorSchema = z.object({
-  url: z.url({ protocol: /^https$/ }),
-  serverName: z.string().optional(),
-  root: z.string(),
-  token: z.string(),
-});
-type Access = z.infer<typeof operatorSchema>;
 /** Roots by the dozen fit. */
 const OPERATOR_FILE_BYTES_MAX = 262_144;
 
@@ -33,6 +28,8 @@ export const operatorOption = { operator: { type: 'string' } } as const;
 export const operatorHelp = `--operator  the operator file of the hub (default: $EDGEKEEP_OPERATOR, else ~/.config/edgekeep/operator.json)`;
 
 const answerMilliseconds = 60_000;
+// A session that is resumed would not be judged by the server's certificate again.
+const connections = new Agent({ keepAlive: true, maxCachedSessions: 0 });
 // A hub that asks to slow down names a time. Its budgets are full again after seconds; a longer wait is reported.
 const WAITED_SECONDS_MAX = 300;
 
@@ -93,7 +90,7 @@ export function operatorFileOf(args: Pick<Arguments, 'option'>, home: () => stri
 }
 
 async function readAccess(file: string): Promise<Access> {
-  return parseJson(await readSecretFile(file, OPERATOR_FILE_BYTES_MAX), operatorSchema, `operator file ${file}`);
+  return parseJson(await readSecretFile(file, OPERATOR_FILE_BYTES_MAX), operatorFile, `operator file ${file}`);
 }
 
 /** Waits and repeats the request when the hub answers that there are too many; `wait` is for tests. */
@@ -167,11 +164,9 @@ async function exchange(
     const outgoing = request(
       url,
       {
+        ...tlsClientOptions({ authoritiesPem: [access.root], serverName: access.serverName ?? hostOf(url) }),
         method,
-        ca: access.root,
-        minVersion: 'TLSv1.3',
-        // A certificate for an address is compared with the address itself: RFC 6066 has no names for it.
-        ...(access.serverName === undefined || isIP(access.serverName) !== 0 ? {} : { servername: access.serverName }),
+        agent: connections,
         timeout: answerMilliseconds,
         headers: {
           authorization: `Bearer ${access.token}`,
@@ -182,14 +177,7 @@ async function exchange(
       resolve,
     );
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer for ${answerMilliseconds / 1_000} s`)));
-    outgoing.on('error', (cause) =>
-      reject(
-        new Unreachable(
-          `the hub at ${access.url} can't be reached: ${cause.message}. Is \`edgekeep hub run\` running?`,
-          { cause },
-        ),
-      ),
-    );
+    outgoing.on('error', (cause) => reject(notReached(access, cause)));
     if (body === undefined || typeof body === 'string') outgoing.end(body);
     else {
       // A failure on this side is not a failure of the connection.
@@ -200,6 +188,19 @@ async function exchange(
       body.on('error', failed).pipe(outgoing);
     }
   });
+}
+
+// An IPv6 address is in brackets in a URL alone.
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+function notReached({ url }: Access, cause: Error): Unreachable {
+  const text =
+    cause instanceof WireError
+      ? `the server at ${url} was refused, and nothing was sent to it: ${cause.message}`
+      : `the hub at ${url} can't be reached: ${cause.message}. Is \`edgekeep hub run\` running?`;
+  return new Unreachable(text, { cause });
 }
 
 // Nothing was done yet, so it is no success.

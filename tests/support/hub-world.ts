@@ -48,7 +48,7 @@ export class HubWorld {
   readonly folder: string;
   readonly clock: TestClock;
   readonly publisher: Signer = newPublisher();
-  readonly #settings: ReturnType<typeof parseHubSettings>;
+  #settings: ReturnType<typeof parseHubSettings>;
   #hub: Hub | undefined;
   #operator: Operator | undefined;
 
@@ -153,6 +153,12 @@ export class HubWorld {
   async restart(): Promise<void> {
     await this.stop();
     await this.start();
+  }
+
+  /** Starts again under other names. */
+  async rename(names: readonly string[]): Promise<void> {
+    this.#settings = { ...this.#settings, names: [...names] };
+    await this.restart();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@
 import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { Serial } from '@edgekeep/host/serial';
 import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/wire/link/backoff';
 import { bindResponse, challengeResponse, type ImaLogKnown } from '@edgekeep/wire/api/attest';
@@ -103,8 +104,8 @@ export class HubLink {
     return this.#identity?.credential;
   }
 
-  /** What the hub presented on the live connection, DER, leaf first; undefined without one. */
-  get serverChain(): readonly Uint8Array[] | undefined {
+  /** The verified path of the hub's certificate on the live connection, leaf first; undefined without one. */
+  get serverChain(): readonly Certificate[] | undefined {
     return this.#connection?.serverChain;
   }
 

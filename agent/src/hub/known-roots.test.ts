@@ -33,7 +33,7 @@ async function serverUnder(root: TestAuthority) {
   const input = { spki: issuing.certificate.spki, serialRandom: new Uint8Array(16), ...period };
   const template = serverProfile(input, issuing.certificate, { dnsNames: ['hub'], ipAddresses: [] });
   const leaf = await issueTo(template, issuing.signer);
-  return { chain: [leaf.der, issuing.certificate.der], issuing };
+  return { chain: [leaf, issuing.certificate], issuing };
 }
 const [underFirst, underSecond] = [await serverUnder(first), await serverUnder(second)];
 

@@ -102,13 +102,12 @@ export class KnownRoots {
     return this.#roots.length;
   }
 
-  /** Throws when a certificate in a server's chain is on the list of its root. */
-  assertNotRevoked(chain: readonly Uint8Array[]): void {
+  /** Throws when a certificate in a server's verified chain is on the list of its root. */
+  assertNotRevoked(chain: readonly Certificate[]): void {
     for (const { certificate: root, list } of this.#roots) {
       if (list === undefined) continue;
       const { revoked } = parseCrl(list);
-      const shown = chain.map(parseCertificate);
-      const found = shown.find((each) => equalNames(each.issuer, root.subject) && revoked.has(serialText(each)));
+      const found = chain.find((each) => equalNames(each.issuer, root.subject) && revoked.has(serialText(each)));
       if (found !== undefined)
         throw new AgentError('hub-refused', `its issuing CA ${serialText(found)} was revoked by the root`);
     }
@@ -120,7 +119,7 @@ export class KnownRoots {
    */
   async learn(
     updates: readonly RootUpdate[],
-    serverChain: readonly Uint8Array[],
+    serverChain: readonly Certificate[],
     nowSeconds: number,
   ): Promise<Learned> {
     const before = this.#roots.map((root) => root.certificate);
@@ -146,14 +145,14 @@ export class KnownRoots {
   #mayDrop(
     roots: readonly Known[],
     updates: readonly RootUpdate[],
-    serverChain: readonly Uint8Array[],
+    serverChain: readonly Certificate[],
     atSeconds: number,
   ): number {
     const first = roots.findIndex((root) =>
       updates.every((each) => digestOf(each.certificate) !== digestOfKnown(root) || !each.dropped),
     );
     if (first <= this.#dropped) return this.#dropped;
-    const [leaf, ...intermediates] = serverChain.map(parseCertificate);
+    const [leaf, ...intermediates] = serverChain;
     if (leaf === undefined) return this.#dropped;
     const anchors = roots.slice(first).map((root) => root.certificate);
     const path = { leaf, intermediates, anchors, atSeconds, purpose: 'tls-server' } as const;

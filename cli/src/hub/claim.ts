@@ -3,13 +3,12 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { claimAnswer } from '@edgekeep/wire/api/people';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
 import { HubRefusal, operatorFileOf, operatorFromFile, operatorHelp, operatorOption } from '../operator.ts';
+import { operatorAddress } from '../operator-file.ts';
 import { newToken } from '../people/token.ts';
 import { timeText } from '../table.ts';
-
-const fileSchema = z.object({ url: z.string(), serverName: z.string().optional(), root: z.string() });
 
 /** Claims the hub of the file `from` for `name` and writes their own operator file; returns the hub's answer. */
 export async function claimHub(order: {
@@ -19,7 +18,7 @@ export async function claimHub(order: {
   readonly lifeSeconds?: number | undefined;
 }): Promise<z.infer<typeof claimAnswer>> {
   const { from, out, name, lifeSeconds } = order;
-  const address = parseJson(await readFile(from), fileSchema, from);
+  const address = parseJson(await readFile(from), operatorAddress, `operator file ${from}`);
   const operator = await operatorFromFile(from);
   const { token, sha256 } = newToken();
   // Before the hub knows the token: a token that the hub accepts must not be lost to a full disk.

@@ -2,12 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { writeNewFile } from '@edgekeep/host/durable-file';
-import { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
+import { operatorAddress } from '../operator-file.ts';
 import { newToken } from './token.ts';
-
-/** A hub's address and certificate: an operator file, with or without its token. */
-const addressSchema = z.object({ url: z.string(), serverName: z.string().optional(), root: z.string() });
 
 export const command: Command = {
   usage: 'token prepare --from FILE --out FILE',
@@ -23,7 +20,7 @@ register it with \`edgekeep token create --person NAME --sha256 HEX\`. Until the
   async run(args) {
     const from = args.required('from');
     const out = args.required('out');
-    const address = parseJson(await readFile(from), addressSchema, from);
+    const address = parseJson(await readFile(from), operatorAddress, `operator file ${from}`);
     const { token, sha256 } = newToken();
     await writeNewFile(out, `${JSON.stringify({ ...address, token }, null, 2)}\n`);
     return { exitCode: exitCodes.ok, value: { out, sha256 }, text: `wrote ${out}\nSHA-256 ${sha256}` };

@@ -29,10 +29,10 @@ export function deviceIdOf(certificate: Certificate): string {
   const [uri = ''] = uris;
   const deviceId = uri.startsWith(prefix) ? uri.slice(prefix.length) : '';
   const commonName = attributeText(certificate.subject, attributeOid.commonName);
-  if (uris.length !== 1 || !isDeviceId(deviceId) || commonName !== deviceId) {
+  if (names.length !== 1 || uris.length !== 1 || !isDeviceId(deviceId) || commonName !== deviceId) {
     throw new CoreError(
       'certificate-invalid',
-      'certificate: expected a device URI, no other, and the same common name',
+      'certificate: expected a device URI, no other name, and the same common name',
     );
   }
   return deviceId;

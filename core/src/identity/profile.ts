@@ -1,11 +1,13 @@
 // The kinds of certificate Edgekeep issues, as templates for `issueCertificate`:
 // root -> issuing authority (it may issue no further authorities) -> hub server, OCSP responder, device (IEEE 802.1AR LDevID), workload (X.509-SVID).
 import type { Certificate } from './certificate.ts';
+import { type CertificateClass, classOid } from './certificate-class.ts';
 import { deviceUri } from './device-id.ts';
-import { commonNameOnly, type DistinguishedName } from './distinguished-name.ts';
+import { commonNameOnly, type DistinguishedName, encodeName } from './distinguished-name.ts';
 import {
   authorityKeyIdentifier,
   basicConstraints,
+  certificatePolicies,
   crlDistributionPoint,
   extendedKeyUsage,
   keyUsage,
@@ -16,7 +18,7 @@ import {
 } from './extensions.ts';
 import { type GeneralName, parseIpAddress } from './general-name.ts';
 import type { CertificateTemplate } from './issue.ts';
-import { keyPurposeOid } from './oid.ts';
+import { attributeOid, keyPurposeOid } from './oid.ts';
 import { keyIdentifierOf } from './public-key.ts';
 import { type WorkloadId, workloadSpiffeId } from './spiffe-id.ts';
 
@@ -78,7 +80,8 @@ export function serverProfile(
     ...names.ipAddresses.map((text) => ({ kind: 'ip' as const, bytes: parseIpAddress(text) })),
   ];
   const subject = commonNameOnly(names.dnsNames[0] ?? names.ipAddresses[0] ?? '');
-  return endEntity(input, issuer, subject, alternatives, keyPurposeOid.serverAuth);
+  const named = { subject, alternatives, certificateClass: 'server' } as const;
+  return endEntity(input, issuer, named, keyPurposeOid.serverAuth);
 }
 
 /**
@@ -109,21 +112,33 @@ export function ocspResponderProfile(
 /** A device's operational certificate (LDevID): for TLS client authentication only. */
 export function deviceProfile(input: ProfileInput, issuer: Certificate, deviceId: string): CertificateTemplate {
   const alternatives: readonly GeneralName[] = [{ kind: 'uri', text: deviceUri(deviceId) }];
-  return endEntity(input, issuer, commonNameOnly(deviceId), alternatives, keyPurposeOid.clientAuth);
+  const named = { subject: commonNameOnly(deviceId), alternatives, certificateClass: 'device' } as const;
+  return endEntity(input, issuer, named, keyPurposeOid.clientAuth);
 }
 
-/** A workload's certificate, an X.509-SVID: for both ends of TLS, with the SPIFFE ID as its only URI (spec/workload.md). */
+/**
+ * A workload's certificate, an X.509-SVID: for both ends of TLS, with the SPIFFE ID as its only name (spec/workload.md). The subject names
+ * the class and nobody: a common name is a host name to readers from before RFC 9525.
+ */
 export function workloadProfile(input: ProfileInput, issuer: Certificate, id: WorkloadId): CertificateTemplate {
   const alternatives: readonly GeneralName[] = [{ kind: 'uri', text: workloadSpiffeId(id) }];
   const { serverAuth, clientAuth } = keyPurposeOid;
-  return endEntity(input, issuer, commonNameOnly(id.workload), alternatives, serverAuth, clientAuth);
+  const named = { subject: workloadSubject, alternatives, certificateClass: 'workload' } as const;
+  return endEntity(input, issuer, named, serverAuth, clientAuth);
+}
+
+const workloadSubject = encodeName([{ oid: attributeOid.organization, text: 'Edgekeep workload' }]);
+
+interface Named {
+  readonly subject: DistinguishedName;
+  readonly alternatives: readonly GeneralName[];
+  readonly certificateClass: CertificateClass;
 }
 
 function endEntity(
   input: ProfileInput,
   issuer: Certificate,
-  subject: DistinguishedName,
-  alternatives: readonly GeneralName[],
+  { subject, alternatives, certificateClass }: Named,
   ...purposes: readonly [string, ...string[]]
 ): CertificateTemplate {
   return {
@@ -134,6 +149,7 @@ function endEntity(
       basicConstraints(false),
       keyUsage('digitalSignature'),
       extendedKeyUsage(...purposes),
+      certificatePolicies(classOid[certificateClass]),
       subjectAltName(alternatives),
       subjectKeyIdentifier(keyIdentifierOf(input.spki)),
       authorityKeyIdentifier(identifierOf(issuer)),

@@ -39,6 +39,8 @@ export function spiffeIdOf(certificate: Certificate): SpiffeId {
 /** The workload of ours that a certificate identifies; throws as `spiffeIdOf`. */
 export function workloadOf(certificate: Certificate): WorkloadId {
   spiffeIdOf(certificate);
+  const names = certificate.extensions.subjectAltName?.names ?? [];
+  if (names.length > 1) throw invalid('a workload has its SPIFFE ID and no other name');
   return parseWorkloadSpiffeId(onlyUri(certificate) ?? '');
 }
 

@@ -68,11 +68,6 @@ export class Authorities {
     return this.#state.trusted.find((issuing) => issuing.id === id);
   }
 
-  /** Whether certificates of the issuing CA that this certificate names are accepted; TLS verifies the signature. */
-  trustsIssuerOf(certificate: Certificate): boolean {
-    return this.issuing(issuerIdOf(certificate)) !== undefined;
-  }
-
   /** Every certificate that a client certificate may chain to, PEM. */
   get clientAuthoritiesPem(): readonly string[] {
     const { roots, trusted } = this.#state;

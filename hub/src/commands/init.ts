@@ -11,6 +11,7 @@ import { addToken, newTokenText } from '../people/token-store.ts';
 import { appendEntry } from '../audit/append.ts';
 import { initialCertificateFiles, operatorFileName, readInitialCertificates } from '../secrets/initial-certificates.ts';
 import { HubError } from '../common/error.ts';
+import { namesInSettings, rememberHubNames } from '../store/hub-names.ts';
 import { createHubKeys } from '../secrets/hub-keys.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import type { NewUnlocker } from '../secrets/unlock.ts';
@@ -56,7 +57,8 @@ export async function initHub(
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = newTokenText();
   const expiresAtMs = nowMs + settings.tokens.bootstrapHours * 3_600_000;
-  await database.write((trx) => recordFirst(trx, { token, person, expiresAtMs, nowMs }));
+  const names = namesInSettings(settings);
+  await database.write((trx) => recordFirst(trx, { token, person, names, expiresAtMs, nowMs }));
   if (policyText !== undefined) await PolicyStore.replace(database, { text: policyText, actor: 'hub', nowMs });
   await database[Symbol.asyncDispose]();
   const operatorFile = join(folder, operatorFileName);
@@ -82,10 +84,17 @@ export async function initHub(
 /** The entry that begins the log, and the bootstrap token of the first person. */
 async function recordFirst(
   trx: WriteTransaction,
-  first: { readonly token: string; readonly person: string; readonly expiresAtMs: number; readonly nowMs: number },
+  first: {
+    readonly token: string;
+    readonly person: string;
+    readonly names: readonly string[];
+    readonly expiresAtMs: number;
+    readonly nowMs: number;
+  },
 ): Promise<void> {
   const { token, person, expiresAtMs, nowMs } = first;
-  await appendEntry(trx, { at: nowMs, kind: 'hub-initialised', actor: 'hub', subject: 'hub', data: {} });
+  const names = await rememberHubNames(trx, first.names, nowMs);
+  await appendEntry(trx, { at: nowMs, kind: 'hub-initialised', actor: 'hub', subject: 'hub', data: { names } });
   await addPerson(trx, { name: person, actor: 'hub', nowMs });
   await addToken(trx, {
     sha256: sha256Hex(token),

@@ -7,6 +7,7 @@ import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { proveDeviceId, type ProvenDeviceId } from '../attest/device-id-certificate.ts';
 import { attestationKeyFor, rootDigestOf } from '../attest/root-keys.ts';
 import { wrapTargetOf } from '../attest/wrap-target.ts';
+import { reservedProblem } from '../store/hub-names.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
 import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
@@ -80,6 +81,8 @@ interface Known {
 async function recall({ database }: EnrollmentDependencies, { deviceId, identity }: EnrollmentRequest): Promise<Known> {
   const newcomer = { deviceId, tier: identity.kind, rootSha256: rootDigestOf(identity) };
   const returning = await findReturning(database.read, newcomer);
+  const reserved = returning === undefined ? await reservedProblem(database.read, 'device', deviceId) : undefined;
+  if (reserved !== undefined) throw refused('name-reserved', reserved);
   const expected = await isExpected(database.read, newcomer);
   await assertRootNotFormer(database.read, newcomer, expected);
   return { ...newcomer, returning, expected };

@@ -3,6 +3,7 @@ import type { PersonView } from '@edgekeep/wire/api/people';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
+import { assertNoHost } from '../store/hub-names.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { endTokens } from './token-store.ts';
@@ -17,6 +18,7 @@ interface PersonOrder {
 }
 
 export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: PersonOrder): Promise<void> {
+  await assertNoHost(trx, 'person', name);
   const known = await trx.selectFrom('person').select('name').where('name', '=', name).executeTakeFirst();
   if (known !== undefined) throw new HubError('conflict', `${name} is known already: \`edgekeep person list\``);
   const { count } = await trx

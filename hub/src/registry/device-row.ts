@@ -1,10 +1,12 @@
 // The row of a device: who else wants it changed asks here, within the transaction of the cause.
+import { assertNoHost } from '../store/hub-names.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceIdevidRow } from '../store/tables/registry.ts';
 import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 
-/** A device that enrolls for the first time. */
+/** A device that enrolls for the first time. Throws `name-reserved` for the id of a host. */
 export async function addDevice(trx: WriteTransaction, row: DeviceRow): Promise<void> {
+  await assertNoHost(trx, 'device', row.id);
   await trx.insertInto('device').values(row).execute();
 }
 

@@ -16,6 +16,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { z } from 'zod';
 import { HubError } from '../common/error.ts';
+import { hubNamesOf, reservedText } from '../store/hub-names.ts';
 import { noteFormerName } from '../common/former-names.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -175,6 +176,7 @@ interface Facts {
   /** Groups whose members are named. */
   readonly groups: ReadonlySet<string>;
   readonly sites: ReadonlySet<string>;
+  readonly hubNames: readonly string[];
 }
 
 // What the store has about the ids and roots of trust of a batch: devices, and those that were expected before.
@@ -207,10 +209,17 @@ async function factsAbout(trx: WriteTransaction, lines: readonly Numbered<Expect
   }
   const groups = await trx.selectFrom('device_group').select('name').where('filter', 'is', null).execute();
   const sites = await trx.selectFrom('site').select('name').execute();
-  return { ...facts, groups: new Set(groups.map(({ name }) => name)), sites: new Set(sites.map(({ name }) => name)) };
+  return {
+    ...facts,
+    groups: new Set(groups.map(({ name }) => name)),
+    sites: new Set(sites.map(({ name }) => name)),
+    hubNames: await hubNamesOf(trx),
+  };
 }
 
 function problemWith({ id, groups, site, rootSha256 }: ExpectedLine, facts: Facts): string | undefined {
+  const reserved = reservedText('device', id, facts.hubNames);
+  if (reserved !== undefined) return reserved;
   const missing = groups.find((name) => !facts.groups.has(name));
   if (missing !== undefined) return `no group ${missing} with named members: \`edgekeep group create ${missing}\``;
   if (site !== undefined && !facts.sites.has(site)) return `no site ${site}: \`edgekeep site create ${site}\``;

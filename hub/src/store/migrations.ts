@@ -22,6 +22,7 @@ import { migration as guard } from './migrations/0018-guard.ts';
 import { migration as tokenMakers } from './migrations/0019-token-makers.ts';
 import { migration as admission } from './migrations/0016-admission.ts';
 import { migration as leaseOrder } from './migrations/0020-lease-order.ts';
+import { migration as hubNames } from './migrations/0021-hub-names.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
@@ -46,4 +47,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0018-guard': guard,
   '0019-token-makers': tokenMakers,
   '0020-lease-order': leaseOrder,
+  '0021-hub-names': hubNames,
 };

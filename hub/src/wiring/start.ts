@@ -17,8 +17,10 @@ import { createOperatorListener } from '../doors/operator/listener.ts';
 import { findOldPaths, makerBackfill } from '../enrollment/maker-backfill.ts';
 import type { JobHandle } from '../common/subject.ts';
 import { jobAlarm } from '../jobs/alarm.ts';
+import { namesInSettings } from '../store/hub-names.ts';
 import { AuthorityKeeper } from '../jobs/authority-keeper.ts';
 import { raiseDuplicateKeys } from '../respond/key-doubles.ts';
+import { weighReservedNames } from '../respond/reserved-names.ts';
 import { raiseDuplicateValues } from '../respond/stored-doubles.ts';
 import { deviceRoutes, operatorRoutes } from './routes.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
@@ -158,6 +160,7 @@ async function startJobs(
     warn,
   };
   const sweep = scheduler.add(new AuthorityKeeper(dependencies).job);
+  await weighReservedNames(database, namesInSettings(settings), clock());
   await weighCoverage(database, settings, clock());
   const policy = fleet.access.facts.policies.current();
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, policy, clock());

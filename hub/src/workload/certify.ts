@@ -11,6 +11,7 @@ import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../common/error.ts';
+import { reservedProblem } from '../store/hub-names.ts';
 import { recordCertificate, statusUrlsOf } from '../authority/issue.ts';
 import { clockSkewSeconds } from '../secrets/hub-keys.ts';
 import { assertEnabled } from '../registry/enablement.ts';
@@ -108,6 +109,9 @@ async function assertMayHold(
   if (device.state !== 'active') {
     throw refused('device-not-active', `${deviceId} is ${device.state}: it must attest an accepted boot first`);
   }
+  // One that was declared before there was this rule, or before the hub had this name.
+  const reserved = await reservedProblem(trx, 'workload', workload);
+  if (reserved !== undefined) throw refused('name-reserved', reserved);
   if ((await declaredFor(trx, deviceId, nowMs, workload)).length === 0)
     throw refused('not-declared', `${workload} is not declared for ${deviceId}: \`edgekeep workload declare\``);
   const row = await trx

@@ -3,6 +3,7 @@ import type { DeclarationView } from '@edgekeep/wire/api/workload';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
+import { assertNoHost } from '../store/hub-names.ts';
 import { getGroup } from '../registry/groups.ts';
 import { countDevices } from '../registry/list.ts';
 import { getDevice } from '../registry/states.ts';
@@ -39,6 +40,7 @@ export async function declareWorkload(
     declared_at: nowMs,
   };
   return database.write(async (trx) => {
+    await assertNoHost(trx, 'workload', workload);
     if (target.kind === 'group') await getGroup(trx, target.name);
     else await getDevice(trx, target.name);
     const known = await trx.selectFrom('workload_declaration').selectAll().execute();

@@ -21,6 +21,7 @@ export const alertKinds = [
   'lease-elsewhere',
   'stages-not-covered',
   'job-failing',
+  'name-reserved',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { channelBinding } from './channel-binding.ts';
 import { WireError, type WireErrorCode } from '../error.ts';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { HubConnection, type HubConnectionSettings } from './hub-connection.ts';
 import { makeTestAuthority } from './test-authority.ts';
 import { tlsServerOptions } from './tls.ts';
@@ -395,7 +396,7 @@ test('an error of the reader ends the download with that error', async (t) => {
 test('a server that the caller does not accept is refused, and the connection with it', async (t) => {
   const hub = await startHub(t, echo);
   const shown: number[] = [];
-  const acceptServer = (chain: readonly Uint8Array[]) => {
+  const acceptServer = (chain: readonly Certificate[]) => {
     shown.push(chain.length);
     throw new Error('it was revoked');
   };

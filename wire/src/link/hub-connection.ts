@@ -1,6 +1,7 @@
 // A device's one connection to the hub: mutual TLS 1.3, kept open, with HTTP/1.1 requests one after another. It lives once: when the hub cuts it,
 // `closed` reports it at once, and its owner opens the next one.
 import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
 import type { TLSSocket } from 'node:tls';
 import { channelBinding } from './channel-binding.ts';
 import { WireError } from '../error.ts';
@@ -16,7 +17,7 @@ import {
   sendRequest,
 } from './exchange.ts';
 import { ignoreError, lossError, openSecureSocket } from './secure-socket.ts';
-import { peerChain, type TlsClientCredential } from './tls.ts';
+import type { TlsClientCredential, TlsClientInput } from './tls.ts';
 
 export interface HubConnectionSettings {
   readonly host: string;
@@ -29,8 +30,9 @@ export interface HubConnectionSettings {
   readonly authoritiesPem: readonly string[];
   /** Left out before there is one (enrollment). */
   readonly credential?: TlsClientCredential | undefined;
-  /** Gets the server's verified chain (DER, leaf first); if it throws, the connection is dropped. */
-  readonly acceptServer?: ((chain: readonly Uint8Array[]) => void) | undefined;
+  /** As `TlsClientInput` has them. */
+  readonly generalAuthority?: TlsClientInput['generalAuthority'];
+  readonly acceptServer?: TlsClientInput['acceptServer'];
   /** Ends the attempt to connect. */
   readonly signal?: AbortSignal;
   readonly connectTimeoutMs?: number;
@@ -46,8 +48,8 @@ const hubConnectionDefaults = {
 export class HubConnection {
   /** RFC 9266 channel binding. */
   readonly binding: Uint8Array;
-  /** The hub's certificate and its issuers, DER, leaf first. */
-  readonly serverChain: readonly Uint8Array[];
+  /** The verified path from the hub's certificate to its root. */
+  readonly serverChain: readonly Certificate[];
   readonly #exchange: Exchange;
   readonly #closed = Promise.withResolvers<WireError>();
   #ended: WireError | undefined;
@@ -55,13 +57,19 @@ export class HubConnection {
 
   /** Connects. The caller decides whether and when to try again. Throws WireError. */
   static async open(settings: HubConnectionSettings): Promise<HubConnection> {
-    const { host, port, localAddress, authoritiesPem, credential } = settings;
+    const { host, port, localAddress, authoritiesPem, credential, generalAuthority } = settings;
+    let serverChain: readonly Certificate[] = [];
     const socket = await openSecureSocket({
       host,
       port,
       ...(localAddress && { localAddress }),
       serverName: settings.serverName ?? canonicalHostName(host) ?? host,
       authoritiesPem,
+      ...(generalAuthority && { generalAuthority }),
+      acceptServer: (chain) => {
+        settings.acceptServer?.(chain);
+        serverChain = chain;
+      },
       ...(credential && { credential }),
       connectTimeoutMs: settings.connectTimeoutMs ?? hubConnectionDefaults.connectTimeoutMs,
       signal: settings.signal ?? new AbortController().signal,
@@ -69,17 +77,20 @@ export class HubConnection {
     // Errors are reported by the exchange that meets them and by `closed`.
     socket.on('error', ignoreError);
     try {
-      return new HubConnection(socket, settings);
+      return new HubConnection(socket, serverChain, settings);
     } catch (error) {
       socket.destroy();
       throw error;
     }
   }
 
-  private constructor(socket: TLSSocket, { host, port, limits, acceptServer }: HubConnectionSettings) {
+  private constructor(
+    socket: TLSSocket,
+    serverChain: readonly Certificate[],
+    { host, port, limits }: HubConnectionSettings,
+  ) {
     const where = `${host}:${port}`;
-    this.serverChain = peerChain(socket);
-    accept(this.serverChain, where, acceptServer);
+    this.serverChain = serverChain;
     this.binding = channelBinding(socket);
     this.#exchange = {
       socket,
@@ -143,19 +154,6 @@ export class HubConnection {
     this.#ended = reason;
     socket.destroy(reason);
     this.#closed.resolve(reason);
-  }
-}
-
-function accept(
-  chain: readonly Uint8Array[],
-  where: string,
-  acceptServer: HubConnectionSettings['acceptServer'],
-): void {
-  try {
-    acceptServer?.(chain);
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    throw new WireError('tls-refused', `${where}: the server was refused: ${text}`, { cause });
   }
 }
 

@@ -61,6 +61,7 @@ function connectWith(input: SecureSocketInput, where: string): TLSSocket {
 export function ignoreError(): void {}
 
 function connectError(cause: Error, where: string): WireError {
+  if (cause instanceof WireError) return new WireError(cause.code, `${where}: ${cause.message}`, { cause });
   const code = codeOf(cause);
   // System errors (ECONNREFUSED, ENOTFOUND, EHOSTUNREACH) are network errors; all others come from TLS or certificate verification.
   const isNetwork = /^E[A-Z_]+$/.test(code) && code !== 'EPROTO' && !code.startsWith('ERR_');

@@ -1,14 +1,12 @@
 // TLS settings of every connection between a device and the hub: TLS 1.3 only, both ends by certificate, no resumption. A full handshake
 // each time means that a revoked certificate is noticed, and that the channel binding belongs to the keys just proven.
+import { CoreError } from '@edgekeep/core/error';
+import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { type ServerExpectation, type ServerVerdict, verifyServer } from '@edgekeep/core/identity/server-certificate';
 import { constants } from 'node:crypto';
 import { isIP } from 'node:net';
-import {
-  checkServerIdentity,
-  type ConnectionOptions,
-  type DetailedPeerCertificate,
-  type TLSSocket,
-  type TlsOptions,
-} from 'node:tls';
+import type { ConnectionOptions, DetailedPeerCertificate, PeerCertificate, TlsOptions } from 'node:tls';
 import { WireError } from '../error.ts';
 
 const tls13Only = {
@@ -65,41 +63,86 @@ export interface TlsClientInput {
   readonly authoritiesPem: readonly string[];
   /** The DNS name or IP address the server's certificate must carry. */
   readonly serverName: string;
+  /** Whether an issuing CA without a class may have issued the server's certificate (spec/certificates.md, "Classes"); left out: accepted. */
+  readonly generalAuthority?: ServerExpectation['generalAuthority'];
+  /** Gets the server's path, leaf first, root last, after every signature in it was verified; if it throws, the handshake fails. */
+  readonly acceptServer?: ((chain: readonly Certificate[]) => void) | undefined;
   readonly credential?: TlsClientCredential;
 }
 
-/** Options for `tls.connect`, except the destination. */
+/**
+ * Options for `tls.connect` and `https.request`, except the destination. OpenSSL verifies the path to the authorities; then the certificate
+ * itself is judged here, before any byte of the client's is sent. Throws `settings-invalid` without an authority.
+ */
 export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
-  if (input.authoritiesPem.length === 0) {
-    // An empty list would make Node fall back to the public authorities.
-    throw new WireError('settings-invalid', 'a TLS client needs at least one pinned authority');
-  }
+  const { serverName, credential } = input;
+  const anchors = anchorsIn(input.authoritiesPem);
   return {
     ...tls13Only,
     ca: [...input.authoritiesPem],
     // RFC 6066 section 3: no IP addresses in the server name indication; they are still verified.
-    servername: isIP(input.serverName) === 0 ? input.serverName : '',
-    checkServerIdentity: (_, certificate) => checkServerIdentity(input.serverName, certificate),
+    servername: isIP(serverName) === 0 ? serverName : '',
+    checkServerIdentity: (_, shown) => refusalOf(shown, anchors, input),
     rejectUnauthorized: true,
     ALPNProtocols: ['http/1.1'],
-    ...(input.credential && { cert: input.credential.certificateChainPem, key: input.credential.privateKeyPem }),
+    ...(credential && { cert: credential.certificateChainPem, key: credential.privateKeyPem }),
   };
+}
+
+// Node takes an empty list, or an empty text, for its own list of public authorities.
+function anchorsIn(authoritiesPem: readonly string[]): readonly Certificate[] {
+  try {
+    const anchors = authoritiesPem.flatMap((pem) => parsePem(pem, 'CERTIFICATE')).map(parseCertificate);
+    if (anchors.length > 0) return anchors;
+  } catch (cause) {
+    if (!(cause instanceof CoreError)) throw cause;
+    throw new WireError('settings-invalid', `the pinned authorities cannot be read: ${cause.message}`, { cause });
+  }
+  throw new WireError('settings-invalid', 'a TLS client needs at least one pinned authority');
+}
+
+function refusalOf(
+  shown: PeerCertificate,
+  anchors: readonly Certificate[],
+  { serverName: name, generalAuthority = 'accepted', acceptServer }: TlsClientInput,
+): Error | undefined {
+  try {
+    const atSeconds = Math.floor(Date.now() / 1_000);
+    const verdict = verdictOn(shown, { name, anchors, atSeconds, generalAuthority });
+    if (verdict.kind === 'valid') return void acceptServer?.(verdict.chain);
+    return new WireError('tls-refused', `this is not the hub: ${verdict.reasons.join('; ')}`);
+  } catch (cause) {
+    // Fail closed: for any failure, the server was not accepted.
+    const text = cause instanceof Error ? cause.message : String(cause);
+    return new WireError('tls-refused', `the server was refused: ${text}`, { cause });
+  }
+}
+
+function verdictOn(shown: PeerCertificate, expectation: ServerExpectation): ServerVerdict {
+  try {
+    return verifyServer(shownChain(shown).map(parseCertificate), expectation);
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return { kind: 'refused', reasons: [error.message] };
+  }
 }
 
 // A hub sends its issuing CA and a link for each earlier root; nobody needs more.
 const PEER_CHAIN_MAX = 40;
 
 /**
- * The certificates that the other end presented and their issuers as far as they were found, DER, leaf first. The handshake has verified
- * them.
+ * The certificates that the other end sent and their issuers as far as they were found, DER, leaf first. Only the leaf was verified: OpenSSL
+ * may have used another path, and who sends the certificates chooses which ones Node finds.
  */
-export function peerChain(socket: TLSSocket): readonly Uint8Array[] {
+function shownChain(leaf: PeerCertificate): readonly Uint8Array[] {
   const chain: Uint8Array[] = [];
-  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
-  // The last one names itself as issuer; without a certificate there is an empty object.
+  let next: PeerCertificate | DetailedPeerCertificate | undefined = leaf;
   while (next?.raw !== undefined && chain.length < PEER_CHAIN_MAX) {
     chain.push(next.raw);
-    next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
+    // The last one names itself as issuer; without a certificate there is an empty object.
+    const issuer: DetailedPeerCertificate | undefined =
+      'issuerCertificate' in next ? next.issuerCertificate : undefined;
+    next = issuer === next ? undefined : issuer;
   }
   return chain;
 }

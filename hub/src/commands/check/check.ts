@@ -7,6 +7,7 @@ import { type HubSettings, hubSettingsSchema, readHubSettings, settingsFileName 
 import { failed, type Finding, ok, textOf } from './finding.ts';
 import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
+import { checkNames } from './names.ts';
 import { checkPolicy } from './policy.ts';
 import { checkStore } from './store.ts';
 import { checkRootFolders } from './vendor-roots.ts';
@@ -19,6 +20,7 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
     ...(await checkKeys(folder, settings)),
     ...(await checkStore(join(folder, 'hub.sqlite'), settings, nowMs)),
     ...checkPolicy(join(folder, 'hub.sqlite'), settings),
+    ...checkNames(join(folder, 'hub.sqlite'), settings),
     ...(await checkRootFolders(folder, settings)),
     ...(await checkPorts(settings)),
     checkUnlockProgram(settings),

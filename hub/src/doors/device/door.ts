@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { TLSSocket } from 'node:tls';
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { classProblem } from '@edgekeep/core/identity/certificate-class';
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
@@ -14,6 +15,7 @@ import type { Traffic } from '../../access/traffic.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
 import type { Authorities } from '../../authority/authorities.ts';
+import { issuerIdOf } from '../../authority/state.ts';
 import type {
   BoundDevice,
   ConnectedWorkload,
@@ -47,7 +49,7 @@ export interface Guarded {
 export class DeviceDoor {
   readonly roundTrips = new RoundTrips<DeviceConnection>();
   readonly #connections: Connections;
-  readonly #authorities: Pick<Authorities, 'trustsIssuerOf'>;
+  readonly #authorities: Pick<Authorities, 'issuing'>;
   readonly #clock: Clock;
   readonly #traffic: Traffic;
   readonly #admission: Admission;
@@ -55,7 +57,7 @@ export class DeviceDoor {
 
   constructor(
     connections: Connections,
-    authorities: Pick<Authorities, 'trustsIssuerOf'>,
+    authorities: Pick<Authorities, 'issuing'>,
     clock: Clock,
     traffic: Traffic,
     admission: Admission,
@@ -176,22 +178,22 @@ export class DeviceDoor {
 
 // `authorized` means that OpenSSL verified the chain to our root and the dates; a certificate that it did not accept counts as none. The
 // same holds for a certificate of an issuing CA that is no longer accepted: under its root the chain is still complete.
-function shownBy(
-  socket: TLSSocket,
-  authorities: Pick<Authorities, 'trustsIssuerOf'>,
-  trustDomain: string,
-): ShownCertificate {
+function shownBy(socket: TLSSocket, authorities: Pick<Authorities, 'issuing'>, trustDomain: string): ShownCertificate {
   const nothing = { certificate: undefined, workload: undefined };
   if (!socket.authorized) return nothing;
   const { raw } = socket.getPeerCertificate();
   const certificate = parseCertificate(raw);
-  if (!authorities.trustsIssuerOf(certificate)) return nothing;
+  const issuer = authorities.issuing(issuerIdOf(certificate));
+  const isWorkload = claimsSpiffeId(certificate);
+  const expected = isWorkload ? 'workload' : 'device';
+  // spec/certificates.md, "Classes": also what a CA of another class issued counts as none.
+  if (issuer === undefined || classProblem(certificate, issuer.certificate, expected) !== undefined) return nothing;
   const common = {
     serial: serialText(certificate),
     sha256: toHex(certificateDigest(certificate)),
     notAfterMs: certificate.notAfterSeconds * 1_000,
   };
-  if (!claimsSpiffeId(certificate)) {
+  if (!isWorkload) {
     return { certificate: { ...common, deviceId: deviceIdOf(certificate) }, workload: undefined };
   }
   const id = workloadOf(certificate);

@@ -1,0 +1,33 @@
+// The operator file of a hub: its address, the roots that may vouch for it, and a token. A file without a root vouches for nobody: Node would
+// take an empty list for its own public authorities and show the token to any of their servers.
+import { CoreError } from '@edgekeep/core/error';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { z } from 'zod';
+
+const rootPem = z.string().superRefine((text, context) => {
+  const message = problemWith(text);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+});
+
+/** A hub's address and its roots: an operator file, with or without its token. */
+export const operatorAddress = z.object({
+  url: z.url({ protocol: /^https$/ }),
+  serverName: z.string().optional(),
+  root: rootPem,
+});
+
+export const operatorFile = operatorAddress.extend({ token: z.string() });
+export type Access = z.infer<typeof operatorFile>;
+
+function problemWith(text: string): string | undefined {
+  if (text.trim() === '')
+    return 'it names no root, so any server could pass for the hub: a hub that waits for its issuing CA has none yet; `edgekeep hub install-issuing` writes it in';
+  try {
+    parsePem(text, 'CERTIFICATE').forEach((der) => parseCertificate(der));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return `it names no root that can be read: ${error.message}`;
+  }
+}
