@@ -109,8 +109,10 @@ function refusalOf(
   try {
     const atSeconds = Math.floor(Date.now() / 1_000);
     const verdict = verdictOn(shown, { name, anchors, atSeconds, generalAuthority });
-    if (verdict.kind === 'valid') return void acceptServer?.(verdict.chain);
-    return new WireError('tls-refused', `this is not the hub: ${verdict.reasons.join('; ')}`);
+    if (verdict.kind === 'refused')
+      return new WireError('tls-refused', `this is not the hub: ${verdict.reasons.join('; ')}`);
+    acceptServer?.(verdict.chain);
+    return undefined;
   } catch (cause) {
     // Fail closed: for any failure, the server was not accepted.
     const text = cause instanceof Error ? cause.message : String(cause);
