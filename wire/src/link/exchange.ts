@@ -159,6 +159,8 @@ function headOf(exchange: Exchange, input: HubRequest): Promise<IncomingMessage>
   // A later error belongs to the response, which reports it; the listener stays so that it is never unhandled.
   sent.on('error', reject);
   sent.once('response', resolve);
+  // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
+  sent.once('close', () => reject(lossError(undefined, exchange.host)));
   sent.end(body);
   return promise;
 }

@@ -177,6 +177,19 @@ test('an answer that is not HTTP is response-invalid', async (t) => {
   }
 });
 
+test('a hub that wants to speak another protocol is connection-lost, and nothing waits for it', async (t) => {
+  const port = await startRaw(
+    t,
+    'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n',
+    false,
+  );
+  const connection = await connectTo(t, port);
+  await assert.rejects(connection.request(get('/')), withCode('connection-lost'));
+  await assert.rejects(connection.request(get('/next')), withCode('connection-lost'));
+  const download = (await connectTo(t, port)).download({ path: '/', onChunk: () => {} });
+  await assert.rejects(download, withCode('connection-lost'));
+});
+
 test('a hub that says nothing, or drips for ever, ends in a timeout', async (t) => {
   const limits = { requestTimeoutMs: 40, idleTimeoutMs: 40 };
   const silent = await connectTo(t, await startRaw(t, '', false), { limits });
