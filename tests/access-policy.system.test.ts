@@ -9,7 +9,7 @@ import { attestResponse, bindResponse } from '@edgekeep/wire/api/attest';
 import { reportResponse } from '@edgekeep/wire/api/report';
 import { policyView } from '@edgekeep/wire/api/policy';
 import * as api from '@edgekeep/wire/api/policy';
-import { siteDevicesAnswer, siteView } from '@edgekeep/wire/api/site';
+import { siteDevicesResponse, siteView } from '@edgekeep/wire/api/site';
 import { z } from 'zod';
 import { closeAll } from './support/closing.ts';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
@@ -30,7 +30,7 @@ before(async () => {
   const site = { name: 'graz', timeZone: 'Asia/Tokyo', networks: ['127.0.0.2/32'], country: 'AT', zone: '2' };
   const position = { latitude: 47.0707, longitude: 15.4395, radius: 800 };
   await world.operator.send('POST', '/v1/sites', { ...site, position }, siteView);
-  await world.operator.send('POST', '/v1/sites/graz/devices', { add: ['press-1'] }, siteDevicesAnswer);
+  await world.operator.send('POST', '/v1/sites/graz/devices', { add: ['press-1'] }, siteDevicesResponse);
 });
 after(async () => {
   await closeAll(world, oven, press);
@@ -124,7 +124,7 @@ suite('what a connection is decided by', () => {
       { network: '127.0.0.0/8', country: 'DE' },
       { network: '127.0.0.2/32', country: 'AT' },
     ];
-    await world.operator.send('PUT', '/v1/countries', { networks }, api.countryNetworksAnswer);
+    await world.operator.send('PUT', '/v1/countries', { networks }, api.countryNetworksResponse);
     const condition = 'context.network has country && context.network.country == "AT"';
     await bothWays(
       condition,

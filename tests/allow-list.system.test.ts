@@ -60,7 +60,7 @@ suite('the allow list', { skip: skipWithoutTpm }, () => {
     const found = await tpms.newDevice('press-4');
     const rootSha256 = await rootOf(found);
     const block = async (reason: string) =>
-      world.operator.send('POST', '/v1/blocked-roots', { rootSha256, reason }, admission.blockAnswer);
+      world.operator.send('POST', '/v1/blocked-roots', { rootSha256, reason }, admission.blockResponse);
     assert.equal((await block('lost')).deviceId, null);
     assertRefused(await found.tryEnroll(world, await world.enrollmentToken()), {
       status: 403,
@@ -71,7 +71,7 @@ suite('the allow list', { skip: skipWithoutTpm }, () => {
     const listed = await world.operator.get('/v1/blocked-roots', admission.blockedRootList);
     assert.equal(listed.blocked.find((row) => row.rootSha256 === rootSha256)?.reason, 'lost');
     const path = `/v1/blocked-roots/${rootSha256}/unblock`;
-    await world.operator.send('POST', path, { reason: 'found' }, admission.unblockAnswer);
+    await world.operator.send('POST', path, { reason: 'found' }, admission.unblockResponse);
     accepted(await found.tryEnroll(world, await world.enrollmentToken()), certificateResponse);
     assert.equal((await block('again')).deviceId, 'press-4');
     await using link = await found.connect(world.hub);

@@ -8,7 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
-import { tokenReportResponse, tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/api/token-device';
+import { tokenReportResponse, tokenDeviceResponse, tokenRollResponse } from '@edgekeep/wire/api/token-device';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 
@@ -35,7 +35,7 @@ let secret = '';
 
 before(async () => {
   world = await HubWorld.open();
-  ({ secret } = await world.operator.send('POST', '/v1/token-devices', { id: 'meter-1' }, tokenDeviceAnswer));
+  ({ secret } = await world.operator.send('POST', '/v1/token-devices', { id: 'meter-1' }, tokenDeviceResponse));
 });
 after(() => world?.[Symbol.asyncDispose]());
 
@@ -113,7 +113,7 @@ test('of two requests that race with one token exactly one is served', async () 
 
 test('after a roll-over both secrets are valid until the overlap ends, and never three', async () => {
   const roll = async (overlapSeconds: number) =>
-    (await world.operator.send('POST', '/v1/token-devices/meter-1/roll', { overlapSeconds }, tokenRollAnswer)).secret;
+    (await world.operator.send('POST', '/v1/token-devices/meter-1/roll', { overlapSeconds }, tokenRollResponse)).secret;
   const next = async (key: string) => {
     world.clock.advanceSeconds(5);
     return (await report(encodeDeviceToken('meter-1', nowSeconds(), key))).status;
@@ -134,7 +134,7 @@ test('a quarantined token device is refused', async () => {
 });
 
 test('a flood of guesses under one id is limited, and other devices are served meanwhile', async () => {
-  const other = await world.operator.send('POST', '/v1/token-devices', { id: 'meter-3' }, tokenDeviceAnswer);
+  const other = await world.operator.send('POST', '/v1/token-devices', { id: 'meter-3' }, tokenDeviceResponse);
   const guesses = Array.from({ length: 30 }, (_, at) =>
     report(encodeDeviceToken('meter-1', nowSeconds(), `guess ${at}`)),
   );
@@ -144,7 +144,12 @@ test('a flood of guesses under one id is limited, and other devices are served m
 });
 
 test('a hub whose clock is set back accepts no token again, and new ones once its clock has caught up', async () => {
-  const { secret: own } = await world.operator.send('POST', '/v1/token-devices', { id: 'meter-9' }, tokenDeviceAnswer);
+  const { secret: own } = await world.operator.send(
+    'POST',
+    '/v1/token-devices',
+    { id: 'meter-9' },
+    tokenDeviceResponse,
+  );
   const token = () => encodeDeviceToken('meter-9', nowSeconds(), own);
   const first = token();
   accepted(await report(first), tokenReportResponse);

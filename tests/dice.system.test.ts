@@ -30,7 +30,7 @@ import { releaseResponse } from '@edgekeep/wire/api/access';
 import { bindResponse, challengeResponse } from '@edgekeep/wire/api/attest';
 import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { enrollmentGroupDeleted, enrollmentGroupView } from '@edgekeep/wire/api/enrollment-group';
-import { deviceDetail, stateAnswer } from '@edgekeep/wire/api/device-view';
+import { deviceDetail, stateResponse } from '@edgekeep/wire/api/device-view';
 import { policyView } from '@edgekeep/wire/api/policy';
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
@@ -568,7 +568,7 @@ test('a wiped device comes back with a token made since, not by keys that its fi
   const id = 'wiped-1';
   await enrolled(id, await chip.boot(firmware()));
   for (const order of ['quarantine', 'wiped']) {
-    await world.operator.send('POST', `/v1/devices/${id}/${order}`, { reason: 'firmware was replaced' }, stateAnswer);
+    await world.operator.send('POST', `/v1/devices/${id}/${order}`, { reason: 'firmware was replaced' }, stateResponse);
   }
   const again = await deviceOn(id, await chip.boot(firmware()));
   const alone = await again.tryEnroll(world, undefined);

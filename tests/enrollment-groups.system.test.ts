@@ -26,7 +26,7 @@ async function make(world: HubWorld, order: { name: string; kind: string } & Rec
 
 async function makeToken(world: HubWorld, name: string, order: { maxUses: number } & Record<string, number>) {
   const path = `/v1/enrollment-groups/${name}/tokens`;
-  return (await world.operator.send('POST', path, order, api.groupTokenAnswer)).token;
+  return (await world.operator.send('POST', path, order, api.groupTokenResponse)).token;
 }
 
 async function importLines(world: HubWorld, ...lines: readonly object[]) {
@@ -152,13 +152,13 @@ suite('token groups', () => {
         'POST',
         '/v1/enrollment-groups/half/disable',
         { reason: 'lost' },
-        api.groupSwitchAnswer,
+        api.groupSwitchResponse,
       );
     };
     const late = await (await device('half-1')).tryEnroll(world, token, { between: disable });
     refusedFor(late, 'enrollment-group-disabled', /half is disabled: lost/);
     refusedFor(await (await device('half-2')).tryEnroll(world, token), 'enrollment-group-disabled');
-    await world.operator.send('POST', '/v1/enrollment-groups/half/enable', {}, api.groupSwitchAnswer);
+    await world.operator.send('POST', '/v1/enrollment-groups/half/enable', {}, api.groupSwitchResponse);
     const remake = async () => {
       await world.operator.send('DELETE', '/v1/enrollment-groups/half', undefined, api.enrollmentGroupDeleted);
       world.clock.advanceSeconds(1);
@@ -242,12 +242,12 @@ suite('groups of TPMs', { skip: skipWithoutTpm }, () => {
     refusedFor(await device.tryEnroll(world, undefined), 'root-of-trust-blocked');
     const other = await tpms.newDevice('foreign-2', undefined, 'foreign');
     const off = { reason: 'a recall' };
-    await world.operator.send('POST', '/v1/enrollment-groups/foreign/disable', off, api.groupSwitchAnswer);
+    await world.operator.send('POST', '/v1/enrollment-groups/foreign/disable', off, api.groupSwitchResponse);
     refusedFor(await other.tryEnroll(world, undefined), 'enrollment-group-disabled', /a recall/);
     await make(world, { name: 'named', kind: 'manifest' });
     await importLines(world, { enrollmentGroup: 'named', rootSha256: await rootOf(other) });
     refusedFor(await other.tryEnroll(world, undefined), 'enrollment-group-disabled', /foreign/);
-    await world.operator.send('POST', '/v1/enrollment-groups/foreign/enable', {}, api.groupSwitchAnswer);
+    await world.operator.send('POST', '/v1/enrollment-groups/foreign/enable', {}, api.groupSwitchResponse);
     accepted(await other.tryEnroll(world, undefined), certificateResponse);
     assert.equal((await world.device('foreign-2')).enrollmentGroup, 'named');
     assert.notEqual(root, intermediate);

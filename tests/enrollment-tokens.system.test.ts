@@ -11,10 +11,10 @@ import {
   enrollmentTokenList,
   enrollmentTokenRevoked,
   type EnrollmentTokenView,
-  enrollmentTokenAnswer,
+  enrollmentTokenResponse,
 } from '@edgekeep/wire/api/enrollment-token';
-import { enrollmentGroupDetail, groupTokenAnswer } from '@edgekeep/wire/api/enrollment-group';
-import { apiTokenAnswer, claimAnswer } from '@edgekeep/wire/api/people';
+import { enrollmentGroupDetail, groupTokenResponse } from '@edgekeep/wire/api/enrollment-group';
+import { apiTokenResponse, claimResponse } from '@edgekeep/wire/api/people';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { addPerson, firstPerson, newToken, TestPerson } from './support/people.ts';
@@ -42,15 +42,15 @@ const idOf = (token: string) => createHash('sha256').update(token).digest('hex')
 async function another(name: string, lifeSeconds = 3_600): Promise<TestPerson> {
   const made = newToken();
   const order = { name, scopes: ['enrollment:write', 'devices:read'], lifeSeconds, sha256: made.sha256 };
-  accepted(await ada.ask('POST', '/v1/tokens', order), apiTokenAnswer);
+  accepted(await ada.ask('POST', '/v1/tokens', order), apiTokenResponse);
   return new TestPerson(world, 'admin', made.token);
 }
 
 async function makers(name: string, lifeSeconds?: number) {
   const maker = await another(name, lifeSeconds);
-  const oneTime = accepted(await maker.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenAnswer);
+  const oneTime = accepted(await maker.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenResponse);
   const path = '/v1/enrollment-groups/line/tokens';
-  const ofGroup = accepted(await maker.ask('POST', path, { maxUses: 3 }), groupTokenAnswer);
+  const ofGroup = accepted(await maker.ask('POST', path, { maxUses: 3 }), groupTokenResponse);
   return { maker, oneTime, ofGroup };
 }
 
@@ -109,7 +109,7 @@ test('an enrollment token ends no later than the API token that made it, and its
 // SECURITY.md: HUB-61
 test('the enrollment tokens of a disabled person end, and do not come back with the person', async () => {
   const carl = await addPerson(world, 'carl', { role: 'operator' });
-  const { token } = accepted(await carl.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenAnswer);
+  const { token } = accepted(await carl.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenResponse);
   assert.equal((await ada.ask('POST', '/v1/people/carl/disable', { reason: 'left' })).status, 200);
   await assertUnfit(token);
   assert.equal((await ada.ask('POST', '/v1/people/carl/enable', {})).status, 200);
@@ -137,7 +137,7 @@ test('what has ended is not handed over, and a service takes nothing over', asyn
   const { oneTime, ofGroup } = await makers('gone');
   const made = newToken();
   const robot = { name: 'robot', scopes: ['enrollment:write'], service: true, sha256: made.sha256 };
-  accepted(await ada.ask('POST', '/v1/tokens', robot), apiTokenAnswer);
+  accepted(await ada.ask('POST', '/v1/tokens', robot), apiTokenResponse);
   const path = (token: string) => `/v1/enrollment-tokens/${idOf(token)}/hand-over`;
   const service = new TestPerson(world, 'robot', made.token);
   assertRefused(await service.ask('POST', path(ofGroup.token), {}), { status: 409, code: 'conflict', says: /service/ });
@@ -169,11 +169,11 @@ test('sixteen tokens of a group whose maker has ended leave room for the next', 
   const order = { maxUses: 1 };
   const maker = await another('many');
   for (let made = 0; made < 16; made += 1)
-    accepted(await maker.ask('POST', '/v1/enrollment-groups/rolled/tokens', order), groupTokenAnswer);
+    accepted(await maker.ask('POST', '/v1/enrollment-groups/rolled/tokens', order), groupTokenResponse);
   const full = await ada.ask('POST', '/v1/enrollment-groups/rolled/tokens', order);
   assertRefused(full, { status: 409, code: 'conflict' });
   assert.equal((await ada.ask('POST', '/v1/tokens/many/revoke', {})).status, 200);
-  accepted(await ada.ask('POST', '/v1/enrollment-groups/rolled/tokens', order), groupTokenAnswer);
+  accepted(await ada.ask('POST', '/v1/enrollment-groups/rolled/tokens', order), groupTokenResponse);
 });
 
 test('a token of before makers were kept is used until its own end', async () => {
@@ -191,10 +191,10 @@ test('what the bootstrap made is the claiming person’s: it goes on, and ends w
   await using fresh = await HubWorld.open();
   const bootstrap = await firstPerson(fresh);
   const order = async () =>
-    accepted(await bootstrap.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenAnswer).token;
+    accepted(await bootstrap.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenResponse).token;
   const [first, second] = [await order(), await order()];
   const made = newToken();
-  accepted(await bootstrap.ask('POST', '/v1/claim', { name: 'eva', sha256: made.sha256 }), claimAnswer);
+  accepted(await bootstrap.ask('POST', '/v1/claim', { name: 'eva', sha256: made.sha256 }), claimResponse);
   const eva = new TestPerson(fresh, 'eva', made.token);
   const enroll = async (id: string, token: string) => {
     await using device = await TestDevice.withoutTpm(id, join(fresh.folder, id));

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { claimHub } from '@edgekeep/cli/hub/claim';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
 import { deviceList } from '@edgekeep/wire/api/device-view';
-import { apiTokenAnswer, handOverAnswer, tokenView } from '@edgekeep/wire/api/people';
+import { apiTokenResponse, handOverResponse, tokenView } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -23,7 +23,7 @@ const ended = { status: 401, code: 'token-refused' };
 
 async function serviceToken(maker: TestPerson): Promise<string> {
   const order = { name: 'ci', scopes: ['devices:read'], service: true };
-  return accepted(await maker.ask('POST', '/v1/tokens', order), apiTokenAnswer.extend({ token: z.string() })).token;
+  return accepted(await maker.ask('POST', '/v1/tokens', order), apiTokenResponse.extend({ token: z.string() })).token;
 }
 
 const opens = async (world: HubWorld, token: string) => {
@@ -69,7 +69,7 @@ test('a service token that two people handed over ends with who took it, and no 
   const ben = await addPerson(world, 'ben');
   const [taken, left] = [await serviceToken(maker), await serviceToken(maker)];
   const asked = await ben.waits('POST', `/v1/tokens/${idOf(taken)}/hand-over`, {});
-  accepted(await maker.approve(asked), z.object({ answer: handOverAnswer }));
+  accepted(await maker.approve(asked), z.object({ answer: handOverResponse }));
   const shown = accepted(await ben.ask('GET', `/v1/tokens/${idOf(taken)}`), tokenView);
   assert.equal(shown.endsWith, idOf(ben.token));
   assert.equal((await maker.ask('POST', `/v1/tokens/${idOf(maker.token)}/revoke`, {})).status, 200);

@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
-import { apiTokenAnswer, claimAnswer, personList, tokenList, tokenView } from '@edgekeep/wire/api/people';
+import { apiTokenResponse, claimResponse, personList, tokenList, tokenView } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { edgekeep, edgekeepJson } from './main-job/edgekeep.ts';
 import { assertRefused } from './support/answer.ts';
@@ -29,8 +29,8 @@ test('a claim makes a token that only its person has, takes over what the first 
   await using world = await open();
   const { at, first, claim, ada } = filesOf(world);
   const make = ['token', 'create', '--name', 'ci', '--scope', 'models:read', '--service'];
-  const service = await edgekeepJson(apiTokenAnswer.extend({ token: z.string() }), make, first);
-  const claimed = await edgekeepJson(claimAnswer, claim('ada', 'ada.json'));
+  const service = await edgekeepJson(apiTokenResponse.extend({ token: z.string() }), make, first);
+  const claimed = await edgekeepJson(claimResponse, claim('ada', 'ada.json'));
   assert.equal((await stat(at('ada.json'))).mode & 0o777, 0o600);
   const { token } = file.parse(JSON.parse(await readFile(at('ada.json'), 'utf8')));
   const firstToken = await world.adminToken();
@@ -54,8 +54,8 @@ test('a hub is claimed once: the ended file is refused, every other token too, a
   await using world = await open();
   const { at, first, claim, ada } = filesOf(world);
   const make = ['token', 'create', '--name', 'own', '--role', 'administrator', '--days', '0.5'];
-  const child = await edgekeepJson(apiTokenAnswer.extend({ token: z.string() }), make, first);
-  await edgekeepJson(claimAnswer, claim('ada', 'ada.json'));
+  const child = await edgekeepJson(apiTokenResponse.extend({ token: z.string() }), make, first);
+  await edgekeepJson(claimResponse, claim('ada', 'ada.json'));
   const again = await edgekeep(claim('eve', 'eve.json'));
   assert.equal(again.code, 1);
   assert.match(again.stderr, /token-refused/);
@@ -77,8 +77,8 @@ test('what a person made with the first operator file before the claim is no sec
   await using world = await open();
   const { at, first, claim, ada } = filesOf(world);
   const own = ['token', 'create', '--role', 'administrator', '--days', '0.5', '--name'];
-  const child = await edgekeepJson(apiTokenAnswer.extend({ token: z.string() }), own, 'own', first);
-  await edgekeepJson(claimAnswer, claim('ada', 'ada.json'));
+  const child = await edgekeepJson(apiTokenResponse.extend({ token: z.string() }), own, 'own', first);
+  await edgekeepJson(claimResponse, claim('ada', 'ada.json'));
   assert.equal((await edgekeepJson(personList, 'person', 'list', ada)).twoPeople, false);
   // With a real second person, her two tokens do not approve for each other.
   assert.equal((await edgekeep('person', 'add', 'ben', ada)).code, 0);
@@ -94,7 +94,7 @@ test('what a person made with the first operator file before the claim is no sec
 test('a claim overwrites no file, and changes nothing at the hub then', async () => {
   await using world = await open();
   const { first, claim } = filesOf(world);
-  await edgekeepJson(claimAnswer, claim('ada', 'ada.json'));
+  await edgekeepJson(claimResponse, claim('ada', 'ada.json'));
   await using another = await open();
   const blocked = ['hub', 'claim', '--name', 'ben', '--out', join(world.folder, 'ada.json')];
   const before = await readFile(join(world.folder, 'ada.json'));

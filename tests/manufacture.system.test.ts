@@ -18,7 +18,7 @@ import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { enrollmentGroupView } from '@edgekeep/wire/api/enrollment-group';
-import { stateAnswer } from '@edgekeep/wire/api/device-view';
+import { stateResponse } from '@edgekeep/wire/api/device-view';
 import { importReport } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { endChild } from './support/child.ts';
@@ -346,10 +346,10 @@ suite('a manufacturing line', { skip }, () => {
     await enroll();
     const { idevid } = await world.device('cam-3');
     await world.setState('cam-3', 'quarantine');
-    await world.operator.send('POST', '/v1/devices/cam-3/wiped', { reason: 'erased' }, stateAnswer);
+    await world.operator.send('POST', '/v1/devices/cam-3/wiped', { reason: 'erased' }, stateResponse);
     await enroll();
     const back = await world.device('cam-3');
-    assert.deepEqual([back.generation, back.idevid], [2, idevid]);
+    assert.deepEqual([back.incarnation, back.idevid], [2, idevid]);
   });
 
   test('the IDevID of one token, and one of a TPM, do not open the door for another token', async () => {

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { publishModel } from '@edgekeep/cli/model/publication';
 import { alertList } from '@edgekeep/wire/api/alert';
-import { modelDevices, retryAnswer } from '@edgekeep/wire/api/model';
+import { modelDevices, retryResponse } from '@edgekeep/wire/api/model';
 import { deviceList } from '@edgekeep/wire/api/device-view';
 import { assertRefused } from './support/answer.ts';
 import { alertOf } from './support/alerts.ts';
@@ -107,7 +107,7 @@ test('an operator’s word has a device try once more, and no more than once', a
   await story.next('model-refused');
   await checkInsOf(world, 'retried', 2);
   const path = '/v1/devices/retried/retry-model';
-  await world.operator.send('POST', path, { model: 'retried' }, retryAnswer);
+  await world.operator.send('POST', path, { model: 'retried' }, retryResponse);
   await story.next('model-retried');
   await story.next('model-refused');
   await checkInsOf(world, 'retried', 4);

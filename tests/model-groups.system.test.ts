@@ -8,7 +8,7 @@ import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { alertList } from '@edgekeep/wire/api/alert';
 import { assignedGroups } from '@edgekeep/wire/api/model';
 import { policyView, simulation } from '@edgekeep/wire/api/policy';
-import { groupView, membersAnswer } from '@edgekeep/wire/api/registry';
+import { groupView, membersResponse } from '@edgekeep/wire/api/registry';
 import { assertRefused } from './support/answer.ts';
 import type { DeviceLink } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -41,7 +41,7 @@ after(async () => {
 const createGroup = (name: string, filter?: string) =>
   world.operator.send('POST', '/v1/groups', { name, filter, description: '' }, groupView);
 const members = (name: string, change: object) =>
-  world.operator.send('POST', `/v1/groups/${name}/members`, { add: [], remove: [], ...change }, membersAnswer);
+  world.operator.send('POST', `/v1/groups/${name}/members`, { add: [], remove: [], ...change }, membersResponse);
 const assign = (change: object, model = 'surface') =>
   world.operator.send('POST', `/v1/models/${model}/groups`, change, assignedGroups);
 const ask = () => device.askForKey(link, 'surface', '1.0.0');

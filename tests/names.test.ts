@@ -96,6 +96,62 @@ const spellings: readonly Spelling[] = [
       },
     ],
   },
+  {
+    // The word had three meanings: `version` of a key or a root, `incarnation` of a device.
+    what: 'generation',
+    pattern: /[\w-]*(?:g|G)eneration[\w-]*/g,
+    hint: /[gG]eneration/,
+    exceptions: [
+      { path: /^hub\/src\/store\/migrations\//, text: anywhere, why: 'shipped migrations are never edited' },
+      {
+        path: /^hub\/src\/(?:store\/|authority\/|commands\/check\/store|enrollment\/(?:returning|complete|est\.test)|registry\/device-row|respond\/wipe|doors\/operator\/device)|^tests\/(?:authorities\/stale|mutants\/enrollment|attacks\/root-operations)/,
+        text: /^generation$/,
+        why: 'columns of the store, and members of audit entries, which keep the name that they were first logged with',
+      },
+      {
+        path: /^(?:wire\/src\/api|hub\/src\/doors)\/|^tests\/platform-secrets/,
+        text: /^generation$/,
+        why: 'members of answers for programs of the version before',
+      },
+      {
+        path: anywhere,
+        text: /^(?:--disallow-code-generation-from-strings|maxYoungGenerationSizeMb)$/,
+        why: 'options of V8',
+      },
+      {
+        path: /^docs\/secure-elements\.md$|^cli\/src\/hub\/programs\.ts$/,
+        text: /^generation$/,
+        why: 'the usual word: of keys, and of V8 objects',
+      },
+      {
+        path: /former-|^tests\/upgrade\/|^tests\/names\.test\.ts$|^docs\/upgrading\.md$/,
+        text: anywhere,
+        why: 'the former names, their tests and the page about them',
+      },
+    ],
+  },
+  {
+    what: 'the address of devices that a root waits for, and sessions of a device, by their former names',
+    pattern: /\/v1\/authorities\/missing|\bpresence\.places\b|\bdevicesMissing\b/g,
+    hint: /missing|places|Missing/,
+    exceptions: [
+      {
+        path: /^wire\/src\/api\/authority\.ts$|^hub\/src\/authority\/views\.ts$/,
+        text: /^devicesMissing$/,
+        why: 'a member of answers for programs of the version before',
+      },
+      {
+        path: /^bench\/results\/|^docs\/performance\.md$/,
+        text: /missing$/,
+        why: 'figures keep the address that they were measured at',
+      },
+      {
+        path: /former-|^tests\/upgrade\/|^tests\/names\.test\.ts$|^docs\/upgrading\.md$/,
+        text: anywhere,
+        why: 'the former names, their tests and the page about them',
+      },
+    ],
+  },
 ];
 
 const files = walk(root).filter((path) => textFile.test(path) && path !== 'package-lock.json');
@@ -133,6 +189,7 @@ const ownWords: readonly (readonly [RegExp, string])[] = [
   [/^(?:spots?|\w*Spots?)$/, 'origin'],
   [/^(?:descent|\w*Descent)$/, 'lineage'],
   [/^(?:news|\w*News|newsFor)$/, 'updates'],
+  [/^(?:\w*[a-z])?(?<!Same)Board$/, 'what it collects'],
   // A release of a model, a receipt and settings are made of parts.
   [/^(?!ModelRelease|Receipt|Settings)[A-Z]\w+Parts$/, 'dependencies'],
 ];
@@ -155,8 +212,20 @@ test('what a file declares has the word of the field', () => {
   assert.deepEqual(found, []);
 });
 
+test('a message of an API is a request or a response', () => {
+  const declared = /^export (?:const|type|interface) (\w+(?:Order|Answer))\b/gm;
+  const ownIn = (text: string) => [...text.matchAll(declared)].map(([, name]) => name);
+  const found = files
+    .filter((path) => path.startsWith('wire/src/api/'))
+    .flatMap((path) => ownIn(readFileSync(join(root, path), 'utf8')).map((name) => `${path}: ${name}`));
+  assert.deepEqual(found, []);
+  const planted =
+    'export const siteOrder = z.object({});\nexport type SiteAnswer = string;\nexport const orders = [];\n';
+  assert.deepEqual(ownIn(planted), ['siteOrder', 'SiteAnswer']);
+});
+
 test('a name of the version before is found wherever it stands', () => {
-  const [enrol, limit] = spellings;
+  const [enrol, limit, generation, sessions] = spellings;
   const first = (spelling: Spelling | undefined, text: string) => text.match(spelling?.pattern ?? /^$/)?.[0];
   for (const text of ['tryEnrol(', "'enrolment:write'", 'Enrolment groups', 'it enrols', '/v1/enrol/challenge'])
     assert.ok(first(enrol, text) !== undefined, text);
@@ -168,6 +237,11 @@ test('a name of the version before is found wherever it stands', () => {
     'readyMsMaxDefault',
   ])
     assert.ok(first(limit, text) !== undefined, text);
+  for (const text of ['beginGeneration(', 'root.generation', '`generation`'])
+    assert.ok(first(generation, text) !== undefined, text);
+  assert.equal(first(generation, 'generated'), undefined);
+  for (const text of ["'/v1/authorities/missing?limit=1'", 'presence.places[0]', 'devicesMissing: 1'])
+    assert.ok(first(sessions, text) !== undefined, text);
   for (const text of ['maxDevices', 'DEVICES_MAX', 'at-most', 'utmost', 'max(3)'])
     assert.equal(first(limit, text), undefined, text);
 });

@@ -4,7 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { approvalList, approvalView } from '@edgekeep/wire/api/approval';
-import { apiTokenAnswer, personDisabled, personList, tokenList, tokenView } from '@edgekeep/wire/api/people';
+import { apiTokenResponse, personDisabled, personList, tokenList, tokenView } from '@edgekeep/wire/api/people';
 import { expiry } from '@edgekeep/wire/api/revocation';
 import { z } from 'zod';
 import { edgekeep, edgekeepJson } from './main-job/edgekeep.ts';
@@ -35,7 +35,7 @@ test('from one administrator to two, and through a root operation', async (t) =>
       assert.equal((await edgekeep(prepare)).code, 3, 'a file that is there is not overwritten');
       const register = ['token', 'create', '--name', 'desk', '--role', 'administrator', '--person', 'ben'];
       assert.equal((await edgekeep(register, ada())).code, 2, 'without the hash');
-      const made = await edgekeepJson(apiTokenAnswer, register, '--sha256', sha256, ada());
+      const made = await edgekeepJson(apiTokenResponse, register, '--sha256', sha256, ada());
       assert.equal(made.token, null);
       assert.equal((await edgekeep('device', 'list', ben())).code, 0);
       assert.equal((await edgekeepJson(personList, 'person', 'list', ada())).twoPeople, true);
@@ -74,7 +74,7 @@ test('from one administrator to two, and through a root operation', async (t) =>
     assert.ok(own.lastUsedAt !== null && own.lastUsedFrom !== null);
     assert.equal((await edgekeepJson(tokenView, 'token', 'show', own.id, ada())).name, 'desk');
     const make = ['token', 'create', '--name', 'ci', '--scope', 'models:read', '--service', '--days', '1'];
-    const service = await edgekeepJson(apiTokenAnswer.extend({ token: z.string() }), make, ben());
+    const service = await edgekeepJson(apiTokenResponse.extend({ token: z.string() }), make, ben());
     assert.match(service.token, /^ek_/);
     const page = await edgekeep('certificate', 'expiry', '--json', ada());
     const ends = expiry.parse(JSON.parse(page.stdout)).tokens;

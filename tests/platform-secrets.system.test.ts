@@ -22,7 +22,7 @@ import { backUpHub } from '@edgekeep/hub/secrets/backup';
 import { secretFromProgram } from '@edgekeep/hub/secrets/program';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { auditList } from '@edgekeep/wire/api/audit';
-import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/platform-key';
+import { platformKeyRollResponse, platformKeyView } from '@edgekeep/wire/api/platform-key';
 import { z } from 'zod';
 import { ending } from './support/child.ts';
 import { SealedHub, sealedHubSettings } from './support/sealed-hub.ts';
@@ -159,11 +159,11 @@ test('a roll-over wraps every value again, deletes the old key, and reads work t
   await hub.publish(operator, '1.0.0');
   for (let at = 0; at < 205; at += 1) await hub.addTokenDevice(operator, `meter-${at}`);
   const key = await modelKey(hub);
-  assert.deepEqual(await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer), {
+  assert.deepEqual(await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollResponse), {
     version: 2,
     generation: 2,
   });
-  const refused = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer).catch(codeOf);
+  const refused = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollResponse).catch(codeOf);
   assert.equal(refused, 'conflict');
   await hub.publish(operator, '1.0.1');
   await finished(operator);
@@ -204,7 +204,7 @@ test('a value that does not open keeps the old key, and the status says how many
   database.exec('UPDATE device_secret SET wrapped_secret = cast(wrapped_secret as blob)');
   database.close();
   const again = await hub.start();
-  await again.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
+  await again.send('POST', '/v1/platform-key/roll', {}, platformKeyRollResponse);
   const view = await again.get('/v1/platform-key', platformKeyView);
   assert.deepEqual(view, { version: 2, generation: 2, valuesLeft: 1, finished: false });
   await hub.stop();
@@ -220,7 +220,7 @@ test('a backup taken while the hub serves and rolls its key over is restored, wh
   for (let at = 0; at < 120; at += 1) await hub.addTokenDevice(operator, `meter-${at}`);
   const folder = await temporaryFolder(t);
   const file = join(folder, 'backup');
-  const roll = operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
+  const roll = operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollResponse);
   await Promise.all([roll, backUpHub({ folder: hub.data, file, plain: false, blobs: true })]);
   await finished(operator);
   const key = await modelKey(hub);

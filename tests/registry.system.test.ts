@@ -46,7 +46,7 @@ async function refusedQuery(query: string, says: RegExp): Promise<void> {
 }
 
 const tag = async (id: string, order: object) =>
-  world.operator.send('POST', `/v1/devices/${id}/tags`, order, api.tagAnswer);
+  world.operator.send('POST', `/v1/devices/${id}/tags`, order, api.tagResponse);
 
 suite('filters and pages', () => {
   test('tags are set, replaced and removed, and found', async () => {
@@ -162,7 +162,7 @@ suite('the switch', () => {
       'POST',
       '/v1/devices/press-1/disable',
       { reason: 'in store' },
-      api.enabledAnswer,
+      api.enabledResponse,
     );
     assert.deepEqual([off.enabled, off.connectionsClosed], [false, 1]);
     await link.closed;
@@ -170,7 +170,7 @@ suite('the switch', () => {
     assert.deepEqual(await found('enabled==false'), ['press-1']);
     const { state, enabled, disabledReason } = await world.device('press-1');
     assert.deepEqual([state, enabled, disabledReason], [off.state, false, 'in store']);
-    const on = await world.operator.send('POST', '/v1/devices/press-1/enable', {}, api.enabledAnswer);
+    const on = await world.operator.send('POST', '/v1/devices/press-1/enable', {}, api.enabledResponse);
     assert.deepEqual([on.enabled, on.state], [true, off.state]);
     await using again = await press.connect(world.hub);
     accepted(await press.bind(again), bindResponse);
@@ -202,7 +202,7 @@ suite('groups', () => {
       'POST',
       '/v1/groups/pilot/members',
       { add: ['oven-1', 'press-1'] },
-      api.membersAnswer,
+      api.membersResponse,
     );
     assert.deepEqual([members.added, members.removed], [2, 0]);
     assert.deepEqual(await found('group==pilot;group==presses'), ['press-1']);

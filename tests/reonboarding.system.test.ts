@@ -14,7 +14,7 @@ import { challengeResponse } from '@edgekeep/wire/api/attest';
 import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { reportResponse } from '@edgekeep/wire/api/report';
 import { auditProof } from '@edgekeep/wire/api/audit';
-import { deviceDetail, deviceList, replaceRootAnswer, stateAnswer } from '@edgekeep/wire/api/device-view';
+import { deviceDetail, deviceList, replaceRootResponse, stateResponse } from '@edgekeep/wire/api/device-view';
 import { attributesView, historyView, importReport } from '@edgekeep/wire/api/registry';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink } from './support/device-link.ts';
@@ -27,7 +27,7 @@ async function wipe(world: HubWorld, id: string): Promise<void> {
   await world.setState(id, 'quarantine');
   // The token that brings it back is made later than this.
   const order = { reason: 'erased in the workshop' };
-  assert.equal((await world.operator.send('POST', `/v1/devices/${id}/wiped`, order, stateAnswer)).state, 'wiped');
+  assert.equal((await world.operator.send('POST', `/v1/devices/${id}/wiped`, order, stateResponse)).state, 'wiped');
 }
 
 async function orderRefused(world: HubWorld, path: string, body: object, says: RegExp): Promise<void> {
@@ -104,15 +104,15 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     await again.release(link, model.name, model.version);
 
     const after = await world.device('press-1');
-    assert.deepEqual([after.state, after.generation, after.tags], ['active', 2, { line: 'press' }]);
+    assert.deepEqual([after.state, after.incarnation, after.tags], ['active', 2, { line: 'press' }]);
     assert.deepEqual(
-      after.formerIdentities.map(({ generation, rootSha256, reason }) => [generation, rootSha256, reason]),
+      after.formerIdentities.map(({ incarnation, rootSha256, reason }) => [incarnation, rootSha256, reason]),
       [[1, before.rootSha256, 'erased in the workshop']],
     );
     assert.notEqual(after.witnessKey, before.witnessKey);
     const standing = after.certificates.filter(({ revokedAt }) => revokedAt === null);
     assert.deepEqual(
-      standing.map(({ generation }) => generation),
+      standing.map(({ incarnation }) => incarnation),
       [2],
     );
     assert.equal(after.certificates.length, 2);
@@ -189,7 +189,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     await soft[Symbol.asyncDispose]();
     const ofAnother = { rootSha256: (await world.device('press-1')).rootSha256, reason: 'a slip' };
     await orderRefused(world, '/v1/devices/press-4/replace-root', ofAnother, /belongs to press-1/);
-    await world.operator.send('POST', '/v1/devices/press-4/replace-root', swap, replaceRootAnswer);
+    await world.operator.send('POST', '/v1/devices/press-4/replace-root', swap, replaceRootResponse);
     assertRefused(await device.tryEnroll(world, undefined), refusedFor('root-of-trust-differs'));
     accepted(await board.tryEnroll(world, undefined), certificateResponse);
     const after = await world.device('press-4');
@@ -220,7 +220,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     await importLine(world, { id: 'press-8', rootSha256 });
     accepted(await moved.tryEnroll(world, undefined), certificateResponse);
     const [earlier] = (await world.device('press-8')).formerDevices;
-    assert.deepEqual([earlier?.deviceId, earlier?.generation], ['press-7', 1]);
+    assert.deepEqual([earlier?.deviceId, earlier?.incarnation], ['press-7', 1]);
     assert.equal((await world.device('press-7')).formerIdentities[0]?.rootSha256, rootSha256);
     assertRefused(await device.tryEnroll(world, undefined), { status: 403, code: 'enrollment-refused' });
   });
@@ -238,7 +238,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
       await rm(join(agent.stateFolder, name), { recursive: true, force: true });
     }
     await (await agent.start()).next('enrolled');
-    assert.equal((await world.device('press-9')).generation, 2);
+    assert.equal((await world.device('press-9')).incarnation, 2);
   });
 
   test('of two returns at once, one is taken', async () => {
@@ -254,7 +254,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     twin.eventLog = device.eventLog;
     const late = await twin.tryEnroll(world, undefined, second);
     assertRefused(late, { status: 403, code: 'enrollment-refused', reason: 'device-id-taken' });
-    assert.equal((await world.device('press-6')).generation, 2);
+    assert.equal((await world.device('press-6')).incarnation, 2);
   });
 });
 
@@ -316,8 +316,8 @@ suite('a device without a TPM', () => {
     const story = await agent.start();
     await story.next('enrolled');
     await story.next('attested');
-    const { state, generation } = await world.device('saw-3');
-    assert.deepEqual([state, generation], ['active', 2]);
+    const { state, incarnation } = await world.device('saw-3');
+    assert.deepEqual([state, incarnation], ['active', 2]);
   });
 });
 

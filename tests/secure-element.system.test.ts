@@ -14,7 +14,7 @@ import { HardwareError } from '@edgekeep/hardware/error';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
 import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
 import { certificateResponse } from '@edgekeep/wire/api/enrollment';
-import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { policyView } from '@edgekeep/wire/api/policy';
 import { closeAll } from './support/closing.ts';
 import { accepted, assertRefused } from './support/answer.ts';
@@ -47,7 +47,7 @@ after(async () => {
 
 async function enrollmentToken(deviceId: string): Promise<string> {
   const order = { deviceId, tier: 'secure-element' };
-  return (await world.operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenAnswer)).token;
+  return (await world.operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenResponse)).token;
 }
 
 function settingsOf(label: string): Partial<AgentSettingsInput> {

@@ -30,7 +30,7 @@ const graz = {
 
 const make = async (site: object) => world.operator.send('POST', '/v1/sites', site, api.siteView);
 const move = async (name: string, order: object) =>
-  world.operator.send('POST', `/v1/sites/${name}/devices`, order, api.siteDevicesAnswer);
+  world.operator.send('POST', `/v1/sites/${name}/devices`, order, api.siteDevicesResponse);
 
 async function found(filter: string): Promise<readonly string[]> {
   const path = `/v1/devices?filter=${encodeURIComponent(filter)}`;

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { alertList } from '@edgekeep/wire/api/alert';
-import { apiTokenAnswer, personDisabled, tokenView } from '@edgekeep/wire/api/people';
+import { apiTokenResponse, personDisabled, tokenView } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { edgekeep } from './main-job/edgekeep.ts';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { addPerson, firstPerson, newToken, registration, TestPerson } from './support/people.ts';
 
-const made = apiTokenAnswer.extend({ token: z.string() });
+const made = apiTokenResponse.extend({ token: z.string() });
 
 async function openWorld() {
   await using opened = new AsyncDisposableStack();

@@ -12,7 +12,7 @@ import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
-import { publisherAnswer } from '@edgekeep/wire/api/publisher';
+import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 
 export interface DemoHub {
@@ -64,7 +64,7 @@ export async function startDemoHub(
   const operator = await operatorFromFile(operatorFile);
   const publisher = await openPublisher(join(folder, 'publisher'));
   const publicKey = encodePublicKeyPem(publisher.signer.publicKey);
-  await operator.send('POST', '/v1/publishers', { name: 'demo publisher', publicKey }, publisherAnswer);
+  await operator.send('POST', '/v1/publishers', { name: 'demo publisher', publicKey }, publisherResponse);
   return {
     hub,
     operator,

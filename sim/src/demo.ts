@@ -12,7 +12,7 @@ import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { lockFolder } from '@edgekeep/hub/store/folder-lock';
 import { assignedGroups } from '@edgekeep/wire/api/model';
-import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { modelList } from '@edgekeep/wire/api/model-release';
 import { policyView } from '@edgekeep/wire/api/policy';
 import { referenceValuesView } from '@edgekeep/wire/api/reference-values';
@@ -190,5 +190,5 @@ async function isEnrolled(device: DemoDevice): Promise<boolean> {
 
 async function enrollmentToken(hub: DemoHub, { order: { id, tier } }: DemoDevice): Promise<string> {
   const body = { deviceId: id, tier, lifeSeconds: 600 };
-  return (await hub.operator.send('POST', '/v1/enrollment-tokens', body, enrollmentTokenAnswer)).token;
+  return (await hub.operator.send('POST', '/v1/enrollment-tokens', body, enrollmentTokenResponse)).token;
 }

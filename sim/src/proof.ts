@@ -7,7 +7,7 @@ import type { Operator } from '@edgekeep/cli/operator';
 import { type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import { parseTrust } from '@edgekeep/core/access/trust';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { receiptAnswer } from '@edgekeep/wire/api/access';
+import { receiptResponse } from '@edgekeep/wire/api/access';
 
 const ATTEMPTS_MAX = 60;
 const pauseMilliseconds = 500;
@@ -25,7 +25,7 @@ export async function proveRelease(operator: Operator, lease: string, folder: st
   const trust = await operator.getBytes('/v1/trust');
   await writeFile(trustFile, trust);
   for (let attempt = 1; ; attempt += 1) {
-    const { receipt } = await operator.get(`/v1/receipts/${lease}`, receiptAnswer);
+    const { receipt } = await operator.get(`/v1/receipts/${lease}`, receiptResponse);
     const bytes = parseBase64url(receipt, 'receipt');
     const verdict = verifyReceipt(bytes, parseTrust(trust));
     // Devices cosign at their next check-in, two seconds apart in the demo.

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import {
-  apiTokenAnswer,
+  apiTokenResponse,
   apiTokenRevoked,
   personDisabled,
   personList,
@@ -15,7 +15,7 @@ import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
 
-const made = apiTokenAnswer.extend({ token: z.string() });
+const made = apiTokenResponse.extend({ token: z.string() });
 
 let world: HubWorld;
 before(async () => {
@@ -101,7 +101,7 @@ test('a token for somebody else is registered by its hash, and is never shown to
   });
   const token = `ek_${randomBytes(32).toString('base64url')}`;
   const sha256 = createHash('sha256').update(token).digest('hex');
-  const answer = accepted(await ask(admin, 'POST', '/v1/tokens', { ...order, sha256 }), apiTokenAnswer);
+  const answer = accepted(await ask(admin, 'POST', '/v1/tokens', { ...order, sha256 }), apiTokenResponse);
   assert.equal(answer.token, null);
   assert.equal((await ask(token, 'GET', '/v1/devices')).status, 200);
   assertRefused(await ask(admin, 'POST', '/v1/tokens', { ...order, sha256 }), { status: 409, code: 'conflict' });
@@ -115,7 +115,7 @@ test('when a person is disabled all his tokens end, he gets no others, and being
   const token = `ek_${randomBytes(32).toString('base64url')}`;
   const sha256 = createHash('sha256').update(token).digest('hex');
   const order = { name: 'desk', roles: ['operator'], person: 'eve', sha256 };
-  accepted(await ask(admin, 'POST', '/v1/tokens', order), apiTokenAnswer);
+  accepted(await ask(admin, 'POST', '/v1/tokens', order), apiTokenResponse);
   const derived = await tokenOf(token, { scopes: ['devices:read'], lifeSeconds: 60 });
   const disabled = await ask(admin, 'POST', '/v1/people/eve/disable', { reason: 'a test' });
   assert.equal(accepted(disabled, personDisabled).tokensEnded, 2);

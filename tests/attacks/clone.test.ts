@@ -48,7 +48,7 @@ test(
     assert.equal(alert.severity, 'critical');
     assert.deepEqual([alert.data['addresses'], alert.data['genuineAddresses']], [[away], [home]]);
     assert.deepEqual([alert.data['genuineOnline'], alert.data['reasons']], [true, ['signature-invalid']]);
-    assert.deepEqual(alert.data['certificates'], [presence.places[0]?.certificate]);
+    assert.deepEqual(alert.data['certificates'], [presence.sessions[0]?.certificate]);
     assert.equal(alert.data['lastBoundAt'], presence.lastBoundAt);
     assert.match(alert.title, /somebody at 127\.0\.0\.2 has the operational key of victim, but not its root of trust/);
     await victim.release(link, model.name, model.version);

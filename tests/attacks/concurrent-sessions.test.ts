@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
-import { revocationAnswer } from '@edgekeep/wire/api/revocation';
-import { tokenDeviceAnswer } from '@edgekeep/wire/api/token-device';
-import { enabledAnswer } from '@edgekeep/wire/api/registry';
+import { revocationResponse } from '@edgekeep/wire/api/revocation';
+import { tokenDeviceResponse } from '@edgekeep/wire/api/token-device';
+import { enabledResponse } from '@edgekeep/wire/api/registry';
 import { WireError } from '@edgekeep/wire/error';
 import { z } from 'zod';
 import { closeAll } from '../support/closing.ts';
@@ -113,7 +113,7 @@ test('a copy of a software device’s disk is refused while the device is there,
   const { presence, online } = await world.device('copied');
   assert.ok(online);
   assert.deepEqual(
-    presence.places.map(({ address }) => address),
+    presence.sessions.map(({ address }) => address),
     [home],
   );
   assert.equal(presence.lastAddress, home);
@@ -164,7 +164,7 @@ test('under hold-both neither goes on: the device is cut, disabled with the numb
   assertRefused(await tryBind(device, holding, home), off);
   assert.equal((await holding.entries('device-disabled')).length, 1);
 
-  await holding.operator.send('POST', '/v1/devices/held/enable', {}, enabledAnswer);
+  await holding.operator.send('POST', '/v1/devices/held/enable', {}, enabledResponse);
   await untilAnswered(async () => works(await connect(device, holding)));
 });
 
@@ -188,7 +188,7 @@ test('a place that was silent for its time is cut, not kept beside the newcomer'
   await works(moved);
   const { presence } = await world.device('half-dead');
   assert.deepEqual(
-    presence.places.map(({ address }) => address),
+    presence.sessions.map(({ address }) => address),
     [away],
   );
   assert.deepEqual(await alertsOf(world, 'half-dead'), []);
@@ -260,7 +260,7 @@ test('once the certificate of the copy is revoked, the device’s own raises not
   await (await connectInTime(copy, away))[Symbol.asyncDispose]();
   assert.equal((await world.device('settled')).presence.lastAddress, away);
   const order = { serials: await serialsBeside(device), reason: 'keyCompromise', note: 'the copy' };
-  await world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+  await world.operator.send('POST', '/v1/certificates/revoke', order, revocationResponse);
   await works(await connectInTime(device, home));
   assert.deepEqual(await alertsOf(world, 'settled'), []);
 });
@@ -286,7 +286,7 @@ test('a storm of a copy’s attempts grows numbers, neither log nor alerts', asy
 
 test('a device token from a second address is refused and used up; when the first is heard again there is an alert', async () => {
   const id = 'meter-7';
-  const { secret } = await world.operator.send('POST', '/v1/token-devices', { id }, tokenDeviceAnswer);
+  const { secret } = await world.operator.send('POST', '/v1/token-devices', { id }, tokenDeviceResponse);
   assert.equal((await report(id, secret, home)).status, 200);
   world.clock.advanceSeconds(1);
   assertRefused(await report(id, secret, away), inUse);
@@ -298,7 +298,7 @@ test('a device token from a second address is refused and used up; when the firs
 
 test('a token device that moved is let in when its old address has been silent, with no alert', async () => {
   const id = 'meter-8';
-  const { secret } = await world.operator.send('POST', '/v1/token-devices', { id }, tokenDeviceAnswer);
+  const { secret } = await world.operator.send('POST', '/v1/token-devices', { id }, tokenDeviceResponse);
   assert.equal((await report(id, secret, home)).status, 200);
   world.clock.advanceSeconds(1);
   assertRefused(await report(id, secret, away), inUse);

@@ -13,12 +13,12 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { type TestManufacturer, testManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
-import { blockAnswer } from '@edgekeep/wire/api/admission';
+import { blockResponse } from '@edgekeep/wire/api/admission';
 import { alertList } from '@edgekeep/wire/api/alert';
 import { certificateResponse, enrollChallengeResponse } from '@edgekeep/wire/api/enrollment';
-import { enrollmentGroupView, groupSwitchAnswer } from '@edgekeep/wire/api/enrollment-group';
+import { enrollmentGroupView, groupSwitchResponse } from '@edgekeep/wire/api/enrollment-group';
 import { auditList } from '@edgekeep/wire/api/audit';
-import { deviceDetail, stateAnswer } from '@edgekeep/wire/api/device-view';
+import { deviceDetail, stateResponse } from '@edgekeep/wire/api/device-view';
 import { importReport } from '@edgekeep/wire/api/registry';
 import { vendorRootImported, vendorRootList } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
@@ -324,10 +324,10 @@ test('a disabled group lets nobody in by IDevID', { skip }, async () => {
     'POST',
     '/v1/enrollment-groups/works/disable',
     { reason: 'lot recalled' },
-    groupSwitchAnswer,
+    groupSwitchResponse,
   );
   refusedFor(await second.tryEnroll(fleet.world, undefined), 'enrollment-group-disabled');
-  await fleet.world.operator.send('POST', '/v1/enrollment-groups/works/enable', {}, groupSwitchAnswer);
+  await fleet.world.operator.send('POST', '/v1/enrollment-groups/works/enable', {}, groupSwitchResponse);
   accepted(await second.tryEnroll(fleet.world, undefined), certificateResponse);
 });
 
@@ -338,7 +338,7 @@ test('a blocked IDevID does not enroll, whatever its root of trust', { skip }, a
   const idevid = await giveIdevid(works, hardwareOf(device), 'SN-40');
   const rootSha256 = sha256(idevid);
   const block = { rootSha256, reason: 'lot 9 was stolen' };
-  await fleet.world.operator.send('POST', '/v1/blocked-roots', block, blockAnswer);
+  await fleet.world.operator.send('POST', '/v1/blocked-roots', block, blockResponse);
   refusedFor(await device.tryEnroll(fleet.world, undefined), 'root-of-trust-blocked');
   refusedFor(await device.tryEnroll(fleet.world, await fleet.world.enrollmentToken()), 'root-of-trust-blocked');
 });
@@ -366,7 +366,7 @@ test(
     const { rootSha256 } = await show('sn-42');
     const wipe = async () => {
       await world.setState('sn-42', 'quarantine');
-      await world.operator.send('POST', '/v1/devices/sn-42/wiped', { reason: 'erased' }, stateAnswer);
+      await world.operator.send('POST', '/v1/devices/sn-42/wiped', { reason: 'erased' }, stateResponse);
     };
     const onSameBoard = async (id: string) => {
       const next = fleet.keep(await TestDevice.with(id, device.rootOfTrust, []));

@@ -13,7 +13,7 @@ import { openFile } from '@edgekeep/core/model/sealed-file';
 import { modelResponse } from '@edgekeep/wire/api/model-release';
 import { signModelFiles } from '@edgekeep/wire/file/model-signing';
 import { modelView } from '@edgekeep/wire/api/model-release';
-import { publisherAnswer } from '@edgekeep/wire/api/publisher';
+import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { healthyBoot, referenceValuesOf } from '../support/boot.ts';
 import { newPublisher, publicPem } from '../support/hub-world.ts';
@@ -204,7 +204,7 @@ test('a private key, or a key that cannot sign models, is not taken as a publish
   const { world } = fleet;
   const pem = publicPem(world.publisher);
   for (const publicKey of [pem.replaceAll('PUBLIC', 'PRIVATE'), 'no key', pem.slice(0, -40)]) {
-    const sent = world.operator.send('POST', '/v1/publishers', { name: 'x', publicKey }, publisherAnswer);
+    const sent = world.operator.send('POST', '/v1/publishers', { name: 'x', publicKey }, publisherResponse);
     await assert.rejects(sent, { code: 'request-invalid' });
   }
 });

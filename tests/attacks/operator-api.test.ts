@@ -78,7 +78,7 @@ const routes = [
   ['GET', '/v1/expiry', 'devices:read'],
   ['GET', '/v1/authorities', 'devices:read'],
   ['GET', '/v1/authorities/chain', 'devices:read'],
-  ['GET', '/v1/authorities/missing', 'devices:read'],
+  ['GET', '/v1/authorities/pending', 'devices:read'],
   ['POST', '/v1/authorities/request', 'admin'],
   ['POST', '/v1/authorities/install', 'admin'],
   ['POST', `/v1/authorities/issuing/${'0'.repeat(40)}/activate`, 'admin'],

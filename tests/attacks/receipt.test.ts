@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson, type Json } from '@edgekeep/core/json';
-import { receiptAnswer } from '@edgekeep/wire/api/access';
+import { receiptResponse } from '@edgekeep/wire/api/access';
 import { assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
@@ -40,7 +40,7 @@ before(async () => {
 after(() => fleet?.[Symbol.asyncDispose]());
 
 async function receiptOf(leaseId: string): Promise<Uint8Array> {
-  const { receipt } = await fleet.world.operator.get(`/v1/receipts/${leaseId}`, receiptAnswer);
+  const { receipt } = await fleet.world.operator.get(`/v1/receipts/${leaseId}`, receiptResponse);
   return Buffer.from(receipt, 'base64url');
 }
 

@@ -8,7 +8,7 @@ import { parsePem } from '@edgekeep/core/identity/pem';
 import { tokenId } from '@edgekeep/hub/people/token-store';
 import { rootOperations } from '@edgekeep/hub/people/root-operations';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { issuingRequestAnswer } from '@edgekeep/wire/api/authority';
+import { issuingRequestResponse } from '@edgekeep/wire/api/authority';
 import { policyView } from '@edgekeep/wire/api/policy';
 import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
 import { z } from 'zod';
@@ -44,7 +44,7 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   await post('/v1/vendor-roots', { kind: 'tpm', certificates: [toBase64(maker)] });
   const root = await OfflineRoot.open(join(world.folder, 'root'), world.clock.now);
   const request = async () =>
-    accepted({ status: 200, body: await post('/v1/authorities/request', {}) }, issuingRequestAnswer);
+    accepted({ status: 200, body: await post('/v1/authorities/request', {}) }, issuingRequestResponse);
   const next = await request();
   await post('/v1/authorities/install', { certificates: await root.signIssuing(next.request) });
   const { text } = accepted(await ada.ask('GET', '/v1/policy'), policyView);

@@ -1,8 +1,8 @@
 // Root operations against an attacker who has one administrator's token and pretends to be two people.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { approvalList, approveAnswer } from '@edgekeep/wire/api/approval';
-import { apiTokenAnswer, personList } from '@edgekeep/wire/api/people';
+import { approvalList, approveResponse } from '@edgekeep/wire/api/approval';
+import { apiTokenResponse, personList } from '@edgekeep/wire/api/people';
 import { policyView } from '@edgekeep/wire/api/policy';
 import { rootOperations } from '@edgekeep/hub/people/root-operations';
 import { readFileSync } from 'node:fs';
@@ -33,7 +33,7 @@ test('one person cannot trust a publisher; two can, and both stand in the log', 
   const before = await trusted();
   const asked = await ada.waits('POST', '/v1/publishers', publisher());
   assert.equal(await trusted(), before);
-  const { state, status } = accepted(await ben.approve(asked), approveAnswer);
+  const { state, status } = accepted(await ben.approve(asked), approveResponse);
   assert.deepEqual([state, status], ['executed', 200]);
   const entries = await world.entries('publisher-trusted');
   assert.equal(entries.length, before + 1);
@@ -64,7 +64,7 @@ test('the same person is no second one, whatever token he uses', async () => {
   assertRefused(await ada.approve(asked), { status: 403, code: 'approval-refused', reason: 'same-person' });
   const made = newToken();
   const grant = await ada.waits('POST', '/v1/tokens', { name: 'second', scopes: ['admin'], sha256: made.sha256 });
-  accepted(await ben.approve(grant), approveAnswer);
+  accepted(await ben.approve(grant), approveResponse);
   const other = new TestPerson(world, 'admin', made.token);
   assertRefused(await other.approve(asked), { status: 403, code: 'approval-refused', reason: 'same-person' });
 });
@@ -83,7 +83,7 @@ test('nobody makes himself a second person: people, their tokens and admin token
 test('a service asks for no root operation and approves none', async () => {
   const made = newToken();
   const order = { name: 'robot', scopes: ['admin'], service: true, sha256: made.sha256 };
-  accepted(await ben.approve(await ada.waits('POST', '/v1/tokens', order)), approveAnswer);
+  accepted(await ben.approve(await ada.waits('POST', '/v1/tokens', order)), approveResponse);
   const robot = new TestPerson(world, 'robot', made.token);
   const refused = { status: 403, code: 'approval-refused', reason: 'not-a-person' };
   assertRefused(await robot.ask('POST', '/v1/publishers', publisher()), refused);
@@ -120,7 +120,7 @@ test('a request dies with the token that made it', async () => {
   const before = await trusted();
   const made = newToken();
   const grant = await ada.waits('POST', '/v1/tokens', { name: 'thief', scopes: ['admin'], sha256: made.sha256 });
-  accepted(await ben.approve(grant), approveAnswer);
+  accepted(await ben.approve(grant), approveResponse);
   const thief = new TestPerson(world, 'admin', made.token);
   const asked = await thief.waits('POST', '/v1/publishers', publisher());
   assert.equal((await ada.ask('POST', '/v1/tokens/thief/revoke', {})).status, 200);
@@ -163,8 +163,8 @@ test('what was refused or withdrawn is not carried out, and a thing that fails i
     await ada.waits('POST', '/v1/people', { name: 'nora' }),
     await ben.waits('POST', '/v1/people', { name: 'nora' }),
   ];
-  assert.equal(accepted(await ben.approve(first), approveAnswer).state, 'executed');
-  const { state, status } = accepted(await ada.approve(second), approveAnswer);
+  assert.equal(accepted(await ben.approve(first), approveResponse).state, 'executed');
+  const { state, status } = accepted(await ada.approve(second), approveResponse);
   assert.deepEqual([state, status], ['failed', 409]);
 });
 
@@ -185,7 +185,7 @@ test('a group that goes away between the request and its approval refuses the ac
   assert.equal((await ada.ask('POST', '/v1/groups', { name: 'brief' })).status, 200);
   const asked = await ada.waits('POST', '/v1/models/belt/groups', { add: ['brief'] });
   assert.equal((await ada.ask('DELETE', '/v1/groups/brief')).status, 200);
-  const { state, status } = accepted(await ben.approve(asked), approveAnswer);
+  const { state, status } = accepted(await ben.approve(asked), approveResponse);
   assert.deepEqual([state, status], ['failed', 404]);
 });
 
@@ -229,12 +229,12 @@ test('the policy is asked about the second person too, with the scope of the req
   const asked = await ada.waits('POST', '/v1/publishers', publisher());
   const forbidden = `@id("not-ben") forbid (principal in Edgekeep::Person::"ben", action, resource) when { context.scope == "admin" };`;
   const apply = async (wanted: string) =>
-    accepted(await ben.approve(await ada.waits('PUT', '/v1/policy', { text: wanted })), approveAnswer);
+    accepted(await ben.approve(await ada.waits('PUT', '/v1/policy', { text: wanted })), approveResponse);
   assert.equal((await apply(`${text}\n${forbidden}`)).state, 'executed');
   assertRefused(await ben.approve(asked), { status: 403, code: 'access-refused', says: /not-ben/ });
   assert.equal((await ada.approval(asked.id)).state, 'waiting');
   assert.equal((await apply(text)).state, 'executed');
-  accepted(await ben.approve(asked), approveAnswer);
+  accepted(await ben.approve(asked), approveResponse);
 });
 
 test('a request that waits outlives a restart, and ends in its time', async () => {
@@ -243,7 +243,7 @@ test('a request that waits outlives a restart, and ends in its time', async () =
     await ada.waits('POST', '/v1/publishers', publisher()),
   ];
   await world.restart();
-  accepted(await ben.approve(intime), approveAnswer);
+  accepted(await ben.approve(intime), approveResponse);
   world.clock.advanceSeconds(3_600);
   assertRefused(await ben.approve(late), { status: 409, code: 'conflict', says: /expired/ });
   assert.equal((await ben.approval(late.id)).state, 'expired');
@@ -256,7 +256,7 @@ test('with the rule on from the first day one person can do nothing but make the
   const second = await addPerson(strict, 'ben');
   assert.equal(accepted(await first.ask('GET', '/v1/people'), personList).twoPeople, true);
   const asked = await first.waits('POST', '/v1/publishers', publisher());
-  accepted(await second.approve(asked), approveAnswer);
+  accepted(await second.approve(asked), approveResponse);
 });
 
 test('with the rule off one person does it all', async () => {
@@ -265,5 +265,5 @@ test('with the rule off one person does it all', async () => {
   await addPerson(loose, 'ben');
   assert.equal((await first.ask('POST', '/v1/publishers', publisher())).status, 200);
   const made = newToken();
-  accepted(await first.ask('POST', '/v1/tokens', registration('ben', made)), apiTokenAnswer);
+  accepted(await first.ask('POST', '/v1/tokens', registration('ben', made)), apiTokenResponse);
 });

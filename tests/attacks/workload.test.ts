@@ -9,7 +9,7 @@ import { parsePem } from '@edgekeep/core/identity/pem';
 import { workloadOf } from '@edgekeep/core/identity/svid';
 import { policyView } from '@edgekeep/wire/api/policy';
 import { certificateList } from '@edgekeep/wire/api/revocation';
-import { enabledAnswer, groupView } from '@edgekeep/wire/api/registry';
+import { enabledResponse, groupView } from '@edgekeep/wire/api/registry';
 import * as api from '@edgekeep/wire/api/workload';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
@@ -159,7 +159,7 @@ test('whatever cuts a device off ends its workloads in the same moment, and thei
     ['retire', () => fleet.world.setState('cut-retire', 'retire')],
     [
       'disable',
-      () => fleet.world.operator.send('POST', '/v1/devices/cut-disable/disable', { reason: 'x' }, enabledAnswer),
+      () => fleet.world.operator.send('POST', '/v1/devices/cut-disable/disable', { reason: 'x' }, enabledResponse),
     ],
   ] as const) {
     await t.test(verb, async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/api/authority';
+import { authorityOverview, issuingRequestResponse, issuingRevokeResponse } from '@edgekeep/wire/api/authority';
 import { z } from 'zod';
 import { HubProcess } from '../support/hub-process.ts';
 import { HubWorld } from '../support/hub-world.ts';
@@ -76,22 +76,22 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
     t.diagnostic(`${what}, killed when ${which}: ${survived ? 'done before the kill' : 'done again'}`);
   }
 
-  let generation = 1;
+  let version = 1;
   let signing = root;
   for (let round = 0; round < rounds; round += 1) {
     for (const rollsOver of [false, true]) {
       if (rollsOver) {
-        const successor = await signing.successor(join(world.folder, `root-${generation + 1}`));
+        const successor = await signing.successor(join(world.folder, `root-${version + 1}`));
         const certificates = await signing.introduce(successor);
-        const has = ({ roots }: Overview) => roots.length > generation;
+        const has = ({ roots }: Overview) => roots.length > version;
         await step('announce', has, (ask) => ask('roots', { certificates }, authorityOverview));
-        generation += 1;
+        version += 1;
         signing = successor;
       }
       // A request whose response was lost in the kill waits and is read again; a key without a request is useless.
       const waiting = ({ issuing }: Overview) => issuing.find(({ status }) => status === 'requested');
       const isWaiting = (overview: Overview) => waiting(overview) !== undefined;
-      await step('request', isWaiting, (ask) => ask('request', {}, issuingRequestAnswer));
+      await step('request', isWaiting, (ask) => ask('request', {}, issuingRequestResponse));
       await using between = await start();
       const { id = '', request } = waiting(await look(between)) ?? {};
       await between.stop();
@@ -108,11 +108,11 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
   }
   await using hub = await start();
   const old = (await look(hub)).issuing.find(({ status }) => status === 'active')?.id ?? '';
-  const { request } = await asking(hub)('request', {}, issuingRequestAnswer);
+  const { request } = await asking(hub)('request', {}, issuingRequestResponse);
   await asking(hub)('install', { certificates: await signing.signIssuing(request) }, authorityOverview);
   await hub.stop();
   const isRevoked = ({ issuing }: Overview) => issuing.some(({ id, status }) => id === old && status === 'revoked');
-  await step('revoke', isRevoked, (ask) => ask(`issuing/${old}/revoke`, { note: 'stolen' }, issuingRevokeAnswer));
+  await step('revoke', isRevoked, (ask) => ask(`issuing/${old}/revoke`, { note: 'stolen' }, issuingRevokeResponse));
 
   using store = new DatabaseSync(world.storeFile, { readOnly: true });
   const serials = store.prepare('select serial from certificate union all select serial from hub_certificate').all();

@@ -13,9 +13,9 @@ import { parseCertificates } from '@edgekeep/core/identity/cms-certificates';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import {
   authorityOverview,
-  issuingRequestAnswer,
-  issuingRevokeAnswer,
-  missingDevices,
+  issuingRequestResponse,
+  issuingRevokeResponse,
+  pendingDevices,
 } from '@edgekeep/wire/api/authority';
 import { closeAll } from '../support/closing.ts';
 import { HubWorld } from '../support/hub-world.ts';
@@ -55,7 +55,7 @@ const overview = () => world.operator.get('/v1/authorities', authorityOverview);
 const rootStatuses = async () => (await overview()).roots.map(({ status }) => status);
 const digestOf = (root: OfflineRoot) => toHex(certificateDigest(root.certificate));
 const missing = async () =>
-  (await world.operator.get('/v1/authorities/missing', missingDevices)).devices.map(({ id }) => id);
+  (await world.operator.get('/v1/authorities/pending', pendingDevices)).devices.map(({ id }) => id);
 
 /** Whether TLS verifies the device listener for a client that knows only this root. */
 async function isTrustedBy(root: OfflineRoot): Promise<boolean> {
@@ -107,7 +107,7 @@ test('the new root comes into use under devices that keep asking; who knows eith
   await using device = await TestDevice.withoutTpm('pump', join(world.folder, 'pump'));
   await device.enroll(world);
   await using link = await device.connect(world.hub);
-  const { id, request } = await send('request', {}, issuingRequestAnswer);
+  const { id, request } = await send('request', {}, issuingRequestResponse);
   await send('install', { certificates: await newRoot.signIssuing(request) }, authorityOverview);
   await assert.rejects(send(`issuing/${id}/activate`, {}, authorityOverview), /not yet known by 2 devices/);
   // As a device that pins only the old root.
@@ -149,7 +149,7 @@ test('the old root is dropped when the overlap is over and nothing hangs on it',
   assert.deepEqual(await rootStatuses(), ['previous', 'current'], 'dropped with an issuing CA under it');
   const { issuing } = await overview();
   const last = issuing.find(({ root, status }) => root === 1 && status === 'retiring');
-  await send(`issuing/${last?.id}/revoke`, { note: 'nothing hangs on it' }, issuingRevokeAnswer);
+  await send(`issuing/${last?.id}/revoke`, { note: 'nothing hangs on it' }, issuingRevokeResponse);
   await world.hub.sweepAuthorities();
   assert.deepEqual(await rootStatuses(), ['dropped', 'current']);
   world.clock.advanceSeconds(askAgainSeconds);

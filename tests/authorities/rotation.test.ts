@@ -17,10 +17,10 @@ import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { Database } from '@edgekeep/hub/store/database';
 import {
-  authoritiesAnswer,
+  authoritiesResponse,
   authorityOverview,
-  issuingRequestAnswer,
-  issuingRevokeAnswer,
+  issuingRequestResponse,
+  issuingRevokeResponse,
 } from '@edgekeep/wire/api/authority';
 import { expiry } from '@edgekeep/wire/api/revocation';
 import { assertRefused } from '../support/answer.ts';
@@ -50,7 +50,7 @@ const activeId = async () => (await overview()).issuing.find(({ status }) => sta
 
 /** The next issuing CA, installed. */
 async function next(): Promise<{ readonly id: string; readonly pem: string }> {
-  const { id, request } = await send('request', {}, issuingRequestAnswer);
+  const { id, request } = await send('request', {}, issuingRequestResponse);
   const pem = await root.signIssuing(request);
   await send('install', { certificates: pem }, authorityOverview);
   return { id, pem };
@@ -125,7 +125,7 @@ test('each issuing CA signs its own list', async () => {
 });
 
 test('a certificate for another key, of another root, or that is no issuing CA is not installed', async () => {
-  const { request } = await send('request', {}, issuingRequestAnswer);
+  const { request } = await send('request', {}, issuingRequestResponse);
   const stranger = await root.successor(join(world.folder, 'stranger'));
   const refuse = async (certificates: string, says: RegExp) =>
     assert.rejects(send('install', { certificates }, authorityOverview), says);
@@ -160,10 +160,10 @@ test('a revoked issuing CA: its devices are cut off, come back by attestation, a
   const story = await agent.start();
   await story.next('connected');
   const held = device.credential;
-  await assert.rejects(send(`issuing/${stolen}/revoke`, { note: 'x' }, issuingRevokeAnswer), /no other is installed/);
+  await assert.rejects(send(`issuing/${stolen}/revoke`, { note: 'x' }, issuingRevokeResponse), /no other is installed/);
   const { id } = await next();
   const ended = link.closed;
-  const answer = await send(`issuing/${stolen}/revoke`, { note: 'stolen' }, issuingRevokeAnswer);
+  const answer = await send(`issuing/${stolen}/revoke`, { note: 'stolen' }, issuingRevokeResponse);
   await ended;
   assert.equal(answer.activated, id);
   assert.ok(answer.certificates >= 2 && answer.connectionsClosed >= 2);
@@ -198,7 +198,7 @@ test('the list of the root is taken after the revocation, and only the root’s 
   const install = (list: Uint8Array) => send(`roots/${sha256}/list`, { list: toBase64url(list) }, authorityOverview);
   const list = await root.revoke(pem);
   await assert.rejects(install(list), /is on the list/);
-  await send(`issuing/${id}/revoke`, { note: 'stolen' }, issuingRevokeAnswer);
+  await send(`issuing/${id}/revoke`, { note: 'stolen' }, issuingRevokeResponse);
   const stranger = await root.successor(join(world.folder, 'stranger-2'));
   await assert.rejects(install(await stranger.revoke(pem)), /this root did not sign/);
   await install(list);
@@ -231,7 +231,7 @@ test('each issuing CA has a responder of its own for OCSP', async () => {
     );
   }
   const retiring = issuing.find(({ status }) => status === 'retiring')?.id ?? '';
-  const chain = await world.operator.get('/v1/authorities/chain', authoritiesAnswer);
+  const chain = await world.operator.get('/v1/authorities/chain', authoritiesResponse);
   const issuers = chain.issuing.map(({ certificate }) => parseCertificate(Buffer.from(certificate, 'base64url')));
   const issuer = issuers.find((each) => toHex(each.extensions.subjectKeyIdentifier ?? new Uint8Array(0)) === retiring);
   assert.ok(issuer !== undefined);

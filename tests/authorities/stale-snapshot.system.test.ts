@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { authorityOverview, issuingRequestAnswer } from '@edgekeep/wire/api/authority';
+import { authorityOverview, issuingRequestResponse } from '@edgekeep/wire/api/authority';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
@@ -32,7 +32,7 @@ const statusOf = async (id: string) =>
   (await world.operator.get('/v1/authorities', authorityOverview)).issuing.find((each) => each.id === id)?.status;
 
 test('an issuing CA of a root that was dropped meanwhile is not installed', async () => {
-  const { id, request } = accepted(await ask('request', {}), issuingRequestAnswer);
+  const { id, request } = accepted(await ask('request', {}), issuingRequestResponse);
   const certificates = await root.signIssuing(request);
   elsewhere("update root_authority set status = 'dropped'");
   const refused = { status: 400, code: 'request-invalid', says: /does not chain to a root of this hub/ };
@@ -44,7 +44,7 @@ test('an issuing CA of a root that was dropped meanwhile is not installed', asyn
 });
 
 test('a root list with an issuing CA that was installed meanwhile is not taken', async () => {
-  const { id, request } = accepted(await ask('request', {}), issuingRequestAnswer);
+  const { id, request } = accepted(await ask('request', {}), issuingRequestResponse);
   const pem = await root.signIssuing(request);
   const list = toBase64url(await root.revoke(pem));
   const [der = new Uint8Array(0)] = parsePem(pem, 'CERTIFICATE');

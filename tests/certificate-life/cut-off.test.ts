@@ -7,7 +7,7 @@ import { revoke, type RevocationTarget } from '@edgekeep/hub/respond/revoke';
 import { RevocationWatch } from '@edgekeep/hub/revocation/watch';
 import { Database } from '@edgekeep/hub/store/database';
 import { challengeResponse } from '@edgekeep/wire/api/attest';
-import { certificateList, revocationAnswer } from '@edgekeep/wire/api/revocation';
+import { certificateList, revocationResponse } from '@edgekeep/wire/api/revocation';
 import { closeAll } from '../support/closing.ts';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
@@ -52,7 +52,7 @@ test('revoking one certificate closes its connections, and nobody else’s', asy
   const other = await newDevice('bystander');
   const released = await device.release(link, 'surface', '1.0.0');
   const order = { serials: [await serialOf('stolen')], reason: 'keyCompromise', note: 'a test' };
-  const done = await fleet.world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+  const done = await fleet.world.operator.send('POST', '/v1/certificates/revoke', order, revocationResponse);
   await link.closed;
   assert.deepEqual([done.certificates, done.connectionsClosed, done.leasesVoided], [1, 1, 1]);
   assert.ok(other.link.connected);
@@ -97,7 +97,7 @@ test('no key leaves after the order is durable, even before this node has read i
 test('a device that may return proves itself and gets another certificate', async () => {
   const { device, link } = await newDevice('honest');
   const order = { devices: ['honest'], reason: 'superseded', note: 'a test', mayReturn: true };
-  await fleet.world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+  await fleet.world.operator.send('POST', '/v1/certificates/revoke', order, revocationResponse);
   await link.closed;
   await using again = await DeviceLink.open(fleet.world.hub, device.credential);
   assertRefused(await device.bind(again), { status: 403, code: 'certificate-revoked' });

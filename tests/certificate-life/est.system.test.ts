@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
-import { enrollmentGroupView, groupTokenAnswer } from '@edgekeep/wire/api/enrollment-group';
-import { stateAnswer } from '@edgekeep/wire/api/device-view';
-import { certificateList, expiry, revocationAnswer } from '@edgekeep/wire/api/revocation';
+import { enrollmentGroupView, groupTokenResponse } from '@edgekeep/wire/api/enrollment-group';
+import { stateResponse } from '@edgekeep/wire/api/device-view';
+import { certificateList, expiry, revocationResponse } from '@edgekeep/wire/api/revocation';
 import { ending } from '../support/child.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestDevice } from '../support/test-device.ts';
@@ -186,7 +186,7 @@ test('enroll, use the certificate, enroll again with a new key, be refused after
     const shown = await openssl('x509', '-in', 'pump-1b.pem', '-noout', '-serial');
     const serial = shown.trim().replace('serial=', '').toLowerCase().replace(/^0+/, '');
     const order = { serials: [serial], reason: 'keyCompromise', note: 'a test' };
-    const done = await world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+    const done = await world.operator.send('POST', '/v1/certificates/revoke', order, revocationResponse);
     assert.deepEqual([done.certificates, done.devices, done.quarantined], [1, 1, 0]);
     await newKey('pump-1d', '/CN=pump-1');
     const reply = await curl('simplereenroll', ...mutual('pump-1b'), ...post('pump-1d'));
@@ -195,7 +195,7 @@ test('enroll, use the certificate, enroll again with a new key, be refused after
   });
   await t.test('after all of the device was revoked, nothing of it is accepted', async () => {
     const order = { devices: ['pump-1'], reason: 'privilegeWithdrawn', note: 'a test' };
-    const done = await world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+    const done = await world.operator.send('POST', '/v1/certificates/revoke', order, revocationResponse);
     assert.deepEqual([done.certificates, done.quarantined], [3, 1]);
     const reply = await curl('simplereenroll', ...mutual('pump-1'), ...post('pump-1d'));
     assert.deepEqual([reply.status, refusal(reply)], [403, 'certificate-revoked']);
@@ -209,7 +209,7 @@ test('openssl agrees with the revocation list and the OCSP responder', { skip },
   await enroll('good-1');
   await enroll('bad-1');
   const order = { devices: ['bad-1'], reason: 'keyCompromise', note: 'a test' };
-  await world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+  await world.operator.send('POST', '/v1/certificates/revoke', order, revocationResponse);
   await curl('cacerts');
   await keepCertificate('authorities');
   const { issuing } = await authorities();
@@ -308,7 +308,7 @@ test('openssl agrees with the revocation list and the OCSP responder', { skip },
     await fetch(`/ocsp/${question}`, 'second.der');
     assert.deepEqual(await readFile(join(folder, 'first.der')), await readFile(join(folder, 'second.der')));
     const last = { devices: ['good-1'], reason: 'superseded', note: 'a test' };
-    await world.operator.send('POST', '/v1/certificates/revoke', last, revocationAnswer);
+    await world.operator.send('POST', '/v1/certificates/revoke', last, revocationResponse);
     await fetch(`/ocsp/${question}`, 'third.der');
     assert.match(await openssl('ocsp', '-respin', 'third.der', '-noverify', '-resp_text'), /Cert Status: revoked/);
   });
@@ -490,7 +490,7 @@ test('a token of an enrollment group enrolls as many devices as it says', { skip
   const order = { name: 'pumps', kind: 'token', terms: { idPrefix: 'pump-', tags: { line: 'water' } } };
   await world.operator.send('POST', '/v1/enrollment-groups', order, enrollmentGroupView);
   const path = '/v1/enrollment-groups/pumps/tokens';
-  const { token } = await world.operator.send('POST', path, { maxUses: 1 }, groupTokenAnswer);
+  const { token } = await world.operator.send('POST', path, { maxUses: 1 }, groupTokenResponse);
   for (const name of ['valve-21', 'pump-21', 'pump-22']) await newKey(name, `/CN=${name}`);
   const ask = async (name: string) => curl('simpleenroll', '-u', `${name}:${token}`, ...post(name));
   const unfit = await ask('valve-21');
@@ -507,7 +507,7 @@ test('a wiped device comes back with a new key and a token made since, and with 
   await enroll('pump-31');
   world.clock.advanceSeconds(1);
   await world.setState('pump-31', 'quarantine');
-  await world.operator.send('POST', '/v1/devices/pump-31/wiped', { reason: 'erased' }, stateAnswer);
+  await world.operator.send('POST', '/v1/devices/pump-31/wiped', { reason: 'erased' }, stateResponse);
   const again = await curl('simplereenroll', ...mutual('pump-31'), ...post('pump-31'));
   assert.deepEqual([again.status, refusal(again)], [403, 'certificate-revoked']);
   await newKey('pump-31b', '/CN=pump-31');
@@ -517,8 +517,8 @@ test('a wiped device comes back with a new key and a token made since, and with 
   const oldKey = await curl('simpleenroll', '-u', `pump-31:${fresh}`, ...post('pump-31'));
   assert.deepEqual([oldKey.status, refusal(oldKey)], [403, 'enrollment-refused']);
   assert.equal((await curl('simpleenroll', '-u', `pump-31:${fresh}`, ...post('pump-31b'))).status, 200);
-  const { state, generation } = await world.device('pump-31');
-  assert.deepEqual([state, generation], ['registered', 2]);
+  const { state, incarnation } = await world.device('pump-31');
+  assert.deepEqual([state, incarnation], ['registered', 2]);
 });
 
 test('what ends when is listed, without warning while there is time', { skip }, async () => {

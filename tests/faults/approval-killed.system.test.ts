@@ -1,7 +1,7 @@
 // kill -9 of the hub between an approval and its operation: no request is ever carried out twice, and none without its approval in the log.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { approvalList, approvalRequired, approveAnswer } from '@edgekeep/wire/api/approval';
+import { approvalList, approvalRequired, approveResponse } from '@edgekeep/wire/api/approval';
 import type { Operator } from '@edgekeep/cli/operator';
 import { operatorFromFile } from '@edgekeep/cli/operator';
 import { DatabaseSync } from 'node:sqlite';
@@ -47,7 +47,7 @@ test(
         // Each twice, like a client that got no answer.
         approvals.flatMap(({ id, digest }) =>
           [0, 1].map(async () =>
-            second.send('POST', `/v1/approvals/${id}/approve`, { digest }, approveAnswer).finally(answers.take),
+            second.send('POST', `/v1/approvals/${id}/approve`, { digest }, approveResponse).finally(answers.take),
           ),
         ),
       );

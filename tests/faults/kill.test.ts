@@ -12,9 +12,9 @@ import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { parseTrust } from '@edgekeep/core/access/trust';
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import type { VerifierKey } from '@edgekeep/core/audit/note';
-import { receiptAnswer } from '@edgekeep/wire/api/access';
-import { stateAnswer } from '@edgekeep/wire/api/device-view';
-import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { receiptResponse } from '@edgekeep/wire/api/access';
+import { stateResponse } from '@edgekeep/wire/api/device-view';
+import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { z } from 'zod';
 import { closeAll } from '../support/closing.ts';
 import { HubProcess } from '../support/hub-process.ts';
@@ -140,7 +140,7 @@ async function releaseKeys(hub: HubProcess, { leases, steps, releases }: Promise
 
 function makeTokens(hub: HubProcess, { tokens, steps }: Promises, signal: AbortSignal): Promise<void> {
   return untilDead(signal, async () => {
-    tokens.push((await hub.operator.send('POST', '/v1/enrollment-tokens', {}, enrollmentTokenAnswer)).token);
+    tokens.push((await hub.operator.send('POST', '/v1/enrollment-tokens', {}, enrollmentTokenResponse)).token);
     steps.take();
   });
 }
@@ -150,7 +150,7 @@ function moveStates(hub: HubProcess, id: string, { states }: Promises, signal: A
     const { acknowledged } = states.get(id) ?? { acknowledged: 'active' };
     const [verb, asked] = acknowledged === 'active' ? ['quarantine', 'quarantined'] : ['release', 'active'];
     states.set(id, { acknowledged, asked });
-    const answer = await hub.operator.send('POST', `/v1/devices/${id}/${verb}`, { reason: 'a test' }, stateAnswer);
+    const answer = await hub.operator.send('POST', `/v1/devices/${id}/${verb}`, { reason: 'a test' }, stateResponse);
     states.set(id, { acknowledged: answer.state, asked: answer.state });
   });
 }
@@ -205,7 +205,7 @@ async function assertLogVerifies(): Promise<void> {
 async function assertReceiptsVerify({ operator }: HubProcess, { leases }: Promises): Promise<void> {
   const trust = parseTrust(await operator.getBytes('/v1/trust'));
   for (const id of [...leases.slice(0, 3), ...leases.slice(-3)]) {
-    const { receipt } = await operator.get(`/v1/receipts/${id}`, receiptAnswer);
+    const { receipt } = await operator.get(`/v1/receipts/${id}`, receiptResponse);
     const verdict = verifyReceipt(Buffer.from(receipt, 'base64url'), {
       ...trust,
       policy: { ...trust.policy, quorum: 0 },

@@ -12,12 +12,12 @@ import { testSimulators, type TestSimulators } from '@edgekeep/hardware/tpm/test
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { boot, healthyStages } from '@edgekeep/sim/firmware';
 import { auditList, auditProof } from '@edgekeep/wire/api/audit';
-import { deviceDetail, deviceView, stateAnswer } from '@edgekeep/wire/api/device-view';
-import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { deviceDetail, deviceView, stateResponse } from '@edgekeep/wire/api/device-view';
+import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { modelView } from '@edgekeep/wire/api/model-release';
-import { apiTokenAnswer } from '@edgekeep/wire/api/people';
+import { apiTokenResponse } from '@edgekeep/wire/api/people';
 import { policyView } from '@edgekeep/wire/api/policy';
-import { publisherAnswer } from '@edgekeep/wire/api/publisher';
+import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { referenceValuesView } from '@edgekeep/wire/api/reference-values';
 import { z } from 'zod';
 import { edgekeep, edgekeepJson, startEdgekeep, type Words } from './edgekeep.ts';
@@ -61,7 +61,7 @@ class Running implements AsyncDisposable {
 }
 
 /** What `token create` prints for a token it made. */
-const createdToken = apiTokenAnswer.extend({ token: z.string() });
+const createdToken = apiTokenResponse.extend({ token: z.string() });
 
 describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
   let folder: string;
@@ -126,9 +126,9 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     const publish = ['model', 'publish', model, '--name', name, '--version', '1.0.0', '--key', keys.privateKey];
     const early = await edgekeep(publish, operator());
     assert.equal(early.code, 1, 'nobody trusts this key yet');
-    const trusted = await edgekeepJson(publisherAnswer, ['publisher', 'trust', keys.publicKey], operator());
+    const trusted = await edgekeepJson(publisherResponse, ['publisher', 'trust', keys.publicKey], operator());
     assert.equal(trusted.fingerprint, keys.fingerprint);
-    const publishers = await edgekeepJson(z.array(publisherAnswer), ['publisher', 'list'], operator());
+    const publishers = await edgekeepJson(z.array(publisherResponse), ['publisher', 'list'], operator());
     assert.deepEqual(publishers, [trusted]);
 
     const golden = ['attest', 'reference', at('firmware.log'), '--name', 'press', '--version', '1.0.0'];
@@ -162,7 +162,7 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
   });
 
   test('a device gets its kit, enrolls, attests and answers', async () => {
-    const token = await edgekeepJson(enrollmentTokenAnswer, ['enroll', 'token', '--device', 'spare'], operator());
+    const token = await edgekeepJson(enrollmentTokenResponse, ['enroll', 'token', '--device', 'spare'], operator());
     assert(token.expiresAt > Date.now());
     const kit = ['enroll', 'kit', id, '--out', at('state'), '--model', name, '--tpm', tpm];
     await edgekeepJson(z.looseObject({ tier: z.literal('tpm') }), kit, operator());
@@ -244,13 +244,13 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     const show = () => edgekeepJson(deviceDetail, ['device', 'show', id], operator());
     assert.equal((await show()).leases[0]?.model, name);
     const order = (verb: string) => ['device', verb, id, '--reason', 'a test'];
-    const cut = await edgekeepJson(stateAnswer, order('quarantine'), operator());
+    const cut = await edgekeepJson(stateResponse, order('quarantine'), operator());
     assert.deepEqual([cut.state, cut.connectionsClosed], ['quarantined', 1]);
     assert.equal((await show()).state, 'quarantined');
     await agent?.told(({ kind }) => kind === 'locked', 'the model is locked');
-    assert.equal((await edgekeepJson(stateAnswer, order('release'), operator())).state, 'active');
+    assert.equal((await edgekeepJson(stateResponse, order('release'), operator())).state, 'active');
     await until(() => agent?.lines.filter(({ kind }) => kind === 'serving').length === 2, 'it serves again');
-    assert.equal((await edgekeepJson(stateAnswer, order('retire'), operator())).state, 'retired');
+    assert.equal((await edgekeepJson(stateResponse, order('retire'), operator())).state, 'retired');
     assert.equal((await edgekeep(order('release'), operator())).code, 1, 'there is no way back');
     assert.equal((await edgekeep('device', 'show', 'nobody', operator())).code, 3);
   });

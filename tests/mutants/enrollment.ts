@@ -301,7 +301,7 @@ export const enrollmentMutants: readonly Mutant[] = [
   {
     id: 'recovery/ended-identity',
     file: 'hub/src/authority/issue.ts',
-    find: "if (state === 'wiped' || (origin.generation ?? generation) !== generation) throw",
+    find: "if (state === 'wiped' || (origin.incarnation ?? incarnation) !== incarnation) throw",
     replace: "if (state === 'wiped') throw",
     breaks: 'an identity that ended with a wipe is certified no more',
   },

@@ -18,10 +18,10 @@ import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
 import { auditList, auditProof } from '@edgekeep/wire/api/audit';
-import { deviceDetail, stateAnswer } from '@edgekeep/wire/api/device-view';
-import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
-import { apiTokenAnswer } from '@edgekeep/wire/api/people';
-import { publisherAnswer } from '@edgekeep/wire/api/publisher';
+import { deviceDetail, stateResponse } from '@edgekeep/wire/api/device-view';
+import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
+import { apiTokenResponse } from '@edgekeep/wire/api/people';
+import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 import type { Answer } from './answer.ts';
 import { TestClock } from './clock.ts';
@@ -168,7 +168,7 @@ export class HubWorld {
 
   async trustPublisher(publisher: Signer): Promise<void> {
     const publicKey = publicPem(publisher);
-    await this.operator.send('POST', '/v1/publishers', { name: 'test publisher', publicKey }, publisherAnswer);
+    await this.operator.send('POST', '/v1/publishers', { name: 'test publisher', publicKey }, publisherResponse);
   }
 
   async publishReferenceValues(values: ReferenceValues): Promise<void> {
@@ -187,16 +187,17 @@ export class HubWorld {
   async enrollmentToken(
     order: { deviceId?: string; tier?: 'tpm' | 'dice' | 'software'; lifeSeconds?: number } = {},
   ): Promise<string> {
-    return (await this.operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenAnswer)).token;
+    return (await this.operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenResponse)).token;
   }
 
   async apiToken(scopes: readonly string[], lifeSeconds = 3_600): Promise<string> {
     const order = { name: 'test', scopes, lifeSeconds };
-    return (await this.operator.send('POST', '/v1/tokens', order, apiTokenAnswer.extend({ token: z.string() }))).token;
+    return (await this.operator.send('POST', '/v1/tokens', order, apiTokenResponse.extend({ token: z.string() })))
+      .token;
   }
 
-  async setState(deviceId: string, verb: 'quarantine' | 'release' | 'retire'): Promise<z.infer<typeof stateAnswer>> {
-    return this.operator.send('POST', `/v1/devices/${deviceId}/${verb}`, { reason: 'a test' }, stateAnswer);
+  async setState(deviceId: string, verb: 'quarantine' | 'release' | 'retire'): Promise<z.infer<typeof stateResponse>> {
+    return this.operator.send('POST', `/v1/devices/${deviceId}/${verb}`, { reason: 'a test' }, stateResponse);
   }
 
   async device(deviceId: string): Promise<z.infer<typeof deviceDetail>> {

@@ -10,8 +10,8 @@ import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import type { NewUnlocker } from '@edgekeep/hub/secrets/unlock';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
-import { publisherAnswer } from '@edgekeep/wire/api/publisher';
-import { tokenDeviceAnswer } from '@edgekeep/wire/api/token-device';
+import { publisherResponse } from '@edgekeep/wire/api/publisher';
+import { tokenDeviceResponse } from '@edgekeep/wire/api/token-device';
 import { newPublisher, operatorAt } from './hub-world.ts';
 
 export const sealedHubSettings = parseHubSettings(
@@ -63,7 +63,7 @@ export class SealedHub {
 
   async trustPublisher(operator: Operator): Promise<void> {
     const publicKey = this.publisher.publicKey.export({ type: 'spki', format: 'pem' }).toString();
-    await operator.send('POST', '/v1/publishers', { name: 'test publisher', publicKey }, publisherAnswer);
+    await operator.send('POST', '/v1/publishers', { name: 'test publisher', publicKey }, publisherResponse);
   }
 
   async publish(operator: Operator, version: string): Promise<void> {
@@ -75,7 +75,7 @@ export class SealedHub {
 
   /** Registers a device that signs tokens; returns its secret. */
   async addTokenDevice(operator: Operator, id: string): Promise<string> {
-    return (await operator.send('POST', '/v1/token-devices', { id }, tokenDeviceAnswer)).secret;
+    return (await operator.send('POST', '/v1/token-devices', { id }, tokenDeviceResponse)).secret;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,10 +8,10 @@ import { formerTokenFile } from '@edgekeep/agent/former-settings';
 import { requestDigest } from '@edgekeep/core/access/request-digest';
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
-import { approveAnswer } from '@edgekeep/wire/api/approval';
+import { approveResponse } from '@edgekeep/wire/api/approval';
 import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { errorResponse } from '@edgekeep/wire/api/error-response';
-import { enrollmentGroupDetail, enrollmentGroupView, groupTokenAnswer } from '@edgekeep/wire/api/enrollment-group';
+import { enrollmentGroupDetail, enrollmentGroupView, groupTokenResponse } from '@edgekeep/wire/api/enrollment-group';
 import { formerNameCode } from '@edgekeep/wire/former-name';
 import { importReport } from '@edgekeep/wire/api/registry';
 import { DatabaseSync } from 'node:sqlite';
@@ -101,7 +101,7 @@ test('a reason for no enrollment has its former code under the former address', 
   const group = { name: 'line-3', kind: 'token', terms: { tier: 'software' } };
   await world.operator.send('POST', '/v1/enrollment-groups', group, enrollmentGroupView);
   const uses = { maxUses: 3 };
-  const { token } = await world.operator.send('POST', '/v1/enrollment-groups/line-3/tokens', uses, groupTokenAnswer);
+  const { token } = await world.operator.send('POST', '/v1/enrollment-groups/line-3/tokens', uses, groupTokenResponse);
   await world.operator.send('POST', '/v1/enrollment-groups/line-3/disable', { reason: 'a test' }, anything);
   await using device = await TestDevice.withoutTpm('thin-1', join(world.folder, 'thin'));
   const former = await device.tryEnroll(world, token, { address: '/v1/enrol' });
@@ -140,6 +140,36 @@ test('a filter and the lines of an import may have the member enrolmentGroup, an
   assert.equal((await ask(world, 'GET', '/v1/devices?filter=enrollmentGroup==lot-17')).names, undefined);
 });
 
+test('the devices that a root waits for are listed under the former address too', async () => {
+  await using world = await HubWorld.open();
+  const former = await ask(world, 'GET', '/v1/authorities/missing?limit=10');
+  assert.deepEqual([former.status, former.names], [200, '/v1/authorities/missing=/v1/authorities/pending']);
+  const present = await ask(world, 'GET', '/v1/authorities/pending?limit=10');
+  assert.deepEqual([present.names, present.value], [undefined, former.value]);
+});
+
+test('answers about devices and roots have a renamed member under both names', async () => {
+  await using world = await HubWorld.open();
+  await using device = await TestDevice.withoutTpm('thin-1', join(world.folder, 'thin'));
+  const token = await world.enrollmentToken({ deviceId: 'thin-1' });
+  accepted(await device.tryEnroll(world, token), certificateResponse);
+  const numbered = z.object({ incarnation: z.literal(1), generation: z.literal(1) });
+  const detail = z.object({
+    ...numbered.shape,
+    certificates: z.array(numbered).min(1),
+    presence: z.object({ sessions: z.array(anything), places: z.array(anything) }),
+  });
+  const { presence } = detail.parse((await ask(world, 'GET', '/v1/devices/thin-1')).value);
+  assert.deepEqual(presence.places, presence.sessions);
+  const root = z.object({
+    version: z.literal(1),
+    generation: z.literal(1),
+    devicesPending: z.null(),
+    devicesMissing: z.null(),
+  });
+  z.object({ roots: z.array(root).length(1) }).parse((await ask(world, 'GET', '/v1/authorities')).value);
+});
+
 test('what a hub of the version before kept for a second person is carried out at the present route', async () => {
   await using world = await HubWorld.open();
   const ada = await firstPerson(world);
@@ -158,7 +188,7 @@ test('what a hub of the version before kept for a second person is carried out a
       .prepare("update approval set path = ?, body = ?, digest = ?, operation = 'open-enrolment-group' where id = ?")
       .run(kept.path, kept.body, digest, asked.id);
   }
-  const { state } = accepted(await ben.approve({ id: asked.id, digest }), approveAnswer);
+  const { state } = accepted(await ben.approve({ id: asked.id, digest }), approveResponse);
   assert.equal(state, 'executed');
   const made = await world.operator.get('/v1/enrollment-groups/lot-17', enrollmentGroupDetail);
   assert.equal(made.maxDevices, 5);

@@ -6,7 +6,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
-import { apiTokenAnswer } from '@edgekeep/wire/api/people';
+import { apiTokenResponse } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { healthyBoot } from '../support/boot.ts';
 import { HubWorld } from '../support/hub-world.ts';
@@ -81,7 +81,7 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
     },
     anything,
   );
-  const made = apiTokenAnswer;
+  const made = apiTokenResponse;
   await operator.send('POST', '/v1/people', { name: 'berta' }, anything);
   await operator.send(
     'POST',

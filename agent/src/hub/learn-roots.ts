@@ -16,7 +16,7 @@ export async function learnRoots(
   { clock, emit }: { readonly clock: () => number; readonly emit: Emit },
 ): Promise<void> {
   const serverChain = link.serverChain ?? [];
-  const answer = await getFromHub(link.send, '/v1/authorities', api.authoritiesAnswer);
+  const answer = await getFromHub(link.send, '/v1/authorities', api.authoritiesResponse);
   if (answer.kind === 'refused') return;
   const learned = await roots.learn(newsOf(answer.value), serverChain, Math.floor(clock() / 1_000));
   if (learned.kind === 'refused') {
@@ -27,10 +27,10 @@ export async function learnRoots(
   for (const sha256 of learned.dropped) emit({ kind: 'root-dropped', sha256 });
   // With only one root, the hub waits for no report.
   if (answer.value.roots.length > 1)
-    await postToHub(link.send, '/v1/authorities/known', { root: roots.newest }, api.knownRootAnswer);
+    await postToHub(link.send, '/v1/authorities/known', { root: roots.newest }, api.knownRootResponse);
 }
 
-function newsOf(answer: api.AuthoritiesAnswer): readonly RootUpdate[] {
+function newsOf(answer: api.AuthoritiesResponse): readonly RootUpdate[] {
   const offered = api.offeredRootsOf(answer);
   return answer.roots.flatMap(({ status, list }, at) => {
     const root = offered[at];

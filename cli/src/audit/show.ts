@@ -1,7 +1,7 @@
 // `edgekeep audit show|prove` and `edgekeep trust`: the log's entries, the proof of one, and the public keys to check them with.
 import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
-import { receiptAnswer, releaseList } from '@edgekeep/wire/api/access';
+import { receiptResponse, releaseList } from '@edgekeep/wire/api/access';
 import { auditList, auditProof } from '@edgekeep/wire/api/audit';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { exitCodes, type Command } from '../command.ts';
@@ -67,7 +67,7 @@ export const receiptGet: Command = {
     const out = args.required('out');
     const lease = args.positionals[0] ?? (await operator.get('/v1/leases?limit=1', releaseList)).leases[0]?.id;
     if (lease === undefined) return { exitCode: exitCodes.refused, value: null, text: 'no key was released yet' };
-    const { receipt } = await operator.get(`/v1/receipts/${encodeURIComponent(lease)}`, receiptAnswer);
+    const { receipt } = await operator.get(`/v1/receipts/${encodeURIComponent(lease)}`, receiptResponse);
     const bytes = parseBase64url(receipt, 'receipt');
     await writeFile(out, bytes);
     return {

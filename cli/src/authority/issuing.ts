@@ -2,7 +2,7 @@
 import { counted } from '@edgekeep/core/counted';
 import { parseDateTime } from '@edgekeep/core/canonical/date-time';
 import { readFile } from 'node:fs/promises';
-import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/api/authority';
+import { authorityOverview, issuingRequestResponse, issuingRevokeResponse } from '@edgekeep/wire/api/authority';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
@@ -26,7 +26,7 @@ ${operatorHelp}
     const operator = await openOperator(args);
     const value =
       again === undefined
-        ? await operator.send('POST', '/v1/authorities/request', {}, issuingRequestAnswer)
+        ? await operator.send('POST', '/v1/authorities/request', {}, issuingRequestResponse)
         : await waitingRequest(operator, again);
     await writeNewFile(out, value.request, 0o644);
     const text = `issuing CA ${value.id}\nrequest in ${out}: have the root sign it (edgekeep root sign-issuing)`;
@@ -113,7 +113,7 @@ ${operatorHelp}
   options: { ...operatorOption, note: { type: 'string' } },
   async run(args) {
     const body = { note: args.required('note') };
-    const value = await (await openOperator(args)).send('POST', pathOf(args, 'revoke'), body, issuingRevokeAnswer);
+    const value = await (await openOperator(args)).send('POST', pathOf(args, 'revoke'), body, issuingRevokeResponse);
     const text = `${counted(value.certificates, 'certificate')} of ${counted(value.devices, 'device')} revoked, ${counted(value.connectionsClosed, 'connection')} closed`;
     const next = value.activated === null ? '' : `\nthe issuing CA in use is ${value.activated}`;
     return { exitCode: exitCodes.ok, value, text: text + next };

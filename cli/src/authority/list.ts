@@ -2,7 +2,7 @@
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { authorityOverview, missingDevices } from '@edgekeep/wire/api/authority';
+import { authorityOverview, pendingDevices } from '@edgekeep/wire/api/authority';
 import { type Arguments, exitCodes, type Command } from '../command.ts';
 import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
@@ -19,7 +19,7 @@ export const list: Command = {
     const known = await knownRoots(args);
     const unknown = overview.roots.filter(({ status, sha256 }) => status !== 'dropped' && !known.includes(sha256));
     const hint = unknown.map(
-      ({ generation }) => `\nthis operator file does not know root ${generation}: edgekeep authority trust`,
+      ({ version }) => `\nthis operator file does not know root ${version}: edgekeep authority trust`,
     );
     return { ...outcome, text: outcome.text + hint.join('') };
   },
@@ -40,12 +40,12 @@ ${operatorHelp}
   options: { ...operatorOption, after: { type: 'string' }, limit: { type: 'string' } },
   async run(args) {
     const query = new URLSearchParams({ after: args.option('after') ?? '', limit: args.option('limit') ?? '100' });
-    const value = await (await openOperator(args)).get(`/v1/authorities/missing?${query.toString()}`, missingDevices);
-    const rows = value.devices.map(({ id, tier, seenAt, generation }) => [
+    const value = await (await openOperator(args)).get(`/v1/authorities/pending?${query.toString()}`, pendingDevices);
+    const rows = value.devices.map(({ id, tier, seenAt, rootVersion }) => [
       id,
       tier,
       timeText(seenAt),
-      String(generation),
+      String(rootVersion),
     ]);
     const more = value.next === null ? '' : `\nmore behind --after ${value.next}`;
     const none = value.devices.length === 0;

@@ -9,13 +9,13 @@ export type Overview = z.infer<typeof authorityOverview>;
 
 export function overviewOutcome(overview: Overview): Outcome {
   const ends = (ms: number | null) => (ms === null ? '' : timeText(ms).slice(0, 16));
-  const roots = overview.roots.map(({ generation, status, notAfter, sha256, devicesMissing, overlapEndsAt }) => [
-    `root ${generation}`,
+  const roots = overview.roots.map(({ version, status, notAfter, sha256, devicesPending, overlapEndsAt }) => [
+    `root ${version}`,
     status,
     ends(notAfter),
     sha256.slice(0, 40),
     [
-      devicesMissing === null ? [] : [`not known by ${counted(devicesMissing, 'device')}`],
+      devicesPending === null ? [] : [`not known by ${counted(devicesPending, 'device')}`],
       overlapEndsAt === null || status === 'dropped' ? [] : [`overlap until ${ends(overlapEndsAt)}`],
     ]
       .flat()

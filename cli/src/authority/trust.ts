@@ -6,7 +6,7 @@ import { parseJson } from '@edgekeep/core/json';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { followRollovers } from '@edgekeep/core/identity/rollover';
 import { replaceFile } from '@edgekeep/host/durable-file';
-import { authoritiesAnswer, offeredRootsOf } from '@edgekeep/wire/api/authority';
+import { authoritiesResponse, offeredRootsOf } from '@edgekeep/wire/api/authority';
 import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorFileOf, operatorHelp, operatorOption } from '../operator.ts';
@@ -24,7 +24,7 @@ ${operatorHelp}
   options: operatorOption,
   async run(args) {
     const file = operatorFileOf(args);
-    const answer = await (await openOperator(args)).get('/v1/authorities/chain', authoritiesAnswer);
+    const answer = await (await openOperator(args)).get('/v1/authorities/chain', authoritiesResponse);
     const access = parseJson(await readFile(file), z.looseObject({ root: z.string() }), `operator file ${file}`);
     const known = parsePem(access.root, 'CERTIFICATE').map(parseCertificate);
     const result = followRollovers(known, offeredRootsOf(answer), Math.floor(Date.now() / 1_000));

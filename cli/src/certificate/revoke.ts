@@ -2,7 +2,7 @@
 import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { canonicalSerialNumber, canonicalSha256 } from '@edgekeep/core/canonical/serial-number';
-import { revocationAnswer, revocationReasons, REVOKED_AT_ONCE_MAX } from '@edgekeep/wire/api/revocation';
+import { revocationResponse, revocationReasons, REVOKED_AT_ONCE_MAX } from '@edgekeep/wire/api/revocation';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
@@ -40,7 +40,7 @@ ${operatorHelp}
       mayReturn: args.flag('may-return'),
     };
     const operator = await openOperator(args);
-    const done = await operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+    const done = await operator.send('POST', '/v1/certificates/revoke', order, revocationResponse);
     const text = `${counted(done.certificates, 'certificate')} of ${counted(done.devices, 'device')} revoked, ${counted(done.quarantined, 'device')} quarantined, ${counted(done.leasesVoided, 'lease')} void, ${counted(done.connectionsClosed, 'connection')} closed here\nversion ${done.version}, list ${done.digest}`;
     return { exitCode: exitCodes.ok, value: done, text };
   },

@@ -1,5 +1,5 @@
 // `edgekeep device retry-model`: an operator's order to a device to try a model again.
-import { retryAnswer } from '@edgekeep/wire/api/model';
+import { retryResponse } from '@edgekeep/wire/api/model';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
@@ -14,7 +14,7 @@ ${operatorHelp}`,
   async run(args) {
     const [id = '', model = ''] = args.positionals;
     const path = `/v1/devices/${encodeURIComponent(id)}/retry-model`;
-    const value = await (await openOperator(args)).send('POST', path, { model }, retryAnswer);
+    const value = await (await openOperator(args)).send('POST', path, { model }, retryResponse);
     return { exitCode: exitCodes.ok, value, text: `${value.deviceId} tries ${value.model} again at its next check-in` };
   },
 };

@@ -51,10 +51,10 @@ ${operatorHelp}
       ...(d.nextRootSha256 === null ? [] : [['comes back with', d.nextRootSha256]]),
       ...d.formerDevices.map((former) => ['', `it belonged to ${former.deviceId} until ${timeText(former.endedAt)}`]),
       ['enrollment group', d.enrollmentGroup ?? '-'],
-      ['identity', `${d.generation}, since ${timeText(d.enrolledAt)}`],
+      ['identity', `${d.incarnation}, since ${timeText(d.enrolledAt)}`],
       ...d.formerIdentities.map((former) => [
         '',
-        `${former.generation}, until ${timeText(former.endedAt)}: ${former.reason}  (root of trust ${former.rootSha256})`,
+        `${former.incarnation}, until ${timeText(former.endedAt)}: ${former.reason}  (root of trust ${former.rootSha256})`,
       ]),
       ...d.makers.flatMap(({ kind, maker, judgedAt, notes }) => [
         ['maker', `${maker} (${kind}), judged at ${timeText(judgedAt)}`],
@@ -103,10 +103,10 @@ function guardRows(guard: z.infer<typeof deviceDetail>['guard']): readonly (read
   ];
 }
 
-function linkRows({ presence: { places, elsewhere, lastAddress, lastBoundAt } }: z.infer<typeof deviceDetail>) {
-  const online = places.map((place) => ['link', `online from ${place.address} since ${timeText(place.since)}`]);
+function linkRows({ presence: { sessions, elsewhere, lastAddress, lastBoundAt } }: z.infer<typeof deviceDetail>) {
+  const online = sessions.map(({ address, since }) => ['link', `online from ${address} since ${timeText(since)}`]);
   const last =
     lastAddress === null || lastBoundAt === null ? '' : `, last from ${lastAddress} at ${timeText(lastBoundAt)}`;
-  const rows = places.length > 0 ? online : [['link', `offline${last}`]];
+  const rows = sessions.length > 0 ? online : [['link', `offline${last}`]];
   return elsewhere ? [...rows, ['', '- this identity is in more than one place: edgekeep alert list']] : rows;
 }

@@ -1,5 +1,5 @@
 // `edgekeep token-device add|roll`: devices that sign HMAC tokens because they cannot hold a certificate (spec/device-token.md).
-import { tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/api/token-device';
+import { tokenDeviceResponse, tokenRollResponse } from '@edgekeep/wire/api/token-device';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
@@ -11,7 +11,7 @@ export const add: Command = {
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;
-    const value = await (await openOperator(args)).send('POST', '/v1/token-devices', { id }, tokenDeviceAnswer);
+    const value = await (await openOperator(args)).send('POST', '/v1/token-devices', { id }, tokenDeviceResponse);
     return { exitCode: exitCodes.ok, value, text: value.secret };
   },
 };
@@ -27,7 +27,7 @@ export const roll: Command = {
     if (!(hours >= 0)) throw new UsageError('--overlap-hours is a number, at least 0');
     const path = `/v1/token-devices/${encodeURIComponent(id)}/roll`;
     const body = { overlapSeconds: Math.round(hours * 3_600) };
-    const value = await (await openOperator(args)).send('POST', path, body, tokenRollAnswer);
+    const value = await (await openOperator(args)).send('POST', path, body, tokenRollResponse);
     return {
       exitCode: exitCodes.ok,
       value,

@@ -4,7 +4,7 @@ import { counted } from '@edgekeep/core/counted';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeNewFile } from '@edgekeep/host/durable-file';
-import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { hubView } from '@edgekeep/wire/api/hub';
 import { type VendorRootKind, vendorRootTrust } from '@edgekeep/wire/api/vendor-root';
 import { exitCodes, type Command } from '../command.ts';
@@ -158,6 +158,6 @@ const noPublisher =
 
 async function newToken(operator: Operator, deviceId: string, tier: string): Promise<string> {
   const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
-  const { token } = await operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenAnswer);
+  const { token } = await operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenResponse);
   return token;
 }

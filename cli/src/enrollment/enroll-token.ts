@@ -1,6 +1,6 @@
 // `edgekeep enroll token`: a one-time enrollment token for one device.
 import { tiers } from '@edgekeep/core/attest/tier';
-import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
@@ -23,7 +23,7 @@ ${operatorHelp}
     const hours = Number(args.option('hours') ?? '24');
     if (!(hours > 0)) throw new UsageError('--hours is a number above 0');
     const body = { deviceId: args.option('device'), tier: args.option('tier'), lifeSeconds: Math.ceil(hours * 3_600) };
-    const value = await (await openOperator(args)).send('POST', '/v1/enrollment-tokens', body, enrollmentTokenAnswer);
+    const value = await (await openOperator(args)).send('POST', '/v1/enrollment-tokens', body, enrollmentTokenResponse);
     return {
       exitCode: exitCodes.ok,
       value,

@@ -161,7 +161,7 @@ ${operatorHelp}
       ...(hours === undefined ? {} : { lifeSeconds: secondsOf(hours, 'hours') }),
       ...(older === undefined ? {} : { olderSeconds: secondsOf(older, 'older-hours') }),
     };
-    const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/tokens`, body, api.groupTokenAnswer);
+    const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/tokens`, body, api.groupTokenResponse);
     const text = `${value.token}\nusable until ${timeText(value.expiresAt)} UTC, ${counted(value.maxUses, 'time')}`;
     return { exitCode: exitCodes.ok, value, text };
   },
@@ -176,7 +176,7 @@ export const disable: Command = {
     const [name = ''] = args.positionals;
     const body = { reason: args.required('reason') };
     const path = `${pathOf(name)}/disable`;
-    const value = await (await openOperator(args)).send('POST', path, body, api.groupSwitchAnswer);
+    const value = await (await openOperator(args)).send('POST', path, body, api.groupSwitchResponse);
     return { exitCode: exitCodes.ok, value, text: `enrollment group ${value.name} is disabled` };
   },
 };
@@ -188,7 +188,7 @@ export const enable: Command = {
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
-    const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/enable`, {}, api.groupSwitchAnswer);
+    const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/enable`, {}, api.groupSwitchResponse);
     return { exitCode: exitCodes.ok, value, text: `enrollment group ${value.name} is enabled` };
   },
 };

@@ -1,5 +1,5 @@
 // `edgekeep device replace-root`: a wiped device returns with another root of trust.
-import { replaceRootAnswer } from '@edgekeep/wire/api/device-view';
+import { replaceRootResponse } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
@@ -19,7 +19,7 @@ ${operatorHelp}
     const [id = ''] = args.positionals;
     const body = { rootSha256: args.required('root'), reason: args.required('reason') };
     const path = `/v1/devices/${encodeURIComponent(id)}/replace-root`;
-    const value = await (await openOperator(args)).send('POST', path, body, replaceRootAnswer);
+    const value = await (await openOperator(args)).send('POST', path, body, replaceRootResponse);
     const text = `${value.deviceId} may enroll again with the root of trust ${value.rootSha256}`;
     return { exitCode: exitCodes.ok, value, text };
   },

@@ -1,5 +1,5 @@
 // `edgekeep root-of-trust block|unblock|list`: roots of trust that must not enroll.
-import { blockAnswer, blockedRootList, unblockAnswer } from '@edgekeep/wire/api/admission';
+import { blockResponse, blockedRootList, unblockResponse } from '@edgekeep/wire/api/admission';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
@@ -33,7 +33,7 @@ ${operatorHelp}
   async run(args) {
     const [rootSha256 = ''] = args.positionals;
     const body = { rootSha256, reason: args.required('reason') };
-    const value = await (await openOperator(args)).send('POST', '/v1/blocked-roots', body, blockAnswer);
+    const value = await (await openOperator(args)).send('POST', '/v1/blocked-roots', body, blockResponse);
     const enrolled =
       value.deviceId === null
         ? ''
@@ -51,7 +51,7 @@ export const unblock: Command = {
     const [root = ''] = args.positionals;
     const path = `/v1/blocked-roots/${encodeURIComponent(root)}/unblock`;
     const body = { reason: args.required('reason') };
-    const value = await (await openOperator(args)).send('POST', path, body, unblockAnswer);
+    const value = await (await openOperator(args)).send('POST', path, body, unblockResponse);
     return { exitCode: exitCodes.ok, value, text: `${value.rootSha256} is not blocked any more` };
   },
 };

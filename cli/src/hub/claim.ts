@@ -2,7 +2,7 @@
 import { readFile, rename, rm } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { writeNewFile } from '@edgekeep/host/durable-file';
-import { claimAnswer } from '@edgekeep/wire/api/people';
+import { claimResponse } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
 import { HubRefusal, operatorFileOf, operatorFromFile, operatorHelp, operatorOption } from '../operator.ts';
@@ -16,7 +16,7 @@ export async function claimHub(order: {
   readonly out: string;
   readonly name: string;
   readonly lifeSeconds?: number | undefined;
-}): Promise<z.infer<typeof claimAnswer>> {
+}): Promise<z.infer<typeof claimResponse>> {
   const { from, out, name, lifeSeconds } = order;
   const address = parseJson(await readFile(from), operatorAddress, `operator file ${from}`);
   const operator = await operatorFromFile(from);
@@ -26,7 +26,7 @@ export async function claimHub(order: {
   await writeNewFile(own, `${JSON.stringify({ ...address, token }, null, 2)}\n`);
   try {
     const body = { name, sha256, ...(lifeSeconds === undefined ? {} : { lifeSeconds }) };
-    const answer = await operator.send('POST', '/v1/claim', body, claimAnswer);
+    const answer = await operator.send('POST', '/v1/claim', body, claimResponse);
     if (own !== out) await rename(own, out);
     return answer;
   } catch (error) {

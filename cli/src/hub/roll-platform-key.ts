@@ -1,7 +1,7 @@
 // `edgekeep hub roll-platform-key`: a new platform key, under which the hub wraps its secrets again in the background.
 import { counted } from '@edgekeep/core/counted';
 import { setTimeout } from 'node:timers/promises';
-import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/platform-key';
+import { platformKeyRollResponse, platformKeyView } from '@edgekeep/wire/api/platform-key';
 import { type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
@@ -20,7 +20,7 @@ ${operatorHelp}
   options: { ...operatorOption, wait: { type: 'boolean' } },
   async run(args) {
     const operator = await openOperator(args);
-    const { version } = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
+    const { version } = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollResponse);
     let view = await operator.get('/v1/platform-key', platformKeyView);
     while (args.flag('wait') && !view.finished) {
       await setTimeout(askMilliseconds);

@@ -13,7 +13,7 @@ import { signModel } from '@edgekeep/core/model/signature/sign';
 import { parseJson } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
 import { listModelFiles } from '@edgekeep/wire/file/model-files';
-import { type PublicationAnswer, publicationAnswer } from '@edgekeep/wire/api/model-release';
+import { type PublicationResponse, publicationResponse } from '@edgekeep/wire/api/model-release';
 import { UsageError } from '../command.ts';
 import type { Operator } from '../operator.ts';
 import { keyProcessOptions, programFile } from '../program.ts';
@@ -53,7 +53,7 @@ interface SourceFile {
 }
 
 /** Publishes and returns the release as the hub now shows it. */
-export async function publishModel(operator: Operator, order: PublicationOrder): Promise<PublicationAnswer> {
+export async function publishModel(operator: Operator, order: PublicationOrder): Promise<PublicationResponse> {
   using scratch = openScratch('edgekeep-publish');
   const modelKey = randomBytes(32);
   try {
@@ -70,7 +70,7 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
     order.progress(`signing ${counted(files.length, 'file')} and the manifest`);
     const signature = await signRelease(order, manifest, files);
     const body = { manifest: toBase64url(manifest), signature, modelKey: toBase64url(modelKey) };
-    const begun = await operator.send('POST', '/v1/models', body, publicationAnswer);
+    const begun = await operator.send('POST', '/v1/models', body, publicationResponse);
     if (begun.advice !== null) order.progress(`warning: ${begun.advice}`);
     const release = `/v1/models/${name}/${version}`;
     for (const { path, file } of sources) {
@@ -80,7 +80,7 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
       const progress = new TransferProgress(order.output ?? silent, path, size);
       await uploadFile(operator, { file, modelKey, binding, release, progress }).finally(() => progress.end());
     }
-    return await operator.send('POST', `/v1/models/${name}/${version}/publish`, {}, publicationAnswer);
+    return await operator.send('POST', `/v1/models/${name}/${version}/publish`, {}, publicationResponse);
   } finally {
     modelKey.fill(0);
   }

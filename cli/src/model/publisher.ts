@@ -1,7 +1,7 @@
 // `edgekeep publisher trust|list`: the publishers whose signatures the hub accepts.
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { publisherAnswer } from '@edgekeep/wire/api/publisher';
+import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -15,7 +15,7 @@ export const trust: Command = {
   async run(args) {
     const [file = ''] = args.positionals;
     const body = { name: args.option('name') ?? basename(file, '.pem'), publicKey: await readFile(file, 'utf8') };
-    const value = await (await openOperator(args)).send('POST', '/v1/publishers', body, publisherAnswer);
+    const value = await (await openOperator(args)).send('POST', '/v1/publishers', body, publisherResponse);
     return { exitCode: exitCodes.ok, value, text: `trusted ${value.name}: ${value.fingerprint}` };
   },
 };
@@ -28,7 +28,7 @@ export const list: Command = {
   async run(args) {
     const { publishers } = await (
       await openOperator(args)
-    ).get('/v1/publishers', z.object({ publishers: z.array(publisherAnswer) }));
+    ).get('/v1/publishers', z.object({ publishers: z.array(publisherResponse) }));
     const text = table([['NAME', 'KEY (SHA-256 OF ITS PEM)'], ...publishers.map((p) => [p.name, p.fingerprint])]);
     return { exitCode: exitCodes.ok, value: publishers, text };
   },

@@ -1,5 +1,5 @@
 // `edgekeep model list|withdraw`: the releases a hub has.
-import { modelList, withdrawAnswer } from '@edgekeep/wire/api/model-release';
+import { modelList, withdrawResponse } from '@edgekeep/wire/api/model-release';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
@@ -32,7 +32,7 @@ export const withdraw: Command = {
   async run(args) {
     const [name = '', version = ''] = args.positionals;
     const path = `/v1/models/${encodeURIComponent(name)}/${encodeURIComponent(version)}/withdraw`;
-    const value = await (await openOperator(args)).send('POST', path, {}, withdrawAnswer);
+    const value = await (await openOperator(args)).send('POST', path, {}, withdrawResponse);
     const text = [`withdrawn: ${value.name} ${value.version}`, ...(value.advice === null ? [] : [value.advice])];
     return { exitCode: exitCodes.ok, value, text: text.join('\n') };
   },

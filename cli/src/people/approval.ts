@@ -1,7 +1,7 @@
 // `edgekeep approval list|show|approve|refuse`: root operations that wait for a second person (spec/operator-access.md, "Two people").
 import { requestDigest } from '@edgekeep/core/access/request-digest';
 import { utf8 } from '@edgekeep/core/bytes';
-import { approvalList, approvalView, type ApprovalView, approveAnswer } from '@edgekeep/wire/api/approval';
+import { approvalList, approvalView, type ApprovalView, approveResponse } from '@edgekeep/wire/api/approval';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
@@ -60,7 +60,7 @@ ${operatorHelp}
       );
     }
     const path = `/v1/approvals/${idOf(args)}/approve`;
-    const value = await (await openOperator(args)).send('POST', path, { digest }, approveAnswer);
+    const value = await (await openOperator(args)).send('POST', path, { digest }, approveResponse);
     const answer = JSON.stringify(value.answer, null, 2);
     const done = value.state === 'executed';
     const text = `${done ? 'carried out' : `the hub refused it (status ${value.status})`}\n${answer}`;

@@ -1,7 +1,7 @@
 // `edgekeep person add|list|disable|enable`: the people who hold API tokens (spec/operator-access.md).
 import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
-import { personDisabled, personList, personOrder } from '@edgekeep/wire/api/people';
+import { personDisabled, personList, personRequest } from '@edgekeep/wire/api/people';
 import { type Command, exitCodes } from '../command.ts';
 import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
@@ -21,7 +21,7 @@ ${operatorHelp}
     const [name = ''] = args.positionals;
     const file = args.option('address');
     if (file !== undefined) await writeFile(file, `${JSON.stringify(await hubAddress(args), null, 2)}\n`);
-    const value = await (await openOperator(args)).send('POST', '/v1/people', { name }, personOrder);
+    const value = await (await openOperator(args)).send('POST', '/v1/people', { name }, personRequest);
     return { exitCode: exitCodes.ok, value, text: `${value.name} is known` };
   },
 };
@@ -77,7 +77,7 @@ export const enable: Command = {
   async run(args) {
     const [name = ''] = args.positionals;
     const path = `/v1/people/${encodeURIComponent(name)}/enable`;
-    const value = await (await openOperator(args)).send('POST', path, {}, personOrder);
+    const value = await (await openOperator(args)).send('POST', path, {}, personRequest);
     return { exitCode: exitCodes.ok, value, text: `${value.name} may hold tokens again` };
   },
 };

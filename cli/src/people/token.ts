@@ -3,9 +3,9 @@
 import { counted } from '@edgekeep/core/counted';
 import { createHash, randomBytes } from 'node:crypto';
 import {
-  apiTokenAnswer,
+  apiTokenResponse,
   apiTokenRevoked,
-  handOverAnswer,
+  handOverResponse,
   tokenList,
   type TokenView,
   tokenView,
@@ -62,7 +62,7 @@ ${operatorHelp}
       ...owner,
       ...(given === undefined ? {} : { lifeSeconds: Math.ceil(days * 86_400) }),
     };
-    const answer = await (await openOperator(args)).send('POST', '/v1/tokens', body, apiTokenAnswer);
+    const answer = await (await openOperator(args)).send('POST', '/v1/tokens', body, apiTokenResponse);
     const text = `${token ?? `registered: ${answer.id}`}\nvalid until ${timeText(answer.expiresAt)} UTC`;
     return { exitCode: exitCodes.ok, value: { ...answer, token: token ?? null }, text };
   },
@@ -177,7 +177,7 @@ ${operatorHelp}
   async run(args) {
     const [id = ''] = args.positionals;
     const path = `/v1/tokens/${encodeURIComponent(id)}/hand-over`;
-    const value = await (await openOperator(args)).send('POST', path, {}, handOverAnswer);
+    const value = await (await openOperator(args)).send('POST', path, {}, handOverResponse);
     return {
       exitCode: exitCodes.ok,
       value,

@@ -1,7 +1,7 @@
 // `edgekeep policy countries`: the operator's own table of networks and their countries.
 import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
-import { countryNetworksAnswer, countryNetworksView } from '@edgekeep/wire/api/policy';
+import { countryNetworksResponse, countryNetworksView } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
@@ -19,7 +19,7 @@ export const command: Command = {
       return { exitCode: exitCodes.ok, value: networks, text };
     }
     const networks = await readCountries(file);
-    const value = await operator.send('PUT', '/v1/countries', { networks }, countryNetworksAnswer);
+    const value = await operator.send('PUT', '/v1/countries', { networks }, countryNetworksResponse);
     return { exitCode: exitCodes.ok, value, text: `${counted(value.networks, 'network')} with a country` };
   },
 };

@@ -1,5 +1,5 @@
 // `edgekeep group create|list|show|add|remove|delete`: named groups of devices.
-import { groupDeleted, groupDetail, groupList, groupView, membersAnswer } from '@edgekeep/wire/api/registry';
+import { groupDeleted, groupDetail, groupList, groupView, membersResponse } from '@edgekeep/wire/api/registry';
 import { listDevices } from '../device/list.ts';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -66,7 +66,7 @@ function membersVerb(verb: 'add' | 'remove'): Command {
       const [name = '', ...ids] = args.positionals;
       const value = await (
         await openOperator(args)
-      ).send('POST', `${pathOf(name)}/members`, { [verb]: ids }, membersAnswer);
+      ).send('POST', `${pathOf(name)}/members`, { [verb]: ids }, membersResponse);
       return { exitCode: exitCodes.ok, value, text: `${value.added} added, ${value.removed} removed` };
     },
   };

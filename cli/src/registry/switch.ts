@@ -1,6 +1,6 @@
 // `edgekeep device disable|enable`: an operator's switch, separate from the device's state.
 import { counted } from '@edgekeep/core/counted';
-import { enabledAnswer } from '@edgekeep/wire/api/registry';
+import { enabledResponse } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
@@ -16,7 +16,7 @@ ${operatorHelp}`,
     const [id = ''] = args.positionals;
     const body = { reason: args.required('reason') };
     const path = `/v1/devices/${encodeURIComponent(id)}/disable`;
-    const value = await (await openOperator(args)).send('POST', path, body, enabledAnswer);
+    const value = await (await openOperator(args)).send('POST', path, body, enabledResponse);
     const text = `${value.deviceId} is disabled (${value.state}); ${counted(value.connectionsClosed, 'live connection')} closed`;
     return { exitCode: exitCodes.ok, value, text };
   },
@@ -30,7 +30,7 @@ export const enable: Command = {
   async run(args) {
     const [id = ''] = args.positionals;
     const path = `/v1/devices/${encodeURIComponent(id)}/enable`;
-    const value = await (await openOperator(args)).send('POST', path, {}, enabledAnswer);
+    const value = await (await openOperator(args)).send('POST', path, {}, enabledResponse);
     return { exitCode: exitCodes.ok, value, text: `${value.deviceId} is enabled: ${value.state}` };
   },
 };

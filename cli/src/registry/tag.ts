@@ -1,5 +1,5 @@
 // `edgekeep device tag`: sets and removes tags.
-import { tagAnswer } from '@edgekeep/wire/api/registry';
+import { tagResponse } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table } from '../table.ts';
@@ -19,7 +19,7 @@ ${operatorHelp}
     if (pairs.length + remove.length === 0) throw new UsageError('name a tag: KEY=VALUE or --remove KEY');
     const body = { set: Object.fromEntries(pairs.map(pairOf)), remove };
     const path = `/v1/devices/${encodeURIComponent(id)}/tags`;
-    const value = await (await openOperator(args)).send('POST', path, body, tagAnswer);
+    const value = await (await openOperator(args)).send('POST', path, body, tagResponse);
     const text = table([['TAG', 'VALUE'], ...Object.entries(value.tags)]);
     return { exitCode: exitCodes.ok, value, text };
   },

@@ -1,6 +1,13 @@
 // `edgekeep site create|change|list|show|assign|unassign|delete`: the locations of devices.
 import { counted } from '@edgekeep/core/counted';
-import { siteDeleted, siteDetail, siteDevicesAnswer, siteList, siteView, type SiteView } from '@edgekeep/wire/api/site';
+import {
+  siteDeleted,
+  siteDetail,
+  siteDevicesResponse,
+  siteList,
+  siteView,
+  type SiteView,
+} from '@edgekeep/wire/api/site';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table } from '../table.ts';
@@ -94,7 +101,7 @@ function devicesVerb(verb: 'assign' | 'unassign'): Command {
     async run(args) {
       const [name = '', ...ids] = args.positionals;
       const body = verb === 'assign' ? { add: ids } : { remove: ids };
-      const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/devices`, body, siteDevicesAnswer);
+      const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/devices`, body, siteDevicesResponse);
       return { exitCode: exitCodes.ok, value, text: `${value.added} added, ${value.removed} removed` };
     },
   };

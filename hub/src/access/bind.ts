@@ -5,7 +5,7 @@ import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-d
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { randomUUID } from 'node:crypto';
 import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
-import type { WitnessBoard } from '../audit/witness.ts';
+import type { CosignatureCollector } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
 import type { AccessGate } from './gate.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
@@ -22,7 +22,7 @@ import { assertCertificateStands } from '../revocation/store.ts';
 export interface BindDependencies {
   readonly database: Database;
   readonly appraiser: Appraiser;
-  readonly witnesses: WitnessBoard;
+  readonly witnesses: CosignatureCollector;
   readonly connections: Connections;
   readonly presence: Presence;
   readonly gate: AccessGate;

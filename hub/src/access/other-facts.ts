@@ -1,6 +1,6 @@
 // A question with other facts: two people must look at it before countries or groups change that a policy rests on.
 import type { Question } from '@edgekeep/core/policy/question';
-import type { simulateOrder } from '@edgekeep/wire/api/policy';
+import type { simulateRequest } from '@edgekeep/wire/api/policy';
 import type { Kysely } from 'kysely';
 import type { z } from 'zod';
 import { HubError } from '../common/error.ts';
@@ -8,7 +8,7 @@ import { inBatches } from '../store/batches.ts';
 import type { Tables } from '../store/schema.ts';
 import { CountryTable } from './country-table.ts';
 
-export type OtherFacts = Pick<z.infer<typeof simulateOrder>, 'countries' | 'groups'>;
+export type OtherFacts = Pick<z.infer<typeof simulateRequest>, 'countries' | 'groups'>;
 
 // Enough to find the mistake in a list.
 const MISSING_SHOWN_MAX = 10;

@@ -11,7 +11,7 @@ import { signerFromKey } from '@edgekeep/core/signer';
 import { generateKeyPairSync } from 'node:crypto';
 import { AuditLog } from '../audit/log.ts';
 import { checkpointsIn, entriesIn } from '../audit/store-source.ts';
-import { WitnessBoard } from '../audit/witness.ts';
+import { CosignatureCollector } from '../audit/witness.ts';
 import { testPublisher } from '../publisher/testing-publisher.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { Receipts } from './receipts.ts';
@@ -31,7 +31,7 @@ async function openReceipts() {
     signer,
   });
   database.onCommit = () => log.wake();
-  const board = new WitnessBoard({ log, quorum: 1, maxRoundSeconds: 60 });
+  const collector = new CosignatureCollector({ log, quorum: 1, maxRoundSeconds: 60 });
   const witness = { name: 'hub.example/device/press-2', signer: newKey() };
   const key = verifierKey(witness.name, witness.signer.publicKey, 'cosignature-v1');
   const trust = (quorum: number): Trust => ({
@@ -42,16 +42,16 @@ async function openReceipts() {
   });
   return {
     hub,
-    receipts: new Receipts(database, log, board),
+    receipts: new Receipts(database, log, collector),
     verify: (receipt: Uint8Array, quorum = 0) => verifyReceipt(receipt, trust(quorum)),
     async witness() {
-      board.register('press-2', key);
-      const offer = await board.offer(0, nowMs / 1_000);
+      collector.register('press-2', key);
+      const offer = await collector.offer(0, nowMs / 1_000);
       assert.ok(offer.kind === 'offer');
       const note = parseNote(offer.checkpoint);
       const line = await cosign(note.text, nowMs / 1_000, witness);
       const cosigned = encodeNote({ ...note, signatures: [...note.signatures, line] });
-      assert.equal(board.accept('press-2', cosigned, nowMs / 1_000).kind, 'kept');
+      assert.equal(collector.accept('press-2', cosigned, nowMs / 1_000).kind, 'kept');
     },
     async [Symbol.asyncDispose]() {
       await log[Symbol.asyncDispose]();

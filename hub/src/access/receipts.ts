@@ -5,7 +5,7 @@ import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseNote } from '@edgekeep/core/audit/note';
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import type { AuditLog } from '../audit/log.ts';
-import type { WitnessBoard } from '../audit/witness.ts';
+import type { CosignatureCollector } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
 import type { ModelReleaseRow } from '../store/tables/model.ts';
@@ -23,9 +23,9 @@ export interface RecordedRelease {
 export class Receipts {
   readonly #database: Database;
   readonly #log: AuditLog;
-  readonly #witnesses: WitnessBoard;
+  readonly #witnesses: CosignatureCollector;
 
-  constructor(database: Database, log: AuditLog, witnesses: WitnessBoard) {
+  constructor(database: Database, log: AuditLog, witnesses: CosignatureCollector) {
     this.#database = database;
     this.#log = log;
     this.#witnesses = witnesses;

@@ -48,9 +48,9 @@ export const testVerifier = signerFromKey(fixedKey(5_000_000));
 class WatchedKey extends PlatformKey {
   onUse: () => void = () => {};
 
-  override key(generation: number): Uint8Array | undefined {
+  override key(version: number): Uint8Array | undefined {
     this.onUse();
-    return super.key(generation);
+    return super.key(version);
   }
 }
 

@@ -11,7 +11,7 @@ import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { AuditLog } from './log.ts';
 import { ed25519Key, opened, world } from './testing-log.ts';
-import { WitnessBoard } from './witness.ts';
+import { CosignatureCollector } from './witness.ts';
 
 const python = spawnSync('python3', ['-c', 'import cryptography'], { encoding: 'utf8' });
 const missing = python.status === 0 ? false : 'python3 with the cryptography package is not installed';
@@ -28,20 +28,20 @@ test('an independent reader finds the same root, tiles, proofs and signatures', 
   for (const sizes of [[1], [255, 256], [3, 700], [256, 66_000]]) {
     const { store, dependencies } = world(join(scratch, sizes.join('-')));
     await using log = await AuditLog.open(dependencies);
-    const board = new WitnessBoard({ log, quorum: 1, maxRoundSeconds: 60 });
-    board.register('press-7', witnessKey);
+    const collector = new CosignatureCollector({ log, quorum: 1, maxRoundSeconds: 60 });
+    collector.register('press-7', witnessKey);
     const [first = 0, last = first] = sizes;
     store.grow(first);
     await log.integrated(first - 1);
-    const offer = await board.offer(0, 1000);
+    const offer = await collector.offer(0, 1000);
     const note = parseNote(offer.kind === 'offer' ? offer.checkpoint : assert.fail());
     const line = await cosign(note.text, 1000, witness);
-    assert.equal(board.accept('press-7', encodeNote({ ...note, signatures: [line] }), 1000).kind, 'kept');
+    assert.equal(collector.accept('press-7', encodeNote({ ...note, signatures: [line] }), 1000).kind, 'kept');
     store.grow(last);
     await log.integrated(last - 1);
 
     const proof = join(scratch, 'proof');
-    await writeFile(proof, encodeTlogProof(await log.proofFor(first - 1, board.witnessed())));
+    await writeFile(proof, encodeTlogProof(await log.proofFor(first - 1, collector.witnessed())));
     const root = Buffer.from(opened(log.checkpoint(), log).root).toString('hex');
     assert.equal(await verifyLog(log, dependencies.folder, proof), `${last} ${root}`);
   }

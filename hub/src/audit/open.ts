@@ -1,11 +1,11 @@
-// Opens the audit log of a data folder, and the board on which devices witness it.
+// Opens the audit log of a data folder, and collects the cosignatures of the devices that witness it.
 import { join } from 'node:path';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Database } from '../store/database.ts';
 import type { Subject } from '../common/subject.ts';
 import { AuditLog } from './log.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
-import { WitnessBoard } from './witness.ts';
+import { CosignatureCollector } from './witness.ts';
 
 interface AuditSettings {
   readonly logOrigin: string;
@@ -16,7 +16,7 @@ export interface Audit extends Subject {
   readonly log: AuditLog;
   /** Its tiles, which anybody may read. */
   readonly folder: string;
-  readonly witnesses: WitnessBoard;
+  readonly witnesses: CosignatureCollector;
 }
 
 export async function openAudit(
@@ -35,6 +35,6 @@ export async function openAudit(
   });
   // Entries enter the tree as they are committed, even if no caller waits for them.
   database.onCommit = () => log.wake();
-  const witnesses = new WitnessBoard({ log, quorum: witness.quorum, maxRoundSeconds: witness.roundSeconds });
+  const witnesses = new CosignatureCollector({ log, quorum: witness.quorum, maxRoundSeconds: witness.roundSeconds });
   return { log, folder, witnesses, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
 }

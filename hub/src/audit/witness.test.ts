@@ -11,7 +11,7 @@ import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { AuditLog } from './log.ts';
 import { ed25519Key, hashAt, type MemoryStore, opened, world } from './testing-log.ts';
-import { WitnessBoard } from './witness.ts';
+import { CosignatureCollector } from './witness.ts';
 
 let scratch = '';
 before(async () => {
@@ -21,52 +21,52 @@ after(() => rm(scratch, { recursive: true, force: true }));
 
 test('a fleet that follows the log gathers a quorum on one checkpoint, though the log grows meanwhile', async () => {
   await using scene = await setScene('quorum', 2);
-  const { log, board, store } = scene;
+  const { log, collector, store } = scene;
   const [first, second] = [device(2), device(3)];
-  board.register('press-7', first.key);
-  board.register('press-8', second.key);
+  collector.register('press-7', first.key);
+  collector.register('press-8', second.key);
 
-  const open = await first.follow(board, log, 1000);
+  const open = await first.follow(collector, log, 1000);
   store.grow(20);
   await log.integrated(19);
-  assert.deepEqual(board.accept('press-7', open, 1000), { kind: 'kept', size: 10, cosignatures: 1, quorum: false });
-  assert.equal(board.witnessed(), undefined);
-  const verdict = board.accept('press-8', await second.follow(board, log, 1001), 1001);
+  assert.deepEqual(collector.accept('press-7', open, 1000), { kind: 'kept', size: 10, cosignatures: 1, quorum: false });
+  assert.equal(collector.witnessed(), undefined);
+  const verdict = collector.accept('press-8', await second.follow(collector, log, 1001), 1001);
   assert.deepEqual(verdict, { kind: 'kept', size: 10, cosignatures: 2, quorum: true });
 
-  const witnessed = board.witnessed() ?? assert.fail();
-  assert.equal(board.bestCheckpointFor(9), witnessed);
-  assert.equal(board.bestCheckpointFor(10), log.checkpoint());
+  const witnessed = collector.witnessed() ?? assert.fail();
+  assert.equal(collector.bestCheckpointFor(9), witnessed);
+  assert.equal(collector.bestCheckpointFor(10), log.checkpoint());
   const policy = witnessPolicy([first.key, second.key], 2);
   assert.equal(verifyTlogProof(await log.proofFor(4, witnessed), hashAt(4), log.key, policy).kind, 'verified');
-  assert.equal(opened(await first.follow(board, log, 1002), log).size, 20, 'the next round is about the latest');
+  assert.equal(opened(await first.follow(collector, log, 1002), log).size, 20, 'the next round is about the latest');
 });
 
 test('a round without a quorum ends after its time', async () => {
   await using scene = await setScene('timeout', 3);
-  const { log, board, store } = scene;
+  const { log, collector, store } = scene;
   const witness = device(2);
-  board.register('press-7', witness.key);
-  await witness.follow(board, log, 1000);
+  collector.register('press-7', witness.key);
+  await witness.follow(collector, log, 1000);
   store.grow(30);
   await log.integrated(29);
-  assert.equal(opened(await offered(board, 10, 1059), log).size, 10);
-  assert.equal(opened(await offered(board, 10, 1060), log).size, 30);
+  assert.equal(opened(await offered(collector, 10, 1059), log).size, 10);
+  assert.equal(opened(await offered(collector, 10, 1060), log).size, 30);
 });
 
 test('a cosignature of another key, of another checkpoint, from the future, or false is not kept', async () => {
   await using scene = await setScene('refusals', 1);
-  const { log, board, store } = scene;
+  const { log, collector, store } = scene;
   const [witness, stranger] = [device(2), device(9)];
-  board.register('press-7', witness.key);
+  collector.register('press-7', witness.key);
   const refuses = (status: number, deviceId: string, note: Uint8Array) => {
-    const verdict = board.accept(deviceId, note, 1000);
+    const verdict = collector.accept(deviceId, note, 1000);
     assert.equal(verdict.kind === 'refused' ? verdict.status : 'kept', status);
   };
-  const good = await witness.follow(board, log, 1000);
+  const good = await witness.follow(collector, log, 1000);
   refuses(403, 'press-9', good);
-  refuses(403, 'press-7', await stranger.cosigned(await offered(board, 0, 1000), 1000));
-  refuses(422, 'press-7', await witness.cosigned(await offered(board, 0, 1000), 1301));
+  refuses(403, 'press-7', await stranger.cosigned(await offered(collector, 0, 1000), 1000));
+  refuses(422, 'press-7', await witness.cosigned(await offered(collector, 0, 1000), 1301));
   const note = parseNote(good);
   const [log1, line] = note.signatures;
   const broken = { ...(line ?? assert.fail()), signature: Buffer.alloc(72) };
@@ -74,48 +74,48 @@ test('a cosignature of another key, of another checkpoint, from the future, or f
   store.grow(11);
   await log.integrated(10);
   refuses(409, 'press-7', await witness.cosigned(log.checkpoint(), 1000));
-  assert.equal(board.accept('press-7', good, 1000).kind, 'kept');
-  board.remove('press-7');
+  assert.equal(collector.accept('press-7', good, 1000).kind, 'kept');
+  collector.remove('press-7');
   refuses(403, 'press-7', good);
 });
 
 test('a device that saw more than this log has is told so, and is never sent back', async () => {
   await using scene = await setScene('set-back', 1);
-  const { log, board } = scene;
-  await board.offer(0, 1000);
-  const verdict = await board.offer(11, 1000);
+  const { log, collector } = scene;
+  await collector.offer(0, 1000);
+  const verdict = await collector.offer(11, 1000);
   assert.equal(verdict.kind, 'refused');
   scene.store.grow(12);
   await log.integrated(11);
-  assert.equal(opened(await offered(board, 11, 1000), log).size, 12, 'the open checkpoint has 10 entries only');
+  assert.equal(opened(await offered(collector, 11, 1000), log).size, 12, 'the open checkpoint has 10 entries only');
 });
 
 test('the published checkpoint carries the cosignatures', async () => {
   await using scene = await setScene('published', 1);
-  const { log, board } = scene;
+  const { log, collector } = scene;
   const witness = device(2);
-  board.register('press-7', witness.key);
-  board.accept('press-7', await witness.follow(board, log, 1000), 1000);
-  await board.publish();
-  assert.equal(parseNote(board.checkpoint()).signatures.length, 2);
+  collector.register('press-7', witness.key);
+  collector.accept('press-7', await witness.follow(collector, log, 1000), 1000);
+  await collector.publish();
+  assert.equal(parseNote(collector.checkpoint()).signatures.length, 2);
 });
 
 async function setScene(name: string, quorum: number): Promise<AsyncDisposable & Scene> {
   const { store, dependencies } = world(join(scratch, name));
   store.grow(10);
   const log = await AuditLog.open(dependencies);
-  const board = new WitnessBoard({ log, quorum, maxRoundSeconds: 60 });
-  return { log, board, store, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
+  const collector = new CosignatureCollector({ log, quorum, maxRoundSeconds: 60 });
+  return { log, collector, store, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
 }
 
 interface Scene {
   readonly log: AuditLog;
-  readonly board: WitnessBoard;
+  readonly collector: CosignatureCollector;
   readonly store: MemoryStore;
 }
 
-async function offered(board: WitnessBoard, oldSize: number, nowSeconds: number): Promise<Uint8Array> {
-  const offer = await board.offer(oldSize, nowSeconds);
+async function offered(collector: CosignatureCollector, oldSize: number, nowSeconds: number): Promise<Uint8Array> {
+  const offer = await collector.offer(oldSize, nowSeconds);
   return offer.kind === 'offer' ? offer.checkpoint : assert.fail(offer.reasons.join('; '));
 }
 
@@ -130,9 +130,9 @@ function device(seed: number) {
   return {
     key: verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1'),
     cosigned,
-    async follow(board: WitnessBoard, log: AuditLog, seconds: number): Promise<Uint8Array> {
+    async follow(collector: CosignatureCollector, log: AuditLog, seconds: number): Promise<Uint8Array> {
       const oldSize = lastSeen === undefined ? 0 : opened(lastSeen, log).size;
-      const offer = await board.offer(oldSize, seconds);
+      const offer = await collector.offer(oldSize, seconds);
       if (offer.kind !== 'offer') return assert.fail(offer.reasons.join('; '));
       const request = { oldSize, proof: offer.consistency, checkpoint: offer.checkpoint };
       const verdict = followCheckpoint(lastSeen, request, log.key);

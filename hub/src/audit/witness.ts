@@ -31,7 +31,7 @@ export type CosignatureVerdict =
   /** 403: no cosignature by this device's key. 409: the checkpoint is not open for cosignatures. 422: the cosignature is false. */
   | { readonly kind: 'refused'; readonly status: 403 | 409 | 422; readonly reasons: readonly string[] };
 
-export interface WitnessBoardDependencies {
+export interface CosignatureCollectorDependencies {
   readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned'>;
   /** How many devices must cosign a checkpoint before it is shown as witnessed. */
   readonly quorum: number;
@@ -57,13 +57,13 @@ interface Round {
  * One checkpoint is open for cosignatures at a time, so that a log that grows with every check-in still reaches a quorum on one of them. It
  * stays open until it has its quorum or its time is over; then the latest checkpoint follows.
  */
-export class WitnessBoard {
-  readonly #dependencies: WitnessBoardDependencies;
+export class CosignatureCollector {
+  readonly #dependencies: CosignatureCollectorDependencies;
   readonly #witnesses = new Map<string, VerifierKey>();
   #round: Round | undefined;
   #witnessed: Uint8Array | undefined;
 
-  constructor(dependencies: WitnessBoardDependencies) {
+  constructor(dependencies: CosignatureCollectorDependencies) {
     this.#dependencies = dependencies;
   }
 

@@ -104,7 +104,7 @@ export class Authorities {
     const { roots, root } = this.#state;
     const nowSeconds = this.#clock() / 1_000;
     const links = roots
-      .filter(({ generation }) => generation <= root.generation)
+      .filter(({ version }) => version <= root.version)
       .flatMap(({ links: own }) => (own === undefined ? [] : [own.newWithOld]))
       .filter(({ notAfterSeconds }) => notAfterSeconds >= nowSeconds)
       .toReversed();
@@ -115,8 +115,8 @@ export class Authorities {
   get ownCertificates(): readonly OwnCertificate[] {
     const { roots, trusted } = this.#state;
     return [
-      ...roots.filter(isTrusted).map(({ generation, status, certificate }) => {
-        return { name: status === 'current' ? 'root' : `${status} root, generation ${generation}`, certificate };
+      ...roots.filter(isTrusted).map(({ version, status, certificate }) => {
+        return { name: status === 'current' ? 'root' : `${status} root ${version}`, certificate };
       }),
       ...trusted.map(({ id, status, certificate }) => {
         return { name: status === 'active' ? 'issuing CA' : `${status} issuing CA ${id.slice(0, 8)}`, certificate };

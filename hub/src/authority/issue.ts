@@ -65,15 +65,15 @@ export async function recordCertificate(
   origin: CertificateOrigin = {},
 ): Promise<void> {
   await assertIssuerStands(trx, certificate);
-  const { generation, state } = await trx
+  const { incarnation, state } = await trx
     .selectFrom('device')
-    .select(['generation', 'state'])
+    .select(['generation as incarnation', 'state'])
     .where('id', '=', deviceId)
     .executeTakeFirstOrThrow();
-  if (state === 'wiped' || (origin.generation ?? generation) !== generation) throw identityEnded(deviceId);
+  if (state === 'wiped' || (origin.incarnation ?? incarnation) !== incarnation) throw identityEnded(deviceId);
   const spki = sha256Hex(certificate.spki);
   const { workload = null } = origin;
-  await assertKeyIsOwn(trx, spki, { deviceId, generation, workload });
+  await assertKeyIsOwn(trx, spki, { deviceId, incarnation, workload });
   const position = await nextInLineage(trx, deviceId, origin);
   await addCertificate(trx, {
     serial: serialText(certificate),
@@ -87,7 +87,7 @@ export async function recordCertificate(
     revocation_reason: null,
     issuer: issuerIdOf(certificate),
     spki_sha256: spki,
-    generation,
+    generation: incarnation,
     ...position,
   });
 }
@@ -95,7 +95,7 @@ export async function recordCertificate(
 async function assertKeyIsOwn(
   trx: WriteTransaction,
   spki: string,
-  own: { readonly deviceId: string; readonly generation: number; readonly workload: string | null },
+  own: { readonly deviceId: string; readonly incarnation: number; readonly workload: string | null },
 ): Promise<void> {
   const other = await trx
     .selectFrom('certificate')
@@ -104,7 +104,7 @@ async function assertKeyIsOwn(
     .where((eb) =>
       eb.or([
         eb('device_id', '!=', own.deviceId),
-        eb('generation', '!=', own.generation),
+        eb('generation', '!=', own.incarnation),
         eb('workload', 'is distinct from', own.workload),
       ]),
     )

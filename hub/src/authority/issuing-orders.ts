@@ -20,7 +20,7 @@ import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
 import type { Authorities } from './authorities.ts';
 import type { RevocationSettings } from './revocation-status.ts';
 import { issuingIdOf, issuingKeyName, readRoots, type RootAuthority } from './state.ts';
-import { countMissing } from './views.ts';
+import { countPending } from './views.ts';
 
 export interface AuthoritySettings extends RevocationSettings {
   readonly authorities: {
@@ -170,14 +170,14 @@ export async function activateIn(
   order: { readonly force: boolean; readonly actor: string; readonly nowMs: number; readonly overlapMs: number },
 ): Promise<void> {
   const { force, actor, nowMs, overlapMs } = order;
-  const roots = await trx.selectFrom('root_authority').selectAll().execute();
+  const roots = await readRoots(trx);
   const current = roots.find(({ status }) => status === 'current');
   const own = roots.find(({ sha256 }) => sha256 === row.root_sha256);
-  if (current === undefined || own === undefined || own.generation < current.generation)
+  if (current === undefined || own === undefined || own.version < current.version)
     throw new HubError('conflict', 'it was signed by an earlier root than the one in use: have a new one signed');
-  const missing = own === current ? 0 : await countMissing(trx, own.generation);
-  if (missing > 0 && !force) {
-    throw new HubError('conflict', `its root is not yet known by ${counted(missing, 'device')}: wait, or force it`, {
+  const pending = own === current ? 0 : await countPending(trx, own.version);
+  if (pending > 0 && !force) {
+    throw new HubError('conflict', `its root is not yet known by ${counted(pending, 'device')}: wait, or force it`, {
       reasons: [{ code: 'root-unknown', message: '`edgekeep authority pending` names them' }],
     });
   }
@@ -192,7 +192,7 @@ export async function activateIn(
       .updateTable('root_authority')
       .set({ status: 'previous', overlap_ends_at: nowMs + overlapMs })
       .where('status', 'in', ['current', 'next'])
-      .where('generation', '<', own.generation)
+      .where('generation', '<', own.version)
       .execute();
     await trx.updateTable('root_authority').set({ status: 'current' }).where('sha256', '=', own.sha256).execute();
   }
@@ -201,7 +201,7 @@ export async function activateIn(
     kind: 'issuing-authority-activated',
     actor,
     subject: subjectOf(row.id),
-    data: { root: own.sha256, generation: own.generation, newRoot: own !== current, missing },
+    data: { root: own.sha256, generation: own.version, newRoot: own !== current, missing: pending },
   });
 }
 

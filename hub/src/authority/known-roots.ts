@@ -4,17 +4,17 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 /** Keeps the newest claim of a device; writes nothing when it is unchanged. */
 export async function recordKnownRoot(
   database: Database,
-  known: { readonly deviceId: string; readonly generation: number; readonly nowMs: number },
+  known: { readonly deviceId: string; readonly version: number; readonly nowMs: number },
 ): Promise<void> {
-  const { deviceId, generation, nowMs } = known;
+  const { deviceId, version, nowMs } = known;
   const before = await database.read
     .selectFrom('device_root')
     .select('generation')
     .where('device_id', '=', deviceId)
     .executeTakeFirst();
-  if (before?.generation === generation) return;
+  if (before?.generation === version) return;
   await database.write(async (trx) => {
-    const row = { generation, reported_at: nowMs };
+    const row = { generation: version, reported_at: nowMs };
     await trx
       .insertInto('device_root')
       .values({ device_id: deviceId, ...row })

@@ -10,7 +10,7 @@ import { HubError } from '../common/error.ts';
 import type { AuthorityDependencies } from './issuing-orders.ts';
 import { readRoots, readTrusted } from './state.ts';
 
-/** New root, NewWithOld, OldWithNew, as PEM: devices learn the root from now on. Returns its generation. This cannot be undone. */
+/** New root, NewWithOld, OldWithNew, as PEM: devices learn the root from now on. Returns its version. This cannot be undone. */
 export async function announceRoot(
   { database, authorities, clock }: AuthorityDependencies,
   pem: string,
@@ -21,13 +21,13 @@ export async function announceRoot(
     throw invalid('expected three certificates: new root, NewWithOld, OldWithNew');
   const nowMs = clock();
   const sha256 = toHex(certificateDigest(root));
-  const generation = await database.write(async (trx) => {
+  const version = await database.write(async (trx) => {
     const roots = await readRoots(trx);
     const before = roots.at(-1);
     if (before === undefined) throw new HubError('store-failed', 'the store names no root: restore it from a backup');
     const problems = rolloverProblems(before.certificate, root, { newWithOld, oldWithNew }, Math.floor(nowMs / 1_000));
     if (problems.length > 0) throw invalid('the newest root of this hub does not certify the new one', problems);
-    const next = before.generation + 1;
+    const next = before.version + 1;
     if (roots.some(({ status }) => status === 'next'))
       throw new HubError('conflict', 'a new root is announced already: activate an issuing CA under it first');
     if (next > ROOTS_MAX) throw new HubError('conflict', `no more than ${ROOTS_MAX} roots`);
@@ -50,7 +50,7 @@ export async function announceRoot(
     return next;
   });
   await authorities.reload();
-  return generation;
+  return version;
 }
 
 /** When to drop a root that is no longer in use; in the past: at the next check. */

@@ -16,7 +16,8 @@ import type { Tables } from '../store/schema.ts';
 export interface RootAuthority {
   /** Of the certificate, hex. */
   readonly sha256: string;
-  readonly generation: number;
+  /** Counts from 1; the column is called `generation`. */
+  readonly version: number;
   readonly status: RootStatus;
   readonly certificate: Certificate;
   /** RFC 4210 section 4.4; undefined for the first root. */
@@ -86,14 +87,14 @@ export async function readAuthorityState(
 export async function readRoots(db: Kysely<Tables>): Promise<readonly RootAuthority[]> {
   const rootRows = await db.selectFrom('root_authority').selectAll().orderBy('generation').execute();
   return rootRows.map((row): RootAuthority => {
-    const { sha256, generation, status, new_with_old: newWithOld, old_with_new: oldWithNew } = row;
+    const { sha256, generation: version, status, new_with_old: newWithOld, old_with_new: oldWithNew } = row;
     const links =
       newWithOld === null || oldWithNew === null
         ? undefined
         : { newWithOld: parseCertificate(newWithOld), oldWithNew: parseCertificate(oldWithNew) };
     const overlapEndsAtMs = row.overlap_ends_at ?? undefined;
     const certificate = parseCertificate(row.der);
-    return { sha256, generation, status, certificate, links, list: row.list ?? undefined, overlapEndsAtMs };
+    return { sha256, version, status, certificate, links, list: row.list ?? undefined, overlapEndsAtMs };
   });
 }
 

@@ -105,7 +105,7 @@ export async function dropRoots({ database, authorities, clock }: AuthorityDepen
   const over = roots.filter(
     ({ status, overlapEndsAtMs = Infinity }) => status === 'previous' && overlapEndsAtMs <= nowMs,
   );
-  for (const { sha256, generation } of over) {
+  for (const { sha256, version } of over) {
     await database.write(async (trx) => {
       const needed = await trx
         .selectFrom('issuing_authority')
@@ -116,7 +116,7 @@ export async function dropRoots({ database, authorities, clock }: AuthorityDepen
         .executeTakeFirst();
       if (needed !== undefined) return;
       await trx.updateTable('root_authority').set({ status: 'dropped' }).where('sha256', '=', sha256).execute();
-      const data = { generation };
+      const data = { generation: version };
       await appendEntry(trx, { at: nowMs, kind: 'root-dropped', actor: 'hub', subject: `root:${sha256}`, data });
     });
   }

@@ -3,7 +3,7 @@ import { toBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { encodePem } from '@edgekeep/core/identity/pem';
-import type { AuthoritiesAnswer, IssuingView, RootView } from '@edgekeep/wire/api/authority';
+import type { AuthoritiesResponse, IssuingView, RootView } from '@edgekeep/wire/api/authority';
 import { type Kysely, sql } from 'kysely';
 import type { Tables } from '../store/schema.ts';
 import type { DeviceState } from '../store/tables/registry.ts';
@@ -13,7 +13,7 @@ import type { AuthorityState, RootAuthority } from './state.ts';
 const waitedFor: readonly DeviceState[] = ['registered', 'active', 'suspect'];
 
 /** What every device may read: all roots with their links, and the accepted issuing CAs. */
-export function publicView({ roots, trusted }: AuthorityState): AuthoritiesAnswer {
+export function publicView({ roots, trusted }: AuthorityState): AuthoritiesResponse {
   return {
     roots: roots.map(({ certificate, status, links, list }) => ({
       certificate: toBase64url(certificate.der),
@@ -27,21 +27,25 @@ export function publicView({ roots, trusted }: AuthorityState): AuthoritiesAnswe
 }
 
 export async function rootViews(db: Kysely<Tables>, { roots, root }: AuthorityState): Promise<readonly RootView[]> {
-  return Promise.all(roots.map((each) => rootView(db, each, each.generation >= root.generation)));
+  return Promise.all(roots.map((each) => rootView(db, each, each.version >= root.version)));
 }
 
 async function rootView(db: Kysely<Tables>, root: RootAuthority, awaited: boolean): Promise<RootView> {
-  const { sha256, generation, status, certificate, overlapEndsAtMs } = root;
+  const { sha256, version, status, certificate, overlapEndsAtMs } = root;
+  // Every device was delivered with a root, so the first root needs no check.
+  const devicesPending = awaited && version > 1 ? await countPending(db, version) : null;
   return {
     sha256,
-    generation,
+    version,
+    // For programs of the version before, and `devicesMissing`.
+    generation: version,
     status,
     subject: nameText(certificate.subject),
     notBefore: certificate.notBeforeSeconds * 1_000,
     notAfter: certificate.notAfterSeconds * 1_000,
     overlapEndsAt: overlapEndsAtMs ?? null,
-    // Every device was delivered with a root, so the first root needs no check.
-    devicesMissing: awaited && generation > 1 ? await countMissing(db, generation) : null,
+    devicesPending,
+    devicesMissing: devicesPending,
   };
 }
 
@@ -66,7 +70,7 @@ export async function issuingViews(
         status: row.status,
         request:
           row.status === 'requested' && row.request !== null ? encodePem('CERTIFICATE REQUEST', row.request) : null,
-        root: roots.find(({ sha256 }) => sha256 === row.root_sha256)?.generation ?? null,
+        root: roots.find(({ sha256 }) => sha256 === row.root_sha256)?.version ?? null,
         notBefore: certificate === undefined ? null : certificate.notBeforeSeconds * 1_000,
         notAfter: certificate === undefined ? null : certificate.notAfterSeconds * 1_000,
         activatesAt: row.activates_at,
@@ -78,26 +82,26 @@ export async function issuingViews(
   );
 }
 
-/** Devices that may connect and have not shown that they know the root of this generation. */
-export async function countMissing(db: Kysely<Tables>, generation: number): Promise<number> {
-  const { count } = await missing(db, generation)
+/** Devices that may connect and have not shown that they know the root of this version. */
+export async function countPending(db: Kysely<Tables>, version: number): Promise<number> {
+  const { count } = await pending(db, version)
     .select(sql<number>`count(*)`.as('count'))
     .executeTakeFirstOrThrow();
   return count;
 }
 
 /** The same devices by id, in order. */
-export async function listMissing(
+export async function listPending(
   db: Kysely<Tables>,
-  generation: number,
+  version: number,
   page: { readonly after: string; readonly limit: number },
-): Promise<readonly { id: string; tier: string; seenAt: number; generation: number }[]> {
-  return missing(db, generation)
+): Promise<readonly { id: string; tier: string; seenAt: number; rootVersion: number }[]> {
+  return pending(db, version)
     .select([
       'device.id',
       'device.tier',
       'device.seen_at as seenAt',
-      sql<number>`coalesce(device_root.generation, 1)`.as('generation'),
+      sql<number>`coalesce(device_root.generation, 1)`.as('rootVersion'),
     ])
     .where('device.id', '>', page.after)
     .orderBy('device.id')
@@ -105,11 +109,11 @@ export async function listMissing(
     .execute();
 }
 
-function missing(db: Kysely<Tables>, generation: number) {
+function pending(db: Kysely<Tables>, version: number) {
   return db
     .selectFrom('device')
     .leftJoin('device_root', 'device_root.device_id', 'device.id')
     .where('device.state', 'in', waitedFor)
     .where('device.disabled_reason', 'is', null)
-    .where((q) => q.or([q('device_root.generation', 'is', null), q('device_root.generation', '<', generation)]));
+    .where((q) => q.or([q('device_root.generation', 'is', null), q('device_root.generation', '<', version)]));
 }

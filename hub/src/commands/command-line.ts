@@ -26,7 +26,7 @@ import { restoreHub } from '../secrets/restore.ts';
 import { readSealedFile } from '../secrets/sealed-keys.ts';
 import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from '../secrets/sources.ts';
 import { giveToHub, waitForUnlock } from '../doors/unlock/waiting.ts';
-import type { UnlockAnswer } from '../secrets/unlock-message.ts';
+import type { UnlockResponse } from '../secrets/unlock-message.ts';
 import { type HubSettings, parseHubSettings, readHubSettings } from '../settings.ts';
 import { startHub } from '../wiring/start.ts';
 import { asFolderError } from '../common/world-failure.ts';
@@ -285,7 +285,7 @@ async function unlock(folder: string, values: Values): Promise<number> {
   const file = await readSealedFile(join(folder, 'keys'));
   if (file === undefined)
     throw new HubError('request-invalid', 'the keys of this hub are not sealed: it needs no unlocking');
-  let answer: UnlockAnswer | undefined;
+  let answer: UnlockResponse | undefined;
   for (const request of await gatherFromPerson(file, sourcesOf(values, []))) {
     answer = await giveToHub(folder, request);
     if (answer.state === 'refused') throw new HubError('unlock-refused', answer.message);

@@ -10,6 +10,7 @@ import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } fro
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../common/error.ts';
+import { incarnationOf } from '../registry/device-row.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import type { CertificateSettings } from './settings.ts';
 import type { Database } from '../store/database.ts';
@@ -76,8 +77,10 @@ async function certifyOnce(
   const certificate = await issueDeviceCertificate(authorities, order);
   await database.write(async (trx) => {
     // State and identity may have changed while the evidence was appraised.
-    const { generation } = device;
-    await recordCertificate(trx, certificate, device.id, { renewedFrom: proof.renewedFrom, generation });
+    await recordCertificate(trx, certificate, device.id, {
+      renewedFrom: proof.renewedFrom,
+      incarnation: incarnationOf(device),
+    });
     assertNotCutOff(await recordAppraisal(trx, device.id, appraisal, nowMs));
     await appendEntry(trx, {
       at: nowMs,

@@ -13,7 +13,7 @@ import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { appendEntry } from '../audit/append.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
 import { HubError } from '../common/error.ts';
-import { addDevice, forgetIdevid } from '../registry/device-row.ts';
+import { addDevice, forgetIdevid, incarnationOf } from '../registry/device-row.ts';
 import { recordChange } from '../registry/history.ts';
 import { takeWitnessKey } from '../registry/witness-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
@@ -27,7 +27,7 @@ import { type EnrollmentDependencies, type PendingEnrollment, refused } from './
 import {
   assertFreshToken,
   assertRootNotFormer,
-  beginGeneration,
+  beginIncarnation,
   comesBackByItself,
   findReturning,
 } from './returning.ts';
@@ -95,12 +95,15 @@ function assertWitnessKey({ witnessKey }: EnrollmentAnswer): void {
     throw refused('witness-key-invalid', 'the witness key must be a cosignature/v1 verifier key');
 }
 
-function rowOf({ deviceId, identity, rootSha256, generation }: PendingEnrollment, answer: EnrollmentAnswer): DeviceRow {
+function rowOf(
+  { deviceId, identity, rootSha256, incarnation }: PendingEnrollment,
+  answer: EnrollmentAnswer,
+): DeviceRow {
   return {
     id: deviceId,
     tier: identity.kind,
     state: 'registered',
-    state_reason: generation === 1 ? 'enrolled' : 'enrolled again',
+    state_reason: incarnation === 1 ? 'enrolled' : 'enrolled again',
     identity: JSON.stringify(identity),
     root_sha256: rootSha256,
     witness_key: answer.witnessKey,
@@ -191,9 +194,9 @@ async function admitAgain(
   pending: PendingEnrollment,
   { row, settings }: Registration,
 ): Promise<Admitted> {
-  const { deviceId, generation } = pending;
+  const { deviceId, incarnation } = pending;
   const returning = await findReturning(trx, pending.proof);
-  if ((returning?.generation ?? 0) + 1 !== generation)
+  if (incarnationOf(returning) + 1 !== incarnation)
     throw refused('device-id-taken', `${deviceId} has enrolled or was wiped meanwhile: begin again`);
   const imported = await isExpected(trx, pending.proof);
   await assertRootNotFormer(trx, pending.proof, imported);
@@ -218,7 +221,7 @@ async function admit(
   if (returning !== undefined) {
     await assertAnchorGroupsOpen(trx, pending.proof);
     if (!comesBackByItself(row.tier)) await assertFreshToken(trx, returning, pending.token);
-    await beginGeneration(trx, returning, row);
+    await beginIncarnation(trx, returning, row);
     return undefined;
   }
   const group = await matchEnrollmentGroup(trx, pending.proof);
@@ -228,7 +231,7 @@ async function admit(
 }
 
 function entryData(
-  { identity, rootSha256, idevid, generation }: PendingEnrollment,
+  { identity, rootSha256, idevid, incarnation }: PendingEnrollment,
   { row, certificate }: Registration,
   group: EnrollmentGroup | undefined,
   site: string | null,
@@ -242,7 +245,7 @@ function entryData(
     ...(idevid === undefined ? {} : idevidData(idevid)),
     ...(group === undefined ? {} : { enrolmentGroup: group.name }),
     ...(site === null ? {} : { site }),
-    ...(generation === 1 ? {} : { generation }),
+    ...(incarnation === 1 ? {} : { generation: incarnation }),
   };
 }
 
@@ -267,9 +270,9 @@ function assertStillVouched(
     throw refused('not-expected', `${deviceId} is no longer expected: enroll it with a token`);
 }
 
-function actorOf({ deviceId, generation, token, group }: PendingEnrollment, imported: boolean): string {
+function actorOf({ deviceId, incarnation, token, group }: PendingEnrollment, imported: boolean): string {
   if (token !== undefined) return tokenActor(token);
-  if (generation > 1) return `device:${deviceId}`;
+  if (incarnation > 1) return `device:${deviceId}`;
   if (group !== undefined) return `enrolment-group:${group.name}`;
   return imported ? 'allow-list' : 'vendor-root';
 }

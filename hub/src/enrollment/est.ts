@@ -1,7 +1,7 @@
 // Enrollment over Secure Transport (RFC 7030, spec/est.md): devices that support only TLS, HTTP and PKCS #10. They prove no root of trust,
 // so they are registered with the tier `software` and never attest. A policy that requires an attestation gives them no key.
 import { noteSeen } from '../registry/device-notes.ts';
-import { addDevice } from '../registry/device-row.ts';
+import { addDevice, incarnationOf } from '../registry/device-row.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
@@ -23,7 +23,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
-import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning } from './returning.ts';
+import { assertFreshToken, assertRootNotFormer, beginIncarnation, findReturning } from './returning.ts';
 import { recordUse } from '../presence/lineage.ts';
 import { findDevice, getDevice } from '../registry/states.ts';
 import { announceDisconnects, assertCertificateStands, revokeOfDevices } from '../revocation/store.ts';
@@ -204,8 +204,8 @@ async function register(
   };
   if (returning !== undefined) {
     await assertFreshToken(trx, returning, token);
-    await beginGeneration(trx, returning, row);
-    return { generation: returning.generation + 1 };
+    await beginIncarnation(trx, returning, row);
+    return { incarnation: incarnationOf(returning) + 1 };
   }
   const group = await matchEnrollmentGroup(trx, {
     ...newcomer,

@@ -28,7 +28,7 @@ export interface PendingEnrollment {
   /** The group that admits it. */
   readonly group: EnrollmentGroup | undefined;
   /** Which of the device's identities this will be; above 1 for a device that was wiped. */
-  readonly generation: number;
+  readonly incarnation: number;
   /** The identity from its manufacturer; the device must still prove the key. */
   readonly idevid: TrustedIdevid | undefined;
   /** What the certificates of makers say about it. */

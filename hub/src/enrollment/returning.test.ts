@@ -105,14 +105,14 @@ test('a device that is not wiped is nobody who comes back, and its root of trust
 const press = await madeTpmDevice('press-1', 1);
 const file = testKeyDevice('sensor-1', 1);
 const newFile = testKeyDevice('sensor-1', 2);
-const generationOf = async (hub: EnrollmentHub, id: string) => (await getDevice(hub.database.read, id)).generation;
+const incarnationOf = async (hub: EnrollmentHub, id: string) => (await getDevice(hub.database.read, id)).generation;
 
 test('a TPM that was wiped comes back by itself, as its next identity, and its old certificate stays revoked', async () => {
   await using hub = await openEnrollmentHub();
   const before = await enrollWith(hub, press, { token: await hub.token() });
   await wipe(hub, 'press-1');
   await enrollWith(hub, press);
-  assert.equal(await generationOf(hub, 'press-1'), 2);
+  assert.equal(await incarnationOf(hub, 'press-1'), 2);
   const sha256 = sha256Hex(before.der);
   assert.equal(await refusalOf(assertCertificateStands(hub.database.read, sha256)), 'certificate-revoked');
 });
@@ -131,7 +131,7 @@ test('a key in a file comes back with a token that was made for it after the wip
   assert.equal(await refusalOf(forAny), 'enrollment-refused: token-not-fresh');
   const token = await hub.token({ deviceId: 'sensor-1', nowMs: nowMs + 1_000 });
   await enrollWith(hub, newFile, { token, atMs });
-  assert.equal(await generationOf(hub, 'sensor-1'), 2);
+  assert.equal(await incarnationOf(hub, 'sensor-1'), 2);
 });
 
 test('a key that was on a disk when it was wiped does not enroll again, under its own id or another', async () => {
@@ -151,7 +151,7 @@ test('a wiped device comes back once: of two that began, one gets the next ident
   await wipe(hub, 'press-1');
   const raced = enrollWith(hub, press, { between: () => enrollWith(hub, press) });
   assert.equal(await refusalOf(raced), 'enrollment-refused: device-id-taken');
-  assert.equal(await generationOf(hub, 'press-1'), 2);
+  assert.equal(await incarnationOf(hub, 'press-1'), 2);
 });
 
 test('a device that began before it was wiped again gets no identity of the time before', async () => {

@@ -100,7 +100,7 @@ export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, m
   return db
     .selectFrom('former_identity')
     .select([
-      'generation',
+      'generation as incarnation',
       'tier',
       'root_sha256 as rootSha256',
       'enrolled_at as enrolledAt',
@@ -117,7 +117,7 @@ export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, m
 export async function formerDevicesOf(db: Kysely<Tables>, rootSha256: string, deviceId: string, most: number) {
   return db
     .selectFrom('former_identity')
-    .select(['device_id as deviceId', 'generation', 'ended_at as endedAt'])
+    .select(['device_id as deviceId', 'generation as incarnation', 'ended_at as endedAt'])
     .where('root_sha256', '=', rootSha256)
     .where('device_id', '!=', deviceId)
     .orderBy('ended_at', 'desc')
@@ -126,7 +126,7 @@ export async function formerDevicesOf(db: Kysely<Tables>, rootSha256: string, de
 }
 
 /** Gives the wiped device its next identity. */
-export async function beginGeneration(trx: WriteTransaction, before: DeviceRecord, row: DeviceRow): Promise<void> {
+export async function beginIncarnation(trx: WriteTransaction, before: DeviceRecord, row: DeviceRow): Promise<void> {
   if (await renewDevice(trx, before, row)) return;
   throw refused('device-id-taken', `${before.id} has enrolled again meanwhile`);
 }

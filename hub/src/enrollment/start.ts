@@ -7,6 +7,7 @@ import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { proveDeviceId, type ProvenDeviceId } from '../attest/device-id-certificate.ts';
 import { attestationKeyFor, rootDigestOf } from '../attest/root-keys.ts';
 import { wrapTargetOf } from '../attest/wrap-target.ts';
+import { incarnationOf } from '../registry/device-row.ts';
 import { reservedProblem } from '../store/hub-names.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
@@ -61,9 +62,9 @@ export async function startEnrollment(
   assertTierVouched(identity, token, group, trusted);
   const { credentialSecret, credential } = challengeFor(identity, proven.endorsement);
   const makersWords = [proven.endorsement, proven.deviceId, trusted].flatMap((each) => each?.makersWord ?? []);
-  const generation = (returning?.generation ?? 0) + 1;
+  const incarnation = incarnationOf(returning) + 1;
   const { rootSha256 } = known;
-  const joining = { token, proof, group, idevid: trusted, makersWords, generation, credentialSecret };
+  const joining = { token, proof, group, idevid: trusted, makersWords, incarnation, credentialSecret };
   return { pending: { deviceId, identity, rootSha256, address, ...joining }, credential };
 }
 

@@ -1,8 +1,8 @@
 // The operations that one person cannot carry out alone (spec/operator-access.md, "Two people"): they decide whom the hub trusts
 // afterwards, or the facts that a policy of two people depends on. This is the only list of them.
-import { assignOrder } from '@edgekeep/wire/api/model';
-import { apiTokenOrder } from '@edgekeep/wire/api/people';
-import { revocationOrder } from '@edgekeep/wire/api/revocation';
+import { assignRequest } from '@edgekeep/wire/api/model';
+import { apiTokenRequest } from '@edgekeep/wire/api/people';
+import { revocationRequest } from '@edgekeep/wire/api/revocation';
 import { z } from 'zod';
 import type { Caller } from './api-token.ts';
 import { covers, type Scope, scopesOf } from './roles.ts';
@@ -101,7 +101,7 @@ export function rootOperationOf(method: string, route: string | undefined): Root
 
 // Taking a model from a group only narrows.
 function addsGroups({ body }: OperationRequest): boolean {
-  return assignOrder.parse(body).add.length > 0;
+  return assignRequest.parse(body).add.length > 0;
 }
 
 const siteFacts = ['context.network', 'context.time', 'context.zone', 'context.claimedLocation', 'principal.site'];
@@ -129,18 +129,18 @@ function livesLong({ body, limits }: OperationRequest): boolean {
 
 // A token for another person could be used as that person; a token with admin can do everything that needs the scope.
 function grants({ body, caller }: OperationRequest): boolean {
-  const order = tokenOrderOf(apiTokenOrder.parse(body));
+  const order = tokenOrderOf(apiTokenRequest.parse(body));
   const owner = ownerOf(order, caller);
   return (owner !== undefined && owner !== caller.person) || covers(scopesOf(order.roles, order.scopes), 'admin');
 }
 
 // The approver would get the text of the token.
 function tokenText(body: unknown): string | undefined {
-  if (apiTokenOrder.parse(body).sha256 !== undefined) return undefined;
+  if (apiTokenRequest.parse(body).sha256 !== undefined) return undefined;
   return 'register such a token by its sha256, as `edgekeep token create` does: the approver must not see it';
 }
 
 function isBulk({ body, limits: { maxRevokedAlone } }: OperationRequest): boolean {
-  const { devices = [], serials = [], sha256 = [] } = revocationOrder.parse(body);
+  const { devices = [], serials = [], sha256 = [] } = revocationRequest.parse(body);
   return devices.length + serials.length + sha256.length > maxRevokedAlone;
 }

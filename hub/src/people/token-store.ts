@@ -2,7 +2,7 @@
 // its owner ever has the text. Nobody grants more rights than they have.
 import { formerScope, presentScope } from '@edgekeep/core/policy/former-scopes';
 import { randomBytes } from 'node:crypto';
-import type { apiTokenOrder, TokenView } from '@edgekeep/wire/api/people';
+import type { apiTokenRequest, TokenView } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type ExpressionBuilder, type Kysely, sql } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -33,7 +33,7 @@ export interface TokenOrder {
 }
 
 /** The order in a request. */
-export function tokenOrderOf({ person, service, ...body }: z.infer<typeof apiTokenOrder>): TokenOrder {
+export function tokenOrderOf({ person, service, ...body }: z.infer<typeof apiTokenRequest>): TokenOrder {
   const owner =
     person === undefined
       ? service === undefined

@@ -7,7 +7,7 @@ import type { WriteTransaction } from '../store/database.ts';
 /** The owner of a certificate in addition to the device, and the certificate that it follows. */
 export interface CertificateOrigin {
   /** The device's identity that proved the key; left out: the present one. */
-  readonly generation?: number;
+  readonly incarnation?: number;
   /** The workload on the device that it is for. */
   readonly workload?: string | undefined;
   /** Serial number of the device's certificate that it follows; without it a new lineage begins (spec/presence.md, "Forks"). */

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { Budgets } from '../common/budget.ts';
 import { appendEntry } from '../audit/append.ts';
-import type { WitnessBoard } from '../audit/witness.ts';
+import type { CosignatureCollector } from '../audit/witness.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Job } from '../common/subject.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -37,7 +37,7 @@ const ADDRESSES_LOGGED_MAX = 4;
 export interface PresenceDependencies {
   readonly database: Database;
   readonly connections: Pick<Connections, 'cut'>;
-  readonly witnesses: Pick<WitnessBoard, 'remove'>;
+  readonly witnesses: Pick<CosignatureCollector, 'remove'>;
   readonly settings: { readonly concurrentSessions: ConcurrentSessionsRule; readonly silentSeconds: number };
   readonly clock: Clock;
 }

@@ -4,6 +4,11 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceIdevidRow } from '../store/tables/registry.ts';
 import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 
+/** Which of its identities a device has: 1, and one more each time it enrolled again after a wipe; 0 for none. The column is `generation`. */
+export function incarnationOf(device: Pick<DeviceRecord, 'generation'> | undefined): number {
+  return device?.generation ?? 0;
+}
+
 /** A device that enrolls for the first time. Throws `name-reserved` for the id of a host. */
 export async function addDevice(trx: WriteTransaction, row: DeviceRow): Promise<void> {
   await assertNoHost(trx, 'device', row.id);

@@ -3,7 +3,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { forgetIdevid } from './device-row.ts';
+import { forgetIdevid, incarnationOf } from './device-row.ts';
 import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
@@ -89,8 +89,9 @@ export async function quarantineMany(trx: WriteTransaction, ids: readonly string
 
 // The former identities still name the device that had this root of trust; an import decides which device gets it next
 // (spec/reonboarding.md, "Another id").
-async function giveUpRoot(trx: WriteTransaction, { id, generation }: DeviceRecord): Promise<void> {
-  const nobodys = sha256Hex(`retired ${id} ${generation}`);
+async function giveUpRoot(trx: WriteTransaction, device: DeviceRecord): Promise<void> {
+  const { id } = device;
+  const nobodys = sha256Hex(`retired ${id} ${incarnationOf(device)}`);
   await trx.updateTable('device').set({ root_sha256: nobodys, next_root_sha256: null }).where('id', '=', id).execute();
   await trx.updateTable('expected_device').set({ root_sha256: null }).where('id', '=', id).execute();
   await trx.deleteFrom('enrolment_listing').where('device_id', '=', id).execute();

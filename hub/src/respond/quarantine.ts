@@ -1,6 +1,6 @@
 // Cutting a device off: its state and leases change in one durable transaction, then its live connections are closed. In this order, so
 // that a device that reconnects at once is already refused.
-import type { WitnessBoard } from '../audit/witness.ts';
+import type { CosignatureCollector } from '../audit/witness.ts';
 import type { Connections } from '../presence/connections.ts';
 import { changeState } from '../registry/states.ts';
 import { announceDisconnects } from '../revocation/store.ts';
@@ -25,7 +25,7 @@ export interface DeviceStateOrder {
 export interface DisconnectDependencies {
   readonly database: Database;
   readonly connections: Pick<Connections, 'cut'>;
-  readonly witnesses: Pick<WitnessBoard, 'remove'>;
+  readonly witnesses: Pick<CosignatureCollector, 'remove'>;
   readonly watch: Pick<RevocationWatch, 'poll'>;
 }
 

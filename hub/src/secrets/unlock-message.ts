@@ -9,10 +9,10 @@ export const unlockRequest = z.union([
 export type UnlockRequest = z.infer<typeof unlockRequest>;
 
 /** The hub's answer, as one line of JSON. */
-export const unlockAnswer = z.union([
+export const unlockResponse = z.union([
   z.strictObject({ state: z.literal('unlocked') }),
   /** This many different shares of this split have arrived. */
   z.strictObject({ state: z.literal('waiting'), given: z.int(), needed: z.int() }),
   z.strictObject({ state: z.literal('refused'), message: z.string() }),
 ]);
-export type UnlockAnswer = z.infer<typeof unlockAnswer>;
+export type UnlockResponse = z.infer<typeof unlockResponse>;

@@ -12,7 +12,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { rootDigestOf } from '@edgekeep/hub/attest/root-keys';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { certificateResponse, enrollChallengeResponse } from '@edgekeep/wire/api/enrollment';
-import { tokenDeviceAnswer } from '@edgekeep/wire/api/token-device';
+import { tokenDeviceResponse } from '@edgekeep/wire/api/token-device';
 import { z } from 'zod';
 import { accepted } from '../../support/answer.ts';
 import { type BareConnection, bareConnection, exchange } from '../../support/bound-socket.ts';
@@ -126,7 +126,7 @@ async function est(
 async function reporting(opened: Opened): Promise<[BareConnection, RequestText]> {
   const { secret } = accepted(
     { status: 200, body: await order(opened.ada, '/v1/token-devices', { id: 'meter-1' }) },
-    tokenDeviceAnswer,
+    tokenDeviceResponse,
   );
   const token = encodeDeviceToken('meter-1', Math.floor(opened.world.clock.now() / 1_000), secret);
   const connection = await bareConnection(opened.world);

@@ -19,7 +19,7 @@ export const releaseList = z.object({
   ),
 });
 
-export const receiptAnswer = z.object({ receipt: z.string() });
+export const receiptResponse = z.object({ receipt: z.string() });
 
 /**
  * With this header a device declares that it can read salted entries in receipts (spec/audit-log.md); a hub of the previous version ignores

@@ -22,12 +22,12 @@ export const blockedRootList = z.object({
   blocked: z.array(z.object({ rootSha256: z.string(), reason: z.string(), blockedAt: z.number() })),
   next: z.string().nullable(),
 });
-export const blockOrder = z.strictObject({ rootSha256: sha256Hex, reason });
-export const blockAnswer = z.object({
+export const blockRequest = z.strictObject({ rootSha256: sha256Hex, reason });
+export const blockResponse = z.object({
   rootSha256: z.string(),
   blocked: z.boolean(),
   /** The device that has enrolled with it; the block does not change that device. */
   deviceId: z.string().nullable(),
 });
-export const unblockOrder = z.strictObject({ reason });
-export const unblockAnswer = z.object({ rootSha256: z.string(), blocked: z.boolean() });
+export const unblockRequest = z.strictObject({ reason });
+export const unblockResponse = z.object({ rootSha256: z.string(), blocked: z.boolean() });

@@ -67,5 +67,5 @@ export const alertQuery = z.strictObject({
 export const alertList = z.object({ alerts: z.array(alertView), next: z.number().nullable() });
 
 const noteText = z.string().min(1).max(500);
-export const acknowledgeOrder = z.strictObject({ note: noteText.optional() });
-export const closeOrder = z.strictObject({ note: noteText });
+export const acknowledgeRequest = z.strictObject({ note: noteText.optional() });
+export const closeRequest = z.strictObject({ note: noteText });

@@ -54,12 +54,12 @@ export const approvalView = approvalSummary.extend({
 export type ApprovalView = z.infer<typeof approvalView>;
 
 /** The digest of the text that the approver read: only this text is carried out. */
-export const approveOrder = z.strictObject({ digest: sha256Hex });
-export const approveAnswer = z.object({
+export const approveRequest = z.strictObject({ digest: sha256Hex });
+export const approveResponse = z.object({
   id: z.string(),
   state: z.enum(['executed', 'failed']),
   status: z.number(),
   /** The answer to the request, as JSON. */
   answer: z.unknown(),
 });
-export const refuseOrder = z.strictObject({ reason: z.string().min(1).max(500) });
+export const refusalRequest = z.strictObject({ reason: z.string().min(1).max(500) });

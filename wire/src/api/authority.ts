@@ -9,6 +9,7 @@ const base64url = z.string().max(60_000);
 const rootList = z.string().max(21_846);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const issuingId = z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case');
+const generation = z.number().optional().meta({ deprecated: true });
 export const rootStatus = z.enum(['next', 'current', 'previous', 'dropped']);
 export const issuingStatus = z.enum([
   'requested',
@@ -21,7 +22,7 @@ export const issuingStatus = z.enum([
 ] as const);
 
 /** Device listener: all roots that ever existed, oldest first, and the issuing CAs that are accepted. */
-export const authoritiesAnswer = z.object({
+export const authoritiesResponse = z.object({
   roots: z
     .array(
       z.object({
@@ -37,13 +38,14 @@ export const authoritiesAnswer = z.object({
     .max(32),
   issuing: z.array(z.object({ certificate: base64url, status: issuingStatus })).max(64),
 });
-export type AuthoritiesAnswer = z.infer<typeof authoritiesAnswer>;
+export type AuthoritiesResponse = z.infer<typeof authoritiesResponse>;
 
 export const knownRoot = z.strictObject({ root: sha256 });
-export const knownRootAnswer = z.object({ generation: z.number() });
+/** `generation` is the same, for agents of the version before; a hub of the version before has that one only. */
+export const knownRootResponse = z.object({ version: z.number().optional(), generation });
 
 /** The roots of an answer in the form of `followRollovers`. Throws a CoreError for an invalid certificate. */
-export function offeredRootsOf({ roots }: AuthoritiesAnswer): readonly OfferedRoot[] {
+export function offeredRootsOf({ roots }: AuthoritiesResponse): readonly OfferedRoot[] {
   const read = (text: string) => parseCertificate(parseBase64url(text, 'authorities'));
   return roots.map(({ certificate, newWithOld, oldWithNew }) => ({
     certificate: read(certificate),
@@ -56,7 +58,9 @@ export function offeredRootsOf({ roots }: AuthoritiesAnswer): readonly OfferedRo
 
 export const rootView = z.object({
   sha256,
-  generation: z.number(),
+  /** Counts from 1; `generation` is the same, for programs of the version before. */
+  version: z.number(),
+  generation,
   status: rootStatus,
   subject: z.string(),
   notBefore: z.number(),
@@ -64,7 +68,9 @@ export const rootView = z.object({
   /** When it is dropped, if a newer one is in use. */
   overlapEndsAt: z.number().nullable(),
   /** Devices that may connect and have not shown that they know it; null for roots before the one in use. */
-  devicesMissing: z.number().nullable(),
+  devicesPending: z.number().nullable(),
+  /** The same, for programs of the version before. */
+  devicesMissing: z.number().nullable().optional().meta({ deprecated: true }),
 });
 export type RootView = z.infer<typeof rootView>;
 
@@ -73,7 +79,7 @@ export const issuingView = z.object({
   status: issuingStatus,
   /** PEM, while it waits to be signed. */
   request: z.string().nullable(),
-  /** Generation of its root; null before it is signed. */
+  /** Version of its root; null before it is signed. */
   root: z.number().nullable(),
   notBefore: z.number().nullable(),
   notAfter: z.number().nullable(),
@@ -87,25 +93,25 @@ export type IssuingView = z.infer<typeof issuingView>;
 
 export const authorityOverview = z.object({ roots: z.array(rootView), issuing: z.array(issuingView) });
 
-export const issuingRequestAnswer = z.object({ id: issuingId, request: z.string() });
+export const issuingRequestResponse = z.object({ id: issuingId, request: z.string() });
 
 /** PEM, the issuing CA first; anything after it is ignored. */
-export const issuingInstallOrder = z.strictObject({
+export const issuingInstallRequest = z.strictObject({
   certificates: z.string().max(100_000),
   /** Unix milliseconds; `now` for at once; left out: it waits for a separate request. */
   activate: z.union([z.literal('now'), z.int().min(0)]).optional(),
   force: z.boolean().default(false),
 });
 
-export const issuingActivateOrder = z.strictObject({
+export const issuingActivateRequest = z.strictObject({
   at: z.int().min(0).optional(),
   /** Continue although devices have not shown that they know its root. */
   force: z.boolean().default(false),
 });
 
-export const issuingEndOrder = z.strictObject({ note: z.string().min(1).max(500) });
+export const issuingEndRequest = z.strictObject({ note: z.string().min(1).max(500) });
 
-export const issuingRevokeAnswer = z.object({
+export const issuingRevokeResponse = z.object({
   certificates: z.number(),
   devices: z.number(),
   leasesVoided: z.number(),
@@ -115,14 +121,17 @@ export const issuingRevokeAnswer = z.object({
 });
 
 /** PEM: new root, NewWithOld, OldWithNew. */
-export const rootAnnounceOrder = z.strictObject({ certificates: z.string().max(100_000) });
+export const rootAnnounceRequest = z.strictObject({ certificates: z.string().max(100_000) });
 
-export const rootOverlapOrder = z.strictObject({ endsAt: z.int().min(0) });
+export const rootOverlapRequest = z.strictObject({ endsAt: z.int().min(0) });
 
 /** DER of the root's list, base64url. */
-export const rootListOrder = z.strictObject({ list: rootList });
+export const rootListRequest = z.strictObject({ list: rootList });
 
-export const missingDevices = z.object({
-  devices: z.array(z.object({ id: z.string(), tier: z.string(), seenAt: z.number(), generation: z.number() })),
+/** `rootVersion` is the newest root that the device has shown to know; `generation` is the same, for programs of the version before. */
+export const pendingDevices = z.object({
+  devices: z.array(
+    z.object({ id: z.string(), tier: z.string(), seenAt: z.number(), rootVersion: z.number(), generation }),
+  ),
   next: z.string().nullable(),
 });

@@ -43,6 +43,11 @@ export type DeviceView = z.infer<typeof deviceView>;
 
 export const deviceList = z.object({ devices: z.array(deviceView), next: z.string().nullable() });
 
+/** Which identity of the device; `generation` is the same, for programs of the version before. */
+const incarnation = { incarnation: z.number(), generation: z.number().optional().meta({ deprecated: true }) };
+
+const sessions = z.array(z.object({ address: z.string(), since: z.number(), certificate: z.string() }));
+
 export const deviceDetail = deviceView.extend({
   /** Groups that name it as a member. */
   groups: z.array(z.string()),
@@ -51,10 +56,10 @@ export const deviceDetail = deviceView.extend({
   /** The same, for programs of the previous version. */
   enrolmentGroup: z.string().nullable().optional().meta({ deprecated: true }),
   /** Which of its identities this is; one more each time it enrolled again after a wipe. */
-  generation: z.number(),
+  ...incarnation,
   formerIdentities: z.array(
     z.object({
-      generation: z.number(),
+      ...incarnation,
       tier: z.string(),
       rootSha256: z.string(),
       enrolledAt: z.number(),
@@ -63,7 +68,7 @@ export const deviceDetail = deviceView.extend({
     }),
   ),
   /** Earlier devices with the same hardware. */
-  formerDevices: z.array(z.object({ deviceId: z.string(), generation: z.number(), endedAt: z.number() })),
+  formerDevices: z.array(z.object({ deviceId: z.string(), ...incarnation, endedAt: z.number() })),
   /** A different root of trust that it must return with after a wipe. */
   nextRootSha256: z.string().nullable(),
   /**
@@ -100,7 +105,9 @@ export const deviceDetail = deviceView.extend({
   witnessKey: z.string(),
   presence: z.object({
     /** Its bound connections, on every hub node, oldest first. */
-    places: z.array(z.object({ address: z.string(), since: z.number(), certificate: z.string() })),
+    sessions,
+    /** The same, for programs of the version before. */
+    places: sessions.optional().meta({ deprecated: true }),
     /** They are in more than one place. */
     elsewhere: z.boolean(),
     /** From which address and when it was last bound, online or not; null before the first time. */
@@ -113,7 +120,7 @@ export const deviceDetail = deviceView.extend({
       notBefore: z.number(),
       notAfter: z.number(),
       revokedAt: z.number().nullable(),
-      generation: z.number(),
+      ...incarnation,
     }),
   ),
   leases: z.array(
@@ -127,10 +134,10 @@ export const deviceDetail = deviceView.extend({
   ),
 });
 
-export const stateOrder = z.strictObject({ reason: reasonText });
+export const stateRequest = z.strictObject({ reason: reasonText });
 
-export const replaceRootOrder = z.strictObject({ rootSha256: sha256Hex, reason: reasonText });
+export const replaceRootRequest = z.strictObject({ rootSha256: sha256Hex, reason: reasonText });
 
-export const replaceRootAnswer = z.object({ deviceId: z.string(), state: z.string(), rootSha256: z.string() });
+export const replaceRootResponse = z.object({ deviceId: z.string(), state: z.string(), rootSha256: z.string() });
 
-export const stateAnswer = z.object({ deviceId: z.string(), state: z.string(), connectionsClosed: z.number() });
+export const stateResponse = z.object({ deviceId: z.string(), state: z.string(), connectionsClosed: z.number() });

@@ -44,7 +44,7 @@ const groupTermsView = groupTerms.extend({
   desired: z.record(z.string(), z.unknown()).optional(),
 });
 
-export const enrollmentGroupOrder = z
+export const enrollmentGroupRequest = z
   .strictObject({
     name: groupNameSchema,
     kind: z.enum(enrollmentGroupKinds),
@@ -97,15 +97,15 @@ export const enrollmentGroupDetail = enrollmentGroupView.extend({
   ),
 });
 export const enrollmentGroupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
-export const groupSwitchAnswer = z.object({ name: z.string(), enabled: z.boolean() });
+export const groupSwitchResponse = z.object({ name: z.string(), enabled: z.boolean() });
 
 /** How many devices may enroll by the group in total; null for any number. */
-export const groupLimitOrder = z.strictObject({ maxDevices: count.nullable() });
+export const groupLimitRequest = z.strictObject({ maxDevices: count.nullable() });
 
-export const groupTokenOrder = z.strictObject({
+export const groupTokenRequest = z.strictObject({
   maxUses: count,
   lifeSeconds: z.int().min(1).max(31_536_000).default(2_592_000),
   /** How long older tokens of the group stay valid; left out: until their own end. */
   olderSeconds: z.int().min(0).max(31_536_000).optional(),
 });
-export const groupTokenAnswer = z.object({ token: z.string(), expiresAt: z.number(), maxUses: z.number() });
+export const groupTokenResponse = z.object({ token: z.string(), expiresAt: z.number(), maxUses: z.number() });

@@ -30,10 +30,10 @@ export const enrollmentTokenList = z.object({ tokens: z.array(enrollmentTokenVie
 export const enrollmentTokenRevoked = z.object({ id: tokenIdSchema, revoked: z.boolean() });
 export const enrollmentTokenHandedOver = z.object({ id: tokenIdSchema, expiresAt: z.number() });
 
-export const enrollmentTokenOrder = z.strictObject({
+export const enrollmentTokenRequest = z.strictObject({
   deviceId: deviceIdSchema.optional(),
   tier: tierSchema.optional(),
   lifeSeconds: z.int().min(1).max(2_592_000).default(86_400),
 });
 
-export const enrollmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
+export const enrollmentTokenResponse = z.object({ token: z.string(), expiresAt: z.number() });

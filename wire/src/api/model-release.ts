@@ -9,7 +9,7 @@ export const versionSchema = z.string().min(1).max(64);
 
 const modelFile = z.object({ path: z.string(), sealedSize: z.int().min(0), sealedSha256: sha256Hex });
 
-export const modelOrder = z.strictObject({
+export const modelRequest = z.strictObject({
   /** Canonical JSON of the manifest (spec/model-manifest.md). */
   manifest: base64url(700_000),
   /** The OMS bundle, JSON text. */
@@ -37,12 +37,12 @@ export const uploadState = z.object({ offset: z.number() });
 export const uploadedFile = z.object({ path: z.string(), sealedSize: z.number(), sealedSha256: sha256Hex });
 
 /** The release that devices are offered now, and what devices need that refuse it as a roll-back. */
-export const withdrawAnswer = modelView.extend({ current: z.string().nullable(), advice: z.string().nullable() });
+export const withdrawResponse = modelView.extend({ current: z.string().nullable(), advice: z.string().nullable() });
 
 /** A release that was begun or published; `advice`: which devices will refuse it as a roll-back. A hub of an earlier version gives none. */
-export const publicationAnswer = modelView.extend({ advice: z.string().nullable().default(null) });
+export const publicationResponse = modelView.extend({ advice: z.string().nullable().default(null) });
 
-export type PublicationAnswer = z.infer<typeof publicationAnswer>;
+export type PublicationResponse = z.infer<typeof publicationResponse>;
 
 export const modelList = z.object({ models: z.array(modelView) });
 

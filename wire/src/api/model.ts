@@ -39,12 +39,12 @@ export const modelDevices = z.object({
   next: z.string().nullable(),
 });
 
-export const retryOrder = z.strictObject({ model: z.string().min(1).max(64) });
-export const retryAnswer = z.object({ deviceId: z.string(), model: z.string(), number: z.number() });
+export const retryRequest = z.strictObject({ model: z.string().min(1).max(64) });
+export const retryResponse = z.object({ deviceId: z.string(), model: z.string(), number: z.number() });
 
 /** Groups of one order. */
 const ASSIGNED_GROUPS_MAX = 100;
-export const assignOrder = z
+export const assignRequest = z
   .strictObject({
     add: z.array(groupNameSchema).max(ASSIGNED_GROUPS_MAX).default([]),
     remove: z.array(groupNameSchema).max(ASSIGNED_GROUPS_MAX).default([]),

@@ -5,7 +5,7 @@ import { sha256Hex } from './bytes.ts';
 export const personNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,39}$/);
 export const tokenIdSchema = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits in lower case');
 
-export const personOrder = z.strictObject({ name: personNameSchema });
+export const personRequest = z.strictObject({ name: personNameSchema });
 export const personView = z.object({
   name: z.string(),
   addedAt: z.number(),
@@ -21,17 +21,17 @@ export const personList = z.object({
   /** Whether root operations wait for a second person now. */
   twoPeople: z.boolean(),
 });
-export const personDisableOrder = z.strictObject({ reason: z.string().min(1).max(500) });
+export const personDisableRequest = z.strictObject({ reason: z.string().min(1).max(500) });
 export const personDisabled = z.object({ name: z.string(), tokensEnded: z.number() });
 
 /** The hub never sees the token: its owner made it. */
-export const claimOrder = z.strictObject({
+export const claimRequest = z.strictObject({
   name: personNameSchema,
   sha256: sha256Hex,
   lifeSeconds: z.int().min(60).max(31_536_000).default(7_776_000),
 });
-export const claimAnswer = z.object({ name: z.string(), id: z.string(), expiresAt: z.number() });
-export const handOverAnswer = z.object({ id: z.string(), expiresAt: z.number() });
+export const claimResponse = z.object({ name: z.string(), id: z.string(), expiresAt: z.number() });
+export const handOverResponse = z.object({ id: z.string(), expiresAt: z.number() });
 
 export const tokenView = z.object({
   id: tokenIdSchema,
@@ -54,7 +54,7 @@ export const tokenView = z.object({
 export type TokenView = z.infer<typeof tokenView>;
 export const tokenList = z.object({ tokens: z.array(tokenView), next: z.string().nullable() });
 
-export const apiTokenOrder = z
+export const apiTokenRequest = z
   .strictObject({
     /** Recorded in the audit log. */
     name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/),
@@ -75,7 +75,7 @@ export const apiTokenOrder = z
   );
 
 /** `token` is null where the request had the `sha256`. */
-export const apiTokenAnswer = z.object({ id: z.string(), token: z.string().nullable(), expiresAt: z.number() });
+export const apiTokenResponse = z.object({ id: z.string(), token: z.string().nullable(), expiresAt: z.number() });
 
 /** How many tokens of this name were ended. */
 export const apiTokenRevoked = z.object({ name: z.string(), revoked: z.number() });

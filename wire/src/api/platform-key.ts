@@ -4,7 +4,7 @@ import { z } from 'zod';
 /** The number of a platform key; `generation` is the same, for programs of the version before. */
 const keyVersion = { version: z.int(), generation: z.int().optional().meta({ deprecated: true }) };
 
-export const platformKeyRollAnswer = z.object(keyVersion);
+export const platformKeyRollResponse = z.object(keyVersion);
 
-/** `valuesLeft` counts the values under older versions; `finished` means that no older generation is kept any more. */
+/** `valuesLeft` counts the values under older versions; `finished` means that no older version is kept any more. */
 export const platformKeyView = z.object({ ...keyVersion, valuesLeft: z.int(), finished: z.boolean() });

@@ -11,7 +11,7 @@ export const COUNTRY_NETWORKS_MAX = 20_000;
 const text = z.string().max(262_144);
 const version = z.int().min(1);
 
-export const policyOrder = z.strictObject({
+export const policyRequest = z.strictObject({
   text,
   /** Kept with the policy; the policy is refused unless it passes them. */
   tests: policyTestsSchema.optional(),
@@ -26,7 +26,7 @@ export const policyApplied = z.object({
   /** Live connections that it no longer permits, on the node that answers; other nodes close theirs on their own. */
   connectionsClosed: z.number(),
 });
-export const rollbackOrder = z.strictObject({ version, expectVersion: version.optional() });
+export const rollbackRequest = z.strictObject({ version, expectVersion: version.optional() });
 
 export const policyVersions = z.object({
   versions: z.array(
@@ -61,7 +61,7 @@ const membership = z.strictObject({
   remove: z.array(deviceIdSchema).max(1_000).default([]),
 });
 
-export const simulateOrder = z.strictObject({
+export const simulateRequest = z.strictObject({
   /** Left out: the policy in force, with other facts. */
   text: text.optional(),
   /** The whole new table of countries; left out: unchanged. */
@@ -123,7 +123,7 @@ export const countryNetworks = z
 export const countryNetworksView = z.object({
   networks: z.array(z.object({ network: z.string(), country: z.string() })),
 });
-export const countryNetworksAnswer = z.object({ networks: z.number() });
+export const countryNetworksResponse = z.object({ networks: z.number() });
 
 export const policyView = z.object({
   version: z.number(),

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { base64url } from './bytes.ts';
 
-export const referenceValuesOrder = z.strictObject({
+export const referenceValuesRequest = z.strictObject({
   /** The reference values document (spec/reference-values.md). */
   document: base64url(1_400_000),
   /** An OMS bundle over the one file `reference-values.json`. */

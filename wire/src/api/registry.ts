@@ -23,14 +23,14 @@ export const tagsSchema = z
 
 export const groupNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
 
-export const tagOrder = z
+export const tagRequest = z
   .strictObject({ set: tagsSchema.prefault({}), remove: z.array(tagKeySchema).max(TAGS_MAX).default([]) })
   .refine(({ set, remove }) => Object.keys(set).length + remove.length > 0, 'nothing to set or to remove');
-export const tagAnswer = z.object({ deviceId: z.string(), tags: z.record(z.string(), z.string()) });
+export const tagResponse = z.object({ deviceId: z.string(), tags: z.record(z.string(), z.string()) });
 
-export const disableOrder = z.strictObject({ reason: z.string().min(1).max(500) });
-export const enableOrder = z.strictObject({});
-export const enabledAnswer = z.object({
+export const disableRequest = z.strictObject({ reason: z.string().min(1).max(500) });
+export const enableRequest = z.strictObject({});
+export const enabledResponse = z.object({
   deviceId: z.string(),
   enabled: z.boolean(),
   state: z.string(),
@@ -44,7 +44,7 @@ const documentView = z.object({
   updatedAt: z.number().nullable(),
 });
 export const attributesView = z.object({ deviceId: z.string(), desired: documentView, reported: documentView });
-export const desiredOrder = z.strictObject({
+export const desiredRequest = z.strictObject({
   attributes: attributesSchema,
   /** The version that this replaces; if another one is stored, it is a conflict. Left out: any version. */
   replaces: z.int().min(0).optional(),
@@ -65,7 +65,7 @@ export const historyView = z.object({
   next: z.number().nullable(),
 });
 
-export const groupOrder = z.strictObject({
+export const groupRequest = z.strictObject({
   name: groupNameSchema,
   description: z.string().max(500).default(''),
   /** Members are the devices that it matches; left out, members are named one by one. */
@@ -81,10 +81,10 @@ export const groupList = z.object({ groups: z.array(groupView) });
 export const groupDetail = groupView.extend({ members: z.number() });
 export const groupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
 const members = z.array(deviceIdSchema).max(MEMBERS_MAX).default([]);
-export const membersOrder = z
+export const membersRequest = z
   .strictObject({ add: members, remove: members })
   .refine(({ add, remove }) => add.length + remove.length > 0, 'nobody to add or to remove');
-export const membersAnswer = z.object({ name: z.string(), added: z.number(), removed: z.number() });
+export const membersResponse = z.object({ name: z.string(), added: z.number(), removed: z.number() });
 
 /** Members of a line as in manifests of the previous version. */
 export const formerLineMembers: FormerNames = { enrolmentGroup: 'enrollmentGroup' };

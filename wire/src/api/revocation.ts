@@ -37,7 +37,7 @@ export type CertificateView = z.infer<typeof certificateView>;
 
 export const certificateList = z.object({ certificates: z.array(certificateView), next: z.string().nullable() });
 
-export const revocationOrder = z
+export const revocationRequest = z
   .strictObject({
     /** Every valid certificate of these devices; or certificates by serial number or by SHA-256. */
     devices: named(deviceIdSchema),
@@ -54,7 +54,7 @@ export const revocationOrder = z
     'name devices, serials or sha256: one of the three',
   );
 
-export const revocationAnswer = z.object({
+export const revocationResponse = z.object({
   version: z.number(),
   certificates: z.number(),
   devices: z.number(),

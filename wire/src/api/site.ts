@@ -36,7 +36,7 @@ const siteFields = {
   zone: z.enum(purdueLevels).nullable().default(null),
 };
 
-export const siteOrder = z.strictObject({ name: siteNameSchema, ...siteFields });
+export const siteRequest = z.strictObject({ name: siteNameSchema, ...siteFields });
 export const siteChange = z.strictObject(siteFields);
 export const siteView = z.object({
   name: z.string(),
@@ -54,10 +54,10 @@ export const siteDetail = siteView.extend({ devices: z.number() });
 export const siteDeleted = z.object({ name: z.string(), deleted: z.boolean(), unassigned: z.number() });
 
 const devices = z.array(deviceIdSchema).max(SITE_DEVICES_MAX).default([]);
-export const siteDevicesOrder = z
+export const siteDevicesRequest = z
   .strictObject({ add: devices, remove: devices })
   .refine(({ add, remove }) => add.length + remove.length > 0, 'no device to add or to remove');
-export const siteDevicesAnswer = z.object({ name: z.string(), added: z.number(), removed: z.number() });
+export const siteDevicesResponse = z.object({ name: z.string(), added: z.number(), removed: z.number() });
 
 function isCountry(text: string): boolean {
   return (

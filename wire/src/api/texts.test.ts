@@ -2,22 +2,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { modelNameSchema } from './model-release.ts';
-import { apiTokenOrder, personNameSchema } from './people.ts';
+import { apiTokenRequest, personNameSchema } from './people.ts';
 import { attributesSchema, reportedAttributesSchema } from './attributes.ts';
 import { deviceIdSchema } from './device.ts';
 import { countryNetworks } from './policy.ts';
-import { groupNameSchema, tagOrder, tagsSchema } from './registry.ts';
-import { siteNameSchema, siteOrder } from './site.ts';
+import { groupNameSchema, tagRequest, tagsSchema } from './registry.ts';
+import { siteNameSchema, siteRequest } from './site.ts';
 
 test('one network in three spellings is one network of a site and of the table of countries', () => {
   const networks = ['2001:db8::/32', '2001:0db8::/32', '2001:DB8::/32'];
-  assert.deepEqual(siteOrder.parse({ name: 'graz', networks }).networks, ['2001:db8::/32']);
+  assert.deepEqual(siteRequest.parse({ name: 'graz', networks }).networks, ['2001:db8::/32']);
   const table = countryNetworks.parse({ networks: networks.map((network) => ({ network, country: 'AT' })) });
   assert.deepEqual([...new Set(table.networks.map(({ network }) => network))], ['2001:db8::/32']);
   const contradicting = networks.map((network, at) => ({ network, country: ['AT', 'DE', 'CH'][at] }));
   const refused = countryNetworks.safeParse({ networks: contradicting });
   assert.match(refused.error?.issues[0]?.message ?? '', /2001:db8::\/32 comes twice, as AT and as DE/);
-  const mapped = siteOrder.safeParse({ name: 'graz', networks: ['::ffff:10.1.0.0/112'] });
+  const mapped = siteRequest.safeParse({ name: 'graz', networks: ['::ffff:10.1.0.0/112'] });
   assert.match(mapped.error?.issues[0]?.message ?? '', /not written mapped into IPv6/);
 });
 
@@ -26,7 +26,7 @@ test('tags of two spellings are one, and one that hides what it is is refused by
   assert.deepEqual(tagsSchema.parse({ line: nfd }), { line: 'Werkhalle Süd' });
   assert.deepEqual(tagsSchema.parse({ line: ' press\u00a07 ' }), { line: 'press 7' });
   for (const value of ['press\u202e7', 'a\u0000', '\u200b', ' ', '']) {
-    assert.equal(tagOrder.safeParse({ set: { line: value } }).success, false, JSON.stringify(value));
+    assert.equal(tagRequest.safeParse({ set: { line: value } }).success, false, JSON.stringify(value));
   }
   const refused = tagsSchema.safeParse({ line: 'press\u202e7' });
   assert.match(refused.error?.issues[0]?.message ?? '', /U\+202E/);
@@ -49,7 +49,7 @@ test('names are ASCII: no letter of another script, case or width makes a second
     site: siteNameSchema,
     model: modelNameSchema,
     person: personNameSchema,
-    token: apiTokenOrder.shape.name,
+    token: apiTokenRequest.shape.name,
   };
   for (const [kind, schema] of Object.entries(schemas)) {
     assert.equal(schema.safeParse('press-7').success, true, kind);

@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import { deviceIdSchema } from './device.ts';
 
-export const tokenDeviceOrder = z.strictObject({ id: deviceIdSchema });
+export const tokenDeviceRequest = z.strictObject({ id: deviceIdSchema });
 
-export const tokenDeviceAnswer = z.object({ id: deviceIdSchema, secret: z.string() });
+export const tokenDeviceResponse = z.object({ id: deviceIdSchema, secret: z.string() });
 
-export const tokenRollOrder = z.strictObject({ overlapSeconds: z.int().min(0).max(2_592_000).default(86_400) });
+export const tokenRollRequest = z.strictObject({ overlapSeconds: z.int().min(0).max(2_592_000).default(86_400) });
 
-export const tokenRollAnswer = tokenDeviceAnswer.extend({ olderValidUntil: z.number() });
+export const tokenRollResponse = tokenDeviceResponse.extend({ olderValidUntil: z.number() });
 
 /** From a device that signs tokens (spec/device-token.md). */
 export const tokenReportRequest = z.strictObject({ message: z.string().max(4_096).optional() });

@@ -19,7 +19,7 @@ export const VENDOR_ROOT_ORDER_BYTES_MAX = 1_572_864;
 
 const kind = z.enum(vendorRootKinds);
 
-export const vendorRootOrder = z.strictObject({
+export const vendorRootRequest = z.strictObject({
   kind,
   /** DER in base64. */
   certificates: z.array(z.string().min(1).max(44_000)).min(1).max(VENDOR_ROOTS_IN_ORDER_MAX),

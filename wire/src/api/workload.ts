@@ -14,7 +14,7 @@ const oneTarget = ({ device, group }: { device?: string | undefined; group?: str
   (device === undefined) !== (group === undefined);
 const oneTargetText = 'name a device or a group: one of the two';
 
-export const workloadOrder = z
+export const workloadRequest = z
   .strictObject({ name: workloadNameSchema, description: description.default(''), ...target })
   .refine(oneTarget, oneTargetText);
 export const workloadRemoval = z.strictObject(target).refine(oneTarget, oneTargetText);
@@ -45,7 +45,7 @@ export const deviceWorkloadView = z.object({
 export type DeviceWorkloadView = z.infer<typeof deviceWorkloadView>;
 export const deviceWorkloadList = z.object({ workloads: z.array(deviceWorkloadView) });
 
-export const workloadDisableOrder = z.strictObject({ reason: z.string().min(1).max(500) });
+export const workloadDisableRequest = z.strictObject({ reason: z.string().min(1).max(500) });
 export const workloadSwitched = z.object({
   deviceId: z.string(),
   name: z.string(),

@@ -72,8 +72,8 @@ export function estRoutes(
 
   // A known device that fetches the roots has them from then on (spec/authorities.md, "Roll-over of the root").
   async function noteKnown(deviceId: string): Promise<void> {
-    const generation = authorities.state.roots.at(-1)?.generation ?? 1;
-    if (generation > 1) await recordKnownRoot(dependencies.database, { deviceId, generation, nowMs: clock() });
+    const version = authorities.state.roots.at(-1)?.version ?? 1;
+    if (version > 1) await recordKnownRoot(dependencies.database, { deviceId, version, nowMs: clock() });
   }
 
   async function renew(request: FastifyRequest): Promise<Certificate> {

@@ -23,7 +23,7 @@ export function authorityDeviceRoutes(
 
   app.get(
     '/v1/authorities',
-    { ...door.lets('anyone'), schema: { response: { 200: api.authoritiesAnswer } } },
+    { ...door.lets('anyone'), schema: { response: { 200: api.authoritiesResponse } } },
     async () => publicView(authorities.state),
   );
 
@@ -32,15 +32,16 @@ export function authorityDeviceRoutes(
     {
       ...door.lets('bound'),
       bodyLimit: bodyBytes.order,
-      schema: { body: api.knownRoot, response: { 200: api.knownRootAnswer } },
+      schema: { body: api.knownRoot, response: { 200: api.knownRootResponse } },
     },
     async (request) => {
       const { deviceId } = door.bound(request);
       const root = authorities.state.roots.find(({ sha256 }) => sha256 === request.body.root);
       if (root === undefined)
         throw new HubError('not-found', 'this hub has no such root: is the device pinned to another hub?');
-      await recordKnownRoot(database, { deviceId, generation: root.generation, nowMs: clock() });
-      return { generation: root.generation };
+      const { version } = root;
+      await recordKnownRoot(database, { deviceId, version, nowMs: clock() });
+      return { version, generation: version };
     },
   );
 }

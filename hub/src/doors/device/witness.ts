@@ -21,7 +21,7 @@ import type { Database } from '../../store/database.ts';
 import { appendEntry } from '../../audit/append.ts';
 import { readOwnEntries } from '../../audit/own-entries.ts';
 import type { AuditLog } from '../../audit/log.ts';
-import type { WitnessBoard } from '../../audit/witness.ts';
+import type { CosignatureCollector } from '../../audit/witness.ts';
 
 const fromSize = z.strictObject({ from: z.coerce.number().int().min(0).default(0) });
 const ownPage = z.strictObject({
@@ -34,7 +34,7 @@ const reportSchema = { body: reportRequest, response: { 200: reportResponse } };
 interface AuditDeviceRouteDependencies {
   database: Database;
   log: AuditLog;
-  witnesses: WitnessBoard;
+  witnesses: CosignatureCollector;
   clock: Clock;
   door: DeviceDoor;
   gate: AccessGate;

@@ -10,6 +10,7 @@ const formerPaths: readonly FormerName[] = [
   { former: '/v1/enrol', present: '/v1/enroll' },
   { former: '/v1/enrolment-groups', present: '/v1/enrollment-groups' },
   { former: '/v1/enrolment-tokens', present: '/v1/enrollment-tokens' },
+  { former: '/v1/authorities/missing', present: '/v1/authorities/pending' },
 ];
 const formerMembers: FormerNames = { devicesMost: 'maxDevices', usesMost: 'maxUses' };
 const formerMemberOf = new Map(Object.entries(formerMembers).map(([former, present]) => [present, former]));

@@ -33,7 +33,7 @@ export function addressRoutes(
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { body: api.blockAddressOrder, response: { 200: api.blockedAddress } },
+      schema: { body: api.blockAddressRequest, response: { 200: api.blockedAddress } },
     },
     async ({ body, actor, ip: ownAddress }) => {
       const row = await blockAddress(database, { ...body, ownAddress, actor, nowMs: clock() });
@@ -47,7 +47,7 @@ export function addressRoutes(
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { body: api.unblockAddressOrder, response: { 200: api.unblockedAddress } },
+      schema: { body: api.unblockAddressRequest, response: { 200: api.unblockedAddress } },
     },
     async ({ body, actor }) => {
       const network = await unblockAddress(database, { ...body, actor, nowMs: clock() });

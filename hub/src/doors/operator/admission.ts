@@ -55,7 +55,7 @@ export function admissionRoutes(app: HttpServer, dependencies: StoreRouteDepende
   );
   app.post(
     '/v1/blocked-roots',
-    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.blockOrder, response: { 200: api.blockAnswer } } },
+    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.blockRequest, response: { 200: api.blockResponse } } },
     async ({ body: { rootSha256, reason }, actor }) => {
       const deviceId = await blockRoot(database, { rootSha256, reason, actor, nowMs: clock() });
       return { rootSha256, blocked: true, deviceId: deviceId ?? null };
@@ -66,7 +66,7 @@ export function admissionRoutes(app: HttpServer, dependencies: StoreRouteDepende
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { params: byRoot, body: api.unblockOrder, response: { 200: api.unblockAnswer } },
+      schema: { params: byRoot, body: api.unblockRequest, response: { 200: api.unblockResponse } },
     },
     async ({ params: { root: rootSha256 }, body: { reason }, actor }) => {
       await unblockRoot(database, { rootSha256, reason, actor, nowMs: clock() });

@@ -31,7 +31,7 @@ export function alertRoutes(app: HttpServer, dependencies: StoreRouteDependencie
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: api.acknowledgeOrder, response: { 200: api.alertView } },
+      schema: { params: byId, body: api.acknowledgeRequest, response: { 200: api.alertView } },
     },
     async ({ params: { id }, body: { note }, actor }) =>
       alertViewOf(await acknowledgeAlert(database, { id, note, actor, nowMs: clock() })),
@@ -41,7 +41,7 @@ export function alertRoutes(app: HttpServer, dependencies: StoreRouteDependencie
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: api.closeOrder, response: { 200: api.alertView } },
+      schema: { params: byId, body: api.closeRequest, response: { 200: api.alertView } },
     },
     async ({ params: { id }, body: { note }, actor }) =>
       alertViewOf(await closeAlert(database, { id, note, actor, nowMs: clock() })),

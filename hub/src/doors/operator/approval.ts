@@ -42,7 +42,7 @@ export function approvalRoutes(
     {
       ...requireScope('any'),
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: api.approveOrder, response: { 200: api.approveAnswer } },
+      schema: { params: byId, body: api.approveRequest, response: { 200: api.approveResponse } },
     },
     async ({ params: { id }, body: { digest }, caller, ip: address }) => {
       // The policy is asked about the second person as it was about the first: with the scope of the request that is carried out.
@@ -56,7 +56,7 @@ export function approvalRoutes(
     {
       ...requireScope('any'),
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: api.refuseOrder, response: { 200: api.approvalView } },
+      schema: { params: byId, body: api.refusalRequest, response: { 200: api.approvalView } },
     },
     async ({ params: { id }, body: { reason }, caller }) => {
       await refuseRequest(database, id, { caller, reason, nowMs: clock() });

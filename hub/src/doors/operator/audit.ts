@@ -1,7 +1,7 @@
 // Operator API: the audit log's entries, their proofs, and the public keys to verify them with.
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import { toBase64url } from '@edgekeep/core/bytes';
-import { receiptAnswer, releaseList } from '@edgekeep/wire/api/access';
+import { receiptResponse, releaseList } from '@edgekeep/wire/api/access';
 import { auditList, auditProof } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import type { Receipts } from '../../access/receipts.ts';
@@ -82,7 +82,7 @@ function addLeases(app: HttpServer, dependencies: AuditOperatorRouteDependencies
     '/v1/receipts/:id',
     {
       ...requireScope('audit:read'),
-      schema: { params: z.strictObject({ id: z.string().max(64) }), response: { 200: receiptAnswer } },
+      schema: { params: z.strictObject({ id: z.string().max(64) }), response: { 200: receiptResponse } },
     },
     async ({ params }) => ({ receipt: toBase64url(await receipts.forLease(params.id)) }),
   );

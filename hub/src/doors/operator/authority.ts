@@ -17,7 +17,7 @@ import {
 } from '../../authority/issuing-orders.ts';
 import { revokeIssuing } from '../../authority/revoke-issuing.ts';
 import { announceRoot, installRootList, setOverlap } from '../../authority/root-orders.ts';
-import { issuingViews, listMissing, publicView, rootViews } from '../../authority/views.ts';
+import { issuingViews, listPending, publicView, rootViews } from '../../authority/views.ts';
 
 const byIssuing = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case') });
 const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case') });
@@ -55,16 +55,17 @@ function addReading(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
 
   app.get('/v1/authorities', { ...read, schema: answer }, () => overviewOf(dependencies, database.readApart));
 
-  app.get('/v1/authorities/chain', { ...read, schema: { response: { 200: api.authoritiesAnswer } } }, async () =>
+  app.get('/v1/authorities/chain', { ...read, schema: { response: { 200: api.authoritiesResponse } } }, async () =>
     publicView(authorities.state),
   );
 
   app.get(
-    '/v1/authorities/missing',
-    { ...read, schema: { querystring: page, response: { 200: api.missingDevices } } },
+    '/v1/authorities/pending',
+    { ...read, schema: { querystring: page, response: { 200: api.pendingDevices } } },
     async ({ query }) => {
-      const newest = authorities.state.roots.at(-1)?.generation ?? 1;
-      const devices = newest === 1 ? [] : [...(await listMissing(database.readApart, newest, query))];
+      const newest = authorities.state.roots.at(-1)?.version ?? 1;
+      const pending = newest === 1 ? [] : await listPending(database.readApart, newest, query);
+      const devices = pending.map((device) => ({ ...device, generation: device.rootVersion }));
       return { devices, next: devices.length === query.limit ? (devices.at(-1)?.id ?? null) : null };
     },
   );
@@ -75,13 +76,13 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
 
   app.post(
     '/v1/authorities/request',
-    { ...admin, bodyLimit: bodyBytes.none, schema: { response: { 200: api.issuingRequestAnswer } } },
+    { ...admin, bodyLimit: bodyBytes.none, schema: { response: { 200: api.issuingRequestResponse } } },
     async ({ actor }) => requestIssuing(dependencies, actor),
   );
 
   app.post(
     '/v1/authorities/install',
-    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.issuingInstallOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.issuingInstallRequest, ...answer } },
     async ({ body, actor }) => {
       const id = await installIssuing(dependencies, body.certificates, actor);
       const { activate, force } = body;
@@ -93,7 +94,11 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
 
   app.post(
     '/v1/authorities/issuing/:id/activate',
-    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingActivateOrder, ...answer } },
+    {
+      ...admin,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byIssuing, body: api.issuingActivateRequest, ...answer },
+    },
     async ({ params, body, actor }) => {
       await activateIssuing(dependencies, { id: params.id, atMs: body.at, force: body.force, actor });
       return overviewOf(dependencies);
@@ -102,7 +107,7 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
 
   app.post(
     '/v1/authorities/issuing/:id/abandon',
-    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingEndOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingEndRequest, ...answer } },
     async ({ params, body, actor }) => {
       await abandonIssuing(dependencies, { id: params.id, note: body.note, actor });
       return overviewOf(dependencies);
@@ -114,7 +119,7 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
     {
       ...admin,
       bodyLimit: bodyBytes.order,
-      schema: { params: byIssuing, body: api.issuingEndOrder, response: { 200: api.issuingRevokeAnswer } },
+      schema: { params: byIssuing, body: api.issuingEndRequest, response: { 200: api.issuingRevokeResponse } },
     },
     async ({ params, body, actor }) => revokeIssuing(dependencies, { id: params.id, note: body.note, actor }),
   );
@@ -126,7 +131,7 @@ function addRoots(app: HttpServer, dependencies: AuthorityOperatorRouteDependenc
 
   app.post(
     '/v1/authorities/roots',
-    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.rootAnnounceOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.rootAnnounceRequest, ...answer } },
     async ({ body, actor }) => {
       await announceRoot(dependencies, body.certificates, actor);
       return overviewOf(dependencies);
@@ -135,7 +140,7 @@ function addRoots(app: HttpServer, dependencies: AuthorityOperatorRouteDependenc
 
   app.post(
     '/v1/authorities/roots/:sha256/overlap',
-    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byRoot, body: api.rootOverlapOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byRoot, body: api.rootOverlapRequest, ...answer } },
     async ({ params, body, actor }) => {
       await setOverlap(dependencies, { sha256: params.sha256, endsAtMs: body.endsAt, actor });
       await authorities.reload();
@@ -145,7 +150,7 @@ function addRoots(app: HttpServer, dependencies: AuthorityOperatorRouteDependenc
 
   app.post(
     '/v1/authorities/roots/:sha256/list',
-    { ...admin, bodyLimit: bodyBytes.rootList, schema: { params: byRoot, body: api.rootListOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.rootList, schema: { params: byRoot, body: api.rootListRequest, ...answer } },
     async ({ params, body, actor }) => {
       const der = parseBase64url(body.list, 'list');
       await installRootList(dependencies, { sha256: params.sha256, der, actor });

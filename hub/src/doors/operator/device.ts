@@ -2,10 +2,10 @@
 import {
   deviceDetail,
   deviceList,
-  replaceRootAnswer,
-  replaceRootOrder,
-  stateAnswer,
-  stateOrder,
+  replaceRootResponse,
+  replaceRootRequest,
+  stateResponse,
+  stateRequest,
 } from '@edgekeep/wire/api/device-view';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -29,6 +29,7 @@ import type { Connections } from '../../presence/connections.ts';
 import { type DevicePresence, presenceOf } from '../../presence/read.ts';
 import { formerDevicesOf, formerIdentitiesOf } from '../../enrollment/returning.ts';
 import { checkFilter } from '../../registry/list.ts';
+import { incarnationOf } from '../../registry/device-row.ts';
 import { getDevice } from '../../registry/states.ts';
 import { attestationKeyIn } from '../../attest/root-keys.ts';
 import { makersOf } from '../../vendor-root/device-makers.ts';
@@ -77,7 +78,13 @@ function addDetail(app: HttpServer, dependencies: DeviceOperatorRouteDependencie
       const row = await getDevice(database.read, params.id);
       const certificates = await database.read
         .selectFrom('certificate')
-        .select(['serial', 'not_before as notBefore', 'not_after as notAfter', 'revoked_at as revokedAt', 'generation'])
+        .select([
+          'serial',
+          'not_before as notBefore',
+          'not_after as notAfter',
+          'revoked_at as revokedAt',
+          'generation as incarnation',
+        ])
         .where('device_id', '=', row.id)
         .where('workload', 'is', null)
         .orderBy('not_before', 'desc')
@@ -94,23 +101,23 @@ function addDetail(app: HttpServer, dependencies: DeviceOperatorRouteDependencie
       const tags = (await tagsOf(database.read, [row.id])).get(row.id);
       const groups = [...(await groupsOf(database.read, row.id))];
       const presence = viewOfPresence(row, await presenceOf(database.read, row.id, clock()));
-      const view = deviceViewOf(row, presence.places.length > 0, await modelsOf(database.read, [row.id]), tags);
+      const view = deviceViewOf(row, presence.sessions.length > 0, await modelsOf(database.read, [row.id]), tags);
       return {
         ...view,
         presence,
         groups,
         enrollmentGroup,
         enrolmentGroup: enrollmentGroup,
-        generation: row.generation,
-        formerIdentities: await formerIdentitiesOf(database.read, row.id, HISTORY_MAX),
-        formerDevices: await formerDevicesOf(database.read, row.root_sha256, row.id, HISTORY_MAX),
+        ...withFormerName({ incarnation: incarnationOf(row) }),
+        formerIdentities: (await formerIdentitiesOf(database.read, row.id, HISTORY_MAX)).map(withFormerName),
+        formerDevices: (await formerDevicesOf(database.read, rootSha256, row.id, HISTORY_MAX)).map(withFormerName),
         nextRootSha256: row.next_root_sha256,
         makers: (await makersOf(database.read, row.id)).map((maker) => ({ ...maker, notes: [...maker.notes] })),
         idevid: await idevidOf(database.read, row.id),
         rootSha256,
         attestationKey: attestationKeyIn(row.identity),
         witnessKey,
-        certificates,
+        certificates: certificates.map(withFormerName),
         leases,
       };
     },
@@ -119,7 +126,7 @@ function addDetail(app: HttpServer, dependencies: DeviceOperatorRouteDependencie
 
 function addOrders(app: HttpServer, dependencies: DeviceOperatorRouteDependencies): void {
   const { database, requireScope } = dependencies;
-  const orderSchema = { params: byId, body: stateOrder, response: { 200: stateAnswer } };
+  const orderSchema = { params: byId, body: stateRequest, response: { 200: stateResponse } };
 
   app.post(
     '/v1/devices/:id/quarantine',
@@ -144,7 +151,7 @@ function addOrders(app: HttpServer, dependencies: DeviceOperatorRouteDependencie
     {
       ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: replaceRootOrder, response: { 200: replaceRootAnswer } },
+      schema: { params: byId, body: replaceRootRequest, response: { 200: replaceRootResponse } },
     },
     async (request) =>
       replaceRootOfTrust(database, { ...orderOf(dependencies, request), rootSha256: request.body.rootSha256 }),
@@ -168,10 +175,22 @@ function orderOf(
   return { deviceId: request.params.id, reason: request.body.reason, actor: request.actor, nowMs: clock() };
 }
 
-function viewOfPresence(row: DeviceRecord, { sessions: places, elsewhere }: DevicePresence) {
+// Programs of the version before know an incarnation as a generation, and sessions as places.
+const withFormerName = <T extends { readonly incarnation: number }>(view: T) => ({
+  ...view,
+  generation: view.incarnation,
+});
+
+function viewOfPresence(row: DeviceRecord, presence: DevicePresence) {
+  const sessions = presence.sessions.map(({ address, sinceMs, serial }) => ({
+    address,
+    since: sinceMs,
+    certificate: serial,
+  }));
   return {
-    places: places.map(({ address, sinceMs: since, serial: certificate }) => ({ address, since, certificate })),
-    elsewhere,
+    sessions,
+    places: sessions,
+    elsewhere: presence.elsewhere,
     lastAddress: row.bound_address,
     lastBoundAt: row.bound_at,
   };

@@ -2,7 +2,7 @@
 // it needs `admin`.
 import { encodePem } from '@edgekeep/core/identity/pem';
 import * as api from '@edgekeep/wire/api/enrollment-group';
-import { disableOrder, enableOrder } from '@edgekeep/wire/api/registry';
+import { disableRequest, enableRequest } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteDependencies } from './door.ts';
@@ -44,7 +44,7 @@ function addGroups(app: HttpServer, dependencies: StoreRouteDependencies): void 
     {
       ...trust,
       bodyLimit: bodyBytes.certificates,
-      schema: { body: api.enrollmentGroupOrder, response: { 200: api.enrollmentGroupView } },
+      schema: { body: api.enrollmentGroupRequest, response: { 200: api.enrollmentGroupView } },
     },
     async ({ body, actor }) => viewOf(await groups.createEnrollmentGroup(database, { ...body, actor, nowMs: clock() })),
   );
@@ -75,7 +75,7 @@ function addStates(app: HttpServer, dependencies: StoreRouteDependencies): void 
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { params: byName, body: disableOrder, response: { 200: api.groupSwitchAnswer } },
+      schema: { params: byName, body: disableRequest, response: { 200: api.groupSwitchResponse } },
     },
     async ({ params: { name }, body: { reason }, actor }) => {
       await groups.disableEnrollmentGroup(database, { name, reason, actor, nowMs: clock() });
@@ -88,7 +88,7 @@ function addStates(app: HttpServer, dependencies: StoreRouteDependencies): void 
     {
       ...trust,
       bodyLimit: bodyBytes.order,
-      schema: { params: byName, body: enableOrder, response: { 200: api.groupSwitchAnswer } },
+      schema: { params: byName, body: enableRequest, response: { 200: api.groupSwitchResponse } },
     },
     async ({ params: { name }, actor }) => {
       await groups.enableEnrollmentGroup(database, { name, actor, nowMs: clock() });
@@ -101,7 +101,7 @@ function addStates(app: HttpServer, dependencies: StoreRouteDependencies): void 
     {
       ...trust,
       bodyLimit: bodyBytes.order,
-      schema: { params: byName, body: api.groupLimitOrder, response: { 200: api.enrollmentGroupView } },
+      schema: { params: byName, body: api.groupLimitRequest, response: { 200: api.enrollmentGroupView } },
     },
     async ({ params: { name }, body: { maxDevices }, actor }) =>
       viewOf(await groups.limitEnrollmentGroup(database, { name, maxDevices, actor, nowMs: clock() })),
@@ -117,7 +117,7 @@ function addTokens(app: HttpServer, dependencies: StoreRouteDependencies): void 
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { params: byName, body: api.groupTokenOrder, response: { 200: api.groupTokenAnswer } },
+      schema: { params: byName, body: api.groupTokenRequest, response: { 200: api.groupTokenResponse } },
     },
     async ({ params: { name }, body, actor, caller }) => {
       const { maxUses, lifeSeconds, olderSeconds } = body;

@@ -1,6 +1,6 @@
 // Operator API: enrollment tokens, one-time and of groups.
 import * as tokens from '@edgekeep/wire/api/enrollment-token';
-import { enrollmentTokenAnswer, enrollmentTokenOrder } from '@edgekeep/wire/api/enrollment-token';
+import { enrollmentTokenResponse, enrollmentTokenRequest } from '@edgekeep/wire/api/enrollment-token';
 import { tokenIdSchema } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -35,7 +35,7 @@ export function enrollmentTokenRoutes(
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { body: enrollmentTokenOrder, response: { 200: enrollmentTokenAnswer } },
+      schema: { body: enrollmentTokenRequest, response: { 200: enrollmentTokenResponse } },
     },
     async ({ body, actor, caller }) => {
       const { deviceId, tier, lifeSeconds } = body;

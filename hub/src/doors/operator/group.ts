@@ -20,7 +20,7 @@ export function groupRoutes(app: HttpServer, dependencies: StoreRouteDependencie
   }));
   app.post(
     '/v1/groups',
-    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.groupOrder, response: { 200: api.groupView } } },
+    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.groupRequest, response: { 200: api.groupView } } },
     async ({ body: { name, description, filter }, actor }) =>
       viewOf(await createGroup(database, { name, description, filter, actor, nowMs: clock() })),
   );
@@ -45,7 +45,7 @@ export function groupRoutes(app: HttpServer, dependencies: StoreRouteDependencie
     {
       ...write,
       bodyLimit: bodyBytes.names,
-      schema: { params: byName, body: api.membersOrder, response: { 200: api.membersAnswer } },
+      schema: { params: byName, body: api.membersRequest, response: { 200: api.membersResponse } },
     },
     async ({ params: { name }, body, actor }) => ({
       name,

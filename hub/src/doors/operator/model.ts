@@ -1,18 +1,18 @@
 // Operator API: publishers and model releases.
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { compareVersions } from '@edgekeep/core/model/version-order';
-import { assignedGroups, assignOrder, modelDevices, modelDevicesQuery } from '@edgekeep/wire/api/model';
+import { assignedGroups, assignRequest, modelDevices, modelDevicesQuery } from '@edgekeep/wire/api/model';
 import {
   modelList,
   modelNameSchema,
-  modelOrder,
-  publicationAnswer,
+  modelRequest,
+  publicationResponse,
   type ModelView,
   uploadState,
   versionSchema,
-  withdrawAnswer,
+  withdrawResponse,
 } from '@edgekeep/wire/api/model-release';
-import { publisherAnswer, publisherOrder } from '@edgekeep/wire/api/publisher';
+import { publisherResponse, publisherRequest } from '@edgekeep/wire/api/publisher';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -71,7 +71,7 @@ function addPublishers(app: HttpServer, dependencies: ModelOperatorRouteDependen
     '/v1/publishers',
     {
       ...requireScope('models:read'),
-      schema: { response: { 200: z.object({ publishers: z.array(publisherAnswer) }) } },
+      schema: { response: { 200: z.object({ publishers: z.array(publisherResponse) }) } },
     },
     async () => ({
       publishers: (await listPublishers(database)).map(({ fingerprint, name }) => ({ fingerprint, name })),
@@ -83,7 +83,7 @@ function addPublishers(app: HttpServer, dependencies: ModelOperatorRouteDependen
     {
       ...requireScope('admin'),
       bodyLimit: bodyBytes.order,
-      schema: { body: publisherOrder, response: { 200: publisherAnswer } },
+      schema: { body: publisherRequest, response: { 200: publisherResponse } },
     },
     async ({ body, actor }) => {
       const { fingerprint, name } = await trustPublisher(database, { ...body, actor, nowMs: clock() });
@@ -111,7 +111,7 @@ function addModels(app: HttpServer, dependencies: ModelOperatorRouteDependencies
     {
       ...requireScope('policy:write'),
       bodyLimit: bodyBytes.names,
-      schema: { params: named, body: assignOrder, response: { 200: assignedGroups } },
+      schema: { params: named, body: assignRequest, response: { 200: assignedGroups } },
     },
     async ({ params: { name }, body, actor }) => {
       const groups = await assignModel(database, { model: name, ...body, actor, nowMs: clock() });
@@ -142,7 +142,7 @@ function addUploads(app: HttpServer, dependencies: ModelOperatorRouteDependencie
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.release,
-      schema: { body: modelOrder, response: { 200: publicationAnswer } },
+      schema: { body: modelRequest, response: { 200: publicationResponse } },
     },
     async ({ body, actor }) => {
       const modelKey = parseBase64url(body.modelKey, 'modelKey');
@@ -199,7 +199,7 @@ function addReleases(app: HttpServer, dependencies: ModelOperatorRouteDependenci
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.none,
-      schema: { params: release, response: { 200: publicationAnswer } },
+      schema: { params: release, response: { 200: publicationResponse } },
     },
     async ({ params, actor }) => {
       const published = viewOf(await publishRelease(database, { ...params, actor, nowMs: clock() }));
@@ -212,7 +212,7 @@ function addReleases(app: HttpServer, dependencies: ModelOperatorRouteDependenci
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.none,
-      schema: { params: release, response: { 200: withdrawAnswer } },
+      schema: { params: release, response: { 200: withdrawResponse } },
     },
     async ({ params, actor }) => {
       const withdrawn = viewOf(await withdrawRelease(database, { ...params, actor, nowMs: clock() }));
@@ -242,7 +242,7 @@ function beginningOf(headers: IncomingHttpHeaders): UploadStart | undefined {
 async function afterWithdrawal(
   database: Database,
   { name, version }: { readonly name: string; readonly version: string },
-): Promise<Pick<z.infer<typeof withdrawAnswer>, 'current' | 'advice'>> {
+): Promise<Pick<z.infer<typeof withdrawResponse>, 'current' | 'advice'>> {
   const current = (await findPublishedRow(database, name).catch(undefinedWhereNotFound))?.version ?? null;
   const highest = (await highestServed(database, name)) ?? version;
   if (current === highest) return { current, advice: null };

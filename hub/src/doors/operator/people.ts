@@ -1,5 +1,5 @@
 // Operator API: people and their API tokens.
-import { apiTokenAnswer, apiTokenOrder, apiTokenRevoked } from '@edgekeep/wire/api/people';
+import { apiTokenResponse, apiTokenRequest, apiTokenRevoked } from '@edgekeep/wire/api/people';
 import * as people from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -51,7 +51,7 @@ function addPeople(app: HttpServer, dependencies: PeopleRouteDependencies): void
     {
       ...requireScope('admin'),
       bodyLimit: bodyBytes.order,
-      schema: { body: people.personOrder, response: { 200: people.personOrder } },
+      schema: { body: people.personRequest, response: { 200: people.personRequest } },
     },
     async ({ body: { name }, actor }) => {
       await database.write((trx) => addPerson(trx, { name, actor, nowMs: clock() }));
@@ -64,7 +64,7 @@ function addPeople(app: HttpServer, dependencies: PeopleRouteDependencies): void
     {
       ...requireScope('admin'),
       bodyLimit: bodyBytes.order,
-      schema: { params: byName, body: people.personDisableOrder, response: { 200: people.personDisabled } },
+      schema: { params: byName, body: people.personDisableRequest, response: { 200: people.personDisabled } },
     },
     async ({ params: { name }, body: { reason }, actor }) => {
       const tokensEnded = await disablePerson(database, { name, reason, actor, nowMs: clock() });
@@ -111,7 +111,7 @@ function addTokens(app: HttpServer, dependencies: PeopleRouteDependencies): void
     {
       ...requireScope('tokens:write'),
       bodyLimit: bodyBytes.order,
-      schema: { body: apiTokenOrder, response: { 200: apiTokenAnswer } },
+      schema: { body: apiTokenRequest, response: { 200: apiTokenResponse } },
     },
     async ({ body, caller, actor }) => {
       const by = { caller, actor, nowMs: clock(), maxLifeDays: settings.tokens.maxLifeDays };
@@ -142,7 +142,7 @@ function addHandOver(app: HttpServer, dependencies: PeopleRouteDependencies): vo
     {
       ...requireScope('admin'),
       bodyLimit: bodyBytes.order,
-      schema: { body: people.claimOrder, response: { 200: people.claimAnswer } },
+      schema: { body: people.claimRequest, response: { 200: people.claimResponse } },
     },
     async ({ body, caller, actor }) => {
       const lifeSeconds = Math.min(body.lifeSeconds, settings.tokens.maxLifeDays * 86_400);
@@ -155,7 +155,7 @@ function addHandOver(app: HttpServer, dependencies: PeopleRouteDependencies): vo
     {
       ...requireScope('admin'),
       bodyLimit: bodyBytes.none,
-      schema: { params: z.strictObject({ id: people.tokenIdSchema }), response: { 200: people.handOverAnswer } },
+      schema: { params: z.strictObject({ id: people.tokenIdSchema }), response: { 200: people.handOverResponse } },
     },
     async ({ params: { id }, caller, actor }) => handOverToken(database, { id, caller, actor, nowMs: clock() }),
   );

@@ -1,5 +1,5 @@
 // Operator API: the roll-over of the platform key.
-import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/platform-key';
+import { platformKeyRollResponse, platformKeyView } from '@edgekeep/wire/api/platform-key';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -17,10 +17,10 @@ export function platformKeyRoutes(app: HttpServer, roll: PlatformKeyRoll, requir
 
   app.post(
     '/v1/platform-key/roll',
-    { ...requireScope('admin'), bodyLimit: bodyBytes.none, schema: { response: { 200: platformKeyRollAnswer } } },
+    { ...requireScope('admin'), bodyLimit: bodyBytes.none, schema: { response: { 200: platformKeyRollResponse } } },
     async ({ actor }) => numbered(await roll.start(actor)),
   );
 }
 
-// Programs of the version before know a version as a generation.
+// Programs of the version before know `version` as `generation`.
 const numbered = (version: number) => ({ version, generation: version });

@@ -53,13 +53,21 @@ function addPolicy(app: HttpServer, dependencies: PolicyRouteDependencies): void
 
   app.put(
     '/v1/policy',
-    { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.policyOrder, response: { 200: api.policyApplied } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.policy,
+      schema: { body: api.policyRequest, response: { 200: api.policyApplied } },
+    },
     async (request) => apply(dependencies, request, request.body),
   );
 
   app.post(
     '/v1/policy/rollback',
-    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.rollbackOrder, response: { 200: api.policyApplied } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.rollbackRequest, response: { 200: api.policyApplied } },
+    },
     async (request) => {
       const { version, expectVersion } = request.body;
       const row = await policies.version(version);
@@ -76,7 +84,7 @@ function addSimulation(app: HttpServer, dependencies: PolicyRouteDependencies): 
 
   app.post(
     '/v1/policy/simulate',
-    { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
+    { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.simulateRequest, response: { 200: api.simulation } } },
     async ({ body }) => {
       await assertFactsKnown(dependencies.database.read, body);
       const inForce = policies.current();
@@ -134,7 +142,7 @@ function addCountries(app: HttpServer, dependencies: PolicyRouteDependencies): v
     {
       ...write,
       bodyLimit: bodyBytes.networks,
-      schema: { body: api.countryNetworks, response: { 200: api.countryNetworksAnswer } },
+      schema: { body: api.countryNetworks, response: { 200: api.countryNetworksResponse } },
     },
     async ({ body, actor }) => ({
       networks: await countries.replace(body.networks, { actor, nowMs: clock() }),

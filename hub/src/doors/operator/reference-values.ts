@@ -1,6 +1,6 @@
 // Operator API: reference values.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { referenceValuesOrder, referenceValuesView } from '@edgekeep/wire/api/reference-values';
+import { referenceValuesRequest, referenceValuesView } from '@edgekeep/wire/api/reference-values';
 import { z } from 'zod';
 import type { ReferenceStore } from '../../attest/reference-store.ts';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -34,7 +34,7 @@ export function accessOperatorRoutes(
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.referenceValues,
-      schema: { body: referenceValuesOrder, response: { 200: referenceValuesView } },
+      schema: { body: referenceValuesRequest, response: { 200: referenceValuesView } },
     },
     async ({ body, actor }) => {
       const document = parseBase64url(body.document, 'document');

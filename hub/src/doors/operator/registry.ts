@@ -1,5 +1,5 @@
 // Operator API: data about a device besides its identity: the switch, tags, attributes, history.
-import { retryAnswer, retryOrder } from '@edgekeep/wire/api/model';
+import { retryResponse, retryRequest } from '@edgekeep/wire/api/model';
 import * as api from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -40,7 +40,7 @@ function addSwitches(app: HttpServer, dependencies: RegistryDeviceRouteDependenc
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: api.disableOrder, response: { 200: api.enabledAnswer } },
+      schema: { params: byId, body: api.disableRequest, response: { 200: api.enabledResponse } },
     },
     async ({ params, body, actor }) =>
       disableDevice(dependencies, { deviceId: params.id, reason: body.reason, actor, nowMs: clock() }),
@@ -51,7 +51,7 @@ function addSwitches(app: HttpServer, dependencies: RegistryDeviceRouteDependenc
     {
       ...write,
       bodyLimit: bodyBytes.none,
-      schema: { params: byId, body: api.enableOrder, response: { 200: api.enabledAnswer } },
+      schema: { params: byId, body: api.enableRequest, response: { 200: api.enabledResponse } },
     },
     async ({ params, actor }) => enableDevice(dependencies, { deviceId: params.id, actor, nowMs: clock() }),
   );
@@ -61,7 +61,7 @@ function addSwitches(app: HttpServer, dependencies: RegistryDeviceRouteDependenc
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: retryOrder, response: { 200: retryAnswer } },
+      schema: { params: byId, body: retryRequest, response: { 200: retryResponse } },
     },
     async ({ params, body, actor }) =>
       orderRetry(database, { deviceId: params.id, model: body.model, actor, nowMs: clock() }),
@@ -77,7 +77,7 @@ function addTags(app: HttpServer, dependencies: RegistryDeviceRouteDependencies)
     {
       ...write,
       bodyLimit: bodyBytes.document,
-      schema: { params: byId, body: api.tagOrder, response: { 200: api.tagAnswer } },
+      schema: { params: byId, body: api.tagRequest, response: { 200: api.tagResponse } },
     },
     async ({ params, body, actor }) => {
       const tags = await changeTags(database, { deviceId: params.id, ...body, actor, nowMs: clock() });
@@ -102,7 +102,7 @@ function addAttributes(app: HttpServer, dependencies: RegistryDeviceRouteDepende
     {
       ...write,
       bodyLimit: bodyBytes.document,
-      schema: { params: byId, body: api.desiredOrder, response: { 200: api.attributesView } },
+      schema: { params: byId, body: api.desiredRequest, response: { 200: api.attributesView } },
     },
     async ({ params: { id }, body: { attributes, replaces }, actor }) => {
       await setDesired(database, { deviceId: id, attributes, replaces, actor, nowMs: clock() });

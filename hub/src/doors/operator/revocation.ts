@@ -1,5 +1,5 @@
 // Operator API: certificates, their revocation, and upcoming ends.
-import { certificateList, expiry, revocationAnswer, revocationOrder } from '@edgekeep/wire/api/revocation';
+import { certificateList, expiry, revocationResponse, revocationRequest } from '@edgekeep/wire/api/revocation';
 import type { z } from 'zod';
 import type { Clock } from '../../common/clock.ts';
 import type { RequireScope } from './door.ts';
@@ -40,7 +40,7 @@ export function revocationOperatorRoutes(
     {
       ...requireScope('devices:write'),
       bodyLimit: bodyBytes.manyNames,
-      schema: { body: revocationOrder, response: { 200: revocationAnswer } },
+      schema: { body: revocationRequest, response: { 200: revocationResponse } },
     },
     async ({ body, actor }) => {
       const { reason, note, mayReturn } = body;
@@ -53,7 +53,7 @@ export function revocationOperatorRoutes(
   );
 }
 
-function targetOf({ devices, serials, sha256 }: z.infer<typeof revocationOrder>): RevocationTarget {
+function targetOf({ devices, serials, sha256 }: z.infer<typeof revocationRequest>): RevocationTarget {
   if (devices !== undefined) return { kind: 'devices', ids: devices };
   if (serials !== undefined) return { kind: 'serials', serials };
   return { kind: 'certificates', digests: sha256 ?? [] };

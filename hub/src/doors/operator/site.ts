@@ -26,7 +26,7 @@ export function siteRoutes(app: HttpServer, dependencies: StoreRouteDependencies
   }));
   app.post(
     '/v1/sites',
-    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.siteOrder, response: { 200: api.siteView } } },
+    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.siteRequest, response: { 200: api.siteView } } },
     async ({ body, actor }) => createSite(database, { site: body, actor, nowMs: clock() }),
   );
   app.get(
@@ -60,7 +60,7 @@ export function siteRoutes(app: HttpServer, dependencies: StoreRouteDependencies
     {
       ...write,
       bodyLimit: bodyBytes.names,
-      schema: { params: byName, body: api.siteDevicesOrder, response: { 200: api.siteDevicesAnswer } },
+      schema: { params: byName, body: api.siteDevicesRequest, response: { 200: api.siteDevicesResponse } },
     },
     async ({ params: { name }, body, actor }) => ({
       name,

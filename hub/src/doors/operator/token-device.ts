@@ -1,5 +1,10 @@
 // Operator API: registers devices with HMAC tokens, and rolls their secrets (spec/device-token.md).
-import { tokenDeviceAnswer, tokenDeviceOrder, tokenRollAnswer, tokenRollOrder } from '@edgekeep/wire/api/token-device';
+import {
+  tokenDeviceResponse,
+  tokenDeviceRequest,
+  tokenRollResponse,
+  tokenRollRequest,
+} from '@edgekeep/wire/api/token-device';
 import { z } from 'zod';
 import type { Clock } from '../../common/clock.ts';
 import { addTokenDevice, rollSecret } from '../../enrollment/token-device.ts';
@@ -22,7 +27,7 @@ export function tokenOperatorRoutes(
     {
       ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
-      schema: { body: tokenDeviceOrder, response: { 200: tokenDeviceAnswer } },
+      schema: { body: tokenDeviceRequest, response: { 200: tokenDeviceResponse } },
     },
     async ({ body: { id }, actor }) => {
       const order = { deviceId: id, actor, nowMs: clock() };
@@ -35,7 +40,7 @@ export function tokenOperatorRoutes(
     {
       ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: tokenRollOrder, response: { 200: tokenRollAnswer } },
+      schema: { params: byId, body: tokenRollRequest, response: { 200: tokenRollResponse } },
     },
     async ({ params: { id }, body, actor }) => {
       const order = { deviceId: id, overlapSeconds: body.overlapSeconds, actor, nowMs: clock() };

@@ -61,7 +61,7 @@ function addOrders(app: HttpServer, dependencies: VendorRootRouteDependencies): 
     {
       ...trust,
       bodyLimit: bodyBytes.vendorRoots,
-      schema: { body: api.vendorRootOrder, response: { 200: api.vendorRootImported } },
+      schema: { body: api.vendorRootRequest, response: { 200: api.vendorRootImported } },
     },
     async ({ body: { kind, certificates, anchor, source }, actor }) => {
       const order = { kind, anchor, source, actor, nowMs: clock() };

@@ -46,7 +46,7 @@ function addDeclarations(app: HttpServer, dependencies: WorkloadOperatorRouteDep
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { body: api.workloadOrder, response: { 200: api.declarationView } },
+      schema: { body: api.workloadRequest, response: { 200: api.declarationView } },
     },
     async ({ body: { name, description, ...target }, actor }) =>
       declareWorkload(database, { workload: name, description, ...orderFor(dependencies, target, actor) }),
@@ -87,7 +87,7 @@ function addOfDevice(app: HttpServer, dependencies: WorkloadOperatorRouteDepende
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { params: onDevice, body: api.workloadDisableOrder, response: { 200: api.workloadSwitched } },
+      schema: { params: onDevice, body: api.workloadDisableRequest, response: { 200: api.workloadSwitched } },
     },
     async ({ params: { id: deviceId, name }, body: { reason }, actor }) => {
       const order = { deviceId, workload: name, reason, actor, nowMs: clock() };

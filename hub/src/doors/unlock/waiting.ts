@@ -13,7 +13,12 @@ import { restrictNewFiles } from '../../secrets/process.ts';
 import type { Unlocker } from '../../secrets/sealed-file.ts';
 import { parseShare, type Share } from '../../secrets/share.ts';
 import type { Offer } from '../../secrets/unlock.ts';
-import { type UnlockAnswer, unlockAnswer, type UnlockRequest, unlockRequest } from '../../secrets/unlock-message.ts';
+import {
+  type UnlockResponse,
+  unlockResponse,
+  type UnlockRequest,
+  unlockRequest,
+} from '../../secrets/unlock-message.ts';
 
 export const unlockSocketName = 'unlock.sock';
 
@@ -71,7 +76,7 @@ class Gathering {
     this.#order = order;
   }
 
-  async take(request: UnlockRequest, onOpened: (keys: KeyStore) => void): Promise<UnlockAnswer> {
+  async take(request: UnlockRequest, onOpened: (keys: KeyStore) => void): Promise<UnlockResponse> {
     if (this.#isOpen) return { state: 'unlocked' };
     try {
       const offer = 'passphrase' in request ? passphraseOffer(request) : this.#withShare(parseShare(request.share));
@@ -106,10 +111,10 @@ function passphraseOffer({ passphrase }: { readonly passphrase: string }): Offer
   return { kind: 'passphrase', passphrase };
 }
 
-async function converse(socket: Socket, attempt: (request: UnlockRequest) => Promise<UnlockAnswer>): Promise<void> {
+async function converse(socket: Socket, attempt: (request: UnlockRequest) => Promise<UnlockResponse>): Promise<void> {
   const text = await readLine(socket);
   const parsed = unlockRequest.safeParse(parseJsonOrNothing(text));
-  const answer: UnlockAnswer = parsed.success
+  const answer: UnlockResponse = parsed.success
     ? await attempt(parsed.data)
     : { state: 'refused', message: 'expected one line of JSON: {"passphrase":…} or {"share":…}' };
   socket.end(`${JSON.stringify(answer)}\n`);
@@ -161,14 +166,14 @@ async function isAnswered(path: string): Promise<boolean> {
 }
 
 /** Gives one secret to the hub that waits in this folder. Throws `keys-locked` when none does. */
-export async function giveToHub(dataFolder: string, request: UnlockRequest): Promise<UnlockAnswer> {
+export async function giveToHub(dataFolder: string, request: UnlockRequest): Promise<UnlockResponse> {
   const path = join(dataFolder, unlockSocketName);
   const socket = connect(path);
   try {
     socket.write(`${JSON.stringify(request)}\n`);
     let text = '';
     for await (const chunk of socket.setEncoding('utf8')) text += String(chunk);
-    return unlockAnswer.parse(JSON.parse(text));
+    return unlockResponse.parse(JSON.parse(text));
   } catch (cause) {
     throw new HubError('keys-locked', `no hub waits at ${path}: start it with \`edgekeep hub run --wait\``, { cause });
   } finally {
