@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Harness, number, percentile, spread } from './harness.ts';
 
-test('a spread is the median, the least and the most, in whatever order the values come', () => {
+test('a spread is the median, the least and the most of values in any order', () => {
   assert.deepEqual(spread([3, 1, 2]), { median: 2, least: 1, most: 3 });
   assert.deepEqual(spread([4, 1, 2, 3]), { median: 2.5, least: 1, most: 4 });
 });

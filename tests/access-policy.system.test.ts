@@ -221,7 +221,7 @@ suite('a location is a claim', () => {
   });
 
   // SECURITY.md: HUB-52
-  test('what is no place on earth is no claim', async () => {
+  test('coordinates that are not on earth are no claim', async () => {
     await apply('');
     await using link = await linked('127.0.0.2');
     await apply(permit('attest', 'context has claimedLocation'));
@@ -283,7 +283,7 @@ suite('where the policy is asked', () => {
   });
 
   // SECURITY.md: HUB-57
-  test('a token may do less than its scopes, never more, and whoever applies a policy cannot lock himself out by it', async () => {
+  test('a token may do less than its scopes, never more, and an operator cannot lock themselves out by a policy', async () => {
     const token = await world.apiToken(['models:read']);
     await apply(forbid('administer', 'context.scope == "models:read"'));
     assertRefused(await world.askOperator('GET', '/v1/models', { token }), { ...refusedAccess, says: /models:read/ });
@@ -294,7 +294,7 @@ suite('where the policy is asked', () => {
     await apply('');
   });
 
-  test('a refusal stands in the audit log once, with the statement and what would change it', async () => {
+  test('a refusal is in the audit log once, with the statement and what would change it', async () => {
     await apply(forbid('connect', 'context.network.ip.isInRange(ip("127.0.0.9/32"))'));
     const before = (await world.entries('access-refused')).length;
     for (let round = 0; round < 3; round += 1) assertRefused(await connectFrom('127.0.0.9'), refusedAccess);

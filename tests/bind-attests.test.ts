@@ -68,7 +68,7 @@ test('no two connections get a result of one name, so none can be shown for the 
   assert.equal(new Set(nonces).size, 2);
 });
 
-test('an agent of the version before reads the answer, and is answered when it attests by itself', async () => {
+test('an agent of the version before reads the answer, and is answered when it attests in a request of its own', async () => {
   const before = z.object({ deviceId: z.string(), state: z.string() });
   await using link = await connect();
   const answer = await fleet.device.bind(link);

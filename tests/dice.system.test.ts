@@ -160,7 +160,7 @@ const boots: readonly (readonly [string, string, readonly FirmwareLayer[], strin
   [
     'debug',
     // SECURITY.md: DEV-17
-    'a layer in debug mode is refused the key as dice-flag-set, whoever made the chip',
+    'a layer in debug mode is refused the key as dice-flag-set, from every maker',
     firmware({ changes: { flags: ['debug'] } }),
     'dice-flag-set',
     /layer 2 .*debug is set/,
@@ -168,7 +168,7 @@ const boots: readonly (readonly [string, string, readonly FirmwareLayer[], strin
   [
     'old',
     // SECURITY.md: DEV-17
-    'firmware that is too old is refused the key as dice-svn-too-low, whoever made the chip',
+    'firmware that is too old is refused the key as dice-svn-too-low, from every maker',
     firmware({ changes: { svn: 2 } }),
     'dice-svn-too-low',
     /svn is 2, expected 3/,
@@ -176,7 +176,7 @@ const boots: readonly (readonly [string, string, readonly FirmwareLayer[], strin
   [
     'unknown',
     // SECURITY.md: DEV-17
-    'unknown firmware is refused the key as dice-fwid-unexpected, whoever made the chip',
+    'unknown firmware is refused the key as dice-fwid-unexpected, from every maker',
     firmware({ runtime: 'rootkit' }),
     'dice-fwid-unexpected',
     /layer 2 .*fwids are sha384/,
@@ -184,21 +184,21 @@ const boots: readonly (readonly [string, string, readonly FirmwareLayer[], strin
   [
     'short',
     // SECURITY.md: DEV-17
-    'a missing layer is refused the key as dice-layer-missing, whoever made the chip',
+    'a missing layer is refused the key as dice-layer-missing, from every maker',
     firmware().slice(0, 2),
     'dice-layer-missing',
     /layer 2 .* is not in the chain/,
   ],
   [
     'long',
-    'a layer more than there should be is refused the key as dice-layer-unexpected, whoever made the chip',
+    'a layer more than there should be is refused the key as dice-layer-unexpected, from every maker',
     [...firmware(), ...firmware({ runtime: 'hypervisor' }).slice(2)],
     'dice-layer-unexpected',
     /layer 3 has firmware/,
   ],
   [
     'foreign',
-    'firmware of another vendor is refused the key as dice-field-differs, whoever made the chip',
+    'firmware of another vendor is refused the key as dice-field-differs, from every maker',
     firmware({ changes: { vendor: 'Other' } }),
     'dice-field-differs',
     /vendor is "Other"/,
@@ -323,7 +323,7 @@ test("another device's DeviceID under an alias key of one's own is refused, and 
 });
 
 // SECURITY.md: DEV-15
-test('a maker that is not in dice-roots is refused before any evidence, whatever it says of its chips', async () => {
+test('a maker that is not in dice-roots is refused before any evidence, with any claim about its chips', async () => {
   const other = await DiceVendor.create('Example chips');
   const handoff = await new DiceSimulator(other, randomBytes(32)).boot(firmware());
   assertRefused(await enrollWith('unknown-maker', handoff), { ...notEnrolled, reason: 'dice-path-refused' });

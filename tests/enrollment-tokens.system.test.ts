@@ -176,7 +176,7 @@ test('sixteen tokens of a group whose maker has ended leave room for the next', 
   accepted(await ada.ask('POST', '/v1/enrollment-groups/rolled/tokens', order), groupTokenResponse);
 });
 
-test('a token of before makers were kept is used until its own end', async () => {
+test('a token of before makers were kept is used until it expires', async () => {
   const { oneTime, maker } = await makers('older');
   {
     using store = new DatabaseSync(world.storeFile);

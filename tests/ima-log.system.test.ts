@@ -172,7 +172,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     assert.equal(healed.answer.value.state, 'active');
   });
 
-  test('a device that only ever binds its connections is told how far its log is known, and sends what is new', async (t) => {
+  test('a device that only ever binds its connections learns how far its log is known, and sends what is new', async (t) => {
     const evidence = t.mock.method(dependencies.prover, 'evidence');
     await (await connected())[Symbol.asyncDispose]();
     for (const added of [0, 2, 1]) {

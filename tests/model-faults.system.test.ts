@@ -47,7 +47,7 @@ const idsMatching = async (filter: string) =>
   );
 
 // SECURITY.md: DEV-36
-test('a model with an operator that the runtime lacks costs one key a device, is told, and is tried again when another release comes', async (t) => {
+test('a model with an operator that the runtime lacks costs one key a device, is reported, and is tried again when another release comes', async (t) => {
   const models = [{ name: 'bright', use: 'guard' as const }];
   await publish('bright', '1.0.0', 'Flattem');
   await using one = await TestAgent.prepare(world, 'unsupported-1', { models });
@@ -119,7 +119,7 @@ test('an operator’s word has a device try once more, and no more than once', a
   assertRefused(await world.askOperator('POST', path, { token, body }), { status: 404, code: 'not-found' });
 });
 
-test('what the machine lacks is found before a key is asked for, and the model is served once it is mended', async () => {
+test('what the machine lacks is found before a key is asked for, and the model is served once it is there', async () => {
   await publish('large', '1.0.0');
   const models = [{ name: 'large', use: 'guard' as const }];
   await using device = await TestAgent.prepare(world, 'small', { models });

@@ -168,7 +168,7 @@ for (const { what, pattern, hint, exceptions } of spellings) {
     return kept.length > 0;
   };
 
-  test(`${what} stands nowhere but where it was written down`, () => {
+  test(`${what} is found only where it was written down`, () => {
     const found = files.flatMap((path) => {
       const text = `${path}\n${readFileSync(join(root, path), 'utf8')}`;
       const words = hint.test(text) ? [...text.matchAll(pattern)].map(([word]) => word) : [];
@@ -224,7 +224,7 @@ test('a message of an API is a request or a response', () => {
   assert.deepEqual(ownIn(planted), ['siteOrder', 'SiteAnswer']);
 });
 
-test('a name of the version before is found wherever it stands', () => {
+test('a name of the version before is found at every place', () => {
   const [enrol, limit, generation, sessions] = spellings;
   const first = (spelling: Spelling | undefined, text: string) => text.match(spelling?.pattern ?? /^$/)?.[0];
   for (const text of ['tryEnrol(', "'enrolment:write'", 'Enrolment groups', 'it enrols', '/v1/enrol/challenge'])

@@ -67,7 +67,7 @@ test('from one administrator to two, and through a root operation', async (t) =>
     assert.match((await edgekeep('audit', 'show', ada())).stdout, /publisher-trusted.*by person:admin with person:ben/);
   });
 
-  await t.test('tokens are listed with owner, rights and last use, and a person takes his along', async () => {
+  await t.test('tokens are listed with owner, rights and last use, and end with their person', async () => {
     const { tokens } = await edgekeepJson(tokenList.omit({ next: true }), 'token', 'list', ada());
     const own = tokens.find(({ person }) => person === 'ben');
     assert.deepEqual(own?.roles, ['administrator']);

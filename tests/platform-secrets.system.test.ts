@@ -212,7 +212,7 @@ test('a value that does not open keeps the old key, and the status says how many
   assert.notEqual(await store.read('platform.key'), undefined);
 });
 
-test('a backup taken while the hub serves and rolls its key over is restored, whatever it caught', async (t) => {
+test('a backup taken at any moment while the hub serves and rolls its key over is restored', async (t) => {
   await using hub = await SealedHub.make();
   const operator = await hub.start();
   await hub.trustPublisher(operator);

@@ -130,7 +130,7 @@ suite('attributes', () => {
     assert.deepEqual(await found('reported.camera=ex=true'), []);
   });
 
-  test('the second of two operators who change the same version is told so', async () => {
+  test('the second of two operators who change the same version is refused', async () => {
     const body = JSON.stringify({ attributes: { fps: 30 }, replaces: 0 });
     const token = await world.adminToken();
     const answer = await world.askOperator('PUT', '/v1/devices/press-1/desired', { token, body });

@@ -64,7 +64,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
   after(() => tpms?.[Symbol.asyncDispose]());
 
   // SECURITY.md: HUB-18
-  test('active, quarantined, wiped: it enrolls again by itself as a new identity and gets a key', async () => {
+  test('active, quarantined, wiped: it enrolls again without an operator as a new identity and gets a key', async () => {
     const { world } = tpms;
     const simulator = await tpms.simulator('press-1');
     const first = tpms.keep(await TestDevice.withTpm('press-1', simulator));
@@ -154,7 +154,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     assertRefused(await recover(world, other, key), used);
   });
 
-  test('a recovery that is under way when the device is wiped leaves no certificate that stands', async () => {
+  test('a recovery that is under way when the device is wiped leaves no valid certificate', async () => {
     const { world } = tpms;
     const device = await tpms.device('press-10');
     // The hub appraises before it writes: a certificate must not be recorded for an identity that ended in between.
@@ -225,7 +225,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     assertRefused(await device.tryEnroll(world, undefined), { status: 403, code: 'enrollment-refused' });
   });
 
-  test('an agent with an empty state folder enrolls again by itself, without a token', async () => {
+  test('an agent with an empty state folder enrolls again without a token', async () => {
     const { world } = tpms;
     const simulator = await tpms.simulators.start('agent');
     const rootOfTrust = { kind: 'tpm' as const, address: `unix:${simulator.socketPath}` };
@@ -298,7 +298,7 @@ suite('a device without a TPM', () => {
     assertRefused(await elsewhere.tryEnroll(world, await world.enrollmentToken()), refusedFor('root-of-trust-wiped'));
   });
 
-  test('an agent whose state folder was emptied enrolls again by itself once it may', async () => {
+  test('an agent whose state folder was emptied enrolls again as soon as it may', async () => {
     await using agent = await TestAgent.prepare(world, 'saw-3', { models: [] });
     await (await agent.start()).next('attested');
     await agent.stop();

@@ -93,7 +93,7 @@ test('goes on', () => {});
   assert.deepEqual([code, last], [0, '2 passed, 0 failed, 0 skipped']);
 });
 
-test('a file that exits before its tests are done has failed, whatever its exit code', async () => {
+test('a file that exits before its tests are done has failed, with every exit code', async () => {
   const { code, stdout } = await runOver("test('leaves early', () => process.exit(0));\n");
   assert.equal(code, 1);
   assert.match(stdout, /ended before its tests did: exit code 0/);

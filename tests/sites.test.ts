@@ -75,7 +75,7 @@ test('a deleted site leaves its devices at none', async () => {
   );
 });
 
-test('what is no site is refused', async (t) => {
+test('a request that does not describe a site is refused', async (t) => {
   const token = await world.adminToken();
   for (const [field, value] of [
     ['name', 'Graz'],

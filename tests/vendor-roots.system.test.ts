@@ -48,7 +48,7 @@ async function edgekeep(world: HubWorld, ...words: readonly string[]) {
   }
 }
 
-test('a bundle is imported by the command line, and what is no authority or no certificate is named', async () => {
+test('a bundle is imported by the command line, and each item that is no authority or no certificate is named', async () => {
   await using world = await HubWorld.open();
   const root = await testRoot(period(), 'Maker root');
   const issuing = await testIssuing(root, period());

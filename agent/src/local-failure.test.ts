@@ -20,7 +20,7 @@ const named = {
 };
 
 for (const [code, expected] of Object.entries(named)) {
-  test(`a check-in that fails with ${code} is told as ${expected}, with what was done to which file`, () => {
+  test(`a check-in that fails with ${code} is reported as ${expected}, with what was done to which file`, () => {
     const event = failureEvent('check-in', system(code, 'open', '/state/checkpoint.new'));
     assert.ok(event.kind === 'failed');
     assert.deepEqual([event.step, event.code], ['check-in', expected]);

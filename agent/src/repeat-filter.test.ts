@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RepeatFilter } from './repeat-filter.ts';
 
-test('the same is told once, again after an hour, and at once when something else was told or it was over', () => {
+test('the same message passes once, again after an hour, and at once after another message or after its end', () => {
   let now = 0;
   const filter = new RepeatFilter(() => now);
   assert.deepEqual([filter.passes('a'), filter.passes('a')], [true, false]);

@@ -65,7 +65,7 @@ test('what cannot work is refused by name', () => {
   }
 });
 
-test('a setting that stands twice in agent.json is refused by its name, and so is what is no object', async () => {
+test('a setting that is twice in agent.json is refused by its name, and so is a file without an object', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-settings-'));
   try {
     for (const [text, message] of [

@@ -13,7 +13,7 @@ async function temporaryFolder() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-test('a state folder is taken once, the second is told by whom, and it is free when it was given back', async () => {
+test('a state folder is locked once, the refusal names the holder, and the folder is free after its release', async () => {
   await using folder = await temporaryFolder();
   {
     await using _ = await StateLock.take(folder.path);

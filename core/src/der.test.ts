@@ -49,7 +49,7 @@ test('what is written reads back as the same value', () => {
   );
 });
 
-test('random bytes throw only der-invalid, whatever is read from them', () => {
+test('random bytes throw only der-invalid from every reader', () => {
   const reads: readonly ((bytes: Uint8Array) => unknown)[] = [
     (bytes) => new DerReader(bytes, 'test').any(),
     (bytes) => new DerReader(bytes, 'test').inside().inside().any(),

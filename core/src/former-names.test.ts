@@ -48,7 +48,7 @@ test('a member of a former group that has no present name stays where it is, to 
   assert.deepEqual(value, { enrolment: { misspelt: 1 }, enrollment: { token: true } });
 });
 
-test('what is no object is given back', () => {
+test('a value that is not an object is returned unchanged', () => {
   for (const value of [undefined, null, 7, 'requestsMost', ['requestsMost'], { guard: 7 }, { guard: null }])
     assert.deepEqual(read(value), { value, found: [], doubled: [] });
 });

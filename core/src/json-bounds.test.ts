@@ -17,7 +17,7 @@ test('a text within both limits passes, one level or one value more is refused',
   assert.throws(() => push('[[],[],[],[]]'), { code: 'json-invalid', message: /values/ });
 });
 
-test('what stands inside strings does not count, however they are escaped', () => {
+test('brackets and commas inside strings do not count, also after escapes', () => {
   push(String.raw`["\"[[[[", "\\", "\\\"[[[[,,,,,,,", "]]]]"]`);
   assert.throws(() => push(String.raw`["\\",[[[1]]]]`), { message: /deeper/ });
 });

@@ -56,7 +56,7 @@ test('a damaged twin is refused or loaded, and never brings the process down', a
   });
 });
 
-test('what is no model gives exit code 3, wrong words 2', async () => {
+test('a file that is not a model gives exit code 3, wrong words 2', async () => {
   await assert.rejects(run(process.execPath, [main, main, '/dev/null']), { code: 3 });
   await assert.rejects(run(process.execPath, [main, 'one']), { code: 2 });
 });

@@ -40,7 +40,7 @@ test('one more than may wait is refused at once', async () => {
   await Promise.all([running, waiting]);
 });
 
-test('work whose turn comes too late is not started, and what stands behind it still waits for what runs', async () => {
+test('work whose turn comes too late is not started, and the work behind it still waits for the running one', async () => {
   const lane = new SerialQueue(10, 1);
   const gate = Promise.withResolvers<void>();
   let started = false;

@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-test('a file is replaced whole, and only its owner may read it, whatever its mode was', async () => {
+test('a file is replaced whole, and from then on only its owner may read it', async () => {
   await writeFile(at('state'), 'much longer than what comes', { mode: 0o644 });
   await replaceFile(at('state'), 'new');
   assert.equal(await readFile(at('state'), 'utf8'), 'new');

@@ -22,7 +22,7 @@ test('what is written is read as the same settings', () => {
   assert.deepEqual(parseHubSettings(JSON.parse(encodeHubSettings(settings)), 'test'), settings);
 });
 
-test('a setting that stands twice in hub.json is refused by its name', () => {
+test('a setting that is twice in hub.json is refused by its name', () => {
   const twice = { code: 'settings-invalid', message: /^hub\.json: the key "twoPeople" occurs twice/ };
   assert.throws(() => parseSettingsText('{"access":{"twoPeople":"on","twoPeople":"off"}}', 'hub.json'), twice);
   assert.throws(() => parseSettingsText('{', 'hub.json'), { code: 'settings-invalid', message: /not JSON/ });

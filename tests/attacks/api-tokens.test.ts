@@ -109,7 +109,7 @@ test('a token for somebody else is registered by its hash, and is never shown to
   assertRefused(await ask(admin, 'POST', '/v1/tokens', nobody), { status: 404, code: 'not-found' });
 });
 
-test('when a person is disabled all his tokens end, he gets no others, and being enabled brings none back', async () => {
+test('when a person is disabled all their tokens end, they get no others, and being enabled brings none back', async () => {
   const admin = await world.adminToken();
   accepted(await ask(admin, 'POST', '/v1/people', { name: 'eve' }), z.object({ name: z.string() }));
   const token = `ek_${randomBytes(32).toString('base64url')}`;

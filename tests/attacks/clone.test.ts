@@ -79,7 +79,7 @@ test(
   },
 );
 
-test('nobody who lacks the operational key raises an alert, however he names himself', { skip }, async () => {
+test('a client that lacks the operational key raises no alert, under any name', { skip }, async () => {
   await using stranger = await DeviceLink.open(fleet.world.hub, undefined, away);
   const asked = await stranger.ask('POST', '/v1/bind', { evidence: {} });
   assertRefused(asked, { status: 401, code: 'certificate-required' });
@@ -146,7 +146,7 @@ test('a storm of refused binds grows one number: ten entries, then one a minute'
 });
 
 // SECURITY.md: HUB-47
-test('a thief spends no budget of the device whose key he has', { skip }, async () => {
+test('a thief spends no budget of the device whose key they have', { skip }, async () => {
   const small = await TpmWorld.open({ maxRequestsPerSecond: 0.2 });
   try {
     const device = await small.device('thrifty');

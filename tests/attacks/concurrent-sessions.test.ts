@@ -94,7 +94,7 @@ test('a copy of a software device’s disk is refused while the device is there,
   const copy = await copyOf(device);
   const answer = await tryBind(copy, world, away);
   assertRefused(answer, inUse);
-  assert.ok(!Buffer.from(answer.body).toString().includes(home), 'the copy was told where the device is');
+  assert.ok(!Buffer.from(answer.body).toString().includes(home), 'the refusal tells the copy where the device is');
   assert.deepEqual(await alertsOf(world, 'copied'), [], 'so far it may be the device itself, which moved');
 
   world.clock.advanceSeconds(3);
@@ -121,7 +121,7 @@ test('a copy of a software device’s disk is refused while the device is there,
   assert.ok(refused.some(({ actor, subject }) => actor === `address:${away}` && subject === 'device:copied'));
 });
 
-test('behind one address a copy is told from the device as well, because it cannot have the device’s operational key', async () => {
+test('behind one address a copy is distinguished from the device as well, because it cannot have the device’s operational key', async () => {
   const { device, link } = await newDevice('behind-nat');
   const copy = await copyOf(device, world, home);
   assertRefused(await tryBind(copy, world, home), inUse);

@@ -162,7 +162,7 @@ test('recovery is refused to another TPM, and says nothing of devices that are n
   assert.equal(known.status, unknown.status);
 });
 
-test('a retired device is refused for good', { skip }, async () => {
+test('a retired device is refused from then on', { skip }, async () => {
   const { world } = fleet;
   await using link = await thief.connect(world.hub);
   const { closed } = link;

@@ -141,7 +141,7 @@ test('a log that tells of a healthy boot where another happened is refused', { s
   await using link = await altered.connect(fleet.world.hub);
   const lies = {
     'the altered event is left out': logOf(alteredBoot.filter((_, at) => at !== 2)),
-    'the altered event is told as the healthy one': logOf(healthyBoot),
+    'the altered event replays as the healthy one': logOf(healthyBoot),
     'the log is empty': logOf([]),
   };
   const truth = altered.eventLog;

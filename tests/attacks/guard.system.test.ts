@@ -115,7 +115,7 @@ test('one number in a request does not make the guard take gigabytes: the infere
 });
 
 // SECURITY.md: DEV-43
-test('a web page gets nothing from a model’s loopback port, whatever name it found for 127.0.0.1', async () => {
+test('a web page gets nothing from a model’s loopback port, under any name for 127.0.0.1', async () => {
   await withListener(async (listener) => {
     await using guard = await startModel(greedyModel(), { doors: await listener.prepare() });
     listener.serve(guard);

@@ -333,7 +333,7 @@ test('a disabled group lets nobody in by IDevID', { skip }, async () => {
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-test('a blocked IDevID does not enroll, whatever its root of trust', { skip }, async () => {
+test('a blocked IDevID does not enroll, with any root of trust', { skip }, async () => {
   const device = await fleet.newDevice('sn-40');
   const idevid = await giveIdevid(works, hardwareOf(device), 'SN-40');
   const rootSha256 = sha256(idevid);

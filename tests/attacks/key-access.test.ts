@@ -76,7 +76,7 @@ test('a wrapped key that was altered opens nowhere', { skip }, async (t) => {
   });
 });
 
-test('a device without a TPM gets no key under the default policy, and is told why', { skip }, async () => {
+test('a device without a TPM gets no key under the default policy, and the refusal says why', { skip }, async () => {
   const answer = await software.askForKey(softwareLink, model.name, model.version);
   const says = /its statement attested-tpm would if context\.attestation\.tier == "tpm" \(it is "software"\)/;
   assertRefused(answer, { status: 403, code: 'release-refused', reason: 'policy-permits-not', says });

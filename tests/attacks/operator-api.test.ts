@@ -230,7 +230,7 @@ test('a scope that does not exist is refused, and gives no token', async () => {
 });
 
 // SECURITY.md: HUB-36
-test('no token, key or nonce stands in the log or in the store as it was handed out', async () => {
+test('no token, key or nonce is in the log or in the store as it was handed out', async () => {
   const token = await world.enrollmentToken();
   const apiToken = await world.apiToken(['devices:read']);
   const stored = await Promise.all(

@@ -114,7 +114,7 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
 }
 
 // SECURITY.md: HUB-04
-test('every root operation waits, whoever asks, and nothing of it is done; no other request of an administrator waits', async () => {
+test('every root operation waits for all who ask, and nothing of it is done; no other request of an administrator waits', async () => {
   await using world = await HubWorld.open({ settings: { access: { maxRevokedAlone: 1 } } });
   const ada = await firstPerson(world);
   const made = await prepare(world, ada);

@@ -59,7 +59,7 @@ test('the page and the code list the same root operations, and each is a route o
     );
 });
 
-test('the same person is no second one, whatever token he uses', async () => {
+test('the same person is no second one, with any of their tokens', async () => {
   const asked = await ada.waits('POST', '/v1/publishers', publisher());
   assertRefused(await ada.approve(asked), { status: 403, code: 'approval-refused', reason: 'same-person' });
   const made = newToken();
@@ -70,7 +70,7 @@ test('the same person is no second one, whatever token he uses', async () => {
 });
 
 // SECURITY.md: HUB-04
-test('nobody makes himself a second person: people, their tokens and admin tokens take two as well', async () => {
+test('nobody makes a second person alone: people, their tokens and admin tokens take two as well', async () => {
   const before = await trusted();
   await ada.waits('POST', '/v1/people', { name: 'puppet' });
   await ada.waits('POST', '/v1/tokens', registration('ben', newToken()));
@@ -129,7 +129,7 @@ test('a request dies with the token that made it', async () => {
 });
 
 // SECURITY.md: HUB-04
-test('an approver needs the scope of the request, and sees no request beyond his scopes', async () => {
+test('an approver needs the scope of the request, and sees no request beyond their scopes', async () => {
   const clerk = await addPerson(world, 'clerk', { role: 'operator', second: ben });
   const asked = await ada.waits('POST', '/v1/publishers', publisher());
   assertRefused(await clerk.approve(asked), { status: 403, code: 'approval-refused', reason: 'scope-missing' });
@@ -199,7 +199,7 @@ test('a guessed word of approval passes nothing: the header of the hub to itself
 });
 
 // SECURITY.md: HUB-04
-test('the second person is not got rid of by disabling him', async () => {
+test('the second person cannot be removed by disabling them', async () => {
   await using own = await HubWorld.open();
   const first = await firstPerson(own);
   await addPerson(own, 'ben');

@@ -153,7 +153,7 @@ test('a certificate without its key opens no connection', async () => {
 });
 
 // SECURITY.md: HUB-03
-test('whatever cuts a device off ends its workloads in the same moment, and their live connections', async (t) => {
+test('every order that cuts a device off ends its workloads in the same moment, and their live connections', async (t) => {
   for (const [verb, send] of [
     ['quarantine', () => fleet.world.setState('cut-quarantine', 'quarantine')],
     ['retire', () => fleet.world.setState('cut-retire', 'retire')],
@@ -204,7 +204,7 @@ test('disabling a workload ends it alone; enabled again, it gets another and the
   );
 });
 
-test('a group declares for whoever is in it now, and taking a declaration back ends it', async () => {
+test('a group declares for the devices that are in it now, and taking a declaration back ends it', async () => {
   const { link } = await newDevice('member');
   await fleet.world.operator.send('POST', '/v1/groups', { name: 'presses', filter: 'tags.line==press' }, groupView);
   await declare('audio', { group: 'presses' });

@@ -157,7 +157,7 @@ test('the old root is dropped when the overlap is over and nothing hangs on it',
 });
 
 // SECURITY.md: HUB-21
-test('an agent that slept through all of it comes back by itself, and believes the new root alone', async () => {
+test('an agent that slept through all of it comes back without an operator, and believes the new root alone', async () => {
   const woken = await asleep.start();
   await woken.next('recovered');
   await woken.next('connected');

@@ -148,7 +148,7 @@ test('enroll, use the certificate, enroll again with a new key, be refused after
     assert.match(shown, /URI:http:\/\/hub\.plant\.example\/status\/crl/);
     assert.match(shown, /OCSP - URI:http:\/\/hub\.plant\.example\/status\/ocsp/);
   });
-  await t.test('the device stands in the registry with the lowest tier, never attested', async () => {
+  await t.test('the device is in the registry with the lowest tier, never attested', async () => {
     const device = await world.device('pump-1');
     assert.equal(device.tier, 'software');
     assert.equal(device.state, 'registered');

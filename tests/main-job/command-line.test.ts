@@ -255,7 +255,7 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     assert.equal((await edgekeep('device', 'show', 'nobody', operator())).code, 3);
   });
 
-  test('an agent that is told to stop ends well, and doctor then finds the TPM', async () => {
+  test('an agent that gets SIGTERM ends well, and doctor then finds the TPM', async () => {
     assert.equal(await agent?.stop(), 0);
     const finding = z.looseObject({ subject: z.string(), state: z.string() });
     const { findings } = await edgekeepJson(z.object({ findings: z.array(finding) }), ['doctor', '--tpm', tpm]);

@@ -90,7 +90,7 @@ describe('an agent as a process of its own', jobTest, () => {
     assert.deepEqual(await holdersOfMemoryFile(engine.length), [agent.processId]);
   });
 
-  test('while it serves, nothing of a model stands on the disk', async () => {
+  test('while it serves, nothing of a model is on the disk', async () => {
     const searched = [join(world.folder, 'devices'), world.hub.folder, '/dev/shm'];
     assert.deepEqual(await filesWith([...windows, ...keys], searched), []);
   });
@@ -102,7 +102,7 @@ describe('an agent as a process of its own', jobTest, () => {
       agent.kill(signal);
       const ended = await agent.ended;
       assert.deepEqual(ended, signal === 'SIGKILL' ? { code: null, signal } : { code: 0, signal: null });
-      await until(() => !isAlive(guard), 'the guard ends by itself');
+      await until(() => !isAlive(guard), 'the guard ends on its own');
       await assertNothingIsLeft();
       await serve();
       assert(isAlive(await guardProcess()));

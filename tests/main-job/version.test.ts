@@ -69,7 +69,7 @@ test(
   },
 );
 
-test('a hub that was set back to a copy is told by its log, and nothing is taken from it', jobTest, async () => {
+test('a hub that was set back to a copy is found by its log, and nothing is taken from it', jobTest, async () => {
   await world.publish({ path, name, version: '3.0.0' });
   await using device = await JobDevice.prepare(world, 'press-3', [{ name }]);
   const story = await device.start();

@@ -88,6 +88,6 @@ export const logMutants: readonly Mutant[] = [
     file: 'hub/src/audit/append.ts',
     find: 'return encodeAuditEntry(saltedEntry(event, randomBytes(auditSaltLength)));',
     replace: 'return encodeAuditEntry(saltedEntry(event, randomBytes(auditSaltLength).fill(0)));',
-    breaks: 'what a leaf hash stands for cannot be guessed',
+    breaks: 'the entry of a leaf hash cannot be guessed',
   },
 ];

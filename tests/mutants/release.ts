@@ -77,7 +77,7 @@ export const releaseMutants: readonly Mutant[] = [
     file: budget,
     find: 'before: allowed - 1,',
     replace: 'before: allowed,',
-    breaks: 'a device gets so many keys of a model in a window, and no more',
+    breaks: 'a device gets a limited number of keys of a model in a window',
   },
   {
     id: 'release/budget-per-device',

@@ -40,14 +40,14 @@ export const revocationMutants: readonly Mutant[] = [
     file: store,
     find: 'if (row === undefined || row.revoked_at !== null)',
     replace: 'if (row === undefined)',
-    breaks: 'a revoked certificate does not stand',
+    breaks: 'a revoked certificate is refused',
   },
   {
     id: 'revocation/unknown-stands-not',
     file: store,
     find: 'if (row === undefined || row.revoked_at !== null)',
     replace: 'if (row !== undefined && row.revoked_at !== null)',
-    breaks: 'a certificate that the store does not have does not stand',
+    breaks: 'a certificate that the store does not have is refused',
   },
   {
     id: 'revocation/leases-end',
@@ -112,7 +112,7 @@ export const revocationMutants: readonly Mutant[] = [
     file: 'hub/src/attest/root-keys.ts',
     find: '.update(encodeSpki(rootKeyOf(identity)))',
     replace: '.update(JSON.stringify(identity))',
-    breaks: 'one key is one identity, in whatever form it comes',
+    breaks: 'one key is one identity, in every form',
   },
   {
     id: 'revocation/address-block-ends',
@@ -126,7 +126,7 @@ export const revocationMutants: readonly Mutant[] = [
     file: 'hub/src/address/blocked-addresses.ts',
     find: 'const address = parseAddress(text.replace(/%.*$/, ',
     replace: 'const address = parseAddress(text.replace(/%%$/, ',
-    breaks: 'an address is blocked on whatever interface it comes',
+    breaks: 'an address is blocked on every interface',
   },
   {
     id: 'revocation/blocked-addresses-of-own',

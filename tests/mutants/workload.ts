@@ -44,7 +44,7 @@ export const workloadMutants: readonly Mutant[] = [
     file: certify,
     find: 'if (standing >= STANDING_MAX)',
     replace: 'if (standing > STANDING_MAX)',
-    breaks: 'a program gone wrong gets so many certificates, and no more',
+    breaks: 'a program gone wrong gets a limited number of certificates',
   },
   {
     id: 'workload/other-device',

@@ -31,7 +31,7 @@ test('system, version and waiting updates are read from where Linux systems keep
   assert.deepEqual(Object.keys(Object(updates)), ['rebootRequired', 'packagesChangedAt']);
 });
 
-test('whatever the system files hold, the hub takes the report', async () => {
+test('the hub takes the report for any content of the system files', async () => {
   await writeFile(files.osRelease, `ID="${'x'.repeat(30_000)}"\nVERSION_ID='${'9'.repeat(300)}'\n\u0000__proto__=1\n`);
   assert.ok(attributesSchema.safeParse(await deviceAttributes('software', files)).success);
   await writeFile(files.osRelease, `VERSION_ID='${'9'.repeat(300)}'\n`);

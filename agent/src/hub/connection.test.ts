@@ -160,7 +160,7 @@ test('what the hub makes of the evidence comes with the answer to bind, with wha
 });
 
 for (const how of ['destroy', 'end'] as const) {
-  test(`after a cut (${how}) the link comes back by itself, on a connection of its own that is bound again`, async (t) => {
+  test(`after a cut (${how}) the agent connects again, and binds the new connection`, async (t) => {
     const hub = await startHub(t, () => yes());
     const { link, next, signed } = linkTo(t, hub.port);
     for (let times = 0; times < 3; times += 1) {

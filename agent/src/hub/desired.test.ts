@@ -19,7 +19,7 @@ test('what was taken is there for the next start', async () => {
   assert.deepEqual((await DesiredStore.open(path)).present, { version: 4, attributes: { threshold: 0.8 } });
 });
 
-test('an answer that is no document of attributes is refused, and the one before stands', async () => {
+test('an answer without a document of attributes is refused, and the one before is kept', async () => {
   const store = await DesiredStore.open(join(folder, 'refused.json'));
   await store.take({ version: 1, attributes: { kept: true } });
   const nested = { a: { a: { a: { a: { a: { a: { a: 1 } } } } } } };

@@ -61,7 +61,7 @@ test('a list that does not follow changes nothing, in memory or on the disk', as
 });
 
 // SECURITY.md: HUB-21
-test('an old root is dropped only on a connection that stands without it, and stays dropped', async () => {
+test('an old root is dropped only on a connection that verifies without it, and stays dropped', async () => {
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);
   await roots.learn(two, underFirst.chain, now);

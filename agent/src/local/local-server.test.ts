@@ -52,7 +52,7 @@ test('everything but a plain GET is refused', async () => {
 });
 
 // SECURITY.md: DEV-43
-test('on loopback a web page gets nothing, whatever name it found for 127.0.0.1', async () => {
+test('a web page gets nothing on loopback, under any name for 127.0.0.1', async () => {
   await using server = await LocalServer.open({ kind: 'loopback', port: 0 }, echo);
   const where = { port: server.port ?? 0 };
   assert.equal(status(await exchange(where, get('/a', 'Origin: https://page.example'))), 403);

@@ -18,7 +18,7 @@ test('a log of any size verifies from its files', async () => {
   }
 });
 
-test('a full tile stands in for a partial one that is gone', async () => {
+test('a full tile replaces a partial one that is gone', async () => {
   const larger = await testLogFiles(entries(600), testLogSigner);
   const smaller = await testLogFiles(entries(500), testLogSigner);
   for (const path of [...smaller.keys()].filter((name) => name.includes('/001.p/'))) smaller.delete(path);

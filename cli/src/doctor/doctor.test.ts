@@ -37,7 +37,7 @@ test('a TPM address that is none is a usage error', async () => {
   await assert.rejects(run(process.execPath, [main, 'doctor', '--tpm', 'nonsense']), { code: 2 });
 });
 
-test('a machine without a TPM is told so', async () => {
+test('doctor reports a machine without a TPM', async () => {
   const [finding] = await examineTpm({ kind: 'device', path: '/nonexistent/tpmrm0' }, undefined, 0);
   assert.equal(finding?.state, 'missing');
 });

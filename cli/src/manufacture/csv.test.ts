@@ -27,7 +27,7 @@ test('what is not a table is refused with its line', () => {
   assert.throws(() => parseCsv('a\n"1"2'), broken(/line 2: a quote/));
 });
 
-test('what a table was written from comes back, whatever stands in its fields', () => {
+test('a table that is written and read again is the same, for all values of its fields', () => {
   const field = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 });
   const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`;
   fc.assert(

@@ -63,7 +63,7 @@ test('another key under a serial number, and another serial number for a key, ar
   assert.equal((await issue('A-4')).kind, 'issued');
 });
 
-test('two at one moment end with one certificate, whoever was first', async () => {
+test('two requests at one moment end with one certificate', async () => {
   const spki = newSpki();
   const same = await Promise.all(Array.from({ length: 8 }, () => issue('A-5', spki)));
   assert.equal(new Set(same.map(hexOf)).size, 1);

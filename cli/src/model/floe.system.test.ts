@@ -74,7 +74,7 @@ test('a stream that was cut gives a true beginning on stdout and exit code 1', (
   assert.ok(opened.stdout.length > 0 && plaintext.subarray(0, opened.stdout.length).equals(opened.stdout));
 });
 
-test('a file that does not verify leaves what stood at OUT as it was, and nothing beside it', async () => {
+test('a file that does not verify leaves OUT unchanged, and nothing beside it', async () => {
   const sealed = floe(['encrypt', '-', '-', ...keyed(), '--segment-length', '1000'], randomBytes(10_000)).stdout;
   sealed[sealed.length - 1] = (sealed.at(-1) ?? 0) ^ 1;
   await writeFile(path('changed'), sealed);

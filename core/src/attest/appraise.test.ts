@@ -166,7 +166,7 @@ test('a log is kept in the cache once a signature covered it, and the verdict st
   assert.deepEqual(appraiseEvidence({ ...input, logCache }), first);
 });
 
-test('a log that is known is not compared again with reference values that it was compared with, whatever PCRs they must cover', () => {
+test('a known log is not compared with the same reference values again, for any PCRs that they must cover', () => {
   let compared = 0;
   const counted = input.referenceValues.map((set) => ({
     ...set,

@@ -112,7 +112,7 @@ test('a mutated token never verifies', () => {
 });
 
 // SECURITY.md: HUB-60
-test('mutated evidence is refused by name or contraindicated, whatever was changed in what the signature covers', () => {
+test('evidence is refused by name or contraindicated after any change to what the signature covers', () => {
   const vector = z.object({
     evidence: z.string(),
     key: z.string(),

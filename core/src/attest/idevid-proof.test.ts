@@ -49,7 +49,7 @@ test('a signature by another key, and octets that are none, are refused', async 
   }
 });
 
-test('a TPM that does not certify the IDevID key is refused, whatever that key signed', () => {
+test('a TPM that does not certify the IDevID key is refused, also with a signature by that key', () => {
   const attestationKey = { publicKey: newSigner().publicKey };
   const verdict = verifyIdevidProof({ signature }, { publicKey, subject, attestationKey });
   assert.ok(verdict.kind === 'refused');

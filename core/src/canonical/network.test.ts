@@ -31,7 +31,7 @@ test('an IPv4 address that is mapped into IPv6 is an IPv4 address', () => {
   assert.equal(plainAddress('2001:db8::1'), '2001:db8::1');
 });
 
-test('what is no network is refused', () => {
+test('text that does not name a network is refused', () => {
   for (const text of [
     '',
     '10.0.0.0',

@@ -64,7 +64,7 @@ test('a request with the canonical form of the same key is accepted', () => {
   assert.deepEqual(Buffer.from(spki), Buffer.from(forms.canonical));
 });
 
-test('whatever form a key was imported in, it leaves in its canonical one', () => {
+test('a key that is imported in any form is exported in its canonical one', () => {
   const { others, canonical, publicKey } = p256Forms();
   for (const form of ['compressed', 'hybrid']) {
     const imported = createPublicKey({ key: Buffer.from(others[form] ?? []), format: 'der', type: 'spki' });

@@ -62,7 +62,7 @@ test('an encrypted key opens with its passphrase only', () => {
   assert.throws(() => createPrivateKey({ key: pem, passphrase: 'four words of nonsense' }));
 });
 
-test('whatever the record is, reading it ends with entries or our own error', async () => {
+test('reading any record ends with entries or our own error', async () => {
   const record = await threeLines();
   fc.assert(
     fc.property(fc.nat(record.length - 1), fc.string({ maxLength: 6 }), (at, text) => {

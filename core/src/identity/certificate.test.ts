@@ -102,7 +102,7 @@ test('an issued certificate holds what its template said', () => {
   assert.deepEqual(ips?.map(toHex), ['7f000001', '00000000000000000000000000000001']);
 });
 
-test('a serial number is 16 octets and positive, whatever the random octets are', () => {
+test('a serial number is 16 octets and positive for all random octets', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (random) => {
       const serial = serialFrom(random);
@@ -119,7 +119,7 @@ test('a certificate that would end before it begins is not issued', async () => 
   await assert.rejects(issueCertificate(template, issuing.signer), refused('certificate-invalid'));
 });
 
-test('a device id is checked before it is written, and must agree wherever it stands', async () => {
+test('a device id is checked before it is written, and must be the same in all fields', async () => {
   for (const text of ['', 'Pump', '-a', 'a/b', 'a'.repeat(64), 'a\n', 'ä']) assert.ok(!isDeviceId(text), text);
   assert.throws(() => deviceUri('Pump'), refused('encoding-invalid'));
   const template = { ...deviceProfile(device.input, issuingCertificate, 'pump-7'), subject: commonNameOnly('pump-8') };

@@ -71,7 +71,7 @@ test('the certificate itself has to be valid now, and at issuance only its chain
   assert.equal(appraise({ certificates: [byEnded.der], judgedAt: 'issuance' }), 'valid');
 });
 
-test('a certificate that is not one of an endorsement key is refused, whoever issued it', async () => {
+test('a certificate that is not one of an endorsement key is refused, also from a trusted issuer', async () => {
   assert.match(await spoiled({ purpose: keyPurposeOid.clientAuth }), /^endorsement-refused: .*extended key usage/);
   assert.match(await spoiled({ usage: keyUsage('digitalSignature') }), /^endorsement-refused: .*key usage lacks/);
   assert.match(await spoiled({ usage: keyUsage('keyEncipherment') }), /^endorsement-refused: .*lacks keyAgreement/);

@@ -74,7 +74,7 @@ const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const info = utf8('edgekeep model key v1');
 const aad = utf8('lease-1');
 
-test('whatever is sealed opens with the same key, info and aad', () => {
+test('sealed bytes open with the same key, info and aad', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.uint8Array(), fc.uint8Array(), (plaintext, info, aad) => {
       const sealed = hpkeSeal({ recipientPublicKey: recipient.publicKey, info, aad, plaintext });

@@ -135,7 +135,7 @@ test('no bit of a link can change without a refusal', () => {
   }
 });
 
-test('whoever knows only the first root validates a server under the third by the links alone', async () => {
+test('a reader that knows only the first root validates a server under the third by the links alone', async () => {
   const issuing = await testIssuing(third, later);
   const input = { spki: issuing.certificate.spki, serialRandom: new Uint8Array(16), ...later };
   const template = serverProfile(input, issuing.certificate, { dnsNames: ['hub'], ipAddresses: [] });

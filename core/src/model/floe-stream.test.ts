@@ -27,7 +27,7 @@ async function gather(chunks: ByteSource): Promise<Uint8Array> {
 const seal = (plaintext: Uint8Array, segmentLength: number, chunk = 1000) =>
   gather(encryptStream(chunked(plaintext, chunk), key, associatedData, { randomBytes, segmentLength }));
 
-test('what is sealed opens to the same bytes, whatever the segment length and the chunks', async () => {
+test('sealed bytes open to the same bytes for all segment lengths and chunks', async () => {
   const lengths = fc.integer({ min: 1, max: 120 });
   await fc.assert(
     fc.asyncProperty(bytes, segmentLengths, lengths, lengths, async (plaintext, segmentLength, inward, outward) => {

@@ -9,7 +9,7 @@ const second = file('models/b.onnx', 'fallback');
 const data = file('models/a.bin', 'data');
 const plan = file('a.plan', 'opaque');
 
-test('the .ort twin is run rather than the .onnx, whichever stands first', () => {
+test('the .ort twin is run rather than the .onnx, in any order of the files', () => {
   assert.equal(modelFileOf([onnx, ort], 'primary'), ort);
   assert.equal(modelFileOf([ort, onnx], 'primary'), ort);
 });

@@ -298,7 +298,7 @@ test('brackets and operators in texts and comments do not count', () => {
   );
 });
 
-test('names that come twice are told apart by their position', () => {
+test('equal names are distinguished by their position', () => {
   const policy = load(`${everyAttestedTpmPolicyText}${everyAttestedTpmPolicyText}`);
   assert.deepEqual(
     policy.statements.map(({ id }) => id),

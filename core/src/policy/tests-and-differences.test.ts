@@ -40,7 +40,7 @@ test('a test file says what a policy has to decide and by which statement, and e
   assert.match(failed[1]?.message ?? '', /by somebody, it is permitted by attested-tpm/);
 });
 
-test('a test whose question makes the policy err fails, whatever it expects', () => {
+test('a test whose question makes the policy err fails, with every expectation', () => {
   const policy = load(
     `${everyAttestedTpmPolicyText}@id("sum") forbid (principal, action == Edgekeep::Action::"connect", resource) when { context.traffic.lastMinute * 9007199254740991 > 3 };`,
   );

@@ -204,7 +204,7 @@ test('random bytes come in any length and are not the same twice', { skip }, asy
   }
 });
 
-test('a wrong PIN is refused by name and stands in no error', { skip }, async () => {
+test('a wrong PIN is refused by name and is in no error', { skip }, async () => {
   const wrong = 'this-is-not-the-pin';
   const { pinFile } = tokens.place('wrong-pin');
   const right = await readFile(pinFile);
@@ -311,7 +311,7 @@ test('a private key without its public half is refused, not replaced', { skip },
   await assert.rejects(open('half', 'half-again'), withCode('pkcs11-key-unexpected'));
 });
 
-test('what is no module, or not there, is refused by name', { skip }, async () => {
+test('a file that is not a module, or does not exist, is refused by name', { skip }, async () => {
   const stateFolder = join(tokens.folder, 'state', 'none');
   for (const module of ['/nonexistent/pkcs11.so', join(tokens.folder, 'softhsm2.conf')]) {
     const options = { ...tokens.place('one'), module, stateFolder, bootId: 'boot-1' };

@@ -113,7 +113,7 @@ test('facts are read at each question: a device whose state changed is asked abo
   assert.match(await refusalOf(gate.ask()), /^access-refused/);
 });
 
-test('a policy sees that an identity is in use elsewhere, on whatever node: at another address, or contested', async () => {
+test('a policy sees that an identity is in use elsewhere, on every node: at another address, or contested', async () => {
   await using gate = await openGate(forbid('connect', 'context.presence.elsewhere'));
   await gate.ask();
   await place(gate, 'a', '192.0.2.1');

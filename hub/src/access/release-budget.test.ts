@@ -36,7 +36,7 @@ test('keys that a hub gave before its clock was set back do not lock a device ou
   assert.equal(await refusalOf(check(near)), 'rate-limited: leases-used-up');
 });
 
-test('operators are told once a minute for each device and model, however often it asks', async () => {
+test('operators get one alert a minute for each device and model, also when it asks more often', async () => {
   await using store = await storeWith();
   const alarm = new LeaseAlarm(store.database);
   for (const [model, offset] of [

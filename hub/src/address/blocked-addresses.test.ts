@@ -25,7 +25,7 @@ test('every address of a blocked network is blocked, and no other one', async ()
     assert.equal(blocked.has(address), false, address);
 });
 
-test('a blocked IPv6 address is the whole of its /64, on whatever interface', async () => {
+test('a blocked IPv6 address is the whole of its /64, on every interface', async () => {
   await using store = await openTestStore();
   await block(store, 'fe80::1');
   const blocked = await open(store);

@@ -15,7 +15,7 @@ test('a network has one text, in whichever spelling it came', () => {
     assert.equal(namedNetwork(text), network, text);
 });
 
-test('what is no network, has host bits, or would cut off a continent is refused', () => {
+test('text that does not name a network, has host bits, or would cut off a continent is refused', () => {
   for (const text of [
     '',
     'here',

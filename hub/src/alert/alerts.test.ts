@@ -47,7 +47,7 @@ async function entries() {
   return rows.map(({ entry }) => parseAuditEntry(entry));
 }
 
-test('the same alert again is counted on the one that stands, and logged once', async () => {
+test('the same alert again is counted on the open one, and logged once', async () => {
   const { id } = await raise();
   for (let at = 1; at <= 50; at += 1) {
     const again = await raise({ nowMs: 1_000 + at, data: { addresses: [`10.0.0.${at}`], last: at } });
@@ -93,7 +93,7 @@ test('its number is the number of its audit entry', async () => {
   assert.equal((await entries())[id]?.subject, 'device:press-7');
 });
 
-test('an acknowledged alert stands, and a graver one of its cause opens it again', async () => {
+test('an acknowledged alert stays, and a graver one of its cause opens it again', async () => {
   const { id } = await raise();
   await acknowledgeAlert(database, { id, actor: 'operator:ada', note: 'looking', nowMs: 2_000 });
   assert.equal((await openAlertsOf(database.read, 'press-7'))[0]?.state, 'acknowledged');
@@ -136,7 +136,7 @@ test('the hub closes what it sees to be over, once', async () => {
   assert.equal((await getAlert(database.read, id)).state_by, 'hub');
 });
 
-test('whatever an attacker puts into an alert, its audit entry is one that readers take', async () => {
+test('readers accept the audit entry of an alert with any text of an attacker', async () => {
   const long = '\u0001"\u{1f4a3}'.repeat(10_000);
   const many = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`m${at}`, Array(40).fill(`${at}${long}`)]));
   const { id } = await raise({ title: long, data: many });

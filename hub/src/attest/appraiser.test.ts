@@ -158,7 +158,7 @@ test('a quarantined device stays so, however good its boot is', async () => {
   assert.equal((await record((await appraise(press.row)).appraisal)).state, 'quarantined');
 });
 
-test('the newest boot of a device is remembered, in whatever order appraisals are recorded', async () => {
+test('the newest boot of a device is kept, for appraisals recorded in any order', async () => {
   await using store = await openTestStore();
   const { publish, appraise, add, record, row } = await hubOver(store);
   await publish('1.0.0');

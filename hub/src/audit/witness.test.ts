@@ -79,7 +79,7 @@ test('a cosignature of another key, of another checkpoint, from the future, or f
   refuses(403, 'press-7', good);
 });
 
-test('a device that saw more than this log has is told so, and is never sent back', async () => {
+test('a device that saw more than this log has is refused with both sizes, and is never sent back', async () => {
   await using scene = await setScene('set-back', 1);
   const { log, collector } = scene;
   await collector.offer(0, 1000);

@@ -105,7 +105,7 @@ function timeIn(digits: Uint8Array): number {
   return Date.UTC(year, month - 1, ...rest) / 1_000;
 }
 
-test('a certificate that stands is good, a revoked one is revoked, and one that this CA did not issue is unknown', async () => {
+test('a certificate that is not revoked is good, a revoked one is revoked, and one that this CA did not issue is unknown', async () => {
   await using hub = await openResponder();
   const [standing, revoked] = [await hub.certify(), await hub.certify()];
   await hub.revoke(revoked);

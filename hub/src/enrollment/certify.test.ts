@@ -73,7 +73,7 @@ async function ask(
 const count = async ({ database }: EnrollmentHub) =>
   (await database.read.selectFrom('certificate').select('serial').execute()).length;
 
-test('the root of trust that enrolled gets its next key certified, under its own id, whatever the request says', async () => {
+test('the root of trust that enrolled gets its next key certified, under its own id', async () => {
   await using hub = await hubWithPress();
   const first = await ask(hub);
   const renewed = await ask(hub, { renewedFrom: serialText(first) });
@@ -121,7 +121,7 @@ test('a device that is cut off gets no certificate, also when that happened whil
   }
 });
 
-test('who cannot prove a device learns nothing of how it stands', async () => {
+test('a client that cannot prove a device learns nothing about its state', async () => {
   await using hub = await hubWithPress();
   await quarantineDevice(fleetOf(hub), { deviceId: 'press-1', reason: 'odd', ...by });
   const stranger = ask(hub, { boot: { signer: fixedKey(9) } });

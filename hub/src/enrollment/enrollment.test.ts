@@ -67,7 +67,7 @@ test('a TPM that its maker vouches for enrolls with a token, gets a certificate 
   assert.deepEqual([entry?.subject, entry?.actor], ['device:press-1', `token ${sha256Hex(token).slice(0, 16)}`]);
 });
 
-test('an endorsement certificate of a maker that nobody trusts, or of another key, lets nobody in, whatever token there is', async () => {
+test('an endorsement certificate of a maker that nobody trusts, or of another key, lets nobody in, also with a token', async () => {
   await using hub = await openEnrollmentHub();
   const stranger = await testRoot({ notBeforeSeconds: 0, notAfterSeconds: 4e9 }, 'Maker root');
   const fake = await madeTpmDevice('press-1', 1, stranger);

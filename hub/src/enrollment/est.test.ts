@@ -97,7 +97,7 @@ test('a quarantined device gets no other key, by token or by certificate', async
   assert.equal(await refusalOf(renew(hub, certificate)), 'device-quarantined');
 });
 
-test('a certificate that stands is renewed, under its own names only', async () => {
+test('a valid certificate is renewed, under its own names only', async () => {
   await using hub = await openEnrollmentHub();
   const certificate = await enroll(hub, await hub.token());
   const next = await renew(hub, certificate);

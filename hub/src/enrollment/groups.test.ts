@@ -27,7 +27,7 @@ function create({ database }: TestStore, change: Partial<EnrollmentGroupOrder> =
   return createEnrollmentGroup(database, { ...order, certificate: pem(works.root.der), ...change });
 }
 
-test('a group stands for one authority: it needs a certificate of one that issues others, and one alone', async () => {
+test('a group has one authority: it needs a certificate of one that issues others, and one alone', async () => {
   await using store = await openTestStore();
   const [leaf] = await works.issue(encodeSpki(newSigner().publicKey), {});
   for (const certificate of [pem(leaf), pem(works.root.der, works.issuing.der)])

@@ -125,7 +125,7 @@ test('a device takes no other id than that of its serial number, unless a token 
   await enroll(hub, named, own, { token: await hub.token({ deviceId: 'sn-2' }) });
 });
 
-test('one IDevID is one device, whatever the other one shows besides, and the two are an alert', async () => {
+test('one IDevID is one device, also when the second has a token, and the two are an alert', async () => {
   await using hub = await hubOfWorks();
   const own = await made('SN-1');
   await enroll(hub, lock, own);
@@ -136,7 +136,7 @@ test('one IDevID is one device, whatever the other one shows besides, and the tw
   assert.deepEqual([alert?.kind, alert?.severity, alert?.device_id], ['clone', 'critical', 'sn-1']);
 });
 
-test('a certificate that is one device’s is no other’s, by whatever path it is trusted now', async () => {
+test('a certificate of one device is not accepted from another, by any path of trust', async () => {
   await using hub = await hubOfWorks();
   await enroll(hub, lock, await made('SN-1'));
   const { chain } = await made('SN-2');
@@ -151,7 +151,7 @@ test('a certificate that is one device’s is no other’s, by whatever path it 
   assert.equal(await refusalOf(check('sn-9')), 'enrollment-refused: idevid-taken');
 });
 
-test('a second IDevID with the serial number of another device is the same device, in whatever letters', async () => {
+test('a second IDevID with the serial number of another device is the same device, in upper and lower case', async () => {
   await using hub = await hubOfWorks();
   await enroll(hub, lock, await made('SN-1'));
   for (const serialNumber of ['SN-1', 'sn-1', 'Sn-1']) {

@@ -74,7 +74,7 @@ test('what an import said of a device comes before what its group says of all', 
   assert.equal(await siteOf(store, 'press-2'), 'works');
 });
 
-test('by its address a device stands at the site with the narrowest network, and at none outside of all', async () => {
+test('the address of a device gives it the site with the narrowest network, and none outside of all', async () => {
   await using store = await storeWithGroup({ siteByAddress: true });
   assert.equal(await siteOf(store, 'press-1', '192.0.2.130'), 'hall');
   assert.equal(await siteOf(store, 'press-2', '192.0.2.5'), 'works');

@@ -134,7 +134,7 @@ async function refusal(changes: Partial<EnrollmentProof>): Promise<string> {
 }
 
 // SECURITY.md: HUB-17
-test('a group that cannot take the device refuses by name, and no other stands in for it', async () => {
+test('a group that cannot take the device refuses by name, and no other takes the device instead', async () => {
   const vendor = { endorsementAuthorities: [authority('vendor')] };
   assert.match(
     await refusal({ ...vendor, rootSha256: sha256Hex('recalled') }),
@@ -146,7 +146,7 @@ test('a group that cannot take the device refuses by name, and no other stands i
   assert.match(await refusal({ ...press, tier: 'software' }), /tier-not-allowed/);
 });
 
-test('a group whose certificate the path ends at must be open and there, whoever speaks', async () => {
+test('a group whose certificate the path ends at must exist and be open, also for a listed device', async () => {
   const listed = { rootSha256: sha256Hex('root-1') };
   assert.match(await refusal({ ...listed, anchorGroups: ['off'] }), /group-disabled/);
   assert.match(await refusal({ ...listed, anchorGroups: ['deleted'] }), /group-changed/);

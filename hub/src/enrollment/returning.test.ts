@@ -90,7 +90,7 @@ test('a key that was erased is another one afterwards, of the same tier', async 
   assert.equal(await outcome('tpm', 'software', 'another'), 'root-of-trust-differs');
 });
 
-test('where an operator ordered a root of trust, that one comes back, of whatever tier, and no other', async () => {
+test('after an order for a root of trust, that one comes back, of any tier, and no other', async () => {
   assert.equal(await outcome('ordered', 'tpm', 'the new board'), 'back');
   assert.equal(await outcome('ordered', 'software', 'root of ordered'), 'root-of-trust-differs');
 });
@@ -107,7 +107,7 @@ const file = testKeyDevice('sensor-1', 1);
 const newFile = testKeyDevice('sensor-1', 2);
 const incarnationOf = async (hub: EnrollmentHub, id: string) => (await getDevice(hub.database.read, id)).generation;
 
-test('a TPM that was wiped comes back by itself, as its next identity, and its old certificate stays revoked', async () => {
+test('a TPM that was wiped comes back without an operator, as its next identity, and its old certificate stays revoked', async () => {
   await using hub = await openEnrollmentHub();
   const before = await enrollWith(hub, press, { token: await hub.token() });
   await wipe(hub, 'press-1');

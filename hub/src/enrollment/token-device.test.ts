@@ -58,7 +58,7 @@ test('a token counts within its window: neither older nor further ahead', async 
     assert.equal(await refusalOf(show(hub, tokenOf(hub, nowSeconds + offset))), 'token-refused', String(offset));
 });
 
-test('a used token is not good again when the clock of the hub is set back, whatever was cleared meanwhile', async () => {
+test('a used token is not good again when the clock of the hub is set back, also after the used ones are cleared', async () => {
   await using hub = await hubWithSensor();
   const first = tokenOf(hub);
   await show(hub, first);

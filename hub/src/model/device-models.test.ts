@@ -58,7 +58,7 @@ test('a report is the whole: a model that it does not name is no longer on the d
   );
 });
 
-test('several devices that refuse one release for good are one alert, which settles when none of them does any more', async () => {
+test('several devices that finally refuse one release are one alert, which settles when none of them does any more', async () => {
   await using store = await storeWithDevices();
   await report(store, 'press-1', [locked]);
   await report(store, 'press-2', [{ ...locked, fault: { ...fault, final: false } }]);
@@ -72,7 +72,7 @@ test('several devices that refuse one release for good are one alert, which sett
   assert.deepEqual(await alertStates(store), ['release-refused-by-devices closed']);
 });
 
-test('an order to try again stands until the device has followed it, and a number that it makes up ends no order', async () => {
+test('an order to try again lasts until the device has followed it, and a number that it makes up ends no order', async () => {
   await using store = await storeWithDevices();
   assert.equal(await refusalOf(order(store)), 'not-found');
   await report(store, 'press-1', [{ ...locked, retried: 99 }]);

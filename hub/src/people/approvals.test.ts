@@ -56,7 +56,7 @@ test('what one person asked for, another approves: once, and exactly that', asyn
   assert.deepEqual(kinds.slice(-2), ['approval-requested', 'approval-given']);
 });
 
-test('nobody approves their own request, with whatever token', async () => {
+test('nobody approves their own request, with any token', async () => {
   await using store = await openTestStore();
   const { ada, ask } = await twoPeople(store);
   const other = await giveToken(store.database, { person: 'ada', name: 'phone', roles: ['administrator'] });

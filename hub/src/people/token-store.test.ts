@@ -43,7 +43,7 @@ test('a token makes others with its own scopes at most, and for its own holder o
     assert.equal(await refusalOf(make(store, ada, wider)), 'scope-missing', JSON.stringify(wider));
 });
 
-test('a token ends no later than the one that made it, whatever that may do', async () => {
+test('a token ends no later than the one that made it, also when that one may do everything', async () => {
   await using store = await openTestStore();
   const root = await giveToken(store.database, { person: 'ada', roles: ['administrator'], expiresAtMs: until(10) });
   assert.equal((await make(store, root)).expiresAt, until(10));

@@ -59,7 +59,7 @@ test('two certificates of one renewal are two holders', async () => {
   assert.equal(await use(store, '02'), false);
 });
 
-test('a newer certificate that was revoked or has ended does not stand against the one before', async () => {
+test('a newer certificate that was revoked or has ended does not make the one before a fork', async () => {
   for (const change of [{ revoked_at: nowMs }, { not_after: nowMs }]) {
     await using store = await storeWith(['01', 0, 0], ['02', 0, 1]);
     await use(store, '02');

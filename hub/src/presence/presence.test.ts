@@ -124,7 +124,7 @@ function tick(): EventEmitter {
 }
 
 // SECURITY.md: DEV-09
-test('a newcomer on one node is weighed against a connection of another, whose node is told and finds the two', async () => {
+test('a newcomer on one node is weighed against a connection of another, whose node reads of it and finds the two', async () => {
   const [one, two] = [await node(), await node()];
   await newDevice('far');
   const first = await arrive(one, 'far', '10.0.0.1');

@@ -36,7 +36,7 @@ test('a contested place is not taken over, by hardware as little as after a sile
   }
 });
 
-test('an IPv6 address counts by its first 64 bits, and an IPv4 one by itself in either spelling', () => {
+test('an IPv6 address counts by its first 64 bits, and an IPv4 one by all its bits in either spelling', () => {
   assert.equal(networkOf('::ffff:10.0.0.1'), '10.0.0.1');
   assert.equal(networkOf('10.0.0.1'), '10.0.0.1');
   assert.equal(networkOf(undefined), 'unknown');

@@ -34,7 +34,7 @@ test('a private key is refused where a public one belongs, before anything is st
   assert.deepEqual(await listPublishers(store.database), []);
 });
 
-test('a key that signs no models is refused, and so is what is no key', async () => {
+test('a key that signs no models is refused, and so is text that is not a key', async () => {
   await using store = await openTestStore();
   for (const text of [pem(generateKeyPairSync('ed25519')), '', 'ssh-ed25519 AAAA', '-----BEGIN PUBLIC KEY-----'])
     assert.equal(await refusalOf(trust(store, text)), 'request-invalid', text);

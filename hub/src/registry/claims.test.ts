@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { claimsIn } from './claims.ts';
 
-test('what devices say of themselves is found wherever it stands in a filter, and nothing else is', () => {
+test('a claim of devices is found at every place of a filter, and nothing else is', () => {
   for (const [filter, claims] of [
     ['tier==tpm;site==graz,tags.line==press', []],
     ['desired.mode==fast;enrollmentGroup==lot-18', []],

@@ -8,7 +8,7 @@ import { takeWitnessKey } from './witness-keys.ts';
 const take = ({ database }: TestStore, text: string, deviceId: string) =>
   database.write((trx) => takeWitnessKey(trx, text, deviceId));
 
-test('a witness key vouches for one device, once, whatever name it comes under', async () => {
+test('a witness key vouches for one device, once, under every name', async () => {
   await using store = await openTestStore();
   await addDevices(store.database, deviceRow('press-1'), deviceRow('press-2'));
   const key = 'BFtest+key/with+plus==';

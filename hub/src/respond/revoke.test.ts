@@ -83,7 +83,7 @@ test('ten thousand devices are revoked in one transaction with one entry, which 
   assert.equal(changes, 10_000);
 });
 
-test('another node over the same store learns what to cut, in one read, without being told', async () => {
+test('another node over the same store learns what to cut, in one read, without a message', async () => {
   await seedFleet(database, { count: 3, notAfterMs });
   await using otherStore = await Database.open(join(folder, 'hub.sqlite'));
   const here = await node();
@@ -158,7 +158,7 @@ test('a device is quarantined with its certificates, unless it may return; a cer
   ]);
 });
 
-test('a store that cannot be read is an error to whoever needs fresh knowledge', async () => {
+test('a store that cannot be read is an error to a caller that needs fresh knowledge', async () => {
   const watch = await RevocationWatch.start(database, () => undefined, 0);
   await database.read.destroy();
   await assert.rejects(watch.fresh());

@@ -16,7 +16,7 @@ async function fleetOf(count: number, notAfterMs = nowMs + 1): Promise<TestStore
 }
 const stands = ({ database }: TestStore, at: number) => assertCertificateStands(database.read, digestOf(at));
 
-test('a certificate of this hub stands until it is revoked; one that the hub does not have never does', async () => {
+test('a certificate of this hub is accepted until it is revoked; one that the hub does not have never is', async () => {
   await using store = await fleetOf(2);
   await stands(store, 0);
   await store.database.write((trx) => revokeSerials(trx, [serialOf(0)], mark));

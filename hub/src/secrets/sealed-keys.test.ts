@@ -127,7 +127,7 @@ test('a plain key that a crash left beside its sealed copy is removed, a differe
   assert.equal(await readFile(join(folder, 'log-key.pem'), 'utf8'), 'another log key');
 });
 
-test('parse(encode(file)) is the file, and whatever the bytes are, only the named error is thrown', async (t) => {
+test('parse(encode(file)) is the file, and random bytes throw only the named error', async (t) => {
   const file = await fileIn(await sealedFolder(t));
   const bytes = encodeSealedFile(file);
   assert.deepEqual(parseSealedFile(bytes, 'test'), file);

@@ -82,7 +82,7 @@ test('a share at place 0, which would be the secret itself, is refused', () => {
   assert.throws(() => parseShare(encodeShare({ ...share(0), at: 0 })), refused);
 });
 
-test('whatever text is given for a share, only the named error is thrown', () => {
+test('any text that is given for a share throws only the named error', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.stringMatching(/^ekshare(-[0-9a-f]{8}){12}$/)), (text) => {
       try {

@@ -66,7 +66,7 @@ test('an authority that ends after the door and before the transaction writes no
   assert.equal(await count(), 0);
 });
 
-test('every authority of a request has to stand, and the writes of others in the group are not affected', async () => {
+test('every authority of a request has to be valid, and the writes of others in the group are not affected', async () => {
   const refused = runActing(new Acting(), () => {
     establish(stands);
     establish({ name: 'refuses', stands: () => Promise.reject(new HubError('device-quarantined', 'no')) });

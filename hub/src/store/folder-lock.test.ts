@@ -41,7 +41,7 @@ test('a folder is taken once: the second is refused with the number of the proce
   assert.equal(Number(await readFile(join(folder.path, 'hub.pid'), 'utf8')), holder.pid);
 });
 
-test('the lock of a process that was killed is gone with it, whatever its file says', async () => {
+test('the lock of a process that was killed is gone with it, also when its file is left', async () => {
   await using folder = await temporaryFolder();
   {
     await using holder = await holderOf(folder.path);

@@ -110,7 +110,7 @@ for (const [how, ended] of [
   ['was revoked', { revoked: true }],
   ['had run out', { ends: -1 }],
 ] as const) {
-  test(`a service whose maker ${how} goes on to its own end, with an alert`, async (t) => {
+  test(`a service whose maker ${how} lasts until it expires, with an alert`, async (t) => {
     const { tokens, alerts } = await broughtUp(t, [
       { ...admin, ...ended },
       { id: 'b', name: 'ci', by: byAdmin, made: 9, ends: 400 },

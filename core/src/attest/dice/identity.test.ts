@@ -136,7 +136,7 @@ describe('a chip whose LDevID has no TcbInfo', () => {
   });
 });
 
-test('a device whose first layer the maker certified is known by that layer, whatever else names it', async () => {
+test('a device whose first layer the maker certified is known by that layer alone', async () => {
   const deviceId = deviceIdProfile(inputOf(80), vendor.issuing, { layer: 0, fwids: [fwidOf('a')] });
   const first = parseCertificate(await issueCertificate(deviceId, signerFromKey(vendor.key)));
   const leaf = parseCertificate(

@@ -16,7 +16,7 @@ const part = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }).filter(
 });
 const path = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
 
-test('paths are sorted by component: a folder stands before a file whose name goes on with "-" or "."', () => {
+test('paths are sorted by component: a folder comes before a file whose name goes on with "-" or "."', () => {
   const sorted = ['a-b/x', 'a.txt', 'a/x', 'b', 'a'].sort(comparePaths);
   deepEqual(sorted, ['a', 'a/x', 'a-b/x', 'a.txt', 'b']);
 });
@@ -35,7 +35,7 @@ test('path order is total: antisymmetric, transitive, equal only for equal paths
   );
 });
 
-test('what lies below a folder stands together', () => {
+test('the files below a folder are next to each other', () => {
   fc.assert(
     fc.property(fc.array(path, { maxLength: 20 }), part, (paths, folder) => {
       const sorted = [...paths, `${folder}/1`, `${folder}/2`].sort(comparePaths);

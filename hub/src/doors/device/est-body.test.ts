@@ -31,7 +31,7 @@ test('no line of a body is longer than 76 characters', () => {
   );
 });
 
-test('whatever else comes is refused by name', () => {
+test('every other body is refused by name', () => {
   const wrong = ['', ' \r\n', 'QQ', 'QQ=', 'QR==', 'Q Q = = =', '-----BEGIN CERTIFICATE REQUEST-----', 'a-_b'];
   for (const text of wrong) assert.throws(() => parseEstBody(Buffer.from(text)), named, text);
   fc.assert(

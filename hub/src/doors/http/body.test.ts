@@ -93,7 +93,7 @@ test('bodies that one payer sends at once are counted before they are read', { t
   assert.deepEqual(await third.answers(2), ['429 rate-limited', '200']);
 });
 
-test('the bytes of all bodies together are bounded, whatever they say of their length', { timeout }, async () => {
+test('the bytes of all bodies together are bounded, also of those without a length', { timeout }, async () => {
   await using listener = await openTestingListener(
     (app) => app.post('/json', { bodyLimit: 500 }, () => 'taken'),
     {},

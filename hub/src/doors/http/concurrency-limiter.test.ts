@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 
-test('a key has so many turns at once, and what waits goes on in its order', async () => {
+test('a key has a limit of turns at once, and waiting work continues in its order', async () => {
   const turns = new ConcurrencyLimiter(2);
   const done: number[] = [];
   const work = async (name: number) => {

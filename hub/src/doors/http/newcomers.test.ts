@@ -27,7 +27,7 @@ function queued(own: Partial<typeof limits> = {}, admits?: (address: string) => 
 }
 
 // SECURITY.md: HUB-49
-test('so many handshakes begin in one turn of the event loop, the longest waiting first', async () => {
+test('a limited number of handshakes begins in one turn of the event loop, the longest waiting first', async () => {
   const { begun, arrive } = queued();
   const sockets = arrive(5);
   assert.deepEqual(begun, sockets.slice(0, 2));
@@ -50,7 +50,7 @@ test('when nobody waits a connection begins at once, turn after turn', async () 
 });
 
 // SECURITY.md: HUB-49
-test('who waited longer than devices do is let go, and no handshake is begun for it', async () => {
+test('a connection that waited longer than devices do is closed, and no handshake is begun for it', async () => {
   const { begun, arrive } = queued({ maxWaitMs: -1 });
   const sockets = arrive(4);
   await turn();
@@ -61,7 +61,7 @@ test('who waited longer than devices do is let go, and no handshake is begun for
   );
 });
 
-test('with too many waiting the next is let go at once, and none of the others', async () => {
+test('with too many waiting the next is closed at once, and none of the others', async () => {
   const { begun, arrive } = queued();
   const sockets = arrive(9);
   const letGo = sockets.filter(({ destroyed }) => destroyed);

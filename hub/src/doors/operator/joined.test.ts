@@ -24,7 +24,7 @@ test('all who ask while a run is under way share the next one, which begins afte
   assert.deepEqual(await Promise.all(others), [2, 2, 2]);
 });
 
-test('a run that fails is told to those who shared it, and the next begins anew', async () => {
+test('all who shared a run that fails get its error, and the next begins anew', async () => {
   let began = 0;
   const ask = joined(async () => {
     began += 1;

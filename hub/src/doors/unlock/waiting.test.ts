@@ -97,7 +97,7 @@ test('shares of another split and with typing mistakes are refused, and count fo
   await keys;
 });
 
-test('the socket is its owner’s alone, and what is no request gets a refusal or nothing', async () => {
+test('the socket is its owner’s alone, and bytes that are not a request get a refusal or nothing', async () => {
   const { keys } = await waiting();
   const path = join(folder, unlockSocketName);
   assert.equal((await stat(path)).mode & 0o077, 0);
