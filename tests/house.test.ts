@@ -469,6 +469,15 @@ test('a file is made durable in one place, host/src/durable-file.ts, and a folde
   );
 });
 
+// `host` imports nothing of ours, and takes what was thrown as it is.
+const asText = /\b(\w+) instanceof Error \? \1\.message : String\(\1\)/;
+
+test('the message of what was thrown is read in one place, core/src/message-of.ts', () => {
+  const found = productSources.filter(({ text }) => asText.test(text)).map(({ path }) => path);
+  assert.deepEqual(found, ['core/src/message-of.ts']);
+  assert.ok(asText.test('const text = cause instanceof Error ? cause.message : String(cause);'));
+});
+
 test('docs/errors.md explains every error code of every package, no other, and the HTTP status of those of the hub', () => {
   const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
   const lists: Readonly<Record<string, readonly string[]>> = {

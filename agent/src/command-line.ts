@@ -1,5 +1,6 @@
 // The agent as a process: one for this machine. Events go to standard output, one JSON object per line; SIGTERM and SIGINT lock every model
 // and end it.
+import { messageOf } from '@edgekeep/core/message-of';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AgentError } from './error.ts';
@@ -32,7 +33,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   } catch (error) {
     const local = localFailureOf(error);
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unexpected';
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     process.stderr.write(`${JSON.stringify({ error: local ?? { code, message } })}\n`);
     const isInput =
       local !== undefined ||

@@ -1,5 +1,6 @@
 // What a device has before it speaks to its hub: its state folder, its root of trust, its measured start, the keys it trusts, and what it
 // remembers.
+import { messageOf } from '@edgekeep/core/message-of';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Trust } from '@edgekeep/core/access/trust';
@@ -130,7 +131,7 @@ async function readPublicKey(path: string): Promise<KeyObject> {
 
 async function readSettingsFile(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((cause: unknown) => {
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     throw new AgentError('settings-invalid', message, { cause });
   });
 }

@@ -1,4 +1,5 @@
 // What the agent reports to its operator: one line per event of the device. No event contains a secret, a nonce or an input.
+import { messageOf } from '@edgekeep/core/message-of';
 import type { ModelFaultCode, ModelFaultPlace } from '@edgekeep/wire/api/model-report';
 import type { Reason } from './hub-api.ts';
 import { localFailureOf } from './local-failure.ts';
@@ -92,5 +93,5 @@ export function failureEvent(step: string, error: unknown): AgentEvent {
   const local = localFailureOf(error);
   if (local !== undefined) return { kind: 'failed', step, ...local };
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unexpected';
-  return { kind: 'failed', step, code, message: error instanceof Error ? error.message : String(error) };
+  return { kind: 'failed', step, code, message: messageOf(error) };
 }

@@ -1,6 +1,7 @@
 // Every setting of the agent with its default and unit (a test compares docs/settings.md with this list). `agent.json` in the state folder
 // holds the values that differ. Unknown names are refused, so that a misspelt safety setting is not ignored. Relative paths start at the
 // state folder.
+import { messageOf } from '@edgekeep/core/message-of';
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
@@ -177,7 +178,7 @@ export async function readAgentSettings(
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
       throw new AgentError('settings-invalid', `no ${file}: \`edgekeep enroll kit\` makes it, at the hub`, { cause });
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     throw new AgentError('settings-invalid', message.includes(file) ? message : `${file}: ${message}`, { cause });
   }
   // It names a library to load (PKCS#11) and the keys that are trusted.

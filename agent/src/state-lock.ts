@@ -1,6 +1,7 @@
 // One agent per state folder: two would increment one root of trust's counters, compete for its sockets, and look like a copy to their hub.
 // The lock is a socket on which its holder answers with its process id. It ends with that process, and the socket of a killed process does
 // not answer.
+import { messageOf } from '@edgekeep/core/message-of';
 import { link, lstat, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
@@ -50,7 +51,7 @@ export class StateLock {
     } catch (cause) {
       server.close();
       if (cause instanceof AgentError) throw cause;
-      const message = cause instanceof Error ? cause.message : String(cause);
+      const message = messageOf(cause);
       throw new AgentError('local-listener', `cannot listen for local requests: ${message}`, { cause });
     } finally {
       await rm(own, { force: true });

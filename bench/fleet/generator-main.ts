@@ -1,5 +1,6 @@
 // The process that plays all devices: `generator-main.ts FLEET_FILE HOST PORT`, then orders over IPC (orders.ts). It is never in the hub's
 // process, so the measured processor time and memory are the hub's alone.
+import { messageOf } from '@edgekeep/core/message-of';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { performance } from 'node:perf_hooks';
@@ -49,7 +50,7 @@ let released = 0;
 process.on('message', (order: FleetProcessOrder) => {
   void obey(order).then(
     (answer) => reply({ kind: 'done', answer }),
-    (error: unknown) => reply({ kind: 'failed', message: error instanceof Error ? error.message : String(error) }),
+    (error: unknown) => reply({ kind: 'failed', message: messageOf(error) }),
   );
 });
 process.once('disconnect', () => process.exit(0));

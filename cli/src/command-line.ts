@@ -1,4 +1,5 @@
 // `edgekeep`: finds the verb, parses its arguments, runs it, prints its outcome as text or JSON, and maps errors to exit codes.
+import { messageOf } from '@edgekeep/core/message-of';
 import { parseArgs } from 'node:util';
 import { type Arguments, type Command, type Outcome, exitCodes, exitCodesHelp, UsageError } from './command.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
@@ -68,7 +69,7 @@ function parse(command: Command, argv: readonly string[]): Arguments {
       strict: true,
     });
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
+    const text = messageOf(cause);
     throw new UsageError(unknownOption(cause, command, own) ?? text, { cause });
   }
   const { positionals } = parsed;
@@ -107,7 +108,7 @@ function print(outcome: Outcome, json: boolean): void {
 
 // Every package's error class carries a stable `code`; system errors carry one too (ENOENT, ECONNREFUSED).
 function report(error: unknown, command: Command, json: boolean): number {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const code = codeOf(error);
   const exitCode = exitCodeOf(error, code);
   if (json) process.stderr.write(`${JSON.stringify({ error: { code: code ?? 'internal', message } })}\n`);

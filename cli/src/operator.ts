@@ -1,5 +1,6 @@
 // The client of a hub's operator API: the operator file that `hub init` wrote (address, pinned root, token), and answers that are checked.
 // The token is never in an argument list or a URL.
+import { messageOf } from '@edgekeep/core/message-of';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { homedir } from 'node:os';
@@ -49,7 +50,7 @@ export class HubRefusal extends Error {
   }
 }
 
-/** A request without an answer. */
+/** A request without an answer, or with one in an unknown form. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
   readonly code = 'unreachable';
@@ -144,7 +145,7 @@ async function readAnswer(access: Access, response: IncomingMessage): Promise<Ui
   try {
     return Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new Unreachable(`the hub at ${access.url} went away in the middle of its answer: ${why}`, { cause });
   }
 }

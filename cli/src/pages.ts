@@ -1,17 +1,24 @@
 // Lists that a hub returns page by page.
+import type { ZodType } from 'zod';
+import type { Operator } from './operator.ts';
 
-interface Page<T> {
-  readonly items: readonly T[];
-  /** The value of `after` for the next page; null on the last one. */
-  readonly next: string | null;
+interface List<Page, Item> {
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly schema: ZodType<Page>;
+  readonly itemsOf: (page: Page) => readonly Item[];
 }
 
-/** Everything, one page after the other. */
-export async function pagesOf<T>(pageAfter: (after: string) => Promise<Page<T>>): Promise<readonly T[]> {
-  const items: T[] = [];
+/** Everything, one page after the other; `next` is the value of `after` for the next page, and null on the last one. */
+export async function pagesOf<Page extends { readonly next: string | null }, Item>(
+  operator: Pick<Operator, 'get'>,
+  { path, query = {}, schema, itemsOf }: List<Page, Item>,
+): Promise<readonly Item[]> {
+  const items: Item[] = [];
   for (let after: string | null = ''; after !== null;) {
-    const page: Page<T> = await pageAfter(after);
-    items.push(...page.items);
+    const search = new URLSearchParams({ ...query, limit: '1000', after });
+    const page: Page = await operator.get(`${path}?${search.toString()}`, schema);
+    items.push(...itemsOf(page));
     after = page.next;
   }
   return items;

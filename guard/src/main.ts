@@ -1,5 +1,6 @@
 // The guard process: takes one configuration from the agent, serves one model until it gets the stop order or the agent is gone. Follows
 // spec/guard.md section 5.
+import { messageOf } from '@edgekeep/core/message-of';
 import { REPORT_TEXT_MAX, type GuardFile, type GuardOrder } from '@edgekeep/core/model/guard-protocol';
 import packageJson from '../package.json' with { type: 'json' };
 import { AgentChannel } from './agent-channel.ts';
@@ -83,7 +84,7 @@ function reportCounts(): void {
 
 async function fail(error: unknown): Promise<void> {
   const code = error instanceof GuardError ? error.code : 'internal';
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   await channel.report({ kind: 'failed', code, message: message.slice(0, REPORT_TEXT_MAX) });
   await end(exitCodes.failed);
 }

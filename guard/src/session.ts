@@ -1,4 +1,5 @@
 // One loaded model: opened from bytes in memory, run, released, zeroed. The only file that runs ONNX Runtime.
+import { messageOf } from '@edgekeep/core/message-of';
 import { InferenceSession, Tensor } from './runtime.ts';
 import { GuardError } from './error.ts';
 import { ELEMENTS_MAX } from './limits.ts';
@@ -39,7 +40,7 @@ export class ModelSession {
     } catch (cause) {
       for (const buffer of bytes) buffer.fill(0);
       if (cause instanceof GuardError) throw cause;
-      throw new GuardError('model-load', `ONNX Runtime cannot load the ${model.format} model: ${textOf(cause)}`, {
+      throw new GuardError('model-load', `ONNX Runtime cannot load the ${model.format} model: ${messageOf(cause)}`, {
         cause,
       });
     }
@@ -63,8 +64,8 @@ export class ModelSession {
       results = await this.#session.run(feeds, [...outputNames]);
     } catch (cause) {
       // A session that once reached the memory limit keeps requesting as much: a new one starts small again.
-      if (outOfMemory.test(textOf(cause))) await this.#openAgain();
-      throw new GuardError('model-run', `the model failed on this input: ${textOf(cause)}`, { cause });
+      if (outOfMemory.test(messageOf(cause))) await this.#openAgain();
+      throw new GuardError('model-run', `the model failed on this input: ${messageOf(cause)}`, { cause });
     }
     return outputNames.map((name) => {
       const result = results[name];
@@ -158,8 +159,4 @@ function tensorData(datatype: Datatype, data: Tensor.DataType): TensorData {
   return datatype === 'FP16' && ArrayBuffer.isView(data)
     ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
     : data;
-}
-
-function textOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

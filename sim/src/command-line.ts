@@ -1,4 +1,5 @@
 // `npm start`: the main job with a hub and four devices on this machine, reported as it happens. Runs until Ctrl-C.
+import { messageOf } from '@edgekeep/core/message-of';
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,7 +34,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
       },
     }));
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    process.stderr.write(`${messageOf(error)}\n${usage}`);
     return 2;
   }
   if (values.help === true) {

@@ -1,5 +1,6 @@
 // Containers of podman, with this source tree at /opt/edgekeep and the programs of this machine: no image is fetched, and nothing is left of a
 // container. Where podman is missing or cannot limit the memory of a container, tests are skipped and say why.
+import { messageOf } from '@edgekeep/core/message-of';
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { lstatSync, readlinkSync } from 'node:fs';
@@ -41,10 +42,7 @@ export class Podman {
         ...runtime,
       ];
       const [, ...args] = podman.command({ memoryMebibytes: 64 }, ['true']);
-      const failure = await run('podman', args).then(
-        () => undefined,
-        (error: unknown) => (error instanceof Error ? error.message : String(error)),
-      );
+      const failure = await run('podman', args).then(() => undefined, messageOf);
       if (failure === undefined) return podman;
       why ||= failure.trim().split('\n').at(-1) ?? '';
     }

@@ -1,6 +1,7 @@
 // The measured start (spec/agent.md section 2): before anything of a stage is used, its signature is verified and the digest of the signed
 // statement is logged and extended into a PCR. The first stage that does not verify ends the start: the agent stays up in recovery, runs no
 // model, and reports why. Files of a stage must be where only an update may change them: they are read again when they are used.
+import { messageOf } from '@edgekeep/core/message-of';
 import { createHash, type KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
@@ -100,7 +101,7 @@ function isLatest(log: Uint8Array, pcr: number, name: string, digest: Uint8Array
 
 function refusalOf({ name }: Stage, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const code = error instanceof CoreError || isSystemError(error) ? 'stage-refused' : 'measured-start-inconsistent';
   return new AgentError(code, `stage ${name}: ${message}`, { cause: error });
 }

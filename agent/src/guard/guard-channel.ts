@@ -1,6 +1,7 @@
 // The agent's end of the channel to a guard. The guard faces hostile input, so its messages are read as an attacker's: few short lines,
 // each strictly a report; anything else ends the guard. This does not rely on Node's own messages between processes, which have no limit
 // and can carry handles.
+import { messageOf } from '@edgekeep/core/message-of';
 import type { Duplex } from 'node:stream';
 import { encodeLine, LineReader, parseLine, REPORT_BYTES_MAX } from '@edgekeep/core/model/guard-frames';
 import { guardReportSchema, type GuardOrder, type GuardReport } from '@edgekeep/core/model/guard-protocol';
@@ -64,7 +65,7 @@ export class GuardChannel {
       }
     } catch (error) {
       this.close();
-      this.#hooks.onViolation(error instanceof Error ? error.message : String(error));
+      this.#hooks.onViolation(messageOf(error));
     }
   }
 

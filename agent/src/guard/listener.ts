@@ -1,6 +1,7 @@
 // Where applications reach a model: a Unix socket and, if enabled, a loopback TCP port. Each guard inherits its own listening socket and
 // accepts connections from it without the agent. One rename moves the public name to it when the guard serves. While no guard serves, the
 // name leads to the agent, which answers 503. Follows spec/inference.md section 1.
+import { messageOf } from '@edgekeep/core/message-of';
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -54,7 +55,7 @@ export class GuardListener {
       return listener;
     } catch (cause) {
       responder?.[Symbol.dispose]();
-      const message = cause instanceof Error ? cause.message : String(cause);
+      const message = messageOf(cause);
       throw new AgentError('guard-listener', `cannot listen for inference requests: ${message}`, { cause });
     }
   }

@@ -1,4 +1,5 @@
 // A small HTTP server for programs on this device: GET only, no bodies, few connections, short deadlines, on a Unix socket or on loopback.
+import { messageOf } from '@edgekeep/core/message-of';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
@@ -51,7 +52,7 @@ export class LocalServer {
       if (where.kind === 'socket') await chmod(where.path, where.mode);
     } catch (cause) {
       server.close();
-      const message = cause instanceof Error ? cause.message : String(cause);
+      const message = messageOf(cause);
       throw new AgentError('local-listener', `cannot listen for local requests: ${message}`, { cause });
     }
     return new LocalServer(server);

@@ -1,5 +1,6 @@
 // The fault when a model cannot be used here, in the words of the closed lists (spec/agent.md, "Failures"): every thrown error, by its kind
 // and its step. From the step `key` on, a key was released in vain, so a fault that would repeat is not tried again.
+import { messageOf } from '@edgekeep/core/message-of';
 import { CoreError } from '@edgekeep/core/error';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { HostError } from '@edgekeep/host/error';
@@ -33,7 +34,7 @@ const ATTEMPTS_MAX = 3;
 const CAUSES_MAX = 5;
 
 export function faultOf(error: unknown, place: ModelFaultPlace): ModelFault {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   return {
     code: codeOf(error, place),
     place,

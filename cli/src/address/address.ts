@@ -53,10 +53,10 @@ export const list: Command = {
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);
-    const value = await pagesOf(async (after) => {
-      const path = `/v1/blocked-addresses?limit=1000&after=${encodeURIComponent(after)}`;
-      const page = await operator.get(path, blockedAddressList);
-      return { items: page.blocked, next: page.next };
+    const value = await pagesOf(operator, {
+      path: '/v1/blocked-addresses',
+      schema: blockedAddressList,
+      itemsOf: (page) => page.blocked,
     });
     const rows = value.map((each) => [each.network, timeText(each.expiresAt), each.blockedBy, each.reason]);
     const text = table([['NETWORK', 'UNTIL (UTC)', 'BY', 'REASON'], ...rows]);

@@ -2,19 +2,13 @@
 import { join } from 'node:path';
 import { CoreError } from '@edgekeep/core/error';
 import { readBounded } from '../bounded-file.ts';
-import { HubRefusal, type Operator } from '../operator.ts';
+import { HubRefusal, type Operator, Unreachable } from '../operator.ts';
 
 export interface LogSource {
   /** How many requests may run concurrently. */
   readonly atOnce: number;
   /** The file's bytes; undefined when the log has no such file; throws `bytes-too-long` beyond `maxBytes`. */
   read(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
-}
-
-/** The server is unreachable or does not answer as a log does. */
-class UnreachableError extends Error {
-  override readonly name = 'UnreachableError';
-  readonly code = 'unreachable';
 }
 
 /** A server that keeps a request open longer than this counts as unreachable. */
@@ -76,13 +70,13 @@ function webSource(prefix: string): LogSource {
             `${url} is for auditors: with a token of the scope audit:read use \`audit verify hub\`; anybody can verify with --hashes-only`,
           );
         if (!response.ok || response.body === null) {
-          throw new UnreachableError(`${url} answered ${response.status}`);
+          throw new Unreachable(`${url} answered ${response.status}`);
         }
         return await bounded(response.body, path, maxBytes);
       } catch (cause) {
-        if ([UnreachableError, HubRefusal, CoreError].some((kind) => cause instanceof kind)) throw cause;
+        if ([Unreachable, HubRefusal, CoreError].some((kind) => cause instanceof kind)) throw cause;
         const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
-        throw new UnreachableError(`${url}: ${reason}`, { cause });
+        throw new Unreachable(`${url}: ${reason}`, { cause });
       }
     },
   };

@@ -8,7 +8,7 @@ import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { printable } from '@edgekeep/core/identity/maker-authority';
 import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
 import { HardwareError } from '@edgekeep/hardware/error';
-import { type Finding, ok, warning } from './finding.ts';
+import { type Finding, ok, warning } from '@edgekeep/host/finding';
 import type { MakerTrust } from './makers.ts';
 
 const subject = 'DICE';

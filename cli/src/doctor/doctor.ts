@@ -1,7 +1,7 @@
 // `edgekeep doctor`: what this machine needs to hold model keys, what it lacks, and what to do next.
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { type Command, exitCodes, UsageError } from '../command.ts';
-import type { Finding } from './finding.ts';
+import { findingText } from '@edgekeep/host/finding';
 import { openOperator, operatorOption } from '../operator.ts';
 import { examineClock, examineEntropy, examineFences, examineMemory, examineNode, examineRights } from './machine.ts';
 import { readMakers } from './makers.ts';
@@ -53,11 +53,6 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
       ...(await examineFences()),
       ...(await examineHub(args.option('operator') === undefined ? undefined : await openOperator(args))),
     ];
-    return { exitCode: exitCodes.ok, value: { findings }, text: findings.map(line).join('\n') };
+    return { exitCode: exitCodes.ok, value: { findings }, text: findings.map(findingText).join('\n') };
   },
 };
-
-function line({ subject, state, found, next }: Finding): string {
-  const first = `${state.padEnd(8)} ${subject.padEnd(16)} ${found}`;
-  return next === undefined ? first : `${first}\n${' '.repeat(26)}next: ${next}`;
-}

@@ -7,7 +7,7 @@ import { appraiseEndorsement, type EndorsementAppraisal } from '@edgekeep/core/i
 import { makerOf, printable } from '@edgekeep/core/identity/maker-authority';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
-import { type Finding, ok, warning } from './finding.ts';
+import { type Finding, ok, warning } from '@edgekeep/host/finding';
 import type { MakerTrust } from './makers.ts';
 
 const subject = 'EK certificate';

@@ -8,7 +8,7 @@ import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HostError } from '@edgekeep/host/error';
 import { MemoryFile } from '@edgekeep/host/memory-file';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
-import { type Finding, missing, ok, warning } from './finding.ts';
+import { type Finding, missing, ok, warning } from '@edgekeep/host/finding';
 
 const run = promisify(execFile);
 

@@ -17,7 +17,7 @@ import {
 import { z } from 'zod';
 import type { Arguments } from '../command.ts';
 import { openOperator } from '../operator.ts';
-import { type Finding, ok, warning } from './finding.ts';
+import { type Finding, ok, warning } from '@edgekeep/host/finding';
 
 /** The file in a kit: the hub's trusted makers when the kit was made. */
 export const kitTrustFileName = 'vendor-roots.json';

@@ -2,7 +2,7 @@
 import { HardwareError } from '@edgekeep/hardware/error';
 import { loadBinding } from '@edgekeep/hardware/pkcs11/binding';
 import { describeTokens, findModules } from '@edgekeep/hardware/pkcs11/installed';
-import { type Finding, missing, ok, warning } from './finding.ts';
+import { type Finding, missing, ok, warning } from '@edgekeep/host/finding';
 
 const subject = 'secure element';
 

@@ -2,7 +2,7 @@
 import { hubView } from '@edgekeep/wire/api/hub';
 import { policyView } from '@edgekeep/wire/api/policy';
 import type { Operator } from '../operator.ts';
-import { type Finding, ok, warning } from './finding.ts';
+import { type Finding, ok, warning } from '@edgekeep/host/finding';
 
 export async function examineHub(operator: Operator | undefined): Promise<readonly Finding[]> {
   return operator === undefined ? [] : [await examinePolicy(operator), await examineCoverage(operator)];

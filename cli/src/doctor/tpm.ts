@@ -13,7 +13,7 @@ import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import type { TpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { examineEndorsement } from './endorsement.ts';
-import { type Finding, missing, ok, warning } from './finding.ts';
+import { type Finding, missing, ok, warning } from '@edgekeep/host/finding';
 import type { Makers, MakerTrust } from './makers.ts';
 
 const run = promisify(execFile);

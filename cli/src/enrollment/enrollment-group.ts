@@ -91,9 +91,10 @@ export const list: Command = {
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);
-    const found = await pagesOf(async (after) => {
-      const page = await operator.get(`/v1/enrollment-groups?limit=1000&after=${after}`, api.enrollmentGroupList);
-      return { items: page.groups, next: page.next };
+    const found = await pagesOf(operator, {
+      path: '/v1/enrollment-groups',
+      schema: api.enrollmentGroupList,
+      itemsOf: (page) => page.groups,
     });
     const rows = found.map((group) => [group.name, group.kind, placesOf(group), stateOf(group), group.description]);
     const text = table([['GROUP', 'KIND', 'DEVICES', 'STATE', 'DESCRIPTION'], ...rows]);

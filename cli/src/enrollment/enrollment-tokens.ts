@@ -25,12 +25,11 @@ ${operatorHelp}
   async run(args) {
     const operator = await openOperator(args);
     const state = args.flag('all') ? 'any' : 'usable';
-    const tokens = await pagesOf(async (after) => {
-      const page = await operator.get(
-        `/v1/enrollment-tokens?state=${state}&limit=1000&after=${after}`,
-        enrollmentTokenList,
-      );
-      return { items: page.tokens, next: page.next };
+    const tokens = await pagesOf(operator, {
+      path: '/v1/enrollment-tokens',
+      query: { state },
+      schema: enrollmentTokenList,
+      itemsOf: (page) => page.tokens,
     });
     const rows = tokens.map((each) => [
       each.id,

@@ -16,10 +16,11 @@ ${operatorHelp}
   async run(args) {
     const operator = await openOperator(args);
     const state = args.flag('all') ? 'any' : 'waiting';
-    const value = await pagesOf(async (after) => {
-      const path = `/v1/expected-devices?limit=1000&state=${state}&after=${after}`;
-      const page = await operator.get(path, expectedDeviceList);
-      return { items: page.expected, next: page.next };
+    const value = await pagesOf(operator, {
+      path: '/v1/expected-devices',
+      query: { state },
+      schema: expectedDeviceList,
+      itemsOf: (page) => page.expected,
     });
     const rows = value.map((each) => [
       each.id,

@@ -12,9 +12,10 @@ export const list: Command = {
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);
-    const value = await pagesOf(async (after) => {
-      const page = await operator.get(`/v1/blocked-roots?limit=1000&after=${after}`, blockedRootList);
-      return { items: page.blocked, next: page.next };
+    const value = await pagesOf(operator, {
+      path: '/v1/blocked-roots',
+      schema: blockedRootList,
+      itemsOf: (page) => page.blocked,
     });
     const rows = value.map(({ rootSha256, reason, blockedAt }) => [rootSha256, timeText(blockedAt), reason]);
     return { exitCode: exitCodes.ok, value, text: table([['ROOT OF TRUST', 'BLOCKED (UTC)', 'WHY'], ...rows]) };

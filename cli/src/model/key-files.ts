@@ -1,4 +1,5 @@
 // Keys, certificates and signatures as files.
+import { messageOf } from '@edgekeep/core/message-of';
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
@@ -38,7 +39,7 @@ function parseKey(path: string, parse: () => KeyObject): KeyObject {
   try {
     return parse();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new CoreError('key-invalid', `${path}: not a PEM key that can be read without a password: ${reason}`, {
       cause,
     });

@@ -20,10 +20,11 @@ ${operatorHelp}
   async run(args) {
     const kind = kindIn(args);
     const operator = await openOperator(args);
-    const value = await pagesOf(async (after) => {
-      const query = new URLSearchParams({ limit: '1000', after, ...(kind === undefined ? {} : { kind }) });
-      const page = await operator.get(`/v1/vendor-roots?${query.toString()}`, vendorRootList);
-      return { items: page.roots, next: page.next };
+    const value = await pagesOf(operator, {
+      path: '/v1/vendor-roots',
+      query: kind === undefined ? {} : { kind },
+      schema: vendorRootList,
+      itemsOf: (page) => page.roots,
     });
     const head = ['SHA-256', 'KIND', 'ROLE', 'KNOWN', 'MAKER', 'ENDS', 'DEVICES', 'SUBJECT'];
     return { exitCode: exitCodes.ok, value, text: table([head, ...value.map((each) => rowOf(each, Date.now()))]) };

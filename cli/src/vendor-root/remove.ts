@@ -27,7 +27,7 @@ ${operatorHelp}
     const reason = args.required('reason');
     const operator = await openOperator(args);
     const kind = kindIn(args);
-    const found = (await allOf(operator)).filter(
+    const found = (await trustedBy(operator)).filter(
       (each) => each.sha256.startsWith(text) && (kind === undefined || each.kind === kind),
     );
     const [one, ...others] = found;
@@ -45,10 +45,6 @@ ${operatorHelp}
   },
 };
 
-async function allOf(operator: Operator) {
-  return pagesOf(async (after) => {
-    const query = new URLSearchParams({ limit: '1000', after });
-    const page = await operator.get(`/v1/vendor-roots?${query.toString()}`, vendorRootList);
-    return { items: page.roots, next: page.next };
-  });
+function trustedBy(operator: Operator) {
+  return pagesOf(operator, { path: '/v1/vendor-roots', schema: vendorRootList, itemsOf: (page) => page.roots });
 }

@@ -1,4 +1,5 @@
 // The return value of a PKCS#11 function (CK_RV, PKCS#11 2.40 section 5.1), as an error of this package.
+import { messageOf } from '@edgekeep/core/message-of';
 import { HardwareError, type HardwareErrorCode } from '../error.ts';
 
 /** The token, its session or its objects are gone. */
@@ -38,7 +39,7 @@ export function hardwareErrorOf(cause: unknown, doing: string): HardwareError {
   if (cause instanceof HardwareError) return cause;
   const value = returnValueOf(cause);
   const code = value === undefined ? 'pkcs11-failed' : codeOf(value);
-  return new HardwareError(code, `${doing}: ${value ?? (cause instanceof Error ? cause.message : String(cause))}`, {
+  return new HardwareError(code, `${doing}: ${value ?? messageOf(cause)}`, {
     cause,
   });
 }

@@ -1,5 +1,6 @@
 // One loaded PKCS#11 module. C_Initialize applies to the whole process (PKCS#11 2.40 section 5.4), so all tokens of a module share one of
 // these, and their calls run one after the other: many modules use one chip on one bus and are not thread-safe.
+import { messageOf } from '@edgekeep/core/message-of';
 import { realpath } from 'node:fs/promises';
 import { HardwareError } from '../error.ts';
 import { Serial } from '@edgekeep/host/serial';
@@ -80,7 +81,7 @@ function load(binding: Binding, path: string): Loaded {
   try {
     api.load(path);
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     throw new HardwareError('pkcs11-module-failed', `not a PKCS#11 module of this machine: ${message}`, { cause });
   }
   try {

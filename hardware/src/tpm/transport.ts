@@ -1,4 +1,5 @@
 // The connection to a TPM: bytes of one command out, bytes of one response in. A kernel device, or a socket that carries the same bytes.
+import { messageOf } from '@edgekeep/core/message-of';
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { concat } from '@edgekeep/core/bytes';
@@ -139,6 +140,6 @@ function transmitToSocket(
 }
 
 function unreachable(address: string, cause: unknown): HardwareError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new HardwareError('tpm-unreachable', `no TPM at ${address}: ${reason}`, { cause });
 }

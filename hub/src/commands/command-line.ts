@@ -1,4 +1,5 @@
 // The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs manage its keys.
+import { messageOf } from '@edgekeep/core/message-of';
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
@@ -7,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
+import { findingText } from '@edgekeep/host/finding';
 import { parseJson } from '@edgekeep/core/json';
 import { z } from 'zod';
 import { personNameSchema } from '@edgekeep/wire/api/people';
@@ -75,7 +77,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   } catch (thrown) {
     const error = asFolderError(dataFolderIn(argv), thrown);
     const code = error instanceof HubError ? `${error.code}: ` : '';
-    process.stderr.write(`edgekeep hub: ${code}${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`edgekeep hub: ${code}${messageOf(error)}\n`);
     if (!(error instanceof HubError)) return isFileError(error) ? 3 : 5;
     return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : 3;
   }
@@ -171,10 +173,7 @@ async function putPolicyBack(folder: string, values: Values): Promise<number> {
 /** 1 when the hub would not start or not work. */
 async function check(folder: string, values: Values): Promise<number> {
   const findings = await checkHub(folder, Date.now());
-  const text = findings.map(({ subject, state, found, next }) => {
-    const first = `${state.padEnd(8)} ${subject.padEnd(16)} ${found}`;
-    return next === undefined ? first : `${first}\n${' '.repeat(26)}next: ${next}`;
-  });
+  const text = findings.map(findingText);
   process.stdout.write(values.json === true ? `${JSON.stringify({ findings })}\n` : `${text.join('\n')}\n`);
   return findings.some(({ state }) => state === 'failed') ? 1 : 0;
 }

@@ -1,5 +1,6 @@
 // Failures of the environment, in words for people: a read-only folder, a full disk. Node and SQLite name these by numbers
 // and abbreviations.
+import { messageOf } from '@edgekeep/core/message-of';
 import { HubError } from './error.ts';
 
 const systemTexts: Readonly<Record<string, string>> = {
@@ -37,7 +38,7 @@ export function worldFailureOf(error: unknown): string | undefined {
 }
 
 export function failureText(error: unknown): string {
-  return worldFailureOf(error) ?? (error instanceof Error ? error.message : String(error));
+  return worldFailureOf(error) ?? messageOf(error);
 }
 
 /** The same error, or `folder-unusable` where it means that the data folder fails. */

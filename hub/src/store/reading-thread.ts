@@ -1,4 +1,5 @@
 // The thread that does slow reads (store/apart.ts): its own connection, which cannot write, and a lower priority than the event loop has.
+import { messageOf } from '@edgekeep/core/message-of';
 import { constants, setPriority } from 'node:os';
 import type { SQLInputValue } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
@@ -66,5 +67,5 @@ async function answerTo(
 function failure(error: unknown): Answer<never> {
   if (error instanceof HubError)
     return { kind: 'refused', code: error.code, message: error.message, reasons: error.reasons };
-  return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
+  return { kind: 'failed', message: messageOf(error) };
 }

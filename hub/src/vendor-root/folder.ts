@@ -1,6 +1,7 @@
 // Files in `vendor-roots/`, `dice-roots/` and `idevid-roots/` of the data folder (spec/vendor-roots.md, "Folders"): each certificate in
 // them is added to the store once. The operator wrote them: a mistake in one file must neither stop the hub without naming the file nor go
 // unreported.
+import { messageOf } from '@edgekeep/core/message-of';
 import { join, relative } from 'node:path';
 import { type CertificateFile, readCertificateFolder } from '@edgekeep/wire/file/certificate-files';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
@@ -63,7 +64,7 @@ async function filesIn(folder: string): Promise<readonly CertificateFile[]> {
     return await readCertificateFolder(folder);
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     throw new HubError('vendor-roots-unreadable', `${folder} cannot be read: ${message}`, { cause });
   }
 }

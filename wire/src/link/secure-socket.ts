@@ -1,4 +1,5 @@
 // One TLS connection, from the first packet to a completed and verified handshake, with the meaning of its failures.
+import { messageOf } from '@edgekeep/core/message-of';
 import { connect, type TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
 import { tlsClientOptions, type TlsClientInput } from './tls.ts';
@@ -53,7 +54,7 @@ function connectWith(input: SecureSocketInput, where: string): TLSSocket {
   } catch (cause) {
     if (cause instanceof WireError) throw cause;
     // OpenSSL throws here for PEM that it cannot read and for a key that does not match its certificate.
-    throw new WireError('settings-invalid', `${where}: the TLS settings do not work: ${textOf(cause)}`, { cause });
+    throw new WireError('settings-invalid', `${where}: the TLS settings do not work: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -82,8 +83,4 @@ export function lossError(cause: Error | undefined, where: string): WireError {
 
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

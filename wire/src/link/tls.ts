@@ -1,5 +1,6 @@
 // TLS settings of every connection between a device and the hub: TLS 1.3 only, both ends by certificate, no resumption. A full handshake
 // each time means that a revoked certificate is noticed, and that the channel binding belongs to the keys just proven.
+import { messageOf } from '@edgekeep/core/message-of';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
@@ -115,7 +116,7 @@ function refusalOf(
     return undefined;
   } catch (cause) {
     // Fail closed: for any failure, the server was not accepted.
-    const text = cause instanceof Error ? cause.message : String(cause);
+    const text = messageOf(cause);
     return new WireError('tls-refused', `the server was refused: ${text}`, { cause });
   }
 }

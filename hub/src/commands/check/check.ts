@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { HubError } from '../../common/error.ts';
 import { type HubSettings, hubSettingsSchema, readHubSettings, settingsFileName } from '../../settings.ts';
-import { failed, type Finding, ok, textOf } from './finding.ts';
+import { failed, type Finding, ok } from '@edgekeep/host/finding';
+import { messageOf } from '@edgekeep/core/message-of';
 import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
 import { checkNames } from './names.ts';
@@ -43,7 +44,7 @@ async function checkSettings(folder: string): Promise<{ settings: HubSettings; f
     return { settings, finding };
   } catch (error) {
     if (!(error instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
-    const finding = failed('settings', textOf(error), 'correct hub.json: docs/settings.md');
+    const finding = failed('settings', messageOf(error), 'correct hub.json: docs/settings.md');
     return { settings: hubSettingsSchema.parse({}), finding };
   }
 }

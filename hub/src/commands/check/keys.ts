@@ -8,7 +8,8 @@ import { HubError } from '../../common/error.ts';
 import { plainKeyNames } from '../../secrets/plain-keys.ts';
 import { readSealedFile, sealedFileName } from '../../secrets/sealed-keys.ts';
 import type { HubSettings } from '../../settings.ts';
-import { failed, type Finding, ok, textOf, warning } from './finding.ts';
+import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
+import { messageOf } from '@edgekeep/core/message-of';
 
 const others = 0o077;
 
@@ -39,7 +40,7 @@ export async function checkKeys(folder: string, settings: HubSettings): Promise<
     if (isMissing(error))
       return [failed('keys', `no ${keys}`, 'restore a backup (docs/backup.md), or `edgekeep hub init`')];
     if (!(error instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
-    return [failed('keys', textOf(error), 'repair the folder, or restore a backup (docs/backup.md)')];
+    return [failed('keys', messageOf(error), 'repair the folder, or restore a backup (docs/backup.md)')];
   }
 }
 

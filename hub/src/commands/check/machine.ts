@@ -6,7 +6,8 @@ import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { HubError } from '../../common/error.ts';
 import type { HubSettings } from '../../settings.ts';
 import { portError, tryPort } from '../../doors/http/port.ts';
-import { failed, type Finding, ok, textOf, warning } from './finding.ts';
+import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
+import { messageOf } from '@edgekeep/core/message-of';
 
 // The log grows with the fleet, and a hub that cannot write serves nobody.
 const FREE_BYTES_MIN = 1_073_741_824;
@@ -33,7 +34,7 @@ async function portProblem(
   } catch (error) {
     const known = portError(who, place, error);
     if (!(known instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
-    return textOf(known);
+    return messageOf(known);
   }
 }
 
@@ -49,7 +50,7 @@ export function checkUnlockProgram({ unlockProgram }: HubSettings): Finding {
   try {
     accessSync(program, constants.X_OK);
   } catch (error) {
-    return failed(subject, `${program} cannot be run: ${textOf(error)}`, `chmod u+x ${program}`);
+    return failed(subject, `${program} cannot be run: ${messageOf(error)}`, `chmod u+x ${program}`);
   }
   return ok(subject, program);
 }
@@ -62,6 +63,6 @@ export async function checkDisk(folder: string): Promise<Finding> {
     if (free >= FREE_BYTES_MIN) return ok('disk', shown);
     return warning('disk', shown, 'free some space: a full disk stops the hub');
   } catch (error) {
-    return failed('disk', textOf(error), 'does the data folder exist?');
+    return failed('disk', messageOf(error), 'does the data folder exist?');
   }
 }

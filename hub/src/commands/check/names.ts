@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { type Named, namesInSettings, reservedText } from '../../store/hub-names.ts';
 import type { HubSettings } from '../../settings.ts';
-import { type Finding, ok, warning } from './finding.ts';
+import { type Finding, ok, warning } from '@edgekeep/host/finding';
 
 const nameRow = z.object({ name: z.string() });
 const SHOWN_MAX = 5;

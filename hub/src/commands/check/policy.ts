@@ -6,7 +6,7 @@ import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
 import { loadPolicy } from '@edgekeep/core/policy/policy';
 import { z } from 'zod';
 import type { HubSettings } from '../../settings.ts';
-import { failed, type Finding, ok, warning } from './finding.ts';
+import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
 
 const policyRow = z.object({ version: z.number(), text: z.string(), meaning: z.enum(['any-action', 'release-only']) });
 

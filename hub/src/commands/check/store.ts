@@ -9,7 +9,7 @@ import { migrationNames } from '../../store/migrate.ts';
 import { vendorRootText } from '../../vendor-root/text.ts';
 import { countsOf } from '../../vendor-root/vendor-roots.ts';
 import { failureText } from '../../common/world-failure.ts';
-import { failed, type Finding, ok, warning } from './finding.ts';
+import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
 
 const dayMs = 86_400_000;
 

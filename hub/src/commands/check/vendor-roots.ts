@@ -3,7 +3,7 @@ import { counted } from '@edgekeep/core/counted';
 import { HubError } from '../../common/error.ts';
 import type { HubSettings } from '../../settings.ts';
 import { readRootFolders } from '../../vendor-root/folder.ts';
-import { failed, type Finding, ok, warning } from './finding.ts';
+import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
 
 const subject = "makers' files";
 
