@@ -10,7 +10,7 @@ import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { onnxMediaType } from '@edgekeep/core/model/guard-files';
 import { greedyModel } from '@edgekeep/guard/fixtures/hostile-models';
-import { ask, openBytes, startGuard } from '@edgekeep/agent/guard/fixtures';
+import { ask, openBytes, startGuard } from '@edgekeep/agent/guard/testing';
 import { GuardListener } from '@edgekeep/agent/guard/listener';
 import { guardProgram } from '@edgekeep/agent/guard/program';
 import { findUnitWalls, guardUnit } from '@edgekeep/agent/guard/unit';

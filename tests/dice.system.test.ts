@@ -10,12 +10,12 @@ import { type AgentSettingsInput, parseAgentSettings } from '@edgekeep/agent/set
 import { startAgent } from '@edgekeep/agent/start-agent';
 import { fwidAlgorithms } from '@edgekeep/core/attest/dice/fwid';
 import type { ReferenceLayer } from '@edgekeep/core/attest/dice/reference-layer';
-import { multiTcbInfoExtension } from '@edgekeep/core/attest/dice/tcb-info';
+import { multiTcbInfoExtension } from '@edgekeep/core/attest/dice/testing-tcb-info';
 import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import { parseBase64url, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { basicConstraints, type Extension } from '@edgekeep/core/identity/extensions';
-import { CaliptraSimulator } from '@edgekeep/hardware/dice/caliptra-simulator';
+import { CaliptraSimulator } from '@edgekeep/hardware/dice/testing-caliptra';
 import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
 import type { DiceHandoff } from '@edgekeep/hardware/dice/handoff';
 import {
@@ -24,7 +24,7 @@ import {
   DiceVendor,
   type FirmwareLayer,
   writeHandoffFolder,
-} from '@edgekeep/hardware/dice/simulator';
+} from '@edgekeep/hardware/dice/testing-simulator';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { releaseResponse } from '@edgekeep/wire/api/access';
 import { bindResponse, challengeResponse } from '@edgekeep/wire/api/attest';

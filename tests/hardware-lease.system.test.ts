@@ -8,7 +8,7 @@ import type { TpmWrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
 import { toHex } from '@edgekeep/core/bytes';
-import { clockSet } from '@edgekeep/core/tpm/commands/clock';
+import { clockSet } from '@edgekeep/core/tpm/commands/testing-clock';
 import { TpmClient } from '@edgekeep/hardware/tpm/client';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { openTransport } from '@edgekeep/hardware/tpm/transport';

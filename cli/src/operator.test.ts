@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
+import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { z } from 'zod';
 import { UsageError } from './command.ts';
 import { readSigner } from './model/key-files.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { onnxMediaType } from '@edgekeep/core/model/guard-files';
 import { endlessModel, greedyModel } from '@edgekeep/guard/fixtures/hostile-models';
-import { ask, openBytes, startGuard } from '@edgekeep/agent/guard/fixtures';
+import { ask, openBytes, startGuard } from '@edgekeep/agent/guard/testing';
 import { GuardListener } from '@edgekeep/agent/guard/listener';
 import { GuardProcess, type GuardOptions } from '@edgekeep/agent/guard/process';
 import { guardProgram } from '@edgekeep/agent/guard/program';

@@ -10,7 +10,7 @@ import { rootOperations } from '@edgekeep/hub/people/root-operations';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { issuingRequestResponse } from '@edgekeep/wire/api/authority';
 import { policyView } from '@edgekeep/wire/api/policy';
-import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
+import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { z } from 'zod';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { HubWorld, newPublisher, publicPem } from '../support/hub-world.ts';

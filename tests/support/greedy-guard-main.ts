@@ -2,7 +2,7 @@
 // ended, and what the public socket answers afterwards.
 import { onnxMediaType } from '@edgekeep/core/model/guard-files';
 import { greedyModel } from '@edgekeep/guard/fixtures/hostile-models';
-import { ask, openBytes, startGuard } from '@edgekeep/agent/guard/fixtures';
+import { ask, openBytes, startGuard } from '@edgekeep/agent/guard/testing';
 import { GuardListener } from '@edgekeep/agent/guard/listener';
 import { guardProgram } from '@edgekeep/agent/guard/program';
 import { findSandbox } from '@edgekeep/agent/guard/sandbox-probe';

@@ -12,7 +12,6 @@ import { approveResponse } from '@edgekeep/wire/api/approval';
 import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { errorResponse } from '@edgekeep/wire/api/error-response';
 import { enrollmentGroupDetail, enrollmentGroupView, groupTokenResponse } from '@edgekeep/wire/api/enrollment-group';
-import { formerNameCode } from '@edgekeep/wire/former-name';
 import { importReport } from '@edgekeep/wire/api/registry';
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
@@ -208,7 +207,7 @@ test('a kit of the version before has its token under the former name of the fil
   const story = await agent.start();
   await story.next('enrolled');
   const [warning] = await warned;
-  assert.equal(warning.code, formerNameCode);
+  assert.equal(warning.code, 'EDGEKEEP_FORMER_NAME');
   assert.deepEqual(
     (await readdir(agent.stateFolder)).filter((name) => name.includes('token')),
     [],

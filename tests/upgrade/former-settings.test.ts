@@ -7,7 +7,6 @@ import { parseAgentSettings } from '@edgekeep/agent/settings';
 import { renameFormer } from '@edgekeep/core/former-names';
 import { formerHubSettings } from '@edgekeep/hub/common/former-settings';
 import { parseHubSettings } from '@edgekeep/hub/settings';
-import { formerNameCode } from '@edgekeep/wire/former-name';
 
 const formerHub = {
   requestsPerSecondMost: 7,
@@ -64,7 +63,7 @@ for (const { name, names, former, parse } of kinds) {
     );
     const warnings: string[] = [];
     const keep = (warning: Error & { readonly code?: unknown }) => {
-      if (warning.code === formerNameCode) warnings.push(warning.message);
+      if (warning.code === 'EDGEKEEP_FORMER_NAME') warnings.push(warning.message);
     };
     process.on('warning', keep);
     try {

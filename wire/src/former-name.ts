@@ -1,7 +1,7 @@
 // The warning about a name of the previous version, for programs: Node's own warning for deprecated things, on standard error.
 import { type FormerName, formerNameText, type FormerNames, renameFormer } from '@edgekeep/core/former-names';
 
-export const formerNameCode = 'EDGEKEEP_FORMER_NAME';
+const formerNameCode = 'EDGEKEEP_FORMER_NAME';
 
 /** `where` is the file or place that has the name. */
 export function warnOfFormerName(where: string, name: FormerName): void {

@@ -1,5 +1,5 @@
 // For tests: starts a guard as an agent would, prints its process id, and waits to be killed.
-import { openFixtures, settings, startGuard } from './fixtures.ts';
+import { openFixtures, settings, startGuard } from './testing.ts';
 import { guardProgram } from './program.ts';
 import { findSandbox } from './sandbox-probe.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { onnxMediaType } from '@edgekeep/core/model/guard-files';
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
-import { ask, imageRequest, openBytes, openFixtures, settings, startGuard } from './fixtures.ts';
+import { ask, imageRequest, openBytes, openFixtures, settings, startGuard } from './testing.ts';
 import { GuardListener } from './listener.ts';
 import { guardProgram } from './program.ts';
 import type { Sandbox } from './sandbox.ts';

@@ -10,7 +10,7 @@ import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { openFixtures, settings, startGuard } from './fixtures.ts';
+import { openFixtures, settings, startGuard } from './testing.ts';
 import { guardProgram } from './program.ts';
 import { sandboxCommand, sandboxParts, type Sandbox } from './sandbox.ts';
 import { findSandbox, unprivilegedUserId } from './sandbox-probe.ts';

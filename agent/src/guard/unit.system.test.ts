@@ -9,7 +9,7 @@ import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ask, imageRequest, openFixtures, settings, startGuard } from './fixtures.ts';
+import { ask, imageRequest, openFixtures, settings, startGuard } from './testing.ts';
 import { GuardListener } from './listener.ts';
 import { guardProgram } from './program.ts';
 import { sandboxParts } from './sandbox.ts';

@@ -7,7 +7,7 @@ import { TLSSocket } from 'node:tls';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toHex } from '@edgekeep/core/bytes';
 import { channelBinding } from '@edgekeep/wire/link/channel-binding';
-import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
+import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { tlsServerOptions } from '@edgekeep/wire/link/tls';
 import { Prover } from '../attest/attest.ts';
 import type { Answer } from '../hub-api.ts';

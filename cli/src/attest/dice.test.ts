@@ -13,7 +13,12 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
-import { DiceSimulator, DiceVendor, type FirmwareLayer, writeHandoffFolder } from '@edgekeep/hardware/dice/simulator';
+import {
+  DiceSimulator,
+  DiceVendor,
+  type FirmwareLayer,
+  writeHandoffFolder,
+} from '@edgekeep/hardware/dice/testing-simulator';
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 const nonce = randomBytes(32);

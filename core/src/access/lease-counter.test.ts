@@ -6,7 +6,8 @@ import { testAttester } from '../attest/testing.ts';
 import { ByteWriter } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { ecdsaDerToRaw } from '../jws.ts';
-import { encodeAttest, type NvAttest } from '../tpm/attest.ts';
+import { type NvAttest } from '../tpm/attest.ts';
+import { encodeAttest } from '../tpm/testing-attest.ts';
 import { encodeTpmSignature } from '../tpm/signature.ts';
 import { leaseCounter, verifyLeaseCounter } from './lease-counter.ts';
 

@@ -2,7 +2,7 @@
 import { createHash, createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { concat, parseBase64url, utf8 } from '../bytes.ts';
 import { ecdsaDerToRaw } from '../jws.ts';
-import { encodeAttest } from '../tpm/attest.ts';
+import { encodeAttest } from '../tpm/testing-attest.ts';
 import { pcrDigest } from '../tpm/pcr-selection.ts';
 import { objectAttributes, type TpmPublic } from '../tpm/public-area.ts';
 import { encodeTpmSignature } from '../tpm/signature.ts';

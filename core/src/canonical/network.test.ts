@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { networkContains, parseAddress, parseNetwork, plainAddress } from './network.ts';
+import { canonicalAddress, networkContains, parseAddress, parseNetwork } from './network.ts';
 
 function contains(network: string, address: string): boolean {
   const parsed = parseNetwork(network);
@@ -27,8 +27,8 @@ test('a network contains exactly the addresses that begin with its bits', () => 
 test('an IPv4 address that is mapped into IPv6 is an IPv4 address', () => {
   assert.equal(contains('10.0.0.0/8', '::ffff:10.1.2.3'), true);
   assert.equal(contains('::/0', '::ffff:10.1.2.3'), false);
-  assert.equal(plainAddress('::FFFF:10.1.2.3'), '10.1.2.3');
-  assert.equal(plainAddress('2001:db8::1'), '2001:db8::1');
+  assert.equal(canonicalAddress('::FFFF:10.1.2.3'), '10.1.2.3');
+  assert.equal(canonicalAddress('2001:db8::1'), '2001:db8::1');
 });
 
 test('text that does not name a network is refused', () => {

@@ -70,11 +70,6 @@ export function canonicalAddress(text: string): string | undefined {
   return address === undefined ? undefined : addressText(address);
 }
 
-/** `canonicalAddress`, and the text itself where it is no address. */
-export function plainAddress(text: string): string {
-  return canonicalAddress(text) ?? text;
-}
-
 /** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`, the first of equal ones. */
 export function addressText({ family, bits }: Address): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (bits >> shift) & 0xffn).join('.');

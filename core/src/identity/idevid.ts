@@ -2,7 +2,7 @@
 // key made in its hardware. spec/manufacture.md has the choices where the standard allows several, and what a reader refuses.
 import { parseUtf8, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { type Certificate, certificateDigest, parseForeignCertificate, publicKeyOf } from './certificate.ts';
+import { type Certificate, certificateDigest, publicKeyOf } from './certificate.ts';
 import { type DistinguishedName, encodeName } from './distinguished-name.ts';
 import {
   authorityKeyIdentifier,
@@ -20,7 +20,7 @@ import type { ProfileInput } from './profile.ts';
 import { keyIdentifierOf } from './public-key.ts';
 
 /** 9999-12-31T23:59:59Z: the certificate has no end date (RFC 5280 section 4.1.2.5). */
-export const noExpirySeconds = 253_402_300_799;
+const noExpirySeconds = 253_402_300_799;
 
 const { verifiedTpmFixed, verifiedTpmResidency } = tcgPolicyOid;
 /** tcg-sv-tpm20 (TCG OID registry): the named hardware is a TPM 2.0, not the device around it. */
@@ -197,13 +197,6 @@ export function readIdevid(certificate: Certificate): IdevidReading {
       inTpm: policies.includes(verifiedTpmFixed) || policies.includes(verifiedTpmResidency),
     },
   };
-}
-
-/** Parses and reads; throws `certificate-invalid` for a certificate that is no IDevID. */
-export function parseIdevid(der: Uint8Array): Idevid {
-  const read = readIdevid(parseForeignCertificate(der));
-  if (read.kind === 'read') return read.idevid;
-  throw new CoreError('certificate-invalid', `IDevID: ${read.reasons.map(({ message }) => message).join('; ')}`);
 }
 
 function hardwareModuleNames({ extensions }: Certificate) {

@@ -1,9 +1,10 @@
 // For tests: a manufacturer with a root and an issuing authority in memory, whose IDevIDs can have any fault.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { CoreError } from '../error.ts';
 import { type Signer, signerFromKey } from '../signer.ts';
-import { type Certificate, parseCertificate } from './certificate.ts';
+import { type Certificate, parseCertificate, parseForeignCertificate } from './certificate.ts';
 import { commonNameOnly } from './distinguished-name.ts';
-import { type IdevidSubject, idevidProfile, manufacturerProfile } from './idevid.ts';
+import { type Idevid, type IdevidSubject, idevidProfile, manufacturerProfile, readIdevid } from './idevid.ts';
 import { type CertificateTemplate, issueCertificate } from './issue.ts';
 import { encodeSpki } from './public-key.ts';
 
@@ -48,4 +49,11 @@ export function newSigner(namedCurve: 'P-256' | 'P-384' = 'P-256'): Signer {
 
 function inputOf(spki: Uint8Array) {
   return { spki, serialRandom: randomBytes(16), notBeforeSeconds: manufacturedSeconds };
+}
+
+/** Parses and reads; throws `certificate-invalid` for a certificate that is no IDevID. */
+export function parseIdevid(der: Uint8Array): Idevid {
+  const read = readIdevid(parseForeignCertificate(der));
+  if (read.kind === 'read') return read.idevid;
+  throw new CoreError('certificate-invalid', `IDevID: ${read.reasons.map(({ message }) => message).join('; ')}`);
 }

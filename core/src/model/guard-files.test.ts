@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { externalDataLocation, filesForGuard, modelFileOf, ortMediaType } from './guard-files.ts';
+import { externalDataLocation, filesForGuard, modelFileOf } from './guard-files.ts';
 
 const file = (path: string, role: string, mediaType = 'application/octet-stream') => ({ path, role, mediaType });
 const onnx = file('models/a.onnx', 'primary');
@@ -15,7 +15,7 @@ test('the .ort twin is run rather than the .onnx, in any order of the files', ()
 });
 
 test('the media type decides before the ending', () => {
-  const named = file('model.bin', 'primary', ortMediaType);
+  const named = file('model.bin', 'primary', 'application/x-onnxruntime');
   assert.equal(modelFileOf([onnx, named], 'primary'), named);
 });
 

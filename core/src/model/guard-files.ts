@@ -2,7 +2,7 @@
 // opens (decrypts) no other file. Follows spec/guard.md section 5.
 import { CoreError } from '../error.ts';
 
-export const ortMediaType = 'application/x-onnxruntime';
+const ortMediaType = 'application/x-onnxruntime';
 export const onnxMediaType = 'application/onnx';
 
 export type ModelFormat = 'ort' | 'onnx';

@@ -1,7 +1,7 @@
 // What a TPM signs when it quotes PCRs, certifies a key, its creation or an NV index (TPM 2.0 Part 2, 10.12.12 TPMS_ATTEST).
-import { ByteReader, ByteWriter } from '../bytes.ts';
+import { ByteReader } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { encodePcrSelections, type PcrSelection, readPcrSelections } from './pcr-selection.ts';
+import { type PcrSelection, readPcrSelections } from './pcr-selection.ts';
 import { nameHash } from './public-area.ts';
 
 /** TPM_GENERATED_VALUE: a restricted key signs no outside data that begins with it, so a TPM made everything that does. */
@@ -119,31 +119,6 @@ export function readClockInfo(reader: ByteReader): ClockInfo {
   const safe = reader.u8();
   if (safe > 1) throw invalid(`safe is ${safe}, expected 0 or 1`);
   return { clock, resetCount, restartCount, safe: safe === 1 };
-}
-
-/** TPMS_ATTEST; made by TPMs only, so this serves tests and simulators. `parseAttest` of the result gives the same value. */
-export function encodeAttest(attest: TpmsAttest): Uint8Array {
-  const { clockInfo } = attest;
-  const writer = new ByteWriter()
-    .u32(generatedByTpm)
-    .u16(attestTypes[attest.kind])
-    .sized16(attest.qualifiedSigner)
-    .sized16(attest.extraData)
-    .u64(clockInfo.clock)
-    .u32(clockInfo.resetCount)
-    .u32(clockInfo.restartCount)
-    .u8(clockInfo.safe ? 1 : 0)
-    .u64(attest.firmwareVersion);
-  switch (attest.kind) {
-    case 'quote':
-      return writer.bytes(encodePcrSelections(attest.selections)).sized16(attest.pcrDigest).finish();
-    case 'certify':
-      return writer.sized16(attest.name).sized16(attest.qualifiedName).finish();
-    case 'creation':
-      return writer.sized16(attest.name).sized16(attest.creationHash).finish();
-    case 'nv':
-      return writer.sized16(attest.indexName).u16(attest.offset).sized16(attest.contents).finish();
-  }
 }
 
 function invalid(message: string): CoreError {

@@ -1,5 +1,5 @@
 // The PCRs of a quote or a policy (TPM 2.0 Part 2, 10.9.7 TPML_PCR_SELECTION) and the digest over their values.
-import { ByteReader, ByteWriter, concat } from '../bytes.ts';
+import { type ByteReader, ByteWriter, concat } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { digest, hashId, readHash, type TpmHash } from './algorithm.ts';
 
@@ -17,14 +17,6 @@ const selectionBytes = pcrCount / 8;
 
 /** TPM_NUM_PCR_BANKS is at most 16 in the reference code; more cannot be a real selection. */
 const BANKS_MAX = 16;
-
-/** Reads one TPML_PCR_SELECTION and nothing behind it. */
-export function parsePcrSelections(bytes: Uint8Array): PcrSelection[] {
-  const reader = new ByteReader(bytes, 'PCR selection');
-  const selections = readPcrSelections(reader);
-  reader.end();
-  return selections;
-}
 
 /** Reads a TPML_PCR_SELECTION inside another structure. A bank named twice or another width than 24 PCRs throws. */
 export function readPcrSelections(reader: ByteReader): PcrSelection[] {

@@ -7,10 +7,12 @@ import { leaseTermsSchema, policyLeaseTerms } from '../access/lease-terms.ts';
 import { parseHex, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { parseJson } from '../json.ts';
-import { encodeAttest, parseAttest } from './attest.ts';
+import { parseAttest } from './attest.ts';
+import { encodeAttest } from './testing-attest.ts';
 import { makeCredential } from './credential.ts';
 import { makeImportBlob } from './import-blob.ts';
-import { encodePcrSelections, parsePcrSelections } from './pcr-selection.ts';
+import { encodePcrSelections } from './pcr-selection.ts';
+import { parsePcrSelections } from './testing-attest.ts';
 import {
   comparisons,
   emptyPolicy,

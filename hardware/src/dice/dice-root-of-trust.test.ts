@@ -15,7 +15,7 @@ import { parseP256Point } from '@edgekeep/core/identity/p256-point';
 import { HardwareError, type HardwareErrorCode } from '../error.ts';
 import { DiceRootOfTrust } from './dice-root-of-trust.ts';
 import { aliasKeyFileName, chainFileName, type DiceHandoff, readHandoffFolder } from './handoff.ts';
-import { DiceSimulator, DiceVendor, type FirmwareLayer, writeHandoffFolder } from './simulator.ts';
+import { DiceSimulator, DiceVendor, type FirmwareLayer, writeHandoffFolder } from './testing-simulator.ts';
 
 const vendor = await DiceVendor.create('Example chips');
 const selection = { bank: 'sha256', pcrs: [0, 14] } as const;

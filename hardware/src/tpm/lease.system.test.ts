@@ -7,7 +7,7 @@ import { leaseCounter } from '@edgekeep/core/access/lease-counter';
 import { leaseTermSteps } from '@edgekeep/core/access/lease-terms';
 import { toHex } from '@edgekeep/core/bytes';
 import { getHandles, handleRanges } from '@edgekeep/core/tpm/commands/capability';
-import { clear, clockSet, readClock } from '@edgekeep/core/tpm/commands/clock';
+import { clear, clockSet, readClock } from '@edgekeep/core/tpm/commands/testing-clock';
 import { shutdown } from '@edgekeep/core/tpm/commands/lifecycle';
 import { nvUndefineSpace } from '@edgekeep/core/tpm/commands/nv';
 import { importObject, load, unseal } from '@edgekeep/core/tpm/commands/object';

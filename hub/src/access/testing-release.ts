@@ -9,7 +9,7 @@ import { fixedKey, testAttester, testPcrs } from '@edgekeep/core/attest/testing'
 import { ByteWriter, toBase64url } from '@edgekeep/core/bytes';
 import { ecdsaDerToRaw } from '@edgekeep/core/jws';
 import { signerFromKey } from '@edgekeep/core/signer';
-import { encodeAttest } from '@edgekeep/core/tpm/attest';
+import { encodeAttest } from '@edgekeep/core/tpm/testing-attest';
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
 import { Appraiser } from '../attest/appraiser.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';

@@ -8,16 +8,8 @@ import { alertQuery } from '@edgekeep/wire/api/alert';
 import { Database } from '../store/database.ts';
 import { type AlertLine, AlertLines } from './alert-lines.ts';
 import { countOpenAlerts, listAlerts } from './alert-list.ts';
-import {
-  acknowledgeAlert,
-  type Alert,
-  closeAlert,
-  getAlert,
-  openAlertsOf,
-  type Raised,
-  raiseAlert,
-  settleAlert,
-} from './alerts.ts';
+import { openAlertsOf } from './testing-alerts.ts';
+import { acknowledgeAlert, type Alert, closeAlert, getAlert, type Raised, raiseAlert, settleAlert } from './alerts.ts';
 
 let folder = '';
 let database: Database;

@@ -116,24 +116,6 @@ export async function getAlert(db: Kysely<Tables>, id: number): Promise<AlertRow
   return row;
 }
 
-/** The alerts about a device, open or acknowledged, newest first. */
-export async function openAlertsOf(
-  db: Kysely<Tables>,
-  deviceId: string,
-): Promise<readonly Pick<AlertRow, 'id' | 'kind' | 'severity' | 'state'>[]> {
-  return db
-    .selectFrom('alert')
-    .select(['id', 'kind', 'severity', 'state'])
-    .where('device_id', '=', deviceId)
-    .where('state', 'in', ['open', 'acknowledged'])
-    .orderBy('id', 'desc')
-    .limit(STANDING_OF_DEVICE_MAX)
-    .execute();
-}
-
-// There is one for each cause; more than this number give a reader no new information.
-const STANDING_OF_DEVICE_MAX = 100;
-
 async function findStanding(trx: WriteTransaction, cause: string): Promise<AlertRow | undefined> {
   return trx
     .selectFrom('alert')

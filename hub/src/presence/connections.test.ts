@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { connect, createServer, TLSSocket } from 'node:tls';
-import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
+import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { Connections } from './connections.ts';
 
 const authority = await makeTestAuthority('test hub');

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { TLSSocket } from 'node:tls';
 import { Duplex } from 'node:stream';
-import { openAlertsOf } from '../alert/alerts.ts';
+import { openAlertsOf } from '../alert/testing-alerts.ts';
 import { Database } from '../store/database.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import type { DeviceConnection } from './connections.ts';

@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
 
 const label = 'EXPORTER-Channel-Binding';
-export const channelBindingLength = 32;
+const channelBindingLength = 32;
 
 /**
  * The 32 bytes of this connection, after its handshake; the context is empty, as RFC 9266 section 2 requires.

@@ -9,7 +9,7 @@ import { channelBinding } from './channel-binding.ts';
 import { WireError, type WireErrorCode } from '../error.ts';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { HubConnection, type HubConnectionSettings } from './hub-connection.ts';
-import { makeTestAuthority } from './test-authority.ts';
+import { makeTestAuthority } from './testing-authority.ts';
 import { tlsServerOptions } from './tls.ts';
 
 const authority = await makeTestAuthority('test hub');

@@ -26,7 +26,8 @@ import { fwidText } from './fwid.ts';
 import { sealingKeyOf } from './sealing-key.ts';
 import { diceKeyPurposeOid } from './oid.ts';
 import type { ReferenceLayer } from './reference-layer.ts';
-import { multiTcbInfoExtension, type TcbInfo } from './tcb-info.ts';
+import type { TcbInfo } from './tcb-info.ts';
+import { multiTcbInfoExtension } from './testing-tcb-info.ts';
 import {
   fwidOf,
   type TestDice,

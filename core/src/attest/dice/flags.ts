@@ -1,5 +1,5 @@
 // OperationalFlags (DICE Attestation Architecture 1.1, section 6.1.1): what is wrong or unfinished about a layer, one named bit each.
-import { type BitString, derBitString, type DerReader } from '../../der.ts';
+import type { BitString, DerReader } from '../../der.ts';
 import { CoreError } from '../../error.ts';
 
 /** Named bits in their order; `fixedWidth`, bit 31, only keeps the string long. */
@@ -40,16 +40,6 @@ export function readFlags(reader: DerReader, tag: number): FlagSet {
     named: operationalFlags.filter((_, bit) => set.includes(bit)),
     unnamed: set.filter((bit) => bit >= operationalFlags.length && bit !== fixedWidthBit),
   };
-}
-
-/** The bit string without trailing zero bits (X.690 section 11.2.2). */
-export function encodeFlags({ named, unnamed }: FlagSet): Uint8Array {
-  const bits = [...named.map((flag) => operationalFlags.indexOf(flag)), ...unnamed];
-  if (bits.length === 0) return derBitString(new Uint8Array(0));
-  const last = Math.max(...bits);
-  const bytes = new Uint8Array((last >> 3) + 1);
-  for (const bit of bits) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7));
-  return derBitString(bytes, 7 - (last & 7));
 }
 
 /** The flags that `flags` has and `allowed` lacks, and the named flags without a statement because the mask leaves them out. */

@@ -1,7 +1,7 @@
 // FWIDs: digests of the content of a DICE layer (DICE Attestation Architecture 1.1, section 6.1.1). In reference values and reasons they
 // are text, `sha384:<hex>`.
 import { toHex } from '../../bytes.ts';
-import { derOctetString, derOid, type DerReader, derSequence } from '../../der.ts';
+import type { DerReader } from '../../der.ts';
 import { CoreError } from '../../error.ts';
 
 /** The algorithms a reference value may name, strong ones only, by the names node:crypto knows. */
@@ -47,11 +47,6 @@ export function readFwids(list: DerReader): readonly Fwid[] {
   }
   if (fwids.length === 0) throw new CoreError('der-invalid', 'TcbInfo: an empty list of FWIDs');
   return fwids;
-}
-
-/** The content of a list of FWIDs. */
-export function encodeFwids(fwids: readonly Fwid[]): readonly Uint8Array[] {
-  return fwids.map(({ algorithm, digest }) => derSequence(derOid(algorithm), derOctetString(digest)));
 }
 
 /** `sha384:<hex>`; an algorithm without a name here is written as its object identifier. */

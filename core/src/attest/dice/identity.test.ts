@@ -12,7 +12,7 @@ import { fixedKey } from '../testing.ts';
 import { verifyDiceEvidence } from './appraise.ts';
 import { deviceIdPosition, validateDeviceId, validateDiceChain } from './chain.ts';
 import { diceExtensionOid } from './oid.ts';
-import { aliasProfile, deviceIdProfile, identityProfile, multiLayerProfile } from './profile.ts';
+import { aliasProfile, deviceIdProfile, identityProfile, multiLayerProfile } from './testing-profile.ts';
 import { fwidOf, testDiceEvidence, testSeconds, testVendor, type TestVendor } from './testing.ts';
 
 const ueid = utf8('\u0001sixteen octets!!');

@@ -1,13 +1,14 @@
 // DiceTcbInfo, MultiTcbInfo and UEID (DICE Attestation Architecture 1.1, section 6.1 and appendix A): what a DICE layer measured about the
 // next one, as an extension of the certificate that it issued. Limited and strict; this file does not decide whether to trust the
 // certificate.
-import { parseUtf8, utf8 } from '../../bytes.ts';
-import { contextTag, DerReader, derOctetString, derInteger, derSequence, derTag, derValue } from '../../der.ts';
+import { parseUtf8 } from '../../bytes.ts';
+import { DerReader, derTag } from '../../der.ts';
 import { CoreError } from '../../error.ts';
 import type { Extension } from '../../identity/extensions.ts';
-import { encodeFlags, type FlagSet, readFlags } from './flags.ts';
-import { encodeFwids, type Fwid, readFwids } from './fwid.ts';
+import { type FlagSet, readFlags } from './flags.ts';
+import { type Fwid, readFwids } from './fwid.ts';
 import { diceExtensionOid } from './oid.ts';
+import { registerTag, tag } from './tcb-info-tag.ts';
 
 const TEXT_BYTES_MAX = 256;
 const VENDOR_INFO_BYTES_MAX = 1024;
@@ -40,23 +41,6 @@ export interface TcbInfo {
 export interface ReadTcbInfo extends TcbInfo {
   readonly der: Uint8Array;
 }
-
-const tag = {
-  vendor: contextTag(0, false),
-  model: contextTag(1, false),
-  version: contextTag(2, false),
-  svn: contextTag(3, false),
-  layer: contextTag(4, false),
-  index: contextTag(5, false),
-  fwids: contextTag(6, true),
-  flags: contextTag(7, false),
-  vendorInfo: contextTag(8, false),
-  type: contextTag(9, false),
-  flagsMask: contextTag(10, false),
-  integrityRegisters: contextTag(11, true),
-} as const;
-
-const registerTag = { name: contextTag(0, false), number: contextTag(1, false), digests: contextTag(2, true) } as const;
 
 /** Parses the value of a TcbInfo extension. Throws `der-invalid` or `encoding-invalid`. */
 export function parseTcbInfo(value: Uint8Array): ReadTcbInfo {
@@ -167,61 +151,4 @@ function readRegisters(list: DerReader): readonly IntegrityRegister[] {
   }
   if (registers.length === 0) throw new CoreError('der-invalid', 'TcbInfo: an empty list of registers');
   return registers;
-}
-
-// The encoder: for tests, simulators and makers of firmware.
-
-/** The DER of a TcbInfo: the value of its extension. */
-export function encodeTcbInfo(info: TcbInfo): Uint8Array {
-  const text = (wanted: number, value: string | undefined) =>
-    value === undefined ? [] : [derValue(wanted, utf8(value))];
-  const number = (wanted: number, value: number | undefined) =>
-    value === undefined ? [] : [retagged(wanted, derInteger(value))];
-  const octets = (wanted: number, value: Uint8Array | undefined) =>
-    value === undefined ? [] : [derValue(wanted, value)];
-  const flags = (wanted: number, value: FlagSet | undefined) =>
-    value === undefined ? [] : [retagged(wanted, encodeFlags(value))];
-  const register = ({ name, number: value, digests }: IntegrityRegister) =>
-    derSequence(
-      ...text(registerTag.name, name),
-      ...number(registerTag.number, value),
-      derValue(registerTag.digests, ...encodeFwids(digests)),
-    );
-  const { fwids, integrityRegisters } = info;
-  return derSequence(
-    ...text(tag.vendor, info.vendor),
-    ...text(tag.model, info.model),
-    ...text(tag.version, info.version),
-    ...number(tag.svn, info.svn),
-    ...number(tag.layer, info.layer),
-    ...number(tag.index, info.index),
-    ...(fwids === undefined ? [] : [derValue(tag.fwids, ...encodeFwids(fwids))]),
-    ...flags(tag.flags, info.flags),
-    ...octets(tag.vendorInfo, info.vendorInfo),
-    ...octets(tag.type, info.type),
-    ...flags(tag.flagsMask, info.flagsMask),
-    ...(integrityRegisters === undefined
-      ? []
-      : [derValue(tag.integrityRegisters, ...integrityRegisters.map(register))]),
-  );
-}
-
-/** The extension; the TCG allows it to be critical or not. */
-export function tcbInfoExtension(info: TcbInfo, critical = false): Extension {
-  return { oid: diceExtensionOid.tcbInfo, critical, value: encodeTcbInfo(info) };
-}
-
-export function multiTcbInfoExtension(infos: readonly TcbInfo[], critical = false): Extension {
-  return { oid: diceExtensionOid.multiTcbInfo, critical, value: derSequence(...infos.map(encodeTcbInfo)) };
-}
-
-export function ueidExtension(ueid: Uint8Array): Extension {
-  return { oid: diceExtensionOid.ueid, critical: false, value: derSequence(derOctetString(ueid)) };
-}
-
-// An implicit tag replaces the identifier octet; the rest stays.
-function retagged(wanted: number, der: Uint8Array): Uint8Array {
-  const copy = Uint8Array.from(der);
-  copy[0] = wanted;
-  return copy;
 }

@@ -11,7 +11,7 @@ import { encodeEventLogHeader } from '../event-log.ts';
 import type { DiceEvidence } from '../evidence.ts';
 import { fixedKey } from '../testing.ts';
 import { fwidAlgorithms } from './fwid.ts';
-import { aliasProfile, deviceIdProfile, middleLayerProfile } from './profile.ts';
+import { aliasProfile, deviceIdProfile, middleLayerProfile } from './testing-profile.ts';
 import { sealingKeyOf } from './sealing-key.ts';
 import { encodeDiceStatement } from './statement.ts';
 import type { TcbInfo } from './tcb-info.ts';

@@ -11,15 +11,8 @@ import { validateDiceChain } from './chain.ts';
 import type { FlagSet } from './flags.ts';
 import { fwidText } from './fwid.ts';
 import { sealingKeyOf } from './sealing-key.ts';
-import {
-  encodeTcbInfo,
-  multiTcbInfoExtension,
-  parseMultiTcbInfo,
-  parseTcbInfo,
-  parseUeid,
-  type ReadTcbInfo,
-  ueidExtension,
-} from './tcb-info.ts';
+import { parseMultiTcbInfo, parseTcbInfo, parseUeid, type ReadTcbInfo } from './tcb-info.ts';
+import { encodeTcbInfo, multiTcbInfoExtension, ueidExtension } from './testing-tcb-info.ts';
 import {
   chainVectors,
   type SealingVector,

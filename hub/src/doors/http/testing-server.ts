@@ -1,7 +1,7 @@
 // For tests: a listener on a real TLS socket, and a client that controls every byte it sends.
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
-import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
+import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { systemClock } from '../../common/clock.ts';
 import { BodyRoom, PayerClass, type PayerLimits } from './payer.ts';
 import { createServer, type HttpServer } from './server.ts';

@@ -11,7 +11,7 @@ import { openSealed } from '../../secrets/open-keys.ts';
 import { readSealedFile, writeSealedKeys } from '../../secrets/sealed-keys.ts';
 import { encodeShare, type Share, splitSecret } from '../../secrets/share.ts';
 import type { NewUnlocker } from '../../secrets/unlock.ts';
-import { giveToHub, unlockSocketName, waitForUnlock } from './waiting.ts';
+import { giveToHub, waitForUnlock } from './waiting.ts';
 
 const passphrase = 'five words that nobody guesses';
 const refused = { state: 'refused' };
@@ -58,7 +58,7 @@ test('a wrong passphrase is refused and the hub goes on waiting, the right one o
   assert.deepEqual({ ...wrong, message: undefined }, { ...refused, message: undefined });
   assert.deepEqual(await giveToHub(folder, { passphrase }), { state: 'unlocked' });
   assert.equal((await (await keys).read('platform.key'))?.length, 32);
-  await assert.rejects(stat(join(folder, unlockSocketName)), { code: 'ENOENT' });
+  await assert.rejects(stat(join(folder, 'unlock.sock')), { code: 'ENOENT' });
   await assert.rejects(giveToHub(folder, { passphrase }), { code: 'keys-locked' });
 });
 
@@ -99,7 +99,7 @@ test('shares of another split and with typing mistakes are refused, and count fo
 
 test('the socket is its owner’s alone, and bytes that are not a request get a refusal or nothing', async () => {
   const { keys } = await waiting();
-  const path = join(folder, unlockSocketName);
+  const path = join(folder, 'unlock.sock');
   assert.equal((await stat(path)).mode & 0o077, 0);
   for (const line of [
     '',
@@ -129,7 +129,7 @@ test('a second hub does not wait in the same folder, and what a killed one left 
   );
   await giveToHub(folder, { passphrase });
   await keys;
-  await writeFile(join(folder, unlockSocketName), '');
+  await writeFile(join(folder, 'unlock.sock'), '');
   const again = await waiting();
   await giveToHub(folder, { passphrase });
   await again.keys;

@@ -20,7 +20,7 @@ import {
   unlockRequest,
 } from '../../secrets/unlock-message.ts';
 
-export const unlockSocketName = 'unlock.sock';
+const unlockSocketName = 'unlock.sock';
 
 /** A person types; a passphrase of 1,024 characters in JSON's longest encoding fits. */
 const LINE_BYTES_MAX = 8_192;

@@ -3,13 +3,14 @@
 // as does everything above it. Evidence is signed by a leaf below the RT alias, as the DICE Protection Environment of Caliptra issues it.
 import { createHash, createHmac, type KeyObject } from 'node:crypto';
 import { fwidAlgorithms } from '@edgekeep/core/attest/dice/fwid';
-import { aliasProfile, identityProfile, multiLayerProfile } from '@edgekeep/core/attest/dice/profile';
-import { encodeTcbInfo, type TcbInfo } from '@edgekeep/core/attest/dice/tcb-info';
+import { aliasProfile, identityProfile, multiLayerProfile } from '@edgekeep/core/attest/dice/testing-profile';
+import type { TcbInfo } from '@edgekeep/core/attest/dice/tcb-info';
+import { encodeTcbInfo } from '@edgekeep/core/attest/dice/testing-tcb-info';
 import { deriveP256Key } from '@edgekeep/core/identity/derived-key';
 import { concat, utf8 } from '@edgekeep/core/bytes';
 import type { CertificateTemplate } from '@edgekeep/core/identity/issue';
 import type { DiceHandoff } from './handoff.ts';
-import { type DiceVendor, inputFor, issued } from './simulator.ts';
+import { type DiceVendor, inputFor, issued } from './testing-simulator.ts';
 
 export interface CaliptraFirmware {
   readonly fmc: Uint8Array;

@@ -16,7 +16,8 @@ import type { ProfileInput } from '../../identity/profile.ts';
 import { keyIdentifierOf } from '../../identity/public-key.ts';
 import { toHex } from '../../bytes.ts';
 import { diceKeyPurposeOid } from './oid.ts';
-import { multiTcbInfoExtension, type TcbInfo, tcbInfoExtension, ueidExtension } from './tcb-info.ts';
+import type { TcbInfo } from './tcb-info.ts';
+import { multiTcbInfoExtension, tcbInfoExtension, ueidExtension } from './testing-tcb-info.ts';
 
 type Issuer = Pick<Certificate, 'subject' | 'spki'>;
 
