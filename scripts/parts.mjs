@@ -87,6 +87,11 @@ export const parts = {
     packages: ['opensc'],
     without: 'no pkcs11-tool: agreement with it is not tested',
   },
+  shells: {
+    programs: ['zsh', 'fish'],
+    packages: ['zsh', 'fish'],
+    without: 'no zsh or no fish: completion in them is not tested',
+  },
   time: { programs: ['time'], packages: ['time'], without: 'no GNU time: the memory of programs is not measured' },
   podman: {
     programs: ['podman', 'runc'],
@@ -118,6 +123,7 @@ export const sets = {
     'softhsm',
     'systemd',
     'opensc',
+    'shells',
     'time',
   ],
   // Large, and needed by few tests, which are skipped by name without: `node scripts/setup.mjs optional`.
