@@ -41,13 +41,13 @@ export class Podman {
         '--events-backend=none',
         ...runtime,
       ];
-      const [, ...args] = podman.command({ memoryMebibytes: 64 }, ['true']);
-      const failure = await run('podman', args).then(() => undefined, messageOf);
+      const [env = '', ...args] = podman.command({ memoryMebibytes: 64 }, ['true']);
+      const failure = await run(env, args).then(() => undefined, messageOf);
       if (failure === undefined) return podman;
       why ||= failure.trim().split('\n').at(-1) ?? '';
     }
     await podman[Symbol.asyncDispose]();
-    return why.includes('ENOENT') ? 'podman is not installed' : `podman gives no limit of memory here: ${why}`;
+    return why.includes('No such file') ? 'podman is not installed' : `podman gives no limit of memory here: ${why}`;
   }
 
   /** The words that run `inside` in a new container; it shares sockets in `shared` with this machine. */
@@ -59,6 +59,9 @@ export class Podman {
     const mounts = ['--volume=/usr:/usr:ro', `--volume=${tree}:${containedTree}:ro`];
     const own = ['--rm', '--network=none', '--log-driver=none', '--read-only', '--read-only-tmpfs=false'];
     return [
+      // conmon leaves a file `oom` where it runs when a container has used its memory up.
+      'env',
+      `--chdir=${this.#folder}`,
       'podman',
       ...this.#global,
       'run',
