@@ -2,6 +2,7 @@
 import { attestMutants } from './attest.ts';
 import { certificateMutants } from './certificate.ts';
 import { deviceMutants } from './device.ts';
+import { diceMutants } from './dice.ts';
 import { enrollmentMutants } from './enrollment.ts';
 import { logMutants } from './log.ts';
 import { modelMutants } from './model.ts';
@@ -15,6 +16,7 @@ export const mutants: readonly Mutant[] = [
   ...attestMutants,
   ...certificateMutants,
   ...deviceMutants,
+  ...diceMutants,
   ...enrollmentMutants,
   ...logMutants,
   ...modelMutants,

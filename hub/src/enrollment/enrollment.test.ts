@@ -1,7 +1,9 @@
 // Who becomes a device (spec/enrollment-groups.md, spec/manufacture.md): what each of the two steps refuses, and what happened between them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { testDice, testVendor } from '@edgekeep/core/attest/dice/testing';
 import { fixedKey, uefiBoot } from '@edgekeep/core/attest/testing';
+import { toBase64url } from '@edgekeep/core/bytes';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
@@ -14,7 +16,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { signDocument, trustTestPublisher } from '../publisher/testing-publisher.ts';
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
-import { removeVendorRoot } from '../vendor-root/store.ts';
+import { importVendorRoots, removeVendorRoot } from '../vendor-root/store.ts';
 import { blockRoot, removeExpected } from '../registry/admission-lists.ts';
 import {
   createEnrollmentGroup,
@@ -23,6 +25,7 @@ import {
   type EnrollmentGroupOrder,
   limitEnrollmentGroup,
 } from './groups.ts';
+import { startEnrollment } from './start.ts';
 import { createGroupToken } from './group-tokens.ts';
 import {
   by,
@@ -77,6 +80,24 @@ test('an endorsement certificate of a maker that nobody trusts, or of another ke
   const token = await hub.token();
   assert.equal(await refusalOf(startWith(hub, fake, { token })), 'enrollment-refused: endorsement-refused');
   assert.equal(await refusalOf(startWith(hub, mixed, { token })), 'enrollment-refused: endorsement-key-differs');
+});
+
+test('a DeviceID certificate counts by a maker that is trusted for DICE, and by none that is trusted for TPMs', async () => {
+  await using hub = await openEnrollmentHub();
+  const vendor = await testVendor();
+  const deviceIdCertificates = (await testDice(vendor)).chain.slice(-2).map(({ der }) => toBase64url(der));
+  const identity = { kind: 'dice', deviceIdCertificates } as const;
+  const request = { deviceId: 'meter-1', token: await hub.token(), identity, address: '192.0.2.7', nowMs };
+  const trustFor = async (kind: 'tpm' | 'dice') => {
+    const terms = { kind, anchor: false, source: 'test', ...by } as const;
+    await importVendorRoots(hub.database, { ...terms, certificates: [vendor.root] });
+    await hub.vendorRoots.reload();
+  };
+  await trustFor('tpm');
+  assert.equal(await refusalOf(startEnrollment(hub.parts, request)), 'enrollment-refused: dice-path-refused');
+  await trustFor('dice');
+  const { pending } = await startEnrollment(hub.parts, request);
+  assert.equal(pending.rootSha256, rootDigestOf(identity));
 });
 
 test('the attestation key has to be in the TPM of the endorsement key: only that TPM opens the credential', async () => {

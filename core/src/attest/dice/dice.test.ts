@@ -255,6 +255,31 @@ describe('layers that are not what they should be', () => {
     );
   });
 
+  test('every digest of a layer is compared, and each in its place', async () => {
+    const [first, second] = [fwidOf('c'), fwidOf('e')];
+    const twice = layersWith(2, { fwids: [first, second] });
+    const changes = { referenceValues: [setOf(referenceLayers(twice))] };
+    assert.equal(appraise(await testDice(vendor, twice), changes).status, 'affirming');
+    for (const fwids of [
+      [first, fwidOf('0')],
+      [fwidOf('0'), second],
+      [second, first],
+    ]) {
+      const { reasons } = appraise(await testDice(vendor, layersWith(2, { fwids })), changes);
+      assert.deepEqual(
+        reasons.map(({ code }) => code),
+        ['dice-fwid-unexpected'],
+      );
+    }
+  });
+
+  test('reference values without layers say nothing about a DICE device', () => {
+    const { layers: _, ...boot } = healthy;
+    const event = { pcr: 14, name: 'agent', eventType: 13, digests: ['11'.repeat(32)] };
+    const { status, reasons } = appraise(device, { referenceValues: [{ ...boot, events: [event] }] });
+    assert.deepEqual([status, reasons.map(({ code }) => code)], ['warning', ['reference-values-missing']]);
+  });
+
   test('of several sets the one that matches decides, and without any the verdict is a warning', async () => {
     const old = setOf(referenceLayers(layersWith(2, { fwids: [fwidOf('0')] })));
     assert.equal(appraise(device, { referenceValues: [old, healthy] }).status, 'affirming');
