@@ -119,7 +119,7 @@ const spellings: readonly Spelling[] = [
         why: 'options of V8',
       },
       {
-        path: /^docs\/secure-elements\.md$|^cli\/src\/hub\/programs\.ts$/,
+        path: /^docs\/(?:secure-elements|performance)\.md$|^cli\/src\/(?:hub\/programs|program)\.ts$/,
         text: /^generation$/,
         why: 'the usual word: of keys, and of V8 objects',
       },

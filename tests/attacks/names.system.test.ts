@@ -69,7 +69,7 @@ async function assertNoServer(credential: TlsClientCredential, why: RegExp, serv
 }
 
 // SECURITY.md: NET-10
-test('a workload’s certificate is taken for the hub’s by no client of ours, whatever the workload is called', async () => {
+test('a workload’s certificate is taken for the hub’s by no client of ours, under any name of the workload', async () => {
   const { world, link } = fleet;
   const token = await world.apiToken(['devices:write']);
   const body = JSON.stringify({ name: 'vision', device: 'software' });

@@ -9,7 +9,7 @@ test('a name of the hub is one in every spelling', () => {
     assert.equal(hostLikeness(name, hub), 'hub', name);
 });
 
-test('this machine and addresses are hosts, whatever the hub is called', () => {
+test('this machine and addresses are hosts, under every name of the hub', () => {
   for (const name of ['localhost', 'LOCALHOST.', 'x.localhost', 'localhost.localdomain', 'ip6-loopback'])
     assert.equal(hostLikeness(name, hub), 'loopback', name);
   for (const name of ['127.0.0.1', '::1', '[::1]', '127.1', '0x7f.1', '10.1.2.4'])

@@ -105,7 +105,7 @@ test('a server of the version before, without a class, counts under a CA without
   assert.match(asked(server, { generalAuthority: 'refused' }), /no CA for servers/);
 });
 
-test('the path is one whose signatures were verified, whatever else the server sent', async () => {
+test('the path is one whose signatures were verified, also when the server sends more', async () => {
   const expectation = {
     name: 'hub',
     anchors: [root.certificate],
