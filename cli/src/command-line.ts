@@ -1,21 +1,22 @@
 // `edgekeep`: finds the verb, parses its arguments, runs it, prints its outcome as text or JSON, and maps errors to exit codes.
 import { messageOf } from '@edgekeep/core/message-of';
 import { parseArgs } from 'node:util';
-import { type Arguments, type Command, type Outcome, exitCodes, exitCodesHelp, UsageError } from './command.ts';
+import { counted } from '@edgekeep/core/counted';
+import { type Arguments, type Command, type Outcome, exitCodes, UsageError } from './command.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
+import { helpOf, listed, overview, usageText } from './help.ts';
 import { nearest } from './nearest.ts';
 import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
-import type { Verb } from './verb.ts';
 import { verbs } from './verbs.ts';
 
 /** Runs one command line; returns the exit code. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
-  const argv = withPresentVerb(words);
+  const argv = withPresentVerb(words[0] === 'help' ? [...words.slice(1), '--help'] : words);
   const found = findCommand(argv);
   if (found === undefined) {
     const [first, second] = argv;
-    const asked = first === undefined || first === 'help' || [first, second].includes('--help');
-    (asked ? process.stdout : process.stderr).write(asked ? overview(first) : noSuchVerb(argv));
+    const asked = first === undefined || [first, second].includes('--help');
+    (asked ? process.stdout : process.stderr).write(asked ? overview(verbs, first) : noSuchVerb(argv));
     return asked ? exitCodes.ok : exitCodes.usage;
   }
   const command = await found.verb.load(verbs);
@@ -42,16 +43,6 @@ function findCommand(argv: readonly string[]) {
   return undefined;
 }
 
-function helpOf({ example }: Verb, { usage, help }: Command): string {
-  const parts = [
-    `usage: edgekeep ${usage} [--json]`,
-    help.trim(),
-    ...(example === undefined ? [] : [`example: edgekeep ${example}`]),
-    exitCodesHelp,
-  ];
-  return `${parts.join('\n\n')}\n`;
-}
-
 function beforeDashes(argv: readonly string[]): readonly string[] {
   const dashes = argv.indexOf('--');
   return dashes === -1 ? argv : argv.slice(0, dashes);
@@ -70,16 +61,12 @@ function parse(command: Command, argv: readonly string[]): Arguments {
     });
   } catch (cause) {
     const text = messageOf(cause);
-    throw new UsageError(unknownOption(cause, command, own) ?? text, { cause });
+    throw new UsageError(unknownOption(cause, command, own) ?? missingValue(text) ?? text, { cause });
   }
   const { positionals } = parsed;
   const values: Readonly<Record<string, unknown>> = parsed.values;
-  const { least, most } = command.positionals;
-  if (positionals.length < least || positionals.length > most) {
-    throw new UsageError(
-      `expected ${least === most ? least : `${least} to ${most}`} arguments, found ${positionals.length}`,
-    );
-  }
+  const fault = wrongNumber(positionals, command);
+  if (fault !== undefined) throw new UsageError(fault);
   const all = (name: string): readonly string[] => {
     const value: unknown = values[name];
     const list: unknown[] = Array.isArray(value) ? value : value === undefined ? [] : [value];
@@ -112,8 +99,7 @@ function report(error: unknown, command: Command, json: boolean): number {
   const code = codeOf(error);
   const exitCode = exitCodeOf(error, code);
   if (json) process.stderr.write(`${JSON.stringify({ error: { code: code ?? 'internal', message } })}\n`);
-  else if (error instanceof UsageError)
-    process.stderr.write(`edgekeep: ${message}\nusage: edgekeep ${command.usage}\n`);
+  else if (error instanceof UsageError) process.stderr.write(`edgekeep: ${message}\n${usageText(command.usage)}\n`);
   else process.stderr.write(`edgekeep: ${named(code, message)}\n`);
   if (exitCode === exitCodes.internal && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return exitCode;
@@ -136,21 +122,40 @@ function exitCodeOf(error: unknown, code: string | undefined): number {
   return exitCodes.input;
 }
 
+function wrongNumber(found: readonly string[], { positionals: { least, most } }: Command): string | undefined {
+  if (found.length > most) {
+    const [surplus = ''] = found.slice(most);
+    return `unexpected argument: ${surplus} (a value with spaces needs quotes)`;
+  }
+  if (found.length >= least) return undefined;
+  return `expected ${least === most ? '' : 'at least '}${counted(least, 'argument')}, found ${found.length}`;
+}
+
 // The nearest known option beside one that is unknown.
 function unknownOption(cause: unknown, { options }: Command, words: readonly string[]): string | undefined {
   if (codeOf(cause) !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return undefined;
   const known = [...Object.keys(options), 'json', 'help'];
   const typed = words
-    .map((word) => /^--([^=]+)/.exec(word)?.[1])
+    .map((word) => /^--?([^=-][^=]*)/.exec(word)?.[1])
     .find((name) => name !== undefined && !known.includes(name));
   if (typed === undefined) return undefined;
   const [meant] = nearest(typed, known);
-  return `unknown option --${typed}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
+  const dashes = words.some((word) => word.startsWith(`--${typed}`)) ? '--' : '-';
+  return `unknown option ${dashes}${typed}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
+}
+
+// Node's words for an option at the end of the line: "Option '--filter <value>' argument missing".
+function missingValue(text: string): string | undefined {
+  const [, option] = /^Option '(?:-\w, )?(--[a-z0-9-]+) <value>' argument missing$/.exec(text) ?? [];
+  return option === undefined ? undefined : `${option} needs a value`;
 }
 
 function noSuchVerb(argv: readonly string[]): string {
   const typed = argv.join(' ');
   const names = Object.keys(verbs);
+  const [subject = ''] = argv;
+  if (argv.length === 1 && names.some((name) => name.startsWith(`${subject} `)))
+    return overview(verbs, subject, `${subject} needs a verb after it:`);
   const [meant = []] = [3, 2, 1]
     .map((words) =>
       nearest(
@@ -159,29 +164,9 @@ function noSuchVerb(argv: readonly string[]): string {
       ),
     )
     .filter((found) => found.length > 0);
-  if (meant.length === 0) return overview(argv[0], `no such verb: ${typed}`);
+  if (meant.length === 0) return overview(verbs, subject, `no such verb: ${typed}`);
   return listed(
     `no such verb: ${typed}; did you mean:`,
     Object.entries(verbs).filter(([name]) => meant.includes(name)),
   );
-}
-
-// The verbs of one subject, when only its name was given: `edgekeep model`.
-function overview(
-  subject: string | undefined,
-  title = 'keys for models, only to devices that prove what they are',
-): string {
-  const own = Object.entries(verbs).filter(([name]) => name.startsWith(`${subject} `));
-  return listed(title, own.length === 0 ? Object.entries(verbs) : own);
-}
-
-function listed(title: string, shown: readonly (readonly [string, Verb])[]): string {
-  const lines = [`edgekeep: ${title}`, ''];
-  for (const [name, { summary }] of shown) lines.push(`  ${name.padEnd(24)} ${summary}`);
-  lines.push(
-    '',
-    'edgekeep VERB --help explains one verb; --json works on every verb; exit codes are in docs/cli.md.',
-    '',
-  );
-  return lines.join('\n');
 }

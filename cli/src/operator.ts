@@ -11,6 +11,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson, parseValue } from '@edgekeep/core/json';
 import { approvalRequired } from '@edgekeep/wire/api/approval';
+import { HostError } from '@edgekeep/host/error';
+import { isMissing } from '@edgekeep/host/missing-file';
 import { errorResponse } from '@edgekeep/wire/api/error-response';
 import { WireError } from '@edgekeep/wire/error';
 import { tlsClientOptions } from '@edgekeep/wire/link/tls';
@@ -91,7 +93,17 @@ export function operatorFileOf(args: Pick<Arguments, 'option'>, home: () => stri
 }
 
 async function readAccess(file: string): Promise<Access> {
-  return parseJson(await readSecretFile(file, OPERATOR_FILE_BYTES_MAX), operatorFile, `operator file ${file}`);
+  const bytes = await readSecretFile(file, OPERATOR_FILE_BYTES_MAX).catch((cause: unknown) => {
+    if (!isMissing(cause)) throw cause;
+    throw new HostError(
+      'settings-invalid',
+      `no operator file ${file}: name yours by --operator or $EDGEKEEP_OPERATOR`,
+      {
+        cause,
+      },
+    );
+  });
+  return parseJson(bytes, operatorFile, `operator file ${file}`);
 }
 
 /** Waits and repeats the request when the hub answers that there are too many; `wait` is for tests. */

@@ -12,9 +12,9 @@ export const command: Command = {
 Writes reference values (spec/reference-values.md) that accept exactly the boot in LOG.
 
 --name NAME        lower-case letters, digits, dots, dashes; at most 64
---version VERSION  of what boots, for example 1.4.0
+--version VERSION  the version of what boots, for example 1.4.0
 --out FILE         where to write; - for standard output
---pcrs LIST        for example 0,2,4,7 or 0-7; default: every PCR the log extends, except 10 (IMA)
+--pcrs LIST        for example 0,2,4,7 or 0-7 (default: every PCR the log extends, except 10, which IMA extends)
 `,
   positionals: { least: 1, most: 1 },
   options: { name: { type: 'string' }, version: { type: 'string' }, out: { type: 'string' }, pcrs: { type: 'string' } },

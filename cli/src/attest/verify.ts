@@ -24,7 +24,7 @@ const pcrAtReset = new Uint8Array(32);
 
 export const command: Command = {
   usage:
-    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) [--ima-log FILE] --key FILE --nonce HEX [--reference FILE]... [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]...',
+    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) [--ima-log FILE] --key FILE --nonce HEX [--reference FILE]… [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]…',
   help: `
 Takes an agent's answer to GET /attest?nonce=HEX, or the files of tpm2_quote -m and -s (signature in the tss or plain form).
 Exit code 0: verified; 1: refused, with every reason.
@@ -39,10 +39,10 @@ Exit code 0: verified; 1: refused, with every reason.
 --ima-log FILE         IMA log, binary, that must replay to the quoted PCR 10; entries measured after the quote are left out
                        (/sys/kernel/security/ima/binary_runtime_measurements); needs --event-log or --attestation where the quote
                        covers other PCRs too
---reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log or --attestation
---pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9; default: those of the quote
+--reference FILE       reference values (spec/reference-values.md); may be repeated for several acceptable boots; needs --event-log or --attestation
+--pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9 (default: those of the quote)
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
---dice-root FILE       PEM, DER or PKCS #7: roots that the chain of a DICE device may end at
+--dice-root FILE       PEM, DER or PKCS #7: roots that the chain of a DICE device may end at; may be repeated
 `,
   positionals: { least: 0, most: 0 },
   options: {

@@ -13,7 +13,7 @@ export const auditVerbs: Verbs = {
     load: () => import('./show.ts').then((m) => m.prove),
   },
   'audit verify': {
-    summary: 'verify a whole transparency log: signature, witnesses, every entry and every tile',
+    summary: 'verify a whole audit log: signature, witnesses, every entry and every tile',
     example:
       'audit verify /var/lib/edgekeep/hub/log --key edgekeep.local/log+8bf592d7+AeBe8Sqa8X0fZ9JjGO2x0HB5rzM1KAjasf+0/+xqbxJn',
     load: () => import('./verify.ts').then((m) => m.command),

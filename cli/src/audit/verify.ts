@@ -10,15 +10,15 @@ import { openLogSource } from './log-source.ts';
 import { verifyLog } from './verify-log.ts';
 
 export const command: Command = {
-  usage: 'audit verify DIR|URL|hub --key VKEY [--origin TEXT] [--witness VKEY]... [--quorum N] [--hashes-only]',
+  usage: 'audit verify DIR|URL|hub --key VKEY [--origin TEXT] [--witness VKEY]… [--quorum N] [--hashes-only]',
   help: `
 Reads a log in the c2sp.org/tlog-tiles layout, from a folder or from a web server, recomputes its root hash from every
 entry, compares every tile, and verifies the checkpoint's signatures.
 
-  --key VKEY       the log's verifier key, name+id+base64 (required)
-  --origin TEXT    the checkpoint's first line; default: the key's name
+  --key VKEY       the log's verifier key, name+id+base64
+  --origin TEXT    the checkpoint's first line (default: the key's name)
   --witness VKEY   a witness whose cosignature counts; may be repeated
-  --quorum N       how many witnesses must have cosigned; default: all that are given
+  --quorum N       how many witnesses must have cosigned (default: all that are given)
   --hashes-only    start from the tiles of level 0 and leave the entries out: all that a hub shows to the public
 
 With the word hub in place of a URL it reads the log of the operator file's hub, including entries, which needs the scope audit:read.

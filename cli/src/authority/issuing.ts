@@ -84,7 +84,7 @@ export const abandon: Command = {
   help: `
 For a request that was never signed, or a certificate that was never activated. Its key is destroyed.
 
---note  why, for the log
+--note  why; recorded in the audit log
 
 ${operatorHelp}
 `,
@@ -105,7 +105,7 @@ One request: all its certificates are revoked, their connections are closed, lea
 place; without a next one the request is refused. Devices with a root of trust return by attestation. Then put it on the root's list:
 edgekeep root sign-crl, edgekeep authority install-crl.
 
---note  why, for the log
+--note  why; recorded in the audit log
 
 ${operatorHelp}
 `,

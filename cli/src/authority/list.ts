@@ -32,7 +32,7 @@ Devices that may connect and have not shown that they know the newest root. Exit
 is then not activated without --force.
 
 --after  continue after this id
---limit  maximum number (default 100, at most 1000)
+--limit  how many at most; not above 1000 (default: 100)
 
 ${operatorHelp}
 `,

@@ -13,7 +13,7 @@ export const certificateVerbs: Verbs = {
     load: () => import('./revoke.ts').then((m) => m.command),
   },
   'certificate expiry': {
-    summary: 'show upcoming ends of certificates and tokens',
+    summary: 'show which certificates and tokens end soon',
     example: 'certificate expiry',
     load: () => import('./expiry.ts').then((m) => m.command),
   },

@@ -8,7 +8,7 @@ import { table, timeText } from '../table.ts';
 export const command: Command = {
   usage: 'device list [--filter RSQL] [--sort FIELD]',
   help: `
---filter    RSQL over id, tier, state, attestation, enabled, group, enrollmentGroup, site, holds, fault, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
+--filter    an RSQL expression (spec/registry.md) over id, tier, state, attestation, enabled, group, enrollmentGroup, site, holds, fault, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all devices);
             for example 'tags.line==press;seenAt<-1h', 'state=in=(suspect,quarantined)' or 'fault==model-unsupported'
 --sort      id, tier, state, attestation, seenAt or enrolledAt; with a leading - in descending order: --sort=-seenAt (default: id)
 ${operatorHelp}

@@ -6,7 +6,7 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 export const command: Command = {
   usage: 'device retry-model ID MODEL',
   help: `A device that cannot use a release does not ask for its key again until another one is published. Once the cause is repaired, this
-order makes it try once more; the device gets it at its next check-in.
+command makes it try once more; the device gets it at its next check-in.
 
 ${operatorHelp}`,
   positionals: { least: 2, most: 2 },

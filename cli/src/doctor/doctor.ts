@@ -18,13 +18,13 @@ export const command: Command = {
 Checks this machine and reports, line by line, what is ok, missing or a warning, and what to do next. Changes nothing.
 The exit code is always 0: a machine without a TPM can still be a device, of the lowest tier.
 
-  --tpm ADDRESS   device:PATH, unix:PATH or tcp:HOST:PORT (default ${deviceDefault}). A socket is a
-                  TPM without resource manager: no other program may use it.
-  --pkcs11 MODULE loads this PKCS#11 module and lists its tokens; no PIN is used
+  --tpm ADDRESS   device:PATH, unix:PATH or tcp:HOST:PORT (default: ${deviceDefault}). A socket is a
+                  TPM without resource manager: no other program may use it
+  --pkcs11 MODULE  loads this PKCS#11 module and lists its tokens; no PIN is used
   --dice FOLDER   reads what the boot stages of a DICE device passed on
   --vendor-roots  judges certificates of this machine's maker as enrollment will, by these makers' roots and intermediates: PEM, DER, PKCS#7, or
-                  the file vendor-roots.json of a kit. May be repeated
-  --operator FILE the operator file of a hub: reports what it allows, and judges this machine's maker by its present trust
+                  the file vendor-roots.json of a kit; may be repeated
+  --operator FILE  the operator file of a hub: reports what it allows, and judges this machine's maker by its present trust
 `,
   positionals: { least: 0, most: 0 },
   options: {

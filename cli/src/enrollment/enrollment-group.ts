@@ -20,7 +20,7 @@ export const create: Command = {
 --kind             the proof of its devices: manifest (an import lists them), token (a token of the group), ca (an IDevID of a
                    manufacturer's CA), endorsement-root (a TPM of a vendor)
 --certificate      the CA, or the vendor's root or intermediate, as PEM
---authority        SHA-256 of the SPKI of an authority of a TPM maker that the hub has (edgekeep vendor-root list --json)
+--authority        SHA-256 of the public key (SubjectPublicKeyInfo) of an authority of a TPM maker that the hub has (edgekeep vendor-root list --json)
 --id-prefix        device ids must begin with it (default: any)
 --tier             ${tiers.join(', ')} (default: any)
 --devices          how many devices may enroll by it (default: any number)
@@ -142,7 +142,7 @@ your API token at the latest, unless somebody takes it over (enroll token hand-o
 
 --uses         how many devices may enroll with it
 --hours        how long it is valid (default: 720)
---older-hours  how long older tokens of the group stay valid, 0 to end them now (default: until their own end)
+--older-hours  how long older tokens of the group stay valid, 0 to end them now (default: until they expire)
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },
@@ -196,7 +196,7 @@ export const enable: Command = {
 
 export const limit: Command = {
   usage: 'enrollment-group limit NAME --devices N|any',
-  help: `Counts all devices that ever enrolled by it; they stay, even if the new limit is lower.\n\n${operatorHelp}`,
+  help: `Counts all devices that ever enrolled by it; they stay, even if the new limit is lower.\n\n--devices   how many devices may enroll by it, or any\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, devices: { type: 'string' } },
   async run(args) {

@@ -14,12 +14,12 @@ export const rootOfTrustOptions = {
 export const rootOfTrustUsage =
   '[--tpm ADDRESS | --pkcs11 MODULE [--token LABEL | --slot N] [--pin-file PATH] | --dice FOLDER | --software]';
 
-export const rootOfTrustHelp = `--tpm       device:/dev/tpmrm0 (default), unix:PATH or tcp:HOST:PORT
+export const rootOfTrustHelp = `--tpm       device:PATH, unix:PATH or tcp:HOST:PORT (default: device:/dev/tpmrm0)
 --pkcs11    a secure element: its vendor's PKCS#11 library on the device (docs/secure-elements.md); \`edgekeep doctor --pkcs11 MODULE\` there lists its
             tokens. The enrollment token certifies that the key is in a chip: give the kit to no other device
---token     its label; without it and --slot the only token there is
---slot      its slot, where labels do not distinguish tokens
---pin-file  where its PIN is on the device, alone in a file that others cannot read (default: token-pin in the state folder)
+--token     the token's label; without it and --slot the only token there is
+--slot      its slot number, where labels do not distinguish tokens
+--pin-file  where the token's PIN is on the device, alone in a file that others cannot read (default: token-pin in the state folder)
 --dice      where the boot stages of a DICE device write chain and key (docs/dice.md)
 --software  no TPM: keys in files, the lowest tier`;
 

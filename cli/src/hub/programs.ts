@@ -11,8 +11,8 @@ export const hubInit: Command = {
 Makes keys, settings, store and the first API token in DIR, which must not contain a hub yet.
 
 --data           the hub's data folder
---unlock         who can open the hub's keys: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (its output, for example from a TPM),
-                 or none (plain files; the default, with a warning). May be repeated; each of them opens the keys
+--unlock         who can open the hub's keys; may be repeated: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (its output, for example from a TPM),
+                 or none (plain files; the default, with a warning); each of them opens the keys
 --root-folder    the folder for the root key, for example on a removable disk (default: DIR/root); the hub runs without it. Needed with --unlock
 --issuing-request  for an offline root: the hub makes the key of its issuing CA, writes the request for it here, and waits for edgekeep hub
                  install-issuing (docs/authorities.md)
@@ -66,7 +66,7 @@ Serves until SIGINT or SIGTERM. Listens on loopback unless DIR/hub.json says oth
 
 --data           the hub's data folder (\`edgekeep hub init\`)
 ${keyHelp}
---share          a share file; repeat it for each share that is needed
+--share          a share file; may be repeated: one for each share that is needed
 --wait           when the keys need a person, open no listener and wait for \`edgekeep hub unlock\`; do not ask at a terminal
 `,
   positionals: { least: 0, most: 0 },
@@ -83,7 +83,7 @@ export const hubCheck: Command = {
   usage: 'hub check --data DIR',
   help: `
 Checks a data folder, also while its hub runs, and reports line by line what is ok, a warning or failed, and what to do next: settings, keys and their
-permissions, the store, makers' roots, upcoming ends, ports, the unlock program, the disk. Opens no key and changes nothing. The exit code is 1 when
+permissions, the store, the trusted roots of hardware makers, certificates that end soon, ports, the unlock program, the disk. Opens no key and changes nothing. The exit code is 1 when
 a check failed.
 
 --data      the hub's data folder
@@ -101,7 +101,7 @@ a separate command; the hub starts after the last one that is needed. Wrong ones
 
 --data           the hub's data folder
 --passphrase-fd  read the passphrase from this file descriptor; without it the terminal asks
---share          a share file; without it the terminal asks
+--share          a share file; may be repeated; without it the terminal asks
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -116,13 +116,13 @@ export const hubRekey: Command = {
   usage:
     'hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]',
   help: `
-Adds and removes unlockers; the keys do not change. Seals the keys of a plain hub. Without --add and --remove it lists the unlockers.
+Adds and removes unlockers, the ways to open the hub's keys; the keys do not change. Seals the keys of a plain hub. Without --add and --remove it lists the unlockers.
 
 --data               the hub's data folder; stop the hub first
---add                passphrase, shares:K/N, or program (the one of the setting unlockProgram)
---remove             the id of an unlocker, for example passphrase-1. Removing all old ones at once makes a new key-encryption key
+--add                an unlocker to add; may be repeated: passphrase, shares:K/N, or program (the one of the setting unlockProgram)
+--remove             the id of an unlocker to remove; may be repeated; for example passphrase-1. Removing all old ones at once makes a new key-encryption key
 ${keyHelp}
---share              a share file, to open the keys; repeat it for each share that is needed
+--share              a share file, to open the keys; may be repeated: one for each share that is needed
 --new-passphrase-fd  read a new passphrase from this file descriptor; without it the terminal asks
 --share-folder       the folder for new shares
 `,

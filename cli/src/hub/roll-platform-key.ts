@@ -10,7 +10,7 @@ const askMilliseconds = 500;
 export const command: Command = {
   usage: 'hub roll-platform-key [--wait]',
   help: `
-The hub makes a new platform key and wraps model keys and device secrets under it, in the background and while it serves. The old key is deleted when nothing
+The platform key protects the other keys in the hub's store. The hub makes a new one and wraps model keys and device secrets under it, in the background and while it serves. The old key is deleted when nothing
 needs it any more. A hub that is stopped meanwhile continues when it starts again.
 
 --wait      return when the old key is deleted

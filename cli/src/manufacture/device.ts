@@ -11,24 +11,25 @@ import type { HardwarePlace } from './hardware.ts';
 import { makeDevice } from './make.ts';
 import { Manifest, serialTag } from './manifest.ts';
 import { hardwareTypeSchema, openManufacturer } from './manufacturer.ts';
-import { tokenOption, tokenOptions, vendorRootsHelp } from './options.ts';
+import { tokenHelp, tokenOption, tokenOptions, vendorRootsHelp } from './options.ts';
 
 const tpmDefault = 'device:/dev/tpmrm0';
 
 export const command: Command = {
-  usage: 'manufacture device SERIAL --ca DIR [--tpm ADDRESS | --pkcs11 MODULE --pin-file FILE] [--manifest FILE]',
+  usage:
+    'manufacture device SERIAL --ca DIR [--tpm ADDRESS [--endorsement-key KIND] | --pkcs11 MODULE [--token LABEL | --slot N] --pin-file FILE] [--id ID] [--hardware-type OID] [--product NAME] [--tag KEY=VALUE]… [--group NAME]… [--vendor-roots FILE] [--idevid-file FILE] [--manifest FILE] [--enrollment-group NAME]',
   help: `
 Makes the key in the device's TPM or token, or finds it there, issues the IDevID and stores it beside the key. Running it again changes nothing.
 
 --ca               the manufacturer's folder
---tpm              device:PATH (default ${tpmDefault}), unix:PATH or tcp:HOST:PORT
+--tpm              device:PATH, unix:PATH or tcp:HOST:PORT (default: ${tpmDefault})
 --endorsement-key  the key that identifies the device: ${endorsementKeyKinds.join(', ')} (default: rsa-2048)
---pkcs11           the key is in a token of this PKCS#11 module; --token LABEL or --slot N say which one
---pin-file         the token's PIN, alone on one line of a file that others cannot read
+--pkcs11           the key is in a token of this PKCS#11 module
+${tokenHelp}
 --id               the device id (default: the serial number in lower case)
 --hardware-type    another object identifier than the manufacturer's
---product          common name of the subject
---tag              KEY=VALUE, for the manifest; may be repeated
+--product          the name of the product, in the subject of the IDevID (common name)
+--tag              a tag of the device, for the manifest; may be repeated
 --group            a device group it joins; may be repeated
 ${vendorRootsHelp}
 --idevid-file      the file for the certificate when the hardware has no room: idevid.pem in the device's state folder

@@ -2,20 +2,20 @@
 import { join } from 'node:path';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { createManufacturer, hardwareTypeSchema, ownHardwareType } from './manufacturer.ts';
-import { tokenOption, tokenOptions } from './options.ts';
+import { tokenHelp, tokenOption, tokenOptions } from './options.ts';
 
 export const command: Command = {
   usage:
-    'manufacture init --ca DIR --organization NAME [--root-folder DIR] [--hardware-type OID] [--pkcs11 MODULE --pin-file FILE]',
+    'manufacture init --ca DIR --organization NAME [--root-folder DIR] [--hardware-type OID] [--pkcs11 MODULE [--token LABEL | --slot N] --pin-file FILE [--key-label LABEL]]',
   help: `
 Makes a root, whose key must be taken offline, and an issuing CA, whose key stays on the line: in a file that only its user can read, or in a token.
 
---ca             the folder to make, which must not contain a manufacturer yet
+--ca             the manufacturer's folder, which must not contain a manufacturer yet
 --organization   written into every IDevID
 --root-folder    gets the root's key (default: root in --ca); the line runs without it
---hardware-type  object identifier of the kind of device, in your own arc (default: a new one below 2.25)
---pkcs11         the issuing key is made in a token of this PKCS#11 module; --token LABEL or --slot N say which one
---pin-file       the token's PIN, alone on one line of a file that others cannot read
+--hardware-type  object identifier (OID) of the kind of device, in your own arc (default: a new one below 2.25)
+--pkcs11         the issuing key is made in a token of this PKCS#11 module
+${tokenHelp}
 --key-label      CKA_LABEL of the key (default: edgekeep-manufacturer)
 `,
   positionals: { least: 0, most: 0 },

@@ -5,6 +5,10 @@ import { type Arguments, UsageError } from '../command.ts';
 export const vendorRootsHelp = `--vendor-roots     PEM of TPM vendors' roots and intermediates: only a TPM with a certificate under one of them gets an IDevID; without
                    it, any program at the address counts as a TPM`;
 
+export const tokenHelp = `--token          the token's label; without it and --slot the only token there is
+--slot           its slot number, where labels do not distinguish tokens
+--pin-file       the token's PIN, alone on one line of a file that others cannot read`;
+
 export const tokenOptions = {
   pkcs11: { type: 'string' },
   token: { type: 'string' },

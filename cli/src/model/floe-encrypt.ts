@@ -25,8 +25,8 @@ export const command: Command = {
 Encrypts IN to OUT with AES-256-GCM in segments; "-" is stdin or stdout. OUT appears only when it is complete.
 
 --key-file        a file of exactly 32 random bytes, for example: head -c 32 /dev/urandom > key && chmod 600 key
---segment-length  length of an encrypted segment in bytes, ${SEGMENT_LENGTH_MIN} to ${SEGMENT_LENGTH_MAX}; default ${segmentLengthDefault}
---aad-file        its bytes are bound to the file and must be given again to decrypt it; default none
+--segment-length  length of an encrypted segment in bytes, ${SEGMENT_LENGTH_MIN} to ${SEGMENT_LENGTH_MAX} (default: ${segmentLengthDefault})
+--aad-file        its bytes are bound to the file and must be given again to decrypt it (default: none)
 `,
   positionals: { least: 2, most: 2 },
   options: {

@@ -17,7 +17,7 @@ file), which devices open in memory for \`edgekeep model run\`. The key must be 
 --key       PEM private key: P-256, P-384 or P-521 (\`edgekeep model keygen\`)
 --guard     guard settings (spec/guard.md): without them predictions are served without a verdict
 --fallback  a second model that answers when the first is unsure
---no-ort    do not add the optimised .ort twin of each .onnx file
+--no-ort    do not add the optimized .ort twin of each .onnx file
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },

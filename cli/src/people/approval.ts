@@ -70,7 +70,7 @@ ${operatorHelp}
 
 export const refuse: Command = {
   usage: 'approval refuse ID --reason TEXT',
-  help: `It is never carried out; the requester can ask again.\n\n--reason    why, for the audit log\n${operatorHelp}`,
+  help: `It is never carried out; the requester can ask again.\n\n--reason    why; recorded in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {

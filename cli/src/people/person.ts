@@ -51,7 +51,7 @@ export const disable: Command = {
 All tokens of this person are refused from now on, and they get no other until \`person enable\`. Their open requests are void.
 One person may do this alone: it only removes rights.
 
---reason    why, for the audit log
+--reason    why; recorded in the audit log
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },

@@ -26,14 +26,15 @@ export const create: Command = {
   help: `
 Prints the token once; the hub keeps only its SHA-256. The token is yours unless --service or --person says otherwise.
 
---name      recorded in the audit log with the token's actions: letters, digits, . _ @ -
---role      may be repeated: viewer, operator, publisher, security, administrator
---scope     may be repeated: devices:read, devices:write, enrollment:write, models:read, models:publish, policy:write, audit:read,
+--name      the token's name, recorded in the audit log with its actions: letters, digits, . _ @ -
+--role      viewer, operator, publisher, security or administrator; may be repeated
+--scope     one right; may be repeated: devices:read, devices:write, enrollment:write, models:read, models:publish, policy:write, audit:read,
             metrics:read, alerts:read, alerts:write, tokens:write, admin
---days      how long it is valid, at most as long as your own (default: 90, or as long as your own)
+--days      how many days it is valid, at most as long as your own (default: 90, or as long as your own)
 --service   it belongs to a program and cannot approve anything; it ends with the token that made it, unless somebody takes it over
             (token hand-over)
---person    it belongs to another person, who made it with \`edgekeep token prepare\` and told you its --sha256
+--person    it belongs to another person, who made it with \`edgekeep token prepare\` and told you its SHA-256
+--sha256    the SHA-256 of that token, in hex
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },

@@ -10,13 +10,11 @@ export const command: Command = {
   usage:
     'policy simulate [FILE…] [--countries FILE] [--add GROUP=ID]… [--remove GROUP=ID]… [--last N] [--names N] [--no-fleet]',
   help: `
-Asks the policy in force and the draft the newest recorded decisions again, and then about every device and token now. Changes nothing.
+Asks the policy in force and the draft the newest recorded decisions again, and then about every device and token now. Changes nothing. Without a FILE the policy in force is asked, with the changed facts of --countries, --add and --remove.
 
---countries a new table of networks and countries (as for policy countries)
+--countries  a new table of networks and countries (as for policy countries)
 --add       a device to add to a group, GROUP=ID; may be repeated
---remove    a device to remove from a group, likewise
-Without a FILE the policy in force is asked with these facts.
-
+--remove    a device to remove from a group, GROUP=ID; may be repeated
 --last      recorded decisions to replay, at most 100000 (default: 10000)
 --names     devices and tokens to name in each line, at most 100 (default: 10)
 --no-fleet  the recorded decisions only

@@ -43,7 +43,7 @@ export const policyVerbs: Verbs = {
     load: () => import('./policy.ts').then((m) => m.rollback),
   },
   'policy countries': {
-    summary: 'show or replace the table of countries of networks',
+    summary: 'show or replace the table of networks and their countries',
     example: 'policy countries networks.txt',
     load: () => import('./countries.ts').then((m) => m.command),
   },

@@ -17,7 +17,7 @@ import { readPublicKey } from '../model/key-files.ts';
 
 export const command: Command = {
   usage:
-    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [options]',
+    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [--witness VKEY]… [--quorum N] [--manifest FILE] [--model-signature FILE]',
   help: `
 Proves from one file and public keys why a model key was released to a device. Needs no hub, network or clock.
 
@@ -26,9 +26,9 @@ Proves from one file and public keys why a model key was released to a device. N
   --attestation-key FILE   PEM public key that signs attestation results; may be repeated
   --publisher-key FILE     PEM public key that signs models; may be repeated
   --witness VKEY           a witness whose cosignature counts; may be repeated
-  --quorum N               how many witnesses must have cosigned; default: the trust file's, or all that are given
+  --quorum N               how many witnesses must have cosigned (default: as in the trust file, or all that are given)
   --manifest FILE          the model's manifest, where the receipt names it by digest only
-  --model-signature FILE   the model's OMS bundle, in the same case`,
+  --model-signature FILE   the model's signature bundle (OMS), in the same case`,
   positionals: { least: 1, most: 1 },
   options: {
     trust: { type: 'string' },

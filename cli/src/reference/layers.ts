@@ -15,17 +15,20 @@ export const command: Command = {
   help: `
 Writes reference values that accept devices whose DICE layers are these images. Sign and publish them with \`edgekeep reference publish\`.
 
---layer N=FILE[,FILE…][;FIELD=VALUE…]
-             one acceptable build of layer N: the images the layer's FWIDs are digests of, in the FWIDs' order. Give it again for
-             another layer, or for another acceptable build of the same one. Fields:
-               svn=NUMBER     this build's security version number: a layer must not state less (than the lowest of its builds)
-               vendor=TEXT    what the layer must state; model=TEXT likewise
-               name=TEXT      for people; default: the file's name
-               allow=FLAG     an operational flag that may be set; may be repeated
---hash HASH  the hash algorithm of the firmware's FWIDs: ${Object.keys(fwidAlgorithms).join(', ')} (default: sha384)
---name NAME        lower-case letters, digits, dots, dashes; at most 64
---version VERSION  of what boots, for example 1.4.0
---out FILE         where to write; - for standard output
+--name             lower-case letters, digits, dots, dashes; at most 64
+--version          the version of what boots, for example 1.4.0
+--layer            one acceptable build of layer N: the images that the layer's firmware digests (FWIDs) are made of, in the same order; may be
+                   repeated: for another layer, or for another acceptable build of the same one
+--out              the file to write; - for standard output
+--hash             the hash algorithm of the FWIDs: ${Object.keys(fwidAlgorithms).join(', ')} (default: sha384)
+
+Fields of a layer:
+
+svn=NUMBER         the security version number of this build: a layer must not state less than the lowest of its builds
+vendor=TEXT        what the layer must state as its vendor
+model=TEXT         what the layer must state as its model
+name=TEXT          for people (default: the file's name)
+allow=FLAG         an operational flag that may be set; may be repeated
 `,
   positionals: { least: 0, most: 0 },
   options: {

@@ -8,7 +8,7 @@ export const referenceVerbs: Verbs = {
     load: () => import('./publish.ts').then((m) => m.publish),
   },
   'reference layers': {
-    summary: 'reference values of DICE layers from firmware images',
+    summary: 'make reference values of DICE layers from firmware images',
     example:
       "reference layers --name press-firmware --version 1.4.0 --layer '0=boot.bin;vendor=Example' --layer '1=runtime.bin;svn=7' --out layers.json",
     load: () => import('./layers.ts').then((m) => m.command),

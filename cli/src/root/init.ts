@@ -17,8 +17,8 @@ Makes a P-256 key, a self-signed root certificate (root.pem) and the first line 
 network; docs/authorities.md has the whole ceremony.
 
 ${keyHelp}
---name   the root's common name (default "Edgekeep root"); the next root must have the same
---days   how long it is valid (default ${rootDays})
+--name   the root's common name (default: Edgekeep root); the next root must have the same
+--days   how many days it is valid (default: ${rootDays})
 --plain  store the key in the folder without a passphrase: for tests
 `,
   positionals: { least: 0, most: 0 },

@@ -19,13 +19,15 @@ export const keyOptions = {
   'key-label': { type: 'string' },
   'passphrase-fd': { type: 'string' },
 } as const;
-export const keyUsage = '--folder DIR [--passphrase-fd N] [--pkcs11 MODULE --token LABEL --pin-file FILE]';
+export const keyUsage =
+  '--folder DIR [--passphrase-fd N | --pkcs11 MODULE [--token LABEL | --slot N] --pin-file FILE [--key-label LABEL]]';
 export const keyHelp = `--folder         the root's folder: its certificate, its ceremony record and, without --pkcs11, its key
 --passphrase-fd  read the passphrase of the key from this file descriptor; without it the terminal asks
 --pkcs11         the vendor's PKCS#11 library: the key is in a token and never leaves it
---token, --slot  which token, by its label or its slot
+--token          the token's label; without it and --slot the only token there is
+--slot           its slot number, where labels do not distinguish tokens
 --pin-file       the token's user PIN alone on a line, in a file that others cannot read
---key-label      the key's label in the token (default edgekeep-root)`;
+--key-label      the key's label in the token (default: edgekeep-root)`;
 
 const defaultLabel = 'edgekeep-root';
 /** Twelve characters are weak protection; the minimum prevents an empty passphrase. */

@@ -18,13 +18,13 @@ const REQUEST_BYTES_MAX = 64 * 1024;
 export const command: Command = {
   usage: `root sign-issuing ${keyUsage} --request FILE --out FILE [--days N] [--yes]`,
   help: `
-Verifies the request's proof of possession, shows what will be signed, asks, writes a line into the ceremony record, and then the
-certificate followed by the root (PEM). Only name and key are taken from the request.
+Verifies that the request was signed with the key it contains, shows what will be signed, and asks. Then it writes a line into the ceremony
+record, and the certificate followed by the root (PEM) to --out. Only name and key are taken from the request.
 
 ${keyHelp}
 --request  the file that the hub wrote (edgekeep authority request, edgekeep hub init --issuing-request)
 --out      the file to write; an existing file is never overwritten
---days     how long it is valid (default and most ${issuingDays}; never longer than the root)
+--days     how many days it is valid, at most ${issuingDays} and never longer than the root (default: ${issuingDays})
 --yes      do not ask
 `,
   positionals: { least: 0, most: 0 },

@@ -21,13 +21,13 @@ const listFile = 'root.crl';
 export const command: Command = {
   usage: `root sign-crl ${keyUsage} [--revoke CERTIFICATE]… --out FILE [--days N] [--yes]`,
   help: `
-Adds certificates of issuing CAs to the root's list (root.crl in the folder), and signs it. Without
---revoke the list is renewed unchanged.
+Adds certificates of issuing CAs to the root's list (root.crl in the folder), and signs it. When no certificate is added,
+the list is renewed unchanged.
 
 ${keyHelp}
 --revoke  PEM file of an issuing CA of this root; may be repeated
 --out     the file to write, DER; an existing file is never overwritten
---days    until its next update (default ${listDays})
+--days    how many days until its next update (default: ${listDays})
 --yes     do not ask
 `,
   positionals: { least: 0, most: 0 },

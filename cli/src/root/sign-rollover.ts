@@ -9,13 +9,14 @@ import type { OpenRoot } from './root-folder.ts';
 import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
 
 export const command: Command = {
-  usage: `root sign-rollover ${keyUsage} --new-folder DIR [--new-pkcs11 MODULE …] --out FILE [--yes]`,
+  usage: `root sign-rollover ${keyUsage} --new-folder DIR [--new-passphrase-fd N | --new-pkcs11 MODULE [--new-token LABEL | --new-slot N] --new-pin-file FILE [--new-key-label LABEL]] --out FILE [--yes]`,
   help: `
-Signs NewWithOld with the old root and OldWithNew with the new one (RFC 4210 section 4.4), writes a line into both ceremony records, and
-one file with the new root and both links: the hub takes it by edgekeep authority announce-root.
+The old root signs the new one, and the new root the old one (NewWithOld and OldWithNew of RFC 4210 section 4.4). Writes a line into
+both ceremony records, and one file with the new root and both links: the hub takes it by edgekeep authority announce-root.
 
 ${keyHelp}
---new-folder and --new-pkcs11, --new-token, --new-slot, --new-pin-file, --new-key-label, --new-passphrase-fd: the same for the new root
+--new-folder     the new root's folder
+--new-passphrase-fd, --new-pkcs11, --new-token, --new-slot, --new-pin-file, --new-key-label  the same for the key of the new root
 --out  the file for the three certificates; an existing file is never overwritten
 --yes  do not ask
 `,

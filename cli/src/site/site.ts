@@ -24,14 +24,14 @@ const descriptionOptions = {
   description: { type: 'string' },
 } as const;
 const descriptionUsage =
-  '[--time-zone NAME] [--network CIDR]… [--country XX] [--position LAT,LON --radius METRES] [--zone LEVEL] [--description TEXT]';
+  '[--time-zone NAME] [--network CIDR]… [--country XX] [--position LAT,LON --radius METERS] [--zone LEVEL] [--description TEXT]';
 const descriptionHelp = `
---time-zone    of the IANA database, for example Europe/Vienna (default: UTC)
+--time-zone    a name of the IANA database, for example Europe/Vienna (default: UTC)
 --network      a network its devices connect from, in CIDR notation; may be repeated
---country      ISO 3166-1, two capitals
+--country      two capital letters, ISO 3166-1
 --position     latitude and longitude in degrees, WGS 84
---radius       metres around the position that belong to the site
---zone         Purdue level: 0, 1, 2, 3, 3.5, 4, 5
+--radius       meters around the position that belong to the site
+--zone         level of the site in the Purdue model: 0, 1, 2, 3, 3.5, 4, 5
 --description  for people
 ${operatorHelp}
 `;
@@ -138,7 +138,7 @@ function positionOf(position: string | undefined, radius: string | undefined): o
   if (position === undefined && radius === undefined) return undefined;
   const match = /^(-?\d{1,2}(?:\.\d{1,9})?),(-?\d{1,3}(?:\.\d{1,9})?)$/.exec(position ?? '');
   if (match === null || radius === undefined || !/^\d{1,7}$/.test(radius)) {
-    throw new UsageError('--position LAT,LON in degrees, together with --radius METRES');
+    throw new UsageError('--position LAT,LON in degrees, together with --radius METERS');
   }
   return { latitude: Number(match[1]), longitude: Number(match[2]), radius: Number(radius) };
 }

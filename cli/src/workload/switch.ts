@@ -15,7 +15,7 @@ export const disable: Command = {
 Its certificates are revoked and it gets no more until \`workload enable\`. The device and its other workloads keep working.
 
 ${help}
---reason       why, for the audit log
+--reason       why; recorded in the audit log
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },
