@@ -1,4 +1,4 @@
-// Where the policy is asked (spec/access.md, "Where it is asked"): connections, attestations, keys, files, reports, commands, and requests
+// Where the policy is asked (spec/access.md, "When the policy is asked"): connections, attestations, keys, files, reports, commands, and requests
 // of operators. Facts that the policy does not use are not read, so a policy that permits an action to everybody adds no cost to it.
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Decision, Policy } from '@edgekeep/core/policy/policy';

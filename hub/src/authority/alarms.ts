@@ -1,4 +1,4 @@
-// Alarms before and at the end of the certificates that the hub's trust depends on (spec/authorities.md, "Alarms"; spec/vendor-roots.md,
+// Alarms before and at the end of the certificates that the hub's trust depends on (spec/authorities.md, "Warnings before an end"; spec/vendor-roots.md,
 // "Ends"). One for each threshold and certificate, in the hub's log, the audit log and as an alert; it is over when the certificate was
 // replaced or removed.
 import { toHex } from '@edgekeep/core/bytes';

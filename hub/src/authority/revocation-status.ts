@@ -1,4 +1,4 @@
-// Lists and OCSP responses of all issuing CAs (spec/authorities.md, "Who answers for what"). Each CA signs for its own certificates as long
+// Lists and OCSP responses of all issuing CAs (spec/authorities.md, "Lists and OCSP"). Each CA signs for its own certificates as long
 // as its key exists, and leaves a last list behind.
 import { toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';

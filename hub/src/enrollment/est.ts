@@ -124,7 +124,7 @@ export async function reenroll(
   return certificate;
 }
 
-// spec/est.md, "Who may": a device with a registered root of trust must not bypass it here.
+// spec/est.md, "Who may enroll": a device with a registered root of trust must not bypass it here.
 function assertMayReenroll(device: DeviceRecord): void {
   assertNotCutOff(device);
   if (device.identity === identity) return;
