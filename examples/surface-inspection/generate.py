@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Seeded generator of grey-scale surface images, 64 x 64 pixels of 8 bits, with one of four kinds of defect or none.
+"""Seeded generator of gray-scale surface images, 64 x 64 pixels of 8 bits, with one of four kinds of defect or none.
 
 An image is built as a camera would see it: light, then material, then dirt, then the defect, then blur, noise and
 quantisation. Every image has a random stream of its own, made from (seed, split, index), so that any single one can be
