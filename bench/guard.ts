@@ -17,7 +17,7 @@ const side = 64;
 export const bench: Benchmark = {
   name: 'guard',
   title: 'Guarded against bare inference',
-  budget: 'Guarded against bare inference on a real image model: at most 1.15x.',
+  budget: 'Guarded against bare inference on a real image model: at most 1.15x',
   async run(harness) {
     const settings = parseJson(readFileSync(join(folder, 'guard.json')), guardSettingsSchema, 'guard.json');
     const sessions = { primary: await open('primary.onnx'), fallback: await open('fallback.onnx') };

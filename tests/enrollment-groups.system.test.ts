@@ -107,7 +107,7 @@ suite('token groups', () => {
     await make(world, { name: 'line-2', kind: 'token' });
     const once = await makeToken(world, 'line-2', { maxUses: 1 });
     accepted(await (await device('saw-1')).tryEnroll(world, once), certificateResponse);
-    const unfit = { status: 403, code: 'enrollment-refused', says: /unused, unexpired/ };
+    const unfit = { status: 403, code: 'enrollment-refused', says: /unused, not expired/ };
     assertRefused(await (await device('saw-2')).tryEnroll(world, once), unfit);
     const short = await makeToken(world, 'line-2', { maxUses: 9, lifeSeconds: 60 });
     const older = await makeToken(world, 'line-2', { maxUses: 9 });

@@ -131,7 +131,7 @@ test('what a group cannot be is refused', async () => {
 test('wiped, and back', async () => {
   await using saw = await device('saw-1');
   accepted(await saw.tryEnroll(world, await world.enrollmentToken()), certificateResponse);
-  await refused('device mark-wiped saw-1 --reason x', 1, /it can't become wiped/);
+  await refused('device mark-wiped saw-1 --reason x', 1, /it cannot become wiped/);
   await done('device quarantine saw-1 --reason "opened"');
   assert.match(await done('device mark-wiped saw-1 --reason "erased in the workshop"'), /saw-1 is wiped/);
   await refused('device release saw-1 --reason x', 1, /enrolling again/);
@@ -146,5 +146,5 @@ test('wiped, and back', async () => {
   await done('device quarantine saw-1 --reason "opened again"');
   await done('device mark-wiped saw-1 --reason "erased again"');
   await done(`device replace-root saw-1 --root ${board} --reason "a TPM was built in"`);
-  assert.match(await done('device show saw-1'), new RegExp(`comes back with +${board}`));
+  assert.match(await done('device show saw-1'), new RegExp(`returns with +${board}`));
 });

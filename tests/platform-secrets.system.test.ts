@@ -149,7 +149,7 @@ test('a hub is not sealed with its root key or its shares beside it', async (t) 
     join(data, 'shares'),
   ]);
   assert.equal(sharesInside.status, 2, sharesInside.output);
-  assert.match(sharesInside.output, /shares beside the keys protect nothing/);
+  assert.match(sharesInside.output, /shares in the same folder as the keys protect nothing/);
 });
 
 test('a roll-over wraps every value again, deletes the old key, and reads work throughout', async () => {

@@ -78,7 +78,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     }
     const oldCredential = first.credential;
     const before = await world.device('press-1');
-    await orderRefused(world, '/v1/devices/press-1/wiped', because, /is active: it can't become wiped/);
+    await orderRefused(world, '/v1/devices/press-1/wiped', because, /is active: it cannot become wiped/);
     await wipe(world, 'press-1');
 
     const wiped = await world.device('press-1');

@@ -292,7 +292,7 @@ export class AgentLife {
   async #forked(link: HubLink): Promise<void> {
     const { witness, emit, forkProofFile } = this.#dependencies;
     this.#logContinues = false;
-    this.#setState('forked', `the log was caught with two histories: ${forkProofFile} proves it`);
+    this.#setState('forked', `the log has two histories: ${forkProofFile} proves it`);
     emit({ kind: 'fork-detected', proofFile: forkProofFile });
     await this.#lockAll('the audit log of the hub forked');
     // An honest hub wants to know of the fork; for any other hub the report costs nothing.

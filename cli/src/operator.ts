@@ -158,7 +158,9 @@ async function readAnswer(access: Access, response: IncomingMessage): Promise<Ui
     return Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
   } catch (cause) {
     const why = messageOf(cause);
-    throw new Unreachable(`the hub at ${access.url} went away in the middle of its answer: ${why}`, { cause });
+    throw new Unreachable(`the hub at ${access.url} closed the connection before its answer was complete: ${why}`, {
+      cause,
+    });
   }
 }
 
@@ -212,7 +214,7 @@ function notReached({ url }: Access, cause: Error): Unreachable {
   const text =
     cause instanceof WireError
       ? `the server at ${url} was refused, and nothing was sent to it: ${cause.message}`
-      : `the hub at ${url} can't be reached: ${cause.message}. Is \`edgekeep hub run\` running?`;
+      : `the hub at ${url} cannot be reached: ${cause.message}. Is \`edgekeep hub run\` running?`;
   return new Unreachable(text, { cause });
 }
 
@@ -231,7 +233,7 @@ function refusalOf(status: number, bytes: Uint8Array, retryAfter: string | undef
     return new HubRefusal(status, error.code, error.message + reasons, seconds);
   } catch (error) {
     if (!(error instanceof CoreError || error instanceof SyntaxError)) throw error;
-    return new HubRefusal(status, 'hub-error', `the hub answered ${status} without a reason: its log has it`);
+    return new HubRefusal(status, 'hub-error', `the hub answered ${status} without a reason: read the hub's log`);
   }
 }
 

@@ -78,5 +78,5 @@ function* fields(bytes: Uint8Array): Generator<{ readonly field: number; readonl
 }
 
 function invalid(why: string): GuardError {
-  return new GuardError('model-load', `this is no ONNX model: ${why}`);
+  return new GuardError('model-load', `this is not an ONNX model: ${why}`);
 }

@@ -40,7 +40,7 @@ async function readLine(descriptor: number, bytes: Buffer): Promise<number> {
   } catch (cause) {
     throw new HostError(
       'settings-invalid',
-      `file descriptor ${descriptor} can't be read: is it open? npx hands over no other than 0, 1 and 2`,
+      `file descriptor ${descriptor} cannot be read: is it open? npx passes only 0, 1 and 2`,
       { cause },
     );
   }

@@ -71,7 +71,7 @@ async function probe(sandbox: Sandbox, program: SandboxedProgram, maxProbeMs: nu
     const limit = `${maxProbeMs / 1_000} s`;
     throw new AgentError('guard-start', `the guard did not answer within ${limit}: raise guard.maxProbeSeconds`);
   }
-  return startError?.message ?? (errorText.trim() || `it ended with ${signal ?? exitCode} and said nothing`);
+  return startError?.message ?? (errorText.trim() || `it ended with ${signal ?? exitCode} without a message`);
 }
 
 /** Removes the empty folders that earlier versions left when they were killed. Only its own, and only empty ones. */

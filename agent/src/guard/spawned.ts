@@ -47,7 +47,7 @@ export function spawnGuard(
     detached: true,
   });
   const stream = child.stdio[channelDescriptor];
-  if (!(stream instanceof Duplex)) throw new TypeError('the channel to the guard is no stream');
+  if (!(stream instanceof Duplex)) throw new TypeError('the channel to the guard is not a stream');
   return {
     stream,
     get processId() {

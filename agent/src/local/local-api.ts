@@ -91,7 +91,7 @@ export function adminApi({ held }: AdminApiDependencies): Answerer {
   return async ({ segments: [what, name = '', files, ...path] }, response) => {
     if (what !== 'models' || name === '') return notFound(response);
     const model = held(name);
-    if (model === undefined) return sendError(response, 503, 'model-unavailable', `no key of ${name} is held now`);
+    if (model === undefined) return sendError(response, 503, 'model-unavailable', `no key of ${name} is available now`);
     if (model.opened === undefined) {
       return sendError(
         response,

@@ -114,7 +114,7 @@ export function checkedGrant(
   if (lease.notBefore > nowSeconds + CLOCK_SKEW_SECONDS_MAX)
     throw refused(`it begins ${lease.notBefore - nowSeconds} s from now: set the clock`);
   if (leaseState(lease, Math.max(nowSeconds, lease.notBefore)) === 'expired')
-    throw refused('it is over already: set the clock');
+    throw refused('it has already ended: set the clock');
   const receipt = parseBase64url(answer.receipt, 'receipt');
   if (receipt.length > RECEIPT_BYTES_MAX) throw refused(`a receipt of ${receipt.length} bytes`);
   const verdict = receiptVerdict(receipt, trust, model);

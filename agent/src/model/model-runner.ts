@@ -67,7 +67,7 @@ export class ModelRunner {
   /** Being replaced by another one, and finishing its open requests. */
   readonly #retiring = new Set<HeldModel>();
   readonly #repeats: RepeatFilter;
-  #why = 'not asked for yet';
+  #why = 'not requested yet';
   #crashes = 0;
   /** Refusals and failures in a row. */
   #failures = 0;

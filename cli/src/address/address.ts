@@ -21,7 +21,7 @@ ${operatorHelp}
   async run(args) {
     const [network = ''] = args.positionals;
     const hours = Number(args.option('hours') ?? '24');
-    if (!(hours > 0)) throw new UsageError('--hours is a number above 0');
+    if (!(hours > 0)) throw new UsageError('--hours takes a number above 0');
     const body = { network, reason: args.required('reason'), seconds: Math.ceil(hours * 3_600) };
     const value = await (await openOperator(args)).send('POST', '/v1/blocked-addresses', body, blockedAddress);
     return {

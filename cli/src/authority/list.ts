@@ -47,7 +47,7 @@ ${operatorHelp}
       timeText(seenAt),
       String(rootVersion),
     ]);
-    const more = value.next === null ? '' : `\nmore behind --after ${value.next}`;
+    const more = value.next === null ? '' : `\nmore: --after ${value.next}`;
     const none = value.devices.length === 0;
     const text = none
       ? 'every device knows it'

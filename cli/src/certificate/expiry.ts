@@ -24,7 +24,7 @@ ${operatorHelp}
       item.ended ? 'ended' : item.warning ? 'soon' : '',
     ];
     const rows = [...page.hub.map(row('hub')), ...page.devices.map(row('device')), ...page.tokens.map(row('token'))];
-    const counts = `near their end without having renewed: ${counted(page.devicesWarned, 'device')}; ended: ${page.devicesEnded}`;
+    const counts = `${counted(page.devicesWarned, 'device')} with a certificate that ends soon and was not renewed; ${page.devicesEnded} with one that has ended`;
     const text = `${table([['', 'NAME', 'ENDS (UTC)', ''], ...rows])}\n${counts}`;
     const alarm = page.hub.some(({ warning }) => warning);
     return { exitCode: alarm ? exitCodes.refused : exitCodes.ok, value: page, text };

@@ -17,7 +17,7 @@ ${operatorHelp}
   options: { ...operatorOption, device: { type: 'string' }, state: { type: 'string' } },
   async run(args) {
     const state = args.option('state') ?? 'any';
-    if (!states.includes(state)) throw new UsageError(`--state is one of ${states.join(', ')}`);
+    if (!states.includes(state)) throw new UsageError(`--state takes one of ${states.join(', ')}`);
     const device = args.option('device');
     const chosen = new URLSearchParams({ state, limit: '1000', ...(device === undefined ? {} : { device }) });
     const operator = await openOperator(args);

@@ -48,7 +48,7 @@ ${operatorHelp}
       ...guardRows(d.guard),
       ...models,
       ['root of trust', d.rootSha256],
-      ...(d.nextRootSha256 === null ? [] : [['comes back with', d.nextRootSha256]]),
+      ...(d.nextRootSha256 === null ? [] : [['returns with', d.nextRootSha256]]),
       ...d.formerDevices.map((former) => ['', `it belonged to ${former.deviceId} until ${timeText(former.endedAt)}`]),
       ['enrollment group', d.enrollmentGroup ?? '-'],
       ['identity', `${d.incarnation}, since ${timeText(d.enrolledAt)}`],
@@ -75,7 +75,7 @@ async function writeAttestationKey(file: string, id: string, key: string | null)
     throw new HubRefusal(
       404,
       'not-found',
-      `the hub has no attestation key of ${id}: it has no TPM, or the hub is older than this`,
+      `the hub has no attestation key of ${id}: the device has no TPM, or the hub is older than this program`,
     );
   }
   await writeFile(file, parseBase64url(key, 'attestationKey'), { flag: 'wx' });
@@ -99,7 +99,7 @@ function guardRows(guard: z.infer<typeof deviceDetail>['guard']): readonly (read
       : [['', `- ended ${counted(protocolViolations, 'time')} for breaking the protocol`] as const]),
     ...(crashes === 0
       ? []
-      : [['', `- crashed ${counted(crashes, 'time')}, or was killed for want of memory`] as const]),
+      : [['', `- crashed ${counted(crashes, 'time')}, or was killed because memory was short`] as const]),
   ];
 }
 

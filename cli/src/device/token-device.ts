@@ -24,7 +24,7 @@ export const roll: Command = {
   async run(args) {
     const [id = ''] = args.positionals;
     const hours = Number(args.option('overlap-hours') ?? '24');
-    if (!(hours >= 0)) throw new UsageError('--overlap-hours is a number, at least 0');
+    if (!(hours >= 0)) throw new UsageError('--overlap-hours takes a number, at least 0');
     const path = `/v1/token-devices/${encodeURIComponent(id)}/roll`;
     const body = { overlapSeconds: Math.round(hours * 3_600) };
     const value = await (await openOperator(args)).send('POST', path, body, tokenRollResponse);

@@ -31,10 +31,10 @@ export async function examineClock(nowMilliseconds: number): Promise<Finding> {
     return warning('clock', `it shows ${now}`, 'set it: certificates, leases and updates depend on the time');
   }
   const synchronised = await orIfMissing(stat('/run/systemd/timesync/synchronized'), undefined);
-  if (synchronised !== undefined) return ok('clock', `${now}, synchronised`);
+  if (synchronised !== undefined) return ok('clock', `${now}, synchronized`);
   return warning(
     'clock',
-    `${now}, not known to be synchronised`,
+    `${now}, not known to be synchronized`,
     'run systemd-timesyncd, chrony or another NTP client',
   );
 }

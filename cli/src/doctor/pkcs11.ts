@@ -41,7 +41,7 @@ async function examineTokens(module: string): Promise<readonly Finding[]> {
   try {
     const tokens = await describeTokens(module);
     if (tokens.length === 0) {
-      return [missing(subject, `${module} has no initialised token`, 'initialise one with the tool of its vendor')];
+      return [missing(subject, `${module} has no initialized token`, 'initialize one with the tool of its vendor')];
     }
     return tokens.map(({ label, manufacturer, model, serialNumber, slot, pinLocked }) => {
       const found = `${label} in slot ${slot}: ${manufacturer} ${model}, serial number ${serialNumber}`;

@@ -21,7 +21,7 @@ ${operatorHelp}
   options: { ...operatorOption, device: { type: 'string' }, tier: { type: 'string' }, hours: { type: 'string' } },
   async run(args) {
     const hours = Number(args.option('hours') ?? '24');
-    if (!(hours > 0)) throw new UsageError('--hours is a number above 0');
+    if (!(hours > 0)) throw new UsageError('--hours takes a number above 0');
     const body = { deviceId: args.option('device'), tier: args.option('tier'), lifeSeconds: Math.ceil(hours * 3_600) };
     const value = await (await openOperator(args)).send('POST', '/v1/enrollment-tokens', body, enrollmentTokenResponse);
     return {

@@ -229,11 +229,11 @@ const stateOf = ({ disabledReason }: { disabledReason: string | null }) =>
 function countIn(args: Arguments, name: string): number | undefined {
   const text = args.option(name);
   if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--${name} is a whole number above 0`);
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--${name} takes a whole number above 0`);
   return Number(text);
 }
 
 function secondsOf(hours: string, name: string): number {
-  if (!/^\d{1,5}(?:\.\d{1,4})?$/.test(hours)) throw new UsageError(`--${name} is a number of hours`);
+  if (!/^\d{1,5}(?:\.\d{1,4})?$/.test(hours)) throw new UsageError(`--${name} takes a number of hours`);
   return Math.ceil(Number(hours) * 3_600);
 }

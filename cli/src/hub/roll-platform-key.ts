@@ -11,7 +11,7 @@ export const command: Command = {
   usage: 'hub roll-platform-key [--wait]',
   help: `
 The platform key protects the other keys in the hub's store. The hub makes a new one and wraps model keys and device secrets under it, in the background and while it serves. The old key is deleted when nothing
-needs it any more. A hub that is stopped meanwhile continues when it starts again.
+needs it any more. A hub that is stopped in between continues when it starts again.
 
 --wait      return when the old key is deleted
 ${operatorHelp}

@@ -54,7 +54,7 @@ export async function issueOnce(manufacturer: Manufacturer, order: IssueOrder): 
   // Another program was first.
   const other = await recorded(manufacturer, record, order);
   if (other?.kind === 'refused' && claimed) await rm(claim);
-  return other ?? refused('serial-taken', `${order.serialNumber} was issued meanwhile`);
+  return other ?? refused('serial-taken', `${order.serialNumber} was issued in the meantime`);
 }
 
 async function recorded(

@@ -54,7 +54,9 @@ function segmentLengthOf(args: Arguments): number {
   const text = args.option('segment-length') ?? String(segmentLengthDefault);
   const length = Number(text);
   if (!/^\d+$/.test(text) || length < SEGMENT_LENGTH_MIN || length > SEGMENT_LENGTH_MAX) {
-    throw new UsageError(`--segment-length is a number of bytes from ${SEGMENT_LENGTH_MIN} to ${SEGMENT_LENGTH_MAX}`);
+    throw new UsageError(
+      `--segment-length takes a number of bytes from ${SEGMENT_LENGTH_MIN} to ${SEGMENT_LENGTH_MAX}`,
+    );
   }
   return length;
 }

@@ -44,6 +44,6 @@ Writes the private key to KEY.pem (PKCS#8, mode 0600, not encrypted) and the pub
 async function makeKeys(type: string): Promise<{ readonly privateKey: KeyObject; readonly publicKey: KeyObject }> {
   if (type === 'ed25519') return promisify(generateKeyPair)('ed25519');
   const namedCurve = curves.get(type);
-  if (namedCurve === undefined) throw new UsageError(`--type is p256, p384, p521 or ed25519, not ${type}`);
+  if (namedCurve === undefined) throw new UsageError(`--type takes p256, p384, p521 or ed25519, not ${type}`);
   return promisify(generateKeyPair)('ec', { namedCurve });
 }

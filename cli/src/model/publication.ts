@@ -103,7 +103,7 @@ async function collect(order: PublicationOrder, scratch: string): Promise<readon
   for (const { path, role, file } of sources) {
     const twin = path.replace(/\.onnx$/, '.ort');
     if (!path.endsWith('.onnx') || paths.includes(twin) || role === 'data') continue;
-    order.progress(`optimising ${path} into ${twin}`);
+    order.progress(`optimizing ${path} into ${twin}`);
     const out = join(scratch, `${twins.length}.ort`);
     await optimise(file, out);
     twins.push({ path: twin, role, file: out });
@@ -180,6 +180,6 @@ async function optimise(onnxFile: string, ortFile: string): Promise<void> {
   });
   if (code !== 0) {
     const why = Buffer.concat(errors).toString('utf8').trim();
-    throw new UsageError(`onnxruntime can't optimise ${onnxFile}: ${why} (--no-ort publishes it as it is)`);
+    throw new UsageError(`onnxruntime cannot optimize ${onnxFile}: ${why} (--no-ort publishes it as it is)`);
   }
 }

@@ -71,7 +71,7 @@ function shards(text: string | undefined): { readonly shardSize?: number } {
   if (text === undefined) return {};
   const shardSize = Number(text);
   if (!/^[1-9]\d*$/.test(text) || !Number.isSafeInteger(shardSize)) {
-    throw new UsageError(`--shards is a number of bytes, at least 1, not ${text}`);
+    throw new UsageError(`--shards takes a number of bytes, at least 1, not ${text}`);
   }
   return { shardSize };
 }

@@ -69,7 +69,7 @@ async function readTrust(args: Arguments): Promise<SignatureTrust> {
   if (trustRoot !== undefined && publicKey === undefined) {
     return { kind: 'certificates', anchors: await readTrustRoots(trustRoot), atSeconds: Math.floor(Date.now() / 1000) };
   }
-  throw new UsageError('give one of --public-key and --trust-root');
+  throw new UsageError('give either --public-key or --trust-root');
 }
 
 async function verifyFile(path: string, args: Arguments): Promise<Outcome> {

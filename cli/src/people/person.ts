@@ -22,7 +22,7 @@ ${operatorHelp}
     const file = args.option('address');
     if (file !== undefined) await writeFile(file, `${JSON.stringify(await hubAddress(args), null, 2)}\n`);
     const value = await (await openOperator(args)).send('POST', '/v1/people', { name }, personRequest);
-    return { exitCode: exitCodes.ok, value, text: `${value.name} is known` };
+    return { exitCode: exitCodes.ok, value, text: `${value.name} is added` };
   },
 };
 

@@ -51,7 +51,7 @@ ${operatorHelp}
   async run(args) {
     const given = args.option('days');
     const days = Number(given ?? '90');
-    if (!(days > 0)) throw new UsageError('--days is a number above 0');
+    if (!(days > 0)) throw new UsageError('--days takes a number above 0');
     const [scopes, roles] = [args.all('scope'), args.all('role')];
     if (scopes.length + roles.length === 0) throw new UsageError('--role or --scope is required');
     const { owner, token, sha256 } = ownerAndToken(args);
@@ -138,7 +138,7 @@ export const show: Command = {
       ['person', value.person ?? '(service)'],
       ['roles', value.roles.join(' ')],
       ['scopes', value.scopes.join(' ')],
-      ['made', `${timeText(value.createdAt)} UTC by ${value.createdBy === '' ? 'nobody known' : value.createdBy}`],
+      ['made', `${timeText(value.createdAt)} UTC by ${value.createdBy === '' ? 'an unknown token' : value.createdBy}`],
       ['ends', endOf(value)],
       ...(value.endsWith === null ? [] : [['ends with', `token ${value.endsWith} at the latest`]]),
       ['last used', useOf(value)],

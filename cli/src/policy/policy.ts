@@ -98,6 +98,6 @@ function versionOf(args: Arguments, name: string): number | undefined {
 }
 
 function numberOf(text: string, name: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`${name} is the number of a version`);
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`${name} takes the number of a version`);
   return Number(text);
 }

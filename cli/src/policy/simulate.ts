@@ -72,7 +72,7 @@ function simulationText({ policyVersion, replayed, fleet, errors }: Simulation):
   const unknown =
     fleet.withoutAddress === 0
       ? ''
-      : `; of ${counted(fleet.withoutAddress, 'device')} nobody knows where they connect from`;
+      : `; ${counted(fleet.withoutAddress, 'device')} left out, because their address is not known`;
   return [
     `${counted(replayed.asked, 'recorded decision')}, asked again of policy ${policyVersion} and of the draft:`,
     ...linesOf(replayed.changes),
@@ -94,6 +94,6 @@ function linesOf(changes: readonly AccessChange[]): readonly string[] {
 
 function countOf(text: string | undefined, name: string): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,6}$/.test(text)) throw new UsageError(`--${name} is a whole number`);
+  if (!/^\d{1,6}$/.test(text)) throw new UsageError(`--${name} takes a whole number`);
   return Number(text);
 }

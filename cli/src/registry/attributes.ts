@@ -32,7 +32,8 @@ ${operatorHelp}
   async run(args) {
     const [id = '', file = ''] = args.positionals;
     const replaces = args.option('replaces');
-    if (replaces !== undefined && !/^\d{1,15}$/.test(replaces)) throw new UsageError('--replaces is a version number');
+    if (replaces !== undefined && !/^\d{1,15}$/.test(replaces))
+      throw new UsageError('--replaces takes a version number');
     const attributes = parseJson(await readFile(file), attributesSchema, file);
     const body = { attributes, ...(replaces === undefined ? {} : { replaces: Number(replaces) }) };
     const path = `/v1/devices/${encodeURIComponent(id)}/desired`;

@@ -105,7 +105,7 @@ async function askNewPassphrase(args: Arguments): Promise<string> {
   if (passphrase.length < PASSPHRASE_CHARACTERS_MIN)
     throw new UsageError(`a passphrase of at least ${PASSPHRASE_CHARACTERS_MIN} characters is needed`);
   if (given === undefined && (await askOnTerminal('Once more: ')) !== passphrase)
-    throw new UsageError('the two differ: nothing was made');
+    throw new UsageError('the two passphrases differ: nothing was made');
   return passphrase;
 }
 

@@ -62,7 +62,7 @@ async function readRevoked({ certificate: root }: OpenRoot, file: string, nowMs:
   const certificate = parseCertificate(der);
   const own =
     equalNames(certificate.issuer, root.subject) && certificate.extensions.basicConstraints?.authority === true;
-  if (!own) throw new CoreError('certificate-invalid', `${file} is no issuing CA of this root`);
+  if (!own) throw new CoreError('certificate-invalid', `${file} is not an issuing CA of this root`);
   const serial = serialText(certificate);
   const even = serial.padStart(serial.length + (serial.length % 2), '0');
   return { serial: parseHex(even, 'serial'), revokedAtSeconds: Math.floor(nowMs / 1_000), reason: 'cACompromise' };

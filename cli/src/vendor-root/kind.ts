@@ -9,7 +9,7 @@ export function kindIn(args: Pick<Arguments, 'option'>): VendorRootKind | undefi
   const text = args.option('kind');
   if (text === undefined) return undefined;
   const kind = vendorRootKinds.find((each) => each === text);
-  if (kind === undefined) throw new UsageError(`--kind is one of ${vendorRootKinds.join(', ')}`);
+  if (kind === undefined) throw new UsageError(`--kind takes one of ${vendorRootKinds.join(', ')}`);
   return kind;
 }
 

@@ -40,7 +40,7 @@ ${operatorHelp}
     const query = new URLSearchParams({ reason, force: String(args.flag('force')) });
     const path = `/v1/vendor-roots/${one.kind}/${one.sha256}?${query.toString()}`;
     const value = await operator.send('DELETE', path, undefined, vendorRootRemoved);
-    const devices = `${counted(value.usedBy, 'device')} hung on it`;
+    const devices = `${counted(value.usedBy, 'device')} depended on it`;
     return { exitCode: exitCodes.ok, value, text: `"${one.subject}" is no longer trusted; ${devices}` };
   },
 };

@@ -103,7 +103,7 @@ test('an end entity or an issuing CA cannot pass for a new root', async () => {
   const links = await testLinks(first, issuing);
   assert.match(
     refusal([first.certificate], [offeredFirst, { certificate: issuing.certificate, links }]),
-    /no authority/,
+    /not an authority/,
   );
 });
 

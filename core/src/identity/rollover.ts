@@ -69,7 +69,7 @@ export function rolloverProblems(
   const checks: readonly (readonly [boolean, string])[] = [
     // spec/authorities.md, rule 1.
     [isSignedBy(newRoot, newRoot), 'the new root is not self-signed'],
-    [isAuthority(newRoot), 'the new root is no authority'],
+    [isAuthority(newRoot), 'the new root is not an authority'],
     [equalNames(newRoot.subject, oldRoot.subject), 'the new root has another name than the old one'],
     [equalNames(newRoot.issuer, newRoot.subject), 'the new root names another issuer'],
     [!equalBytes(newRoot.spki, oldRoot.spki), 'the new root has the key of the old one'],
@@ -112,7 +112,8 @@ export function followRollovers(
   const places = known.map((root) => offered.findIndex(({ certificate }) => equalBytes(certificate.der, root.der)));
   const [first = -1] = places;
   const last = places.at(-1) ?? -1;
-  if (last === -1) return refused('the newest root that is known here is not in the list: rolled back, or another hub');
+  if (last === -1)
+    return refused('the newest root that is known here is not in the list: rolled back, or another hub');
   if (places.some((place, at) => place === -1 || place !== first + at))
     return refused('the known roots are not in this order in the list');
   if (offered.some(({ certificate }, at) => offered.findIndex((other) => isSame(other, certificate)) !== at))

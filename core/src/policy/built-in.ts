@@ -46,6 +46,7 @@ export function builtInFor(statements: readonly Statement[]): readonly Statement
       .flatMap((statement) => statement.actions),
   );
   const read = readStatements(builtInText);
-  if (read.kind === 'failed') throw new TypeError(`the built-in statements can't be read: ${read.messages.join('; ')}`);
+  if (read.kind === 'failed')
+    throw new TypeError(`the built-in statements cannot be read: ${read.messages.join('; ')}`);
   return read.statements.filter(({ actions: own }) => own.every((action) => !named.has(action)));
 }

@@ -49,7 +49,7 @@ export class PreparedStatements {
   }
 
   ask(question: Question): Answer {
-    if (this.#disposed) return { kind: 'error', message: 'this policy was replaced while it was asked: ask again' };
+    if (this.#disposed) return { kind: 'error', message: 'this policy was replaced during the decision: try again' };
     if (!this.#prepared.has(question.action)) return { kind: 'none' };
     return answerOf(() =>
       statefulIsAuthorized({

@@ -88,7 +88,7 @@ function load(binding: Binding, path: string): Loaded {
     return { cryptoki: { api, binding }, serial: new Serial(), ours: initialize(api, binding), users: 0 };
   } catch (cause) {
     api.close();
-    const message = `${path} does not initialise (${returnValueOf(cause) ?? String(cause)}): its configuration, its driver, its device's permissions`;
+    const message = `${path} does not initialize (${returnValueOf(cause) ?? String(cause)}): its configuration, its driver, its device's permissions`;
     throw new HardwareError('pkcs11-module-failed', message, { cause });
   }
 }

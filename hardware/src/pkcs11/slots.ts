@@ -65,7 +65,7 @@ export function chooseToken(tokens: readonly Token[], { label, slot }: TokenChoi
       (label === undefined || token.description.label === label) && (slot === undefined || token.slot === slot),
   );
   if (found !== undefined && more.length === 0) return found;
-  const wanted = [label === undefined ? [] : `labelled ${label}`, slot === undefined ? [] : `in slot ${slot}`].flat();
+  const wanted = [label === undefined ? [] : `labeled ${label}`, slot === undefined ? [] : `in slot ${slot}`].flat();
   const there = present.map(({ slot: at, description }) => `${description.label} in slot ${at}`).join(', ') || 'none';
   const count = found === undefined ? 'there is no token' : 'there are several tokens';
   throw new HardwareError('pkcs11-token-missing', `${[count, ...wanted].join(' ')}; present: ${there}`);

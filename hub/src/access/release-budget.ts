@@ -107,7 +107,7 @@ export class LeaseAlarm {
         severity: 'high',
         subject: { deviceId },
         detail: model,
-        title: `${deviceId} asks for the key of ${model} again and again: ${releasesAllowed(settings)} in ${windowSeconds} s, and is refused more`,
+        title: `${deviceId} got ${releasesAllowed(settings)} keys of ${model} in ${windowSeconds} s; further requests are refused`,
         data: { model, allowed: releasesAllowed(settings), windowSeconds, addresses: [address] },
         actor: `device:${deviceId}`,
         nowMs,

@@ -46,7 +46,7 @@ export async function record(
     const { model: name, version, manifestDigest } = lease;
     const current = assertCurrent(ask, await publishedNow(trx, ask.model));
     if (current.manifest_digest !== manifestDigest)
-      throw new HubError('conflict', `${name} ${version} is another release now: ask again`);
+      throw new HubError('conflict', `${name} ${version} is another release now: request the key again`);
     const recorded = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     assertMayAsk(recorded.state);
     assertEnabled(recorded);

@@ -103,7 +103,7 @@ export class CosignatureCollector {
     const note = parseNote(cosigned);
     const round = this.#round;
     if (round === undefined || note.text !== round.note.text) {
-      return refused(409, `that checkpoint is not open for cosignatures; ask for the one that is`);
+      return refused(409, `that checkpoint is not open for cosignatures; request the open one`);
     }
     const cosignature = cosignatureBy(note, key);
     if (cosignature === undefined) return refused(403, `no cosignature by ${key.name}+${key.id}`);

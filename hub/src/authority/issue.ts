@@ -115,7 +115,7 @@ async function assertKeyIsOwn(
 }
 
 function identityEnded(deviceId: string): HubError {
-  const message = `${deviceId} was wiped meanwhile: with an empty state folder it enrolls again`;
+  const message = `${deviceId} was wiped in the meantime: with an empty state folder it enrolls again`;
   return new HubError('renewal-refused', message, { reasons: [{ code: 'identity-ended', message }] });
 }
 
@@ -127,7 +127,7 @@ async function assertIssuerStands(trx: WriteTransaction, certificate: Certificat
     .where('id', '=', issuerIdOf(certificate))
     .executeTakeFirst();
   if (issuer?.status === 'active' || issuer?.status === 'retiring' || issuer?.status === 'next') return;
-  throw new HubError('conflict', 'the issuing CA was replaced while this certificate was made: ask again');
+  throw new HubError('conflict', 'the issuing CA was replaced while this certificate was made: request it again');
 }
 
 /** Where a relying party can ask whether it was revoked; empty when the hub has no public address. */

@@ -125,7 +125,10 @@ function assertUsable(certificate: Certificate, roots: readonly RootAuthority[],
   const { basicConstraints, keyUsage, subjectKeyIdentifier } = certificate.extensions;
   const identifier = toHex(subjectKeyIdentifier ?? new Uint8Array(0));
   const checks: readonly (readonly [boolean, string])[] = [
-    [basicConstraints?.authority === true && basicConstraints.pathLength === 0, 'no authority of path length 0'],
+    [
+      basicConstraints?.authority === true && basicConstraints.pathLength === 0,
+      'it is not an authority with path length 0',
+    ],
     [keyUsage?.includes('keyCertSign') === true, 'its key usage lacks keyCertSign'],
     [keyUsage?.includes('cRLSign') === true, 'its key usage lacks cRLSign'],
     [identifier === issuingIdOf(certificate), 'its subject key identifier is not the one of its key (RFC 7093)'],

@@ -9,7 +9,7 @@ const systemTexts: Readonly<Record<string, string>> = {
   EROFS: 'it is read-only',
   ENOSPC: 'no space is left on its disk',
   EDQUOT: 'the disk quota is used up',
-  ENOTDIR: 'a part of its path is no folder',
+  ENOTDIR: 'a part of its path is not a folder',
   EMFILE: 'too many files are open (ulimit -n)',
   ENFILE: 'too many files are open on this machine',
 };
@@ -22,7 +22,7 @@ const sqliteTexts: ReadonlyMap<number, string> = new Map([
   [11, 'its store is damaged: restore it from a backup'],
   [13, 'no space is left on its disk'],
   [14, 'its store cannot be opened: permissions, or no space left'],
-  [26, 'hub.sqlite is no store'],
+  [26, 'hub.sqlite is not a store'],
 ]);
 
 /** In words, where the environment failed; undefined for anything else. */

@@ -197,7 +197,7 @@ async function admitAgain(
   const { deviceId, incarnation } = pending;
   const returning = await findReturning(trx, pending.proof);
   if (incarnationOf(returning) + 1 !== incarnation)
-    throw refused('device-id-taken', `${deviceId} has enrolled or was wiped meanwhile: begin again`);
+    throw refused('device-id-taken', `${deviceId} has enrolled or was wiped in the meantime: start again`);
   const imported = await isExpected(trx, pending.proof);
   await assertRootNotFormer(trx, pending.proof, imported);
   const { idevidSha256 } = pending.proof;
@@ -262,10 +262,7 @@ function assertStillVouched(
 ): void {
   const { group: before, token, deviceId } = pending;
   if (before?.name !== group?.name || before?.createdAt !== group?.createdAt)
-    throw refused(
-      'enrollment-group-changed',
-      `${deviceId} came by another enrollment group than there is now: begin again`,
-    );
+    throw refused('enrollment-group-changed', `${deviceId} came by an enrollment group that has changed: start again`);
   if (token === undefined && settings.enrollment.requireToken && !imported && group === undefined)
     throw refused('not-expected', `${deviceId} is no longer expected: enroll it with a token`);
 }

@@ -158,7 +158,7 @@ async function findToken(
 function tokenRefused(): HubError {
   return new HubError(
     'token-refused',
-    'the password must be an enrollment token that is unused, unexpired and meant for this device, the user name the device id',
+    'the password must be an enrollment token that is unused, not expired and for this device; the user name must be the device id',
   );
 }
 
@@ -251,7 +251,7 @@ function assertSameSubject(request: CertificateRequest, current: Certificate): v
   const has = nameIn(current.extensions.all);
   const sameName = asked === undefined || (has !== undefined && Buffer.compare(asked, has) === 0);
   if (equalNames(request.subject, current.subject) && sameName) return;
-  throw new HubError('renewal-refused', 'the request must have the subject of the certificate it is to replace', {
+  throw new HubError('renewal-refused', 'the request must have the subject of the certificate that it replaces', {
     reasons: [
       { code: 'subject-differs', message: 'subject and subject alternative name cannot change (RFC 7030 4.2.2)' },
     ],

@@ -102,7 +102,7 @@ export async function findGroupToken(
 export async function spendGroupToken(trx: WriteTransaction, sha256: string, nowMs: number): Promise<void> {
   const row = await findUsable(trx, sha256, nowMs);
   if (row === undefined)
-    throw new HubError('enrollment-refused', 'this enrollment token was used up or ended meanwhile');
+    throw new HubError('enrollment-refused', 'this enrollment token was used up or has ended in the meantime');
   await trx
     .updateTable('enrolment_group_token')
     .set((q) => ({ uses: q('uses', '+', 1) }))

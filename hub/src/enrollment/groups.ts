@@ -172,7 +172,11 @@ export async function listedBy(db: Kysely<Tables>, name: string): Promise<number
 
 async function assertNew(trx: WriteTransaction, row: EnrollmentGroupRow): Promise<void> {
   const same = await trx.selectFrom('enrolment_group').select('name').where('name', '=', row.name).executeTakeFirst();
-  if (same !== undefined) throw new HubError('conflict', `there is an enrollment group ${row.name} already`);
+  if (same !== undefined)
+    throw new HubError(
+      'conflict',
+      `enrollment group ${row.name} exists already: \`edgekeep enrollment-group list\` shows all`,
+    );
   if (row.anchor_sha256 !== null) {
     const other = await trx
       .selectFrom('enrolment_group')

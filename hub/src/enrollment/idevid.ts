@@ -234,7 +234,7 @@ function readProof({ signature, residency }: IdevidProofDocument) {
 }
 
 function unknown(leaf: Certificate): UnknownIdevid {
-  const message = `no enrollment group trusts ${nameText(leaf.issuer)}, which issued this IDevID: \`edgekeep enrollment-group create\` with its certificate, or a token, lets the device in`;
+  const message = `no enrollment group trusts ${nameText(leaf.issuer)}, which issued this IDevID: \`edgekeep enrollment-group create\` with its certificate, or a token, admits the device`;
   return { kind: 'unknown', refusal: refused('idevid-authority-unknown', message) };
 }
 

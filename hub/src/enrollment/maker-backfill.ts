@@ -35,7 +35,7 @@ export function makerBackfill(dependencies: {
 }): Job {
   return {
     name: 'maker-backfill',
-    summary: 'finds the makers of devices that enrolled before the hub kept them',
+    summary: 'finds the makers of devices that enrolled before the hub recorded makers',
     place: 'one-node',
     run: async (signal) => {
       while (!signal.aborted && (await findOldPaths(dependencies.database, dependencies.vendorRoots)));

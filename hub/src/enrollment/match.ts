@@ -92,7 +92,7 @@ export async function matchEnrollmentGroup(
   for (const name of proof.anchorGroups) {
     const row = byName.get(name);
     if (row === undefined)
-      throw refused('enrollment-group-changed', `the enrollment group ${name} was deleted meanwhile`);
+      throw refused('enrollment-group-changed', `the enrollment group ${name} was deleted in the meantime`);
     assertOpen(row);
   }
   const byAuthority = (kind: EnrollmentGroupRow['kind'], authorities: readonly string[]) =>
@@ -143,7 +143,7 @@ function assertAnchors(byName: ReadonlyMap<string, EnrollmentGroupRow>, { anchor
   for (const name of anchorGroups) {
     const row = byName.get(name);
     if (row === undefined)
-      throw refused('enrollment-group-changed', `the enrollment group ${name} was deleted meanwhile`);
+      throw refused('enrollment-group-changed', `the enrollment group ${name} was deleted in the meantime`);
     assertOpen(row);
   }
 }

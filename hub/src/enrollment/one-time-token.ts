@@ -79,7 +79,7 @@ export async function findEnrollmentToken(
 export function tokenUnfit(): HubError {
   return new HubError(
     'enrollment-refused',
-    'this needs an enrollment token that is unused, unexpired and meant for this device: `edgekeep enroll token` makes one',
+    'this needs an enrollment token that is unused, not expired and for this device: `edgekeep enroll token` makes one',
   );
 }
 
@@ -91,7 +91,7 @@ export async function spendEnrollmentToken(
 ): Promise<void> {
   const row = await trx.selectFrom('enrolment_token').selectAll().where('sha256', '=', sha256).executeTakeFirst();
   if (row === undefined || (await tokenStateOf(trx, row, nowMs)) !== 'usable')
-    throw new HubError('enrollment-refused', 'this enrollment token was used meanwhile, or has ended');
+    throw new HubError('enrollment-refused', 'this enrollment token was used in the meantime, or has ended');
   await trx
     .updateTable('enrolment_token')
     .set({ used_by: deviceId })

@@ -49,10 +49,13 @@ function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Returni
   const { id, next_root_sha256: ordered } = device;
   if (ordered !== null) {
     if (ordered === rootSha256) return;
-    throw refused('root-of-trust-differs', `${id} must come back with the root of trust that was ordered: ${ordered}`);
+    throw refused(
+      'root-of-trust-differs',
+      `${id} must return with the root of trust that an operator named: ${ordered}`,
+    );
   }
   if (tier === device.tier && (!keepsRoot(tier) || rootSha256 === device.root_sha256)) return;
-  const message = `${id} was wiped and must come back with its own root of trust (${device.tier}): \`edgekeep device replace-root\` accepts another`;
+  const message = `${id} was wiped and must return with its own root of trust (${device.tier}): \`edgekeep device replace-root\` accepts another`;
   throw refused('root-of-trust-differs', message);
 }
 
@@ -70,7 +73,7 @@ export async function assertRootNotFormer(
     .where('root_sha256', '=', rootSha256)
     .execute();
   if (rows.length > 0 && tier === 'software')
-    throw refused('root-of-trust-wiped', 'this key was on a disk that was wiped: begin with an empty state folder');
+    throw refused('root-of-trust-wiped', 'this key was on a disk that was wiped: start with an empty state folder');
   const other = rows.find((row) => row.device_id !== deviceId);
   if (other !== undefined && !rows.some((row) => row.device_id === deviceId) && !expected) {
     const message = `this root of trust belonged to ${other.device_id}: import it as ${deviceId} if it is meant to be`;
@@ -91,7 +94,7 @@ export async function assertFreshToken(
     .where('generation', '=', device.generation)
     .executeTakeFirstOrThrow();
   if (token?.kind === 'one-time' && token.deviceId === device.id && token.createdAt >= wipedAt) return;
-  const message = `${device.id} was wiped: it needs a token made for it since, \`edgekeep enroll token --device ${device.id}\``;
+  const message = `${device.id} was wiped: it needs a token made for it after that, \`edgekeep enroll token --device ${device.id}\``;
   throw refused('token-not-fresh', message);
 }
 
@@ -128,7 +131,7 @@ export async function formerDevicesOf(db: Kysely<Tables>, rootSha256: string, de
 /** Gives the wiped device its next identity. */
 export async function beginIncarnation(trx: WriteTransaction, before: DeviceRecord, row: DeviceRow): Promise<void> {
   if (await renewDevice(trx, before, row)) return;
-  throw refused('device-id-taken', `${before.id} has enrolled again meanwhile`);
+  throw refused('device-id-taken', `${before.id} has enrolled again in the meantime`);
 }
 
 function refused(code: string, message: string): HubError {

@@ -49,7 +49,7 @@ export function createMetrics(registry: Registry, { connections, log, database }
   });
   const endedGuards = new Counter({
     name: 'edgekeep_guards_ended_total',
-    help: 'Guards on devices that ended without an order, as the devices reported it, by reason (inference-timeout, protocol-violation, crashed).',
+    help: 'Guards on devices that ended unexpectedly, as the devices reported it, by reason (inference-timeout, protocol-violation, crashed).',
     labelNames: ['reason'],
     registers,
   });

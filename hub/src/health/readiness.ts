@@ -76,7 +76,7 @@ export class Readiness {
       } catch (error) {
         // An empty folder.
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && name !== '') continue;
-        return { resource: 'disk', message: `the data folder can't be read: ${deepest(error)}` };
+        return { resource: 'disk', message: `the data folder cannot be read: ${deepest(error)}` };
       }
     }
     return undefined;

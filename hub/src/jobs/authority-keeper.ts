@@ -27,7 +27,7 @@ export class AuthorityKeeper {
   get job(): Job {
     return {
       name: 'authority-keeper',
-      summary: 'does what is due for authorities and certificates, and raises alarms before they end',
+      summary: 'does what is due for authorities and certificates, and raises alerts before they end',
       everyMilliseconds: this.#dependencies.settings.authorities.checkSeconds * 1_000,
       place: 'one-node',
       run: () => this.sweep(),

@@ -57,7 +57,8 @@ export class PlatformKeyRoll implements AsyncDisposable {
   /** Makes a new version and begins; resolves when new values are wrapped under it. Throws `conflict` while a roll-over is under way. */
   async start(actor: string): Promise<number> {
     const { database, keyStore, platformKey, clock } = this.#dependencies;
-    if (this.#unfinished) throw new HubError('conflict', 'a roll-over of the platform key is under way');
+    if (this.#unfinished)
+      throw new HubError('conflict', 'a roll-over of the platform key is running: wait until it has ended');
     this.#unfinished = true;
     try {
       const version = platformKey.newest + 1;

@@ -104,7 +104,7 @@ test('an upload for a release that was begun anew does not become its file', asy
   await new Promise<void>((resolve) => slow.once('drain', resolve).write(Buffer.alloc(1 << 17)));
   await begin('1.0.0', 1);
   slow.end();
-  await assert.rejects(late, { code: 'conflict', message: /begun anew/ });
+  await assert.rejects(late, { code: 'conflict', message: /started again/ });
   assert.deepEqual((await getRelease(database, id.name, id.version)).files, []);
 });
 

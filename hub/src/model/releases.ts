@@ -126,7 +126,7 @@ export async function addReleaseFile(
     const now = await stateIn(trx, file);
     const same = now?.manifest_digest === row.manifest_digest && now.created_at === row.created_at;
     if (now?.state !== 'uploading' || !same) {
-      const became = now?.state === 'uploading' ? 'begun anew' : (now?.state ?? 'removed');
+      const became = now?.state === 'uploading' ? 'started again' : (now?.state ?? 'removed');
       throw new HubError('conflict', `${file.name} ${file.version} was ${became} during this upload`);
     }
     await trx

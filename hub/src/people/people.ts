@@ -20,7 +20,8 @@ interface PersonOrder {
 export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: PersonOrder): Promise<void> {
   await assertNoHost(trx, 'person', name);
   const known = await trx.selectFrom('person').select('name').where('name', '=', name).executeTakeFirst();
-  if (known !== undefined) throw new HubError('conflict', `${name} is known already: \`edgekeep person list\``);
+  if (known !== undefined)
+    throw new HubError('conflict', `person ${name} exists already: \`edgekeep person list\` shows all`);
   const { count } = await trx
     .selectFrom('person')
     .select((q) => q.fn.countAll<number>().as('count'))

@@ -150,7 +150,7 @@ function assertEndsWith(caller: Caller, expiresAt: number): void {
 export async function assertPersonEnabled(trx: WriteTransaction, name: string): Promise<void> {
   const row = await trx.selectFrom('person').select('disabled_at').where('name', '=', name).executeTakeFirst();
   if (row === undefined)
-    throw new HubError('not-found', `no person ${JSON.stringify(name)}: \`edgekeep person add\` makes one known`);
+    throw new HubError('not-found', `no person ${JSON.stringify(name)}: \`edgekeep person add\` adds one`);
   if (row.disabled_at !== null) throw new HubError('conflict', `${name} is disabled: \`edgekeep person enable\``);
 }
 

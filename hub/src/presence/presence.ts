@@ -164,7 +164,7 @@ export class Presence implements AsyncDisposable {
     return [
       {
         name: 'presence',
-        summary: 'tells that this node lives and meets what other nodes ask of its connections',
+        summary: 'reports that this node is running, and answers what other nodes ask about its connections',
         everyMilliseconds: tickMs,
         place: 'every-node',
         run: () => this.tick(),

@@ -28,7 +28,8 @@ export async function createGroup(database: Database, order: GroupOrder): Promis
   const row: DeviceGroupRow = { name, description, filter: filter ?? null, created_at: nowMs };
   return database.write(async (trx) => {
     const known = await listGroups(trx);
-    if (known.some((group) => group.name === name)) throw new HubError('conflict', `there is a group ${name} already`);
+    if (known.some((group) => group.name === name))
+      throw new HubError('conflict', `group ${name} exists already: \`edgekeep group list\` shows all`);
     if (known.length >= GROUPS_MAX)
       throw new HubError('conflict', `there are ${GROUPS_MAX} groups, which is the limit`);
     await trx.insertInto('device_group').values(row).execute();
@@ -168,7 +169,7 @@ export async function groupsIn(db: Kysely<Tables>, condition: Condition, nowMs: 
 function groupCondition(filter: string, nowMs: number): Condition {
   const condition = conditionOf(parseFilter(filter), nowMs);
   const [named] = namedGroups(condition);
-  if (named !== undefined) throw filterError(named.position, 'the filter of a group can not ask for groups');
+  if (named !== undefined) throw filterError(named.position, 'the filter of a group cannot use the field `group`');
   return condition;
 }
 

@@ -60,8 +60,8 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   const device = await getDevice(trx, deviceId);
   if (device.state === to) return device;
   if (!transitions[device.state].includes(to)) {
-    const hint = device.state === 'wiped' ? '; it comes back by enrolling again' : '';
-    throw new HubError('conflict', `${deviceId} is ${device.state}: it can't become ${to}${hint}`);
+    const hint = device.state === 'wiped' ? '; it returns by enrolling again' : '';
+    throw new HubError('conflict', `${deviceId} is ${device.state}: it cannot become ${to}${hint}`);
   }
   await trx.updateTable('device').set({ state: to, state_reason: reason }).where('id', '=', deviceId).execute();
   const leases = to === 'active' ? 0 : await voidLeases(trx, [deviceId], nowMs);

@@ -64,7 +64,7 @@ const severities = [
   {
     reason: 'crashed',
     severity: 'low',
-    title: (device: string) => `a guard of ${device} crashed, or was killed for want of memory`,
+    title: (device: string) => `a guard of ${device} crashed, or was killed because memory was short`,
   },
 ] as const;
 

@@ -48,7 +48,7 @@ export class RevocationWatch {
     return [
       {
         name: 'revocation-poll',
-        summary: 'reads the revocations of every node and cuts the connections of this one',
+        summary: 'reads the revocations of all nodes and closes the affected connections of this node',
         everyMilliseconds: this.#everyMs,
         place: 'every-node',
         run: () => this.#share(),

@@ -36,7 +36,7 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
   if (!plain && (await plainKeyNames(join(folder, 'keys'))).length > 0) {
     throw new HubError(
       'backup-refused',
-      'the keys are plain files: seal them (`hub rekey --add passphrase`), or say --plain',
+      'the keys are not encrypted: seal them (`edgekeep hub rekey --add passphrase`), or use --plain',
     );
   }
   await using output = await newFile(file);
@@ -86,7 +86,10 @@ async function snapshotWithKeys(folder: string, snapshot: string): Promise<Reado
     if (same && before.size === after.size) return after;
     await rm(snapshot, { force: true });
   }
-  throw new HubError('backup-refused', 'the keys kept changing: is a roll-over under way? Try again');
+  throw new HubError(
+    'backup-refused',
+    'the keys changed during each attempt: wait until the roll-over of the platform key has ended, and try again',
+  );
 }
 
 async function readFolder(folder: string): Promise<ReadonlyMap<string, Uint8Array>> {

@@ -95,7 +95,7 @@ async function readCertificate(path: string): Promise<Certificate> {
   if (text === undefined) {
     throw new HubError(
       'settings-invalid',
-      `${path} can't be read: is this the hub's data folder? \`edgekeep hub init\` makes one`,
+      `${path} cannot be read: is this the hub's data folder? \`edgekeep hub init\` makes one`,
     );
   }
   const [der] = parsePem(text, 'CERTIFICATE');

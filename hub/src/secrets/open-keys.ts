@@ -40,7 +40,7 @@ async function removePlainCopies(folder: string, keys: KeyStore): Promise<void> 
     clear?.fill(0);
     sealed?.fill(0);
     if (!same)
-      throw new HubError('sealed-keys-invalid', `${join(folder, name)} is not encrypted, beside the sealed keys`);
+      throw new HubError('sealed-keys-invalid', `${join(folder, name)} is not encrypted, although the keys are sealed`);
     await rm(join(folder, name));
   }
 }

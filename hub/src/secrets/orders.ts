@@ -67,7 +67,8 @@ async function newPassphrase(descriptor: number | undefined): Promise<string> {
     throw new HubError('keys-locked', 'no terminal to ask for a passphrase: give one with --passphrase-fd N');
   }
   const passphrase = parseNewPassphrase(first);
-  if ((await askOnTerminal('Once more: ')) !== first) throw new HubError('unlock-refused', 'the two differ');
+  if ((await askOnTerminal('Once more: ')) !== first)
+    throw new HubError('unlock-refused', 'the two passphrases differ: nothing was changed');
   return passphrase;
 }
 
@@ -75,7 +76,10 @@ function shareFolder({ shareFolder: folder, dataFolder }: OrderSources): string 
   if (folder === undefined)
     throw new HubError('request-invalid', 'shares need --share-folder DIR, where they are written');
   if (isInside(dataFolder, folder)) {
-    throw new HubError('request-invalid', `${folder} is in the data folder: shares beside the keys protect nothing`);
+    throw new HubError(
+      'request-invalid',
+      `${folder} is in the data folder: shares in the same folder as the keys protect nothing`,
+    );
   }
   return folder;
 }

@@ -16,7 +16,7 @@ export function plainKeys(folder: string): KeyStore {
     names: () => plainKeyNames(folder),
     read: (name) => readPlainKey(folder, name),
     async add(name, secret) {
-      if (!keyNamePattern.test(name)) throw new TypeError(`${name} is no name of a key`);
+      if (!keyNamePattern.test(name)) throw new TypeError(`${name} is not the name of a key`);
       if ((await readPlainKey(folder, name)) !== undefined) {
         throw new HubError('conflict', `${join(folder, name)} exists: a key is never overwritten`);
       }
@@ -38,11 +38,11 @@ export async function plainKeyNames(folder: string): Promise<readonly string[]> 
 }
 
 async function readPlainKey(folder: string, name: string): Promise<Uint8Array | undefined> {
-  if (!keyNamePattern.test(name)) throw new TypeError(`${name} is no name of a key`);
+  if (!keyNamePattern.test(name)) throw new TypeError(`${name} is not the name of a key`);
   try {
     return await readFile(join(folder, name));
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw new HubError('settings-invalid', `${join(folder, name)} can't be read`, { cause });
+    throw new HubError('settings-invalid', `${join(folder, name)} cannot be read`, { cause });
   }
 }

@@ -77,8 +77,8 @@ const sealedFileSchema = z
       .min(1)
       .max(ENTRIES_MAX),
   })
-  .refine((file) => isUnique(file.unlockers.map((each) => each.id)), { error: 'two unlockers have one id' })
-  .refine((file) => isUnique(file.entries.map((each) => each.name)), { error: 'two entries have one name' });
+  .refine((file) => isUnique(file.unlockers.map((each) => each.id)), { error: 'two unlockers have the same id' })
+  .refine((file) => isUnique(file.entries.map((each) => each.name)), { error: 'two entries have the same name' });
 
 export type Unlocker = z.infer<typeof unlockerSchema>;
 export type SealedFile = z.infer<typeof sealedFileSchema>;

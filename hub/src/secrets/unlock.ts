@@ -50,8 +50,8 @@ export async function openKeyEncryptionKey(
 
 const refusals: Readonly<Record<Offer['kind'], string>> = {
   passphrase: 'the passphrase does not open the keys',
-  shares: 'the shares do not open the keys: one of them is wrong, or they are of another split',
-  program: 'what the unlocking program printed does not open the keys',
+  shares: 'the shares do not open the keys: one of them is wrong, or they belong to another split',
+  program: 'the output of the unlock program does not open the keys',
 };
 
 /** The 32 bytes for this unlocker, or undefined when the offer is for another one of its kind. */

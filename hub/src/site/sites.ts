@@ -27,7 +27,7 @@ export async function createSite(
   return database.write(async (trx) => {
     const known = await listSites(trx);
     if (known.some(({ name }) => name === site.name))
-      throw new HubError('conflict', `there is a site ${site.name} already`);
+      throw new HubError('conflict', `site ${site.name} exists already: \`edgekeep site list\` shows all`);
     if (known.length >= SITES_MAX) throw new HubError('conflict', `there are ${SITES_MAX} sites, which is the limit`);
     await trx
       .insertInto('site')

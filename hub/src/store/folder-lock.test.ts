@@ -78,5 +78,5 @@ test('a folder that is missing, or that is none, is named', async () => {
   assert.throws(() => lockFolder(join(folder.path, 'gone')), { code: 'folder-unusable', message: /no such folder/ });
   const file = join(folder.path, 'file');
   await writeFile(file, '');
-  assert.throws(() => lockFolder(file), { code: 'folder-unusable', message: /is no folder/ });
+  assert.throws(() => lockFolder(file), { code: 'folder-unusable', message: /is not a folder/ });
 });

@@ -75,7 +75,7 @@ async function assertAnchorStands(trx: WriteTransaction, { kind, chain, anchorGr
     .where('removed_at', 'is', null)
     .executeTakeFirst();
   if (standing !== undefined) return;
-  const message = 'the root that this device’s certificate ends at was removed meanwhile';
+  const message = 'the root that this device’s certificate ends at was removed in the meantime';
   throw new HubError('enrollment-refused', message, { reasons: [{ code: 'vendor-root-removed', message }] });
 }
 

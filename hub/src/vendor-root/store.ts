@@ -116,10 +116,10 @@ export async function removeVendorRoot(database: Database, order: RemovalOrder):
     if (!force && (await withoutMaker(trx, 1)).length > 0)
       throw new HubError(
         'conflict',
-        'the hub is still finding out what depends on it: try again in a minute, or use --force',
+        'the hub is still finding out which devices depend on it: try again in a minute, or use --force',
       );
     if (usedBy > 0 && !force) {
-      const message = `${usedBy} ${usedBy === 1 ? 'device hangs' : 'devices hang'} on "${row.subject}". ${consequence[kind]} Use --force to remove it anyway`;
+      const message = `${usedBy} ${usedBy === 1 ? 'device depends' : 'devices depend'} on "${row.subject}". ${consequence[kind]} Use --force to remove it anyway`;
       throw new HubError('conflict', message, { reasons: [{ code: 'vendor-root-in-use', message }] });
     }
     await trx
@@ -137,7 +137,7 @@ export async function removeVendorRoot(database: Database, order: RemovalOrder):
 
 const consequence: Readonly<Record<VendorRootKind, string>> = {
   tpm: 'They keep working, but cannot enroll again after a wipe.',
-  dice: 'Their next attestation is refused: the chain is judged each time.',
+  dice: 'Their next attestation is refused: the chain is verified each time.',
   idevid: 'They keep working, but their IDevID is not accepted when they enroll again.',
 };
 

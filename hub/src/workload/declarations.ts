@@ -47,7 +47,10 @@ export async function declareWorkload(
     if (known.some((each) => isOf(each, target) && each.name === workload))
       throw new HubError('conflict', `${workload} is declared for ${target.kind} ${target.name} already`);
     if (known.length >= DECLARATIONS_MAX)
-      throw new HubError('conflict', `there are ${DECLARATIONS_MAX} declarations, which is the limit: use groups`);
+      throw new HubError(
+        'conflict',
+        `there are ${DECLARATIONS_MAX} declarations, which is the limit: declare them for groups`,
+      );
     await trx.insertInto('workload_declaration').values(row).execute();
     const subject = `${target.kind}:${target.name}`;
     const logIndex = await appendEntry(trx, {

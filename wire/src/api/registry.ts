@@ -83,7 +83,7 @@ export const groupDeleted = z.object({ name: z.string(), deleted: z.boolean() })
 const members = z.array(deviceIdSchema).max(MEMBERS_MAX).default([]);
 export const membersRequest = z
   .strictObject({ add: members, remove: members })
-  .refine(({ add, remove }) => add.length + remove.length > 0, 'nobody to add or to remove');
+  .refine(({ add, remove }) => add.length + remove.length > 0, 'no device to add or to remove');
 export const membersResponse = z.object({ name: z.string(), added: z.number(), removed: z.number() });
 
 /** Members of a line as in manifests of the previous version. */

@@ -19,7 +19,7 @@ export async function checkPorts(settings: HubSettings): Promise<readonly Findin
     const problem = await portProblem(who, settings[who]);
     const place = `${host}:${port}`;
     if (problem === undefined) findings.push(ok(`${who} port`, place));
-    else findings.push(warning(`${who} port`, problem, 'this is no problem if it is this hub'));
+    else findings.push(warning(`${who} port`, problem, 'this is not a problem if it is this hub'));
   }
   return findings;
 }
@@ -42,7 +42,8 @@ export function checkUnlockProgram({ unlockProgram }: HubSettings): Finding {
   const subject = 'unlock program';
   const [program] = unlockProgram;
   if (program === undefined) return ok(subject, 'none');
-  if (!isAbsolute(program)) return failed(subject, `${program} is no absolute path`, 'name it by its absolute path');
+  if (!isAbsolute(program))
+    return failed(subject, `${program} is not an absolute path`, 'name it by its absolute path');
   if (!existsSync(program)) return failed(subject, `no ${program}`, 'install it, or correct the setting unlockProgram');
   const why = othersMayWrite(program);
   if (why !== undefined)

@@ -35,7 +35,7 @@ export function tileRoutes(app: HttpServer, logFolder: string, auditors?: Entrie
     if (address.level === 'entries') {
       const where =
         auditors === undefined ? 'GET /v1/audit has those of a device' : 'ask with a token of the scope audit:read';
-      throw new HubError('scope-missing', `entries are for those who may read them: ${where}`);
+      throw new HubError('scope-missing', `entries are for auditors and for the device that they are about: ${where}`);
     }
     return send(reply, path, forEverybody);
   });
@@ -61,6 +61,6 @@ function addressOf(path: string): TileAddress {
   try {
     return parseTilePath(path);
   } catch (cause) {
-    throw new HubError('not-found', `${path} is no path of a tile`, { cause });
+    throw new HubError('not-found', `${path} is not the path of a tile`, { cause });
   }
 }

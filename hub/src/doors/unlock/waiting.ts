@@ -134,7 +134,7 @@ function parseJsonOrNothing(text: string): unknown {
 async function readLine(socket: Socket): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let received = Buffer.alloc(0);
-  socket.setTimeout(lineMilliseconds, () => reject(new Error('nothing came')));
+  socket.setTimeout(lineMilliseconds, () => reject(new Error('no data came')));
   socket.once('error', reject).once('close', () => reject(new Error('the peer left')));
   socket.on('data', (chunk: Buffer) => {
     const whole = Buffer.concat([received, chunk]);
