@@ -112,8 +112,7 @@ export function followRollovers(
   const places = known.map((root) => offered.findIndex(({ certificate }) => equalBytes(certificate.der, root.der)));
   const [first = -1] = places;
   const last = places.at(-1) ?? -1;
-  if (last === -1)
-    return refused('the newest root that is known here is not in the list: rolled back, or another hub');
+  if (last === -1) return refused('the newest root that is known here is not in the list: rolled back, or another hub');
   if (places.some((place, at) => place === -1 || place !== first + at))
     return refused('the known roots are not in this order in the list');
   if (offered.some(({ certificate }, at) => offered.findIndex((other) => isSame(other, certificate)) !== at))
