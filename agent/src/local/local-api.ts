@@ -97,7 +97,7 @@ export function adminApi({ held }: AdminApiDependencies): Answerer {
         response,
         409,
         'model-guarded',
-        `${name} is served by the guard: set its \`use\` to \`program\``,
+        `${name} is served by the guard: set its \`use\` to \`program\` in agent.json`,
       );
     }
     if (files === undefined) return sendFileList(model, model.opened.files, response);

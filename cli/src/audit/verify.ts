@@ -67,7 +67,7 @@ ${operatorHelp}`,
       },
       text: [
         `verified: ${checkpoint.origin}, ${counted(checkpoint.size, 'entry', 'entries')}, root ${root}`,
-        `  ${hashesOnly ? 'entries were not read' : `${bundles} entry bundles`}, ${tiles} tiles, all match the signed root`,
+        `  ${hashesOnly ? '' : `${counted(bundles, 'entry bundle')} and `}${counted(tiles, 'tile')} match the signed root${hashesOnly ? '; entries were not read' : ''}`,
         ...quorum.cosignatures.map(
           ({ witness, seconds }) => `  cosigned by ${witness} at ${new Date(seconds * 1000).toISOString()}`,
         ),

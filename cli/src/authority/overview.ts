@@ -15,7 +15,9 @@ export function overviewOutcome(overview: Overview): Outcome {
     ends(notAfter),
     sha256.slice(0, 40),
     [
-      devicesPending === null ? [] : [`not known by ${counted(devicesPending, 'device')}`],
+      devicesPending === null
+        ? []
+        : [devicesPending === 0 ? 'known by all devices' : `not known by ${counted(devicesPending, 'device')}`],
       overlapEndsAt === null || status === 'dropped' ? [] : [`overlap until ${ends(overlapEndsAt)}`],
     ]
       .flat()

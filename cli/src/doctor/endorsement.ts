@@ -58,7 +58,7 @@ function valid({ chain, notes }: Extract<EndorsementAppraisal, { kind: 'valid' }
   const maker = anchor === undefined ? 'unknown' : makerOf(anchor);
   const ends = chain.map(({ notAfterSeconds }) => notAfterSeconds).reduce((a, b) => Math.min(a, b));
   const path = chain.map(nameOf).join(' < ');
-  const found = `${maker}, for the ${kind} endorsement key; path ${path}; until ${dayText(ends)}`;
+  const found = `${maker}, for the ${kind} endorsement key; path ${path}; ${endText(ends)}`;
   if (notes.length === 0) return ok(subject, found);
   return warning(
     subject,
@@ -70,7 +70,7 @@ function valid({ chain, notes }: Extract<EndorsementAppraisal, { kind: 'valid' }
 function shown(der: Uint8Array, kind: string): string {
   try {
     const certificate = parseForeignCertificate(der);
-    return `by ${printable(nameText(certificate.issuer))}, for the ${kind} endorsement key, until ${dayText(certificate.notAfterSeconds)}`;
+    return `by ${printable(nameText(certificate.issuer))}, for the ${kind} endorsement key, ${endText(certificate.notAfterSeconds)}`;
   } catch (error) {
     if (!(error instanceof CoreError)) throw error;
     return `${der.length} bytes, for the ${kind} endorsement key`;
@@ -85,6 +85,8 @@ function nameOf(certificate: Certificate): string {
 // 9999-12-31: the certificate has no end (RFC 5280 section 4.1.2.5).
 const withoutEnd = 253_402_300_799;
 
-function dayText(seconds: number): string {
-  return seconds >= withoutEnd ? 'no end' : new Date(seconds * 1_000).toISOString().slice(0, 10);
+function endText(seconds: number): string {
+  return seconds >= withoutEnd
+    ? 'without an end date'
+    : `until ${new Date(seconds * 1_000).toISOString().slice(0, 10)}`;
 }

@@ -84,7 +84,7 @@ async function examineTracing(): Promise<Finding> {
   return warning(
     'tracing',
     'open to other processes of the same user',
-    'they can read keys from memory: sysctl kernel.yama.ptrace_scope=1, and a user of its own for hub and agent',
+    'they can read keys from memory: sysctl kernel.yama.ptrace_scope=1, and separate users for hub and agent',
   );
 }
 

@@ -38,7 +38,11 @@ export async function examineTpm(
   } catch (error) {
     if (!(error instanceof HardwareError)) throw error;
     return [
-      warning('TPM', error.message, 'make sure that no other program uses it; a power cycle clears a failing TPM'),
+      warning(
+        'TPM',
+        error.message,
+        'is the address right, and does no other program use it? A power cycle clears a failing TPM',
+      ),
     ];
   }
 }

@@ -1,4 +1,5 @@
 // `edgekeep hub jobs`: the recurring work of a hub and how its last runs ended.
+import { counted } from '@edgekeep/core/counted';
 import { jobList } from '@edgekeep/wire/api/job';
 import { type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -21,7 +22,7 @@ ${operatorHelp}
       job.everyMilliseconds === null ? 'on request' : `every ${job.everyMilliseconds / 1_000} s`,
       job.running ? 'running' : job.lastError === null ? (job.runs === 0 ? 'not run yet' : 'ok') : 'failed',
       job.lastStartedAt === null ? '' : timeText(job.lastStartedAt),
-      `${job.runs} runs, ${job.failures} failed`,
+      `${counted(job.runs, 'run')}, ${job.failures} failed`,
       job.lastError ?? '',
     ]);
     const failed = jobs.some(({ lastError }) => lastError !== null);

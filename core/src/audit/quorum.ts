@@ -55,7 +55,7 @@ export function verifyQuorum(note: SignedNote, { witnesses, quorum }: WitnessPol
     : {
         kind: 'refused',
         reasons: [
-          `${cosignatures.length} of the ${quorum} witnesses that are needed cosigned: devices do at their check-ins, so get it again later`,
+          `${cosignatures.length} of ${quorum} required witnesses have cosigned: devices cosign at their check-ins, so fetch it again later`,
         ],
       };
 }
