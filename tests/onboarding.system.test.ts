@@ -119,7 +119,7 @@ test('what a group cannot be is refused', async () => {
   await refused('enrollment-group create x --kind ca --certificate leaf.pem', 3, /one certificate/);
   await refused('enrollment-group create x --kind token --group nobody', 3, /no group nobody/);
   await refused('enrollment-group create x --kind token --site nowhere', 3, /no site nowhere/);
-  await refused('enrollment-group create x --kind token --devices 0', 2, /--devices is a whole number/);
+  await refused('enrollment-group create x --kind token --devices 0', 2, /--devices takes a whole number/);
   await done('enrollment-group create x --kind manifest');
   await refused('enrollment-group create x --kind token', 1, /already/);
   await refused('enrollment-group token x --uses 5', 1, /needs no token/);

@@ -101,7 +101,7 @@ test('a request that does not describe a site is refused', async (t) => {
 test('a second site of one name is refused, and an order with an unknown device moves none', async () => {
   const token = await world.adminToken();
   const again = await world.askOperator('POST', '/v1/sites', { token, body: JSON.stringify(graz) });
-  assertRefused(again, { status: 409, code: 'conflict', says: /graz already/ });
+  assertRefused(again, { status: 409, code: 'conflict', says: /graz exists already/ });
   const body = JSON.stringify({ add: ['oven-1', 'nobody'] });
   const moved = await world.askOperator('POST', '/v1/sites/graz/devices', { token, body });
   assertRefused(moved, { status: 404, code: 'not-found', says: /nobody/ });

@@ -145,7 +145,10 @@ test('an operator file and a signing key that others may read or change are refu
         await read();
       }
     }
-    await assert.rejects(operatorFromFile(join(folder, 'nowhere.json')), { code: 'ENOENT' });
+    await assert.rejects(operatorFromFile(join(folder, 'nowhere.json')), {
+      code: 'settings-invalid',
+      message: /^no operator file .*nowhere\.json: name yours/,
+    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -173,7 +173,7 @@ test('what would be refused when it is carried out is refused at once, by the sa
   const before = await kept();
   for (const [path, body, refusal] of [
     ['/v1/models/belt/groups', { add: ['nobody-made-it'] }, { status: 404, code: 'not-found', says: /nobody-made-it/ }],
-    ['/v1/people', { name: 'ben' }, { status: 409, code: 'conflict', says: /known already/ }],
+    ['/v1/people', { name: 'ben' }, { status: 409, code: 'conflict', says: /exists already/ }],
     ['/v1/publishers', { name: 'x', publicKey: 'no key' }, { status: 400, code: 'request-invalid' }],
     [`/v1/tokens/${'0'.repeat(16)}/hand-over`, {}, { status: 404, code: 'not-found' }],
   ] as const)
