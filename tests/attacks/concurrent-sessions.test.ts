@@ -135,6 +135,22 @@ test('behind one address a copy is distinguished from the device as well, becaus
   assert.deepEqual(z.array(z.string()).parse(alert.data['certificates']).toSorted(), serials.toSorted());
 });
 
+// SECURITY.md: DEV-09
+test('a place that binds again does not hide that there are two', async () => {
+  const { device, link } = await newDevice('binds-again');
+  const copy = await copyOf(device);
+  assertRefused(await tryBind(copy, world, away), inUse);
+  for (let at = 0; at < 3; at += 1) {
+    world.clock.advanceSeconds(1);
+    assert.equal((await device.bind(link)).status, 200);
+  }
+  const alert = await alertOf(world, 'binds-again', 'identity-in-two-places');
+  assert.deepEqual(alert.data['addresses'], [home, away]);
+  world.clock.advanceSeconds(1);
+  assert.equal((await device.bind(link)).status, 200);
+  assertRefused(await tryBind(copy, world, away), { ...inUse, says: /ask the operator/ });
+});
+
 test('a claim that is repeated does not put off the moment that shows the copy', async () => {
   const { device, link } = await newDevice('insistent');
   const copy = await copyOf(device);

@@ -38,6 +38,7 @@ interface BoundAnswer {
 
 // The exporter of the connection, which no other connection has, makes a bind fresh; it needs no nonce of the hub.
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
+const alone: SessionVerdict = { kind: 'alone' };
 
 /** Binds the connection, or throws the reason against it. */
 export async function bindConnection(
@@ -71,14 +72,16 @@ async function bindOnce(
       attestationResult,
     });
   }
+  // A bind on a connection that has its place is a use of that place; what is known about it stays.
+  connections.use(connection, nowMs);
   const serial = connection.certificate?.serial ?? '';
-  const id = connection.session?.id ?? randomUUID();
+  const id = randomUUID();
   let arrival: NewSession | undefined;
   try {
     const { verdict, state } = await database.write(async (trx) => {
       const { lineage } = await lineageOf(trx, serial);
-      arrival = { id, connection, device, serial, lineage, nowMs };
-      const weighed = await presence.arrive(trx, arrival);
+      if (connection.session === undefined) arrival = { id, connection, device, serial, lineage, nowMs };
+      const weighed = arrival === undefined ? alone : await presence.arrive(trx, arrival);
       if (weighed.kind === 'taken') return { verdict: weighed, state: device.state };
       const standing = await recordAppraisal(trx, deviceId, appraisal, nowMs);
       assertNotCutOff(standing);
