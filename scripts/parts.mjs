@@ -93,6 +93,11 @@ export const parts = {
     packages: ['zsh', 'fish'],
     without: 'no zsh or no fish: completion in them is not tested',
   },
+  spin: {
+    programs: ['spin'],
+    packages: ['spin'],
+    without: 'no spin: the model of the protocol is not checked',
+  },
   time: { programs: ['time'], packages: ['time'], without: 'no GNU time: the memory of programs is not measured' },
   podman: {
     programs: ['podman', 'runc'],
@@ -125,9 +130,10 @@ export const sets = {
     'systemd',
     'opensc',
     'shells',
+    'spin',
     'time',
   ],
   // Large, and needed by few tests, which are skipped by name without: `node scripts/setup.mjs optional`.
   optional: ['podman', 'arm64-compiler'],
-  bench: ['system', 'swtpm', 'openssl', 'python', 'time', 'age'],
+  bench: ['system', 'swtpm', 'openssl', 'python', 'compiler', 'spin', 'time', 'age'],
 };
