@@ -64,5 +64,5 @@ init {
   }
 }
 
-/* HUB-32: the log is completed, whatever crashed. */
+/* HUB-32: the log is completed, also after a crash. */
 ltl every_entry_is_signed { [] <> (checkpointed == rows) }
