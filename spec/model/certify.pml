@@ -18,11 +18,11 @@ enddoor:
     /* The device as it is registered; evidence of its root of trust, over our nonce and the new key. */
     atomic {
       if :: standing[0] == absent || cut_off(0) || root[0] != shown -> goto refused :: else fi;
-      seen = generation[0]
+      seen = identity[0]
     };
     transaction {
       if :: renews && (!is_bound[0] || !in(certified[0], shown_certificate)) -> goto refused :: else fi;
-      if :: standing[0] == wiped || generation[0] != seen -> goto refused :: else fi;
+      if :: standing[0] == wiped || identity[0] != seen -> goto refused :: else fi;
       if :: is_copied_key && key_is_of_another(0, seen) -> goto refused :: else fi;
       if :: cut_off(0) -> goto refused :: else fi;
       record_certificate(0, seen, is_copied_key);

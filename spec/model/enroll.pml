@@ -1,12 +1,12 @@
 /* Journey: enroll, and come back after a wipe. The numbers are those of spec/enrollment.md; "wiped" is spec/reonboarding.md.
    hub/src/enrollment/start.ts, complete.ts, returning.ts. A party shows a root of trust only if it has it: step two proves it. */
 
-/* The store. Roots of trust are 1 and 2, generations are 1 and up. */
+/* The store. Roots of trust are 1 and 2; the identities of one id are counted from 1. */
 byte root[DEVICES];            /* the registered root of trust */
 byte next_root[DEVICES];       /* the one that an operator ordered for a wiped device; 0: none */
-byte generation[DEVICES];      /* how often this id has enrolled */
-byte certified[DEVICES];       /* generations with a certificate that is not revoked */
-byte copied_key[DEVICES];      /* generations that a certificate was given to for the one key that was on a disk */
+byte identity[DEVICES];        /* how often this id has enrolled */
+byte certified[DEVICES];       /* identities with a certificate that is not revoked */
+byte copied_key[DEVICES];      /* identities that a certificate was given to for the one key that was on a disk */
 bool token_spent;
 bool expected;                 /* an import lists id 1, which then needs no token */
 
@@ -23,7 +23,7 @@ bool token_spent_twice, enrolled_over_another, root_of_trust_in_two_devices, cam
 inline record_certificate(device, g, is_copied_key) {
   insert(certified[device], g);
   if :: is_copied_key -> insert(copied_key[device], g) :: else fi;
-  forbid(certificate_of_a_former_identity, g != generation[device] || standing[device] == wiped);
+  forbid(certificate_of_a_former_identity, g != identity[device] || standing[device] == wiped);
   forbid(key_of_two_identities, is_copied_key && key_is_of_another(device, g))
 }
 
@@ -41,12 +41,12 @@ enddoor:
          (needs_token(device) && token_spent) ||
          !root_is_free(device, shown) ||
          (standing[device] == wiped && !right_hardware(device, shown)) -> goto refused
-      :: else -> seen = generation[device]
+      :: else -> seen = identity[device]
       fi
     };
     /* Step two, 5: everything that step one rested on is read again. */
     transaction {
-      if :: generation[device] != seen || (standing[device] != absent && standing[device] != wiped) -> goto refused :: else fi;
+      if :: identity[device] != seen || (standing[device] != absent && standing[device] != wiped) -> goto refused :: else fi;
       if :: needs_token(device) && token_spent -> goto refused :: else fi;
       if :: !root_is_free(device, shown) -> goto refused :: else fi;
       if :: standing[device] == wiped && !right_hardware(device, shown) -> goto refused :: else fi;
@@ -59,7 +59,7 @@ enddoor:
       standing[device] = enrolled;
       root[device] = shown;
       next_root[device] = 0;
-      generation[device]++;
+      identity[device]++;
       record_certificate(device, seen + 1, is_copied_key);
       append_entry(me);
       change(me);

@@ -29,7 +29,7 @@ inline select_enrollment(chosen_device, chosen_root, chosen_key) {
 }
 
 byte enroll_asked, certify_asked;   /* those who ask are alike: the first one asks first */
-byte shown_certificate;             /* the generation of the certificate that the connection was opened with */
+byte shown_certificate;             /* the identity of the certificate that the connection was opened with */
 
 #include "enroll.pml"
 #include "wipe.pml"
@@ -38,14 +38,14 @@ byte shown_certificate;             /* the generation of the certificate that th
 
 bool bound_without_its_root, bound_as_a_former_identity, former_identity_at_the_door;
 
-/* Journey: bind (hub/src/access/bind.ts), by a certificate of any generation, and any root of trust. */
+/* Journey: bind (hub/src/access/bind.ts), by a certificate of any identity, and any root of trust. */
 active proctype Bind() {
   byte mine, shown;
 end:
   do
-  :: atomic { !is_open[0] && generation[0] > 0 ->
+  :: atomic { !is_open[0] && identity[0] > 0 ->
        is_open[0] = true; is_bound[0] = false;
-       if :: shown_certificate = generation[0] :: generation[0] > 1 -> shown_certificate = 1 fi
+       if :: shown_certificate = identity[0] :: identity[0] > 1 -> shown_certificate = 1 fi
      }
   :: atomic { is_open[0] -> mine = start; if :: shown = 1 :: shown = 2 fi };
      {
@@ -54,7 +54,7 @@ end:
        transaction {
          if :: cut_off(0) || !in(certified[0], shown_certificate) -> goto refused :: else fi;
          forbid(bound_without_its_root, root[0] != shown);
-         forbid(bound_as_a_former_identity, shown_certificate != generation[0])
+         forbid(bound_as_a_former_identity, shown_certificate != identity[0])
        };
        is_bound[0] = true
      } until_the_hub_ends;

@@ -1,6 +1,6 @@
 /* Journey: quarantine, then a wipe that ends the identity (spec/reonboarding.md; hub/src/respond/quarantine.ts, wipe.ts). Of device 0. */
 
-byte wipe_answered;            /* generations whose wipe an operator was answered */
+byte wipe_answered;            /* identities whose wipe an operator was answered */
 
 proctype Workshop(byte quarantine_act; byte wipe_act) {
   byte mine, ends, i;
@@ -25,7 +25,7 @@ end:
          if :: standing[0] != quarantined -> goto refused :: else fi;
          standing[0] = wiped;
          certified[0] = 0;
-         ends = generation[0];
+         ends = identity[0];
          append_entry(wipe_act);
          change(wipe_act)
        };

@@ -156,8 +156,8 @@ const ofIdentities: readonly Mutation[] = [
     edits: [
       [
         'enroll.pml',
-        '      if :: generation[device] != seen || (standing[device] != absent && standing[device] != wiped) -> goto refused :: else fi;\n',
-        '      seen = generation[device];\n',
+        '      if :: identity[device] != seen || (standing[device] != absent && standing[device] != wiped) -> goto refused :: else fi;\n',
+        '      seen = identity[device];\n',
       ],
     ],
   },
@@ -204,7 +204,7 @@ const ofIdentities: readonly Mutation[] = [
     edits: [
       [
         'certify.pml',
-        '      if :: standing[0] == wiped || generation[0] != seen -> goto refused :: else fi;\n',
+        '      if :: standing[0] == wiped || identity[0] != seen -> goto refused :: else fi;\n',
         '      if :: standing[0] == wiped -> goto refused :: else fi;\n',
       ],
     ],
