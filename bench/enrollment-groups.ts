@@ -66,7 +66,7 @@ async function match(
       rootSha256: sha256(listed ? `root ${(round * 7_919) % count}` : `nobody ${round}`),
       endorsementAuthorities: [sha256('intermediate'), sha256(`vendor ${round % groups}`)],
       idevidAuthorities: [],
-      idevidSha256: undefined,
+      idevidDigests: [],
       tokenGroup: undefined,
       anchorGroups: [],
     };

@@ -170,7 +170,11 @@ test('a device reports a missing wall after the policy was asked about its key, 
   await device.enroll(world);
   const ada = await firstPerson(world);
   await give(ada, [
-    ['PUT', '/v1/policy', { text: policyThat('context has guard && context.guard.missing.isEmpty()') }],
+    [
+      'PUT',
+      '/v1/policy',
+      { text: `@claims("context.guard")\n${policyThat('context has guard && context.guard.missing.isEmpty()')}` },
+    ],
   ]);
   const link = opened.use(await device.connect(world.hub));
   // The first connection waits for its key.

@@ -1,12 +1,15 @@
 // Enrollments that must be refused: TPMs of unknown makers, keys in another place than claimed, second identities, spent tokens.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
-import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { parseBase64url, parseHex, toBase64url } from '@edgekeep/core/bytes';
 import { encodeSizedPublic, objectAttributes, parsePublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { certificateResponse, enrollChallengeRequest } from '@edgekeep/wire/api/enrollment';
+import { z } from 'zod';
 import { accepted, type Answer, assertRefused, type RefusalBody } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { newOperationalKey, TestDevice } from '../support/test-device.ts';
@@ -104,6 +107,36 @@ test('an attestation key that is not in the TPM of the endorsement key is refuse
   });
   await assertUnknown('stranger');
 });
+
+// SECURITY.md: DEV-55
+test(
+  'an attestation key outside of the listed profiles does not enroll, and the refusal says what it is',
+  { skip },
+  async (t) => {
+    const folder = join(import.meta.dirname, '../../spec/vectors/attest/attestation-key');
+    const weak = z.looseObject({ publicArea: z.string(), says: z.string() });
+    for (const name of [
+      'sha1-name',
+      'rsa-1024',
+      'exponent-3',
+      'auth-policy',
+      'st-clear',
+      'x509-sign',
+      'not-restricted',
+    ]) {
+      await t.test(name, async () => {
+        const { publicArea, says } = weak.parse(
+          JSON.parse(await readFile(join(folder, `invalid-${name}.json`), 'utf8')),
+        );
+        const attestationKey = toBase64url(parseHex(publicArea, name));
+        const answer = await stranger.tryEnroll(fleet.world, await fleet.world.enrollmentToken(), {
+          start: (honest) => withIdentity(honest, () => ({ attestationKey })),
+        });
+        assertRefused(answer, { status: 400, code: 'request-invalid', says: new RegExp(says) });
+      });
+    }
+  },
+);
 
 test('an operational key is certified only when the quote is over it', { skip }, async () => {
   const { request } = await newOperationalKey('stranger');

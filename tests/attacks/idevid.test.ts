@@ -4,8 +4,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
-import { parseBase64url, toBase64url, toHex } from '@edgekeep/core/bytes';
-import { parseCertificate, certificateDigest } from '@edgekeep/core/identity/certificate';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { otherForms } from '@edgekeep/core/identity/certificate-forms';
+import { certificateIdentity } from '@edgekeep/core/identity/certificate-identity';
 import { extendedKeyUsage, keyUsage } from '@edgekeep/core/identity/extensions';
 import { idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
 import { extensionOid, keyPurposeOid } from '@edgekeep/core/identity/oid';
@@ -91,7 +93,7 @@ test(
     const [leaf = new Uint8Array(0)] = (await hardwareOf(first).idevid())?.chain ?? [];
     assert.deepEqual(idevid, {
       serialNumber: 'SN-1',
-      sha256: toHex(certificateDigest(parseCertificate(leaf))),
+      sha256: certificateIdentity(parseCertificate(leaf)),
       issuer: 'CN=Example Works line 1',
       hardwareType: '1.3.6.1.4.1.32473.1',
       hardwareSerial: 'SN-1',
@@ -341,6 +343,60 @@ test('a blocked IDevID does not enroll, with any root of trust', { skip }, async
   await fleet.world.operator.send('POST', '/v1/blocked-roots', block, blockResponse);
   refusedFor(await device.tryEnroll(fleet.world, undefined), 'root-of-trust-blocked');
   refusedFor(await device.tryEnroll(fleet.world, await fleet.world.enrollmentToken()), 'root-of-trust-blocked');
+});
+
+/** Enrolls with the certificate that has `n - s` in the place of `s`. */
+async function withOtherForm(device: TestDevice, leaf: Uint8Array): Promise<Answer> {
+  const [other] = otherForms(parseCertificate(leaf));
+  assert.ok(other !== undefined);
+  return device.tryEnroll(fleet.world, undefined, {
+    start: ({ idevid, ...honest }) => {
+      const [, ...above] = chainOf.parse(idevid).chain;
+      return { ...honest, idevid: { chain: [toBase64url(other), ...above] } };
+    },
+  });
+}
+const chainOf = z.object({ chain: z.array(z.string()) });
+
+// SECURITY.md: DEV-54
+test(
+  'a blocked IDevID does not come back with another form of its certificate’s signature, by any digest that was written down',
+  { skip },
+  async () => {
+    const digests: readonly (readonly [string, (leaf: Uint8Array) => string])[] = [
+      ['sn-60', sha256],
+      ['sn-61', (leaf) => certificateIdentity(parseCertificate(leaf))],
+      ['sn-62', (leaf) => sha256(parseCertificate(leaf).spki)],
+    ];
+    for (const [id, digestOf] of digests) {
+      const device = await fleet.newDevice(id);
+      const leaf = await giveIdevid(works, hardwareOf(device), id.toUpperCase());
+      const block = { rootSha256: digestOf(leaf), reason: 'lot 17 was stolen' };
+      await fleet.world.operator.send('POST', '/v1/blocked-roots', block, blockResponse);
+      refusedFor(await device.tryEnroll(fleet.world, undefined), 'root-of-trust-blocked');
+      refusedFor(await withOtherForm(device, leaf), 'root-of-trust-blocked');
+      await assertNotEnrolled(id);
+    }
+  },
+);
+
+// SECURITY.md: DEV-54
+test('a device does not leave its manifest by another form of its certificate’s signature', { skip }, async () => {
+  const { operator } = fleet.world;
+  const narrow = { name: 'narrow', kind: 'manifest', terms: { tags: { lot: 'narrow' } } };
+  await operator.send('POST', '/v1/enrollment-groups', narrow, enrollmentGroupView);
+  for (const [id, digestOf] of [
+    ['sn-63', sha256],
+    ['sn-64', (leaf: Uint8Array) => certificateIdentity(parseCertificate(leaf))],
+  ] as const) {
+    const device = await fleet.newDevice(id);
+    const leaf = await giveIdevid(works, hardwareOf(device), id.toUpperCase());
+    const line = { enrollmentGroup: 'narrow', idevidSha256: digestOf(leaf) };
+    const lines = () => Readable.from([`${JSON.stringify(line)}\n`]);
+    assert.equal((await operator.sendLines('/v1/devices/import', lines, importReport)).listed, 1);
+    accepted(await withOtherForm(device, leaf), certificateResponse);
+    assert.equal((await show(id)).enrollmentGroup, 'narrow');
+  }
 });
 
 test('a manifest lists a device by its IDevID, and its group speaks before the manufacturer’s', { skip }, async () => {

@@ -1,6 +1,7 @@
 // All mutants: one file per subject.
 import { attestMutants } from './attest.ts';
 import { certificateMutants } from './certificate.ts';
+import { claimMutants } from './claims.ts';
 import { deviceMutants } from './device.ts';
 import { diceMutants } from './dice.ts';
 import { enrollmentMutants } from './enrollment.ts';
@@ -15,6 +16,7 @@ import { workloadMutants } from './workload.ts';
 export const mutants: readonly Mutant[] = [
   ...attestMutants,
   ...certificateMutants,
+  ...claimMutants,
   ...deviceMutants,
   ...diceMutants,
   ...enrollmentMutants,

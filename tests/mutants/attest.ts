@@ -6,6 +6,27 @@ const quote = 'core/src/attest/quote.ts';
 
 export const attestMutants: readonly Mutant[] = [
   {
+    id: 'attest/key-profile',
+    file: 'core/src/tpm/attestation-key-profile.ts',
+    find: 'equalBytes(encodePublic(template), form)',
+    replace: 'encodePublic(template).length === form.length',
+    breaks: 'an attestation key is byte for byte of a listed template',
+  },
+  {
+    id: 'attest/key-enrolls',
+    file: 'hub/src/attest/root-keys.ts',
+    find: "  if (identity.kind === 'tpm') assertListedAttestationKey(attestationAreaOf(identity));\n",
+    replace: '',
+    breaks: 'an attestation key that nobody listed does not enroll',
+  },
+  {
+    id: 'attest/key-modulus',
+    file: 'core/src/tpm/attestation-key-profile.ts',
+    find: "publicArea.kind !== 'rsa' || modulusLength === publicArea.keyBits",
+    replace: "publicArea.kind !== 'rsa' || modulusLength !== 0",
+    breaks: 'a modulus is as long as its public area says',
+  },
+  {
     id: 'attest/pcr-7-is-code',
     file: appraise,
     find: 'new Set([1, 3, 5, 7])',

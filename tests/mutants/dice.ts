@@ -393,14 +393,14 @@ export const diceMutants: readonly Mutant[] = [
   {
     id: 'dice/blocked',
     file: 'hub/src/enrollment/start.ts',
-    find: "  if (proof.idevidSha256 !== undefined)\n    await assertNotBlocked(dependencies.database.read, proof.idevidSha256, 'IDevID');\n",
+    find: "  await assertNotBlocked(dependencies.database.read, proof.idevidDigests, 'IDevID');\n",
     replace: '',
     breaks: 'a blocked DeviceID certificate does not enroll',
   },
   {
     id: 'dice/blocked-root',
     file: 'hub/src/enrollment/admission.ts',
-    find: "  await assertNotBlocked(db, rootSha256, 'root of trust');\n",
+    find: "  await assertNotBlocked(db, [rootSha256], 'root of trust');\n",
     replace: '',
     breaks: 'a blocked root of trust does not enroll',
   },

@@ -12,6 +12,34 @@ const est = 'hub/src/enrollment/est.ts';
 
 export const enrollmentMutants: readonly Mutant[] = [
   {
+    id: 'enrollment/other-form',
+    file: 'core/src/identity/certificate-identity.ts',
+    find: 'const forms = [certificate.der, ...otherForms(certificate)];',
+    replace: 'const forms = [certificate.der];',
+    breaks: 'a block by the digest of a whole certificate holds for every form of its signature',
+  },
+  {
+    id: 'enrollment/identity',
+    file: 'core/src/identity/certificate-identity.ts',
+    find: 'return sha256Hex(tbs);',
+    replace: 'return sha256Hex(tbs.subarray(0, 8));',
+    breaks: 'a certificate is known by all that its signature covers',
+  },
+  {
+    id: 'enrollment/blocked-by-any',
+    file: 'hub/src/enrollment/admission.ts',
+    find: ".where('root_sha256', 'in', digests)",
+    replace: ".where('root_sha256', 'in', digests.slice(0, 1))",
+    breaks: 'an IDevID is blocked by any of its digests',
+  },
+  {
+    id: 'enrollment/listed-by-any',
+    file: 'hub/src/enrollment/match.ts',
+    find: 'shown[kind].includes(sha256)',
+    replace: 'shown[kind][0] === sha256',
+    breaks: 'a device is listed by any digest of its IDevID',
+  },
+  {
     id: 'enrollment/token-used',
     file: tokenLife,
     find: 'row.used_by !== null : row.uses >= row.uses_most',
@@ -168,7 +196,7 @@ export const enrollmentMutants: readonly Mutant[] = [
   {
     id: 'enrollment/blocked-meanwhile',
     file: stepTwo,
-    find: "if (idevidSha256 !== undefined) await assertNotBlocked(trx, idevidSha256, 'IDevID');",
+    find: "  await assertNotBlocked(trx, pending.proof.idevidDigests, 'IDevID');",
     replace: '',
     breaks: 'an IDevID that was blocked between the two steps does not enroll',
   },
@@ -189,7 +217,7 @@ export const enrollmentMutants: readonly Mutant[] = [
   {
     id: 'enrollment/idevid-taken',
     file: idevid,
-    find: "q('sha256', '=', idevid.sha256),",
+    find: "q('sha256', 'in', idevidDigestsOf(trusted)),",
     replace: "q('sha256', '=', ''),",
     breaks: 'one IDevID is one device',
   },

@@ -103,8 +103,8 @@ export const revocationMutants: readonly Mutant[] = [
   {
     id: 'revocation/blocked-root',
     file: 'hub/src/enrollment/admission.ts',
-    find: ".where('root_sha256', '=', sha256)",
-    replace: ".where('reason', '=', sha256)",
+    find: ".where('root_sha256', 'in', digests)",
+    replace: ".where('reason', 'in', digests)",
     breaks: 'a blocked root of trust does not enroll',
   },
   {

@@ -3,13 +3,21 @@ import { hubView } from '@edgekeep/wire/api/hub';
 import { policyView } from '@edgekeep/wire/api/policy';
 import type { Operator } from '../operator.ts';
 import { type Finding, ok, warning } from '@edgekeep/host/finding';
+import { claimLines } from '../policy/claims.ts';
 
 export async function examineHub(operator: Operator | undefined): Promise<readonly Finding[]> {
   return operator === undefined ? [] : [await examinePolicy(operator), await examineCoverage(operator)];
 }
 
 async function examinePolicy(operator: Operator): Promise<Finding> {
-  const { version, keysForEveryDevice } = await operator.get('/v1/policy', policyView);
+  const { version, keysForEveryDevice, claims } = await operator.get('/v1/policy', policyView);
+  const unnamed = claims.filter(({ named }) => !named);
+  if (unnamed.length > 0)
+    return warning(
+      'policy',
+      `policy ${version}: ${claimLines(unnamed).join('; ')}`,
+      'ask what the hub decides, or name the claims, @claims("…"), and apply it again',
+    );
   if (keysForEveryDevice.length === 0) return ok('policy', `policy ${version} asks for more than an attested TPM`);
   return warning(
     'policy',

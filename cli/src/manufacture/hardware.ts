@@ -3,6 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import { attestationKeyOf } from '@edgekeep/core/attest/quote';
+import { assertListedAttestationKey } from '@edgekeep/core/tpm/attestation-key-profile';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
@@ -57,7 +58,9 @@ export async function withHardware<Result>(
   const { publicKey } = await tpm.idevidSigner();
   const proof = await tpm.proveIdevid(idevidProofMessage(subject));
   const identity = await tpm.describe();
-  const attestationKey = attestationKeyOf(parsePublic(identity.attestationPublic), 'endorsement');
+  const attestationPublic = parsePublic(identity.attestationPublic);
+  assertListedAttestationKey(attestationPublic);
+  const attestationKey = attestationKeyOf(attestationPublic, 'endorsement');
   const verdict = verifyIdevidProof(proof, { publicKey, subject, attestationKey });
   const refusal =
     verdict.kind === 'refused' ? verdict : await endorsementProblem(tpm, identity, vendorRoots, nowSeconds);

@@ -1,6 +1,6 @@
 // One device on the line, in the order of spec/manufacture.md, "Issuing": key, proof, certificate, certificate on the device, manifest.
-import { createHash } from 'node:crypto';
-import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { certificateIdentity } from '@edgekeep/core/identity/certificate-identity';
 import { writeIdevidFile } from '@edgekeep/hardware/idevid-file';
 import { type HardwarePlace, withHardware } from './hardware.ts';
 import { issueOnce } from './issued.ts';
@@ -65,7 +65,7 @@ export async function makeDevice(
     const line: ManifestLine = {
       id,
       rootSha256,
-      idevidSha256: createHash('sha256').update(leaf).digest('hex'),
+      idevidSha256: certificateIdentity(parseForeignCertificate(leaf)),
       ...(enrollmentGroup === undefined ? {} : { enrollmentGroup }),
       tags: { ...tags, [serialTag]: serialNumber },
       ...(groups.length === 0 ? {} : { groups: [...groups] }),

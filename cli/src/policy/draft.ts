@@ -75,7 +75,7 @@ ${operatorHelp}
     const operator = await openOperator(args);
     const version = args.option('version') ?? String((await operator.get('/v1/policy', policyView)).version);
     const before = await operator.get(`/v1/policy/versions/${encodeURIComponent(version)}`, policyVersionView);
-    const loaded = loadPolicy(before.text, { name: `policy ${version}`, meaning: before.meaning });
+    const loaded = loadPolicy(before.text, { name: `policy ${version}`, meaning: before.meaning, stored: true });
     if (loaded.kind === 'refused') return refused(loaded.faults.map(({ message }) => message));
     using old = loaded.policy;
     const value = differencesOf(old.statements, policy.statements);

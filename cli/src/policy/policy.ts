@@ -4,6 +4,7 @@ import { policyView, policyApplied, policyVersions, policyVersionView } from '@e
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
+import { claimLines } from './claims.ts';
 import { readPolicyFiles } from './files.ts';
 
 export const show: Command = {
@@ -23,10 +24,11 @@ export const show: Command = {
       every.length === 0
         ? ''
         : `// it gives the key of every model to every attested device with a TPM, by ${every.join(', ')}\n`;
+    const claims = 'claims' in value ? claimLines(value.claims).map((line) => `// ${line}\n`) : [];
     return {
       exitCode: exitCodes.ok,
       value,
-      text: `// version ${value.version}, SHA-256 ${value.digest}\n${note}${value.text}`,
+      text: `// version ${value.version}, SHA-256 ${value.digest}\n${note}${claims.join('')}${value.text}`,
     };
   },
 };

@@ -3,6 +3,7 @@ import { counted } from '@edgekeep/core/counted';
 import { type AccessChange, type Simulation, simulation } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { claimLines } from './claims.ts';
 import { readCountries } from './countries.ts';
 import { readPolicyFiles } from './files.ts';
 
@@ -68,7 +69,7 @@ function groupsOf(
   return groups;
 }
 
-function simulationText({ policyVersion, replayed, fleet, errors }: Simulation): string {
+function simulationText({ policyVersion, replayed, fleet, errors, claims }: Simulation): string {
   const unknown =
     fleet.withoutAddress === 0
       ? ''
@@ -78,6 +79,7 @@ function simulationText({ policyVersion, replayed, fleet, errors }: Simulation):
     ...linesOf(replayed.changes),
     `devices and tokens as of now: ${fleet.principals}, ${counted(fleet.asked, 'question')}${unknown}:`,
     ...linesOf(fleet.changes),
+    ...claimLines(claims),
     ...(errors.count === 0
       ? []
       : [`${counted(errors.count, 'question')} the draft cannot answer; the first: ${errors.first}`]),

@@ -20,9 +20,14 @@ ${operatorHelp}
     const [name = ''] = args.positionals;
     const body = { name, filter: args.option('filter'), description: args.option('description') };
     const value = await (await openOperator(args)).send('POST', '/v1/groups', body, groupView);
-    return { exitCode: exitCodes.ok, value, text: `group ${value.name} made` };
+    const note = value.claims.length === 0 ? '' : `; ${claimsText(value.claims)}`;
+    return { exitCode: exitCodes.ok, value, text: `group ${value.name} made${note}` };
   },
 };
+
+function claimsText(claims: readonly string[]): string {
+  return `a claim group, by ${claims.join(', ')}: it decides about no keys`;
+}
 
 export const list: Command = {
   usage: 'group list',
@@ -31,8 +36,13 @@ export const list: Command = {
   options: operatorOption,
   async run(args) {
     const { groups } = await (await openOperator(args)).get('/v1/groups', groupList);
-    const rows = groups.map((group) => [group.name, group.filter ?? '(named members)', group.description]);
-    return { exitCode: exitCodes.ok, value: groups, text: table([['GROUP', 'MEMBERS', 'DESCRIPTION'], ...rows]) };
+    const rows = groups.map((group) => [
+      group.name,
+      group.filter ?? '(named members)',
+      group.claims.length === 0 ? '' : 'claims',
+      group.description,
+    ]);
+    return { exitCode: exitCodes.ok, value: groups, text: table([['GROUP', 'MEMBERS', 'BY', 'DESCRIPTION'], ...rows]) };
   },
 };
 
@@ -49,6 +59,7 @@ export const show: Command = {
     const text = table([
       ['group', group.name],
       ['members', group.filter ?? 'named'],
+      ...(group.claims.length === 0 ? [] : [['kind', claimsText(group.claims)]]),
       ['description', group.description],
       ...devices.map((id) => ['device', id]),
     ]);

@@ -2,7 +2,8 @@
 // key made in its hardware. spec/manufacture.md has the choices where the standard allows several, and what a reader refuses.
 import { parseUtf8, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { type Certificate, certificateDigest, publicKeyOf } from './certificate.ts';
+import { type Certificate, publicKeyOf } from './certificate.ts';
+import { certificateIdentity } from './certificate-identity.ts';
 import { type DistinguishedName, encodeName } from './distinguished-name.ts';
 import {
   authorityKeyIdentifier,
@@ -99,7 +100,7 @@ export function manufacturerProfile(
 /** What an IDevID says about its device. */
 export interface Idevid {
   readonly certificate: Certificate;
-  /** SHA-256 of the certificate, hex. */
+  /** SHA-256 of TBSCertificate, hex. */
   readonly sha256: string;
   /** serialNumber of the subject. */
   readonly serialNumber: string;
@@ -184,7 +185,7 @@ export function readIdevid(certificate: Certificate): IdevidReading {
     const message = `the subject has the serial number ${JSON.stringify(serial.text.slice(0, 64))}, the hardware ${JSON.stringify(hardwareSerial)}`;
     return { kind: 'refused', reasons: [reason('idevid-serial-differs', message)] };
   }
-  const sha256 = toHex(certificateDigest(certificate));
+  const sha256 = certificateIdentity(certificate);
   const policies = extensions.certificatePolicies ?? [];
   return {
     kind: 'read',

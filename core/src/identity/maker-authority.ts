@@ -1,8 +1,8 @@
 // The role of a certificate among an operator's makers' certificates (spec/vendor-roots.md, "Roles"): self-signed, signed by another, or
 // one that can never certify hardware.
-import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { type Certificate, certificateDigest, publicKeyOf } from './certificate.ts';
+import { type Certificate, publicKeyOf } from './certificate.ts';
+import { certificateDigests } from './certificate-identity.ts';
 import { attributeText, equalNames, nameText } from './distinguished-name.ts';
 import { knownRootOf } from './known-makers.ts';
 import { attributeOid } from './oid.ts';
@@ -44,7 +44,7 @@ export function makerOf(certificate: Certificate): string {
   const { subject, issuer } = certificate;
   const { organization, commonName } = attributeOid;
   const name =
-    knownRootOf(toHex(certificateDigest(certificate)))?.maker ??
+    certificateDigests(certificate).flatMap((sha256) => knownRootOf(sha256)?.maker ?? [])[0] ??
     attributeText(subject, organization) ??
     attributeText(issuer, organization) ??
     attributeText(subject, commonName) ??

@@ -15,7 +15,8 @@ export interface Fault {
     | 'policy-too-complex'
     | 'policy-invalid'
     | 'policy-permits-nothing'
-    | 'policy-constrains-nothing';
+    | 'policy-constrains-nothing'
+    | 'policy-rests-on-claims';
   readonly message: string;
 }
 

@@ -36,8 +36,8 @@ function messages(policy: Policy, asked: Question): string {
 
 const permit = (condition: string) =>
   `permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model) ${condition};`;
-const forbidConnect = (condition: string) =>
-  `${everyAttestedTpmPolicyText}@id("stop") forbid (principal, action == Edgekeep::Action::"connect", resource) ${condition};`;
+const forbidConnect = (condition: string, claims = '') =>
+  `${everyAttestedTpmPolicyText}${claims}@id("stop") forbid (principal, action == Edgekeep::Action::"connect", resource) ${condition};`;
 
 test('the default policy gives keys to affirmed TPMs only, and leaves every other action as it was before there were policies about it', () => {
   const policy = load(everyAttestedTpmPolicyText);
@@ -196,12 +196,14 @@ test('every context can permit and can forbid', () => {
     ['context.attestation.ageSeconds < 3600', {}, { attestation: { ageSeconds: 3_600 } }],
     ['context has zone && context.zone.lessThan(decimal("3.5"))', { zone: '2.0' }, { zone: '3.5' }],
   ] as const) {
+    const named = /context\.(?:guard|claimedLocation)/.exec(condition)?.[0];
+    const claims = named === undefined ? '' : `@claims("${named}") `;
     const permits = load(
-      `${everyAttestedTpmPolicyText}permit (principal, action == Edgekeep::Action::"connect", resource) when { ${condition} };`,
+      `${everyAttestedTpmPolicyText}${claims}permit (principal, action == Edgekeep::Action::"connect", resource) when { ${condition} };`,
     );
     assert.equal(permits.decide(connect(yes)).kind, 'permitted', condition);
     assert.equal(permits.decide(connect(no)).kind, 'refused', condition);
-    const forbids = load(forbidConnect(`unless { ${condition} }`));
+    const forbids = load(forbidConnect(`unless { ${condition} }`, claims));
     assert.equal(forbids.decide(connect(yes)).kind, 'permitted', condition);
     assert.equal(forbids.decide(connect(no)).kind, 'refused', condition);
   }

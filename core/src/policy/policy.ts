@@ -2,6 +2,14 @@
 import { sha256Hex } from '../digest.ts';
 import { boundsProblem } from './bounds.ts';
 import { builtInFor } from './built-in.ts';
+import {
+  claimFaults,
+  type ClaimUse,
+  claimUsesOf,
+  groupsNamed,
+  withClaimGroups,
+  withoutUnnamedClaims,
+} from './claims.ts';
 import { PreparedStatements } from './engine.ts';
 import { explain, type PolicyReason } from './explain.ts';
 import { type Fault, keyFaults, typeFaults } from './faults.ts';
@@ -9,7 +17,7 @@ import { withPresentScopes } from './former-scopes.ts';
 import type { Question } from './question.ts';
 import { keyOf, type Reads, readsOf } from './reads.ts';
 import { type Action, actions } from './schema.ts';
-import { entitiesIn, onlyAbout, readStatements, type Statement } from './statement.ts';
+import { onlyAbout, readStatements, type Statement } from './statement.ts';
 
 export type Decision =
   | { readonly kind: 'permitted'; readonly statements: readonly string[] }
@@ -29,23 +37,35 @@ export interface PolicyName {
   /** Its name in reasons: `policy 7`. */
   readonly name: string;
   readonly meaning?: PolicyMeaning;
+  /** The hub's groups by what devices say of themselves; left out where they are not known. */
+  readonly claimGroups?: ReadonlySet<string> | undefined;
+  /** It was applied before: a rule that is newer than the text narrows it, so that the hub still starts with it. */
+  readonly stored?: boolean;
 }
 
 /** Validates a text; a loaded policy holds memory of the engine until it is disposed of. */
-export function loadPolicy(text: string, { name, meaning = 'any-action' }: PolicyName): LoadedPolicy {
+export function loadPolicy(
+  text: string,
+  { name, meaning = 'any-action', claimGroups, stored = false }: PolicyName,
+): LoadedPolicy {
   const problem = boundsProblem(text);
   if (problem !== undefined) return { kind: 'refused', faults: [problem] };
   const read = readStatements(withPresentScopes(text));
   if (read.kind === 'failed') {
     return { kind: 'refused', faults: read.messages.map((message) => ({ code: 'policy-syntax', message })) };
   }
-  const statements =
+  const written =
     meaning === 'any-action' ? read.statements : read.statements.map((statement) => onlyAbout(statement, 'releaseKey'));
+  const statements =
+    stored && claimGroups !== undefined ? written.map((statement) => withClaimGroups(statement, claimGroups)) : written;
   const types = typeFaults(statements);
   // An earlier text was found to constrain something by the rules of its time; a hub must still start with it.
-  const faults = types.length > 0 || meaning === 'release-only' ? types : keyFaults(statements);
+  const claims = types.length > 0 || stored ? [] : claimFaults(statements, claimGroups);
+  const keys = types.length > 0 || meaning === 'release-only' ? [] : keyFaults(statements);
+  const faults = [...types, ...claims, ...keys];
   if (faults.length > 0) return { kind: 'refused', faults };
-  const all = [...statements, ...builtInFor(statements)];
+  // The built-in statements do not come back where a permit by claims is left out.
+  const all = [...statements.map(withoutUnnamedClaims), ...builtInFor(statements)];
   const prepared = PreparedStatements.prepare(all);
   if (prepared === undefined) {
     return {
@@ -58,6 +78,8 @@ export function loadPolicy(text: string, { name, meaning = 'any-action' }: Polic
 
 // An entry is below 2 KiB. A question that is not in the cache is decided again.
 const REMEMBERED_MAX = 20_000;
+// A refusal has at most eight reasons.
+const LEFT_OUT_SHOWN_MAX = 4;
 
 export class Policy {
   readonly text: string;
@@ -65,8 +87,12 @@ export class Policy {
   readonly digest: string;
   /** As written, without the built-in ones. */
   readonly statements: readonly Statement[];
-  /** Groups that it names. */
+  /** Groups that it names, of both kinds. */
   readonly groups: ReadonlySet<string>;
+  /** Those among them that it takes for groups by decision, and for groups by claims. */
+  readonly groupsByKind: ReturnType<typeof groupsNamed>;
+  /** Its statements about connections or keys that rest on what devices say of themselves. */
+  readonly claims: readonly ClaimUse[];
   readonly #name: string;
   readonly #all: readonly Statement[];
   readonly #prepared: PreparedStatements;
@@ -84,7 +110,9 @@ export class Policy {
     this.text = text;
     this.digest = sha256Hex(text);
     this.statements = statements;
-    this.groups = new Set(statements.flatMap(({ json }) => entitiesIn(json, 'Edgekeep::Group')));
+    this.groupsByKind = groupsNamed(statements);
+    this.groups = new Set([...this.groupsByKind.decided, ...this.groupsByKind.claimed]);
+    this.claims = claimUsesOf(statements);
     this.#all = all;
     this.#prepared = prepared;
     this.#reads = new Map(
@@ -113,7 +141,24 @@ export class Policy {
     const answer = this.#prepared.ask(question);
     if (answer.kind === 'permit') return { kind: 'permitted', statements: answer.statements };
     const statements = answer.kind === 'forbid' ? answer.statements : [];
-    return { kind: 'refused', statements, reasons: explain(this.#name, this.#all, question, answer) };
+    const reasons = explain(this.#name, this.#all, question, answer);
+    return { kind: 'refused', statements, reasons: [...reasons, ...this.#leftOut(question.action, answer.kind)] };
+  }
+
+  // The permits by claims that an earlier hub asked, and this one does not.
+  #leftOut(action: Action, kind: 'forbid' | 'none' | 'error'): readonly PolicyReason[] {
+    if (kind !== 'none') return [];
+    return this.claims
+      .filter(({ named, actions: about, statement }) => !named && about.includes(action) && this.#permits(statement))
+      .slice(0, LEFT_OUT_SHOWN_MAX)
+      .map(({ statement, claims }) => ({
+        code: 'policy-permits-not',
+        message: `${this.#name}, statement ${statement} rests on ${claims.join(', ')}, which devices say of themselves, and does not name it: it permits no ${action}`,
+      }));
+  }
+
+  #permits(id: string): boolean {
+    return this.statements.some((statement) => statement.id === id && statement.effect === 'permit');
   }
 
   [Symbol.dispose](): void {

@@ -23,6 +23,8 @@ const device = z.strictObject({
   site: word.optional(),
   tags: z.record(word, word).default({}),
   groups: z.array(word).max(2_000).default([]),
+  /** By what devices say of themselves. */
+  claimGroups: z.array(word).max(2_000).default([]),
 });
 const granted = { id: word, scopes: z.array(scopeName).max(64).default([]), roles: z.array(word).max(64).default([]) };
 const principal = z.discriminatedUnion('kind', [

@@ -7,7 +7,7 @@ import type { Statement } from './statement.ts';
 /** Paths into a question: `principal.tier`, `context.network.ip`; `principal` alone is the principal as a whole. */
 export type Reads = ReadonlySet<string>;
 
-export function readsOf(statements: readonly Statement[]): Reads {
+export function readsOf(statements: readonly Pick<Statement, 'json'>[]): Reads {
   const paths = new Set<string>();
   for (const { json } of statements) {
     for (const [name, scope] of [
@@ -72,8 +72,9 @@ const VALUE_CHARACTERS_MAX = 120;
 // A principal that is used as a whole includes its parents.
 function groupsText(path: string, principal: Question['principal']): string {
   const device = principal.kind === 'workload' ? principal.device : principal;
-  if (path !== 'principal' || device.kind !== 'device' || device.groups.length === 0) return '';
-  return ` in ${JSON.stringify(device.groups).slice(0, VALUE_CHARACTERS_MAX)}`;
+  if (path !== 'principal' || device.kind !== 'device') return '';
+  const groups = [...device.groups, ...device.claimGroups];
+  return groups.length === 0 ? '' : ` in ${JSON.stringify(groups).slice(0, VALUE_CHARACTERS_MAX)}`;
 }
 
 // Cedar's JSON form of an expression: one key per operator, operands below it.

@@ -77,7 +77,11 @@ function deviceEntity(device: DevicePrincipal): EntityJson {
   return {
     uid: uidOf(device),
     attrs: { tier, state, enabled, ...place },
-    parents: [...device.groups.map((group) => uid('Group', group)), ...at],
+    parents: [
+      ...device.groups.map((group) => uid('Group', group)),
+      ...device.claimGroups.map((group) => uid('ClaimGroup', group)),
+      ...at,
+    ],
     tags: { ...device.tags },
   };
 }

@@ -17,9 +17,11 @@ export type DeviceAction = (typeof deviceActions)[number];
 export const policySchema = `
 namespace Edgekeep {
   entity Group;
+  // By what devices say of themselves (docs/design/claims.md).
+  entity ClaimGroup;
   entity Site;
   entity Hub;
-  entity Device in [Group, Site] = { tier: String, state: String, enabled: Bool, site?: Site } tags String;
+  entity Device in [Group, ClaimGroup, Site] = { tier: String, state: String, enabled: Bool, site?: Site } tags String;
   entity Workload in [Device] = { name: String, tier: String, state: String, enabled: Bool, site?: Site } tags String;
   entity Person = { scopes: Set<String>, roles: Set<String> };
   entity Token in [Person] = { scopes: Set<String>, roles: Set<String> };

@@ -5,6 +5,8 @@ import { after, before, test } from 'node:test';
 import type { TpmWrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { parseBase64url, parseHex, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
+import { attestationKeyProfileOf } from '@edgekeep/core/tpm/attestation-key-profile';
+import { attestationKeyProfiles } from '@edgekeep/core/tpm/attestation-key-profiles';
 import { createPrimary } from '@edgekeep/core/tpm/commands/object';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
 import { makeImportBlob } from '@edgekeep/core/tpm/import-blob';
@@ -271,6 +273,30 @@ test('what a killed client left loaded does not fill the TPM', { skip }, async (
     await device.describe();
   }
 });
+
+test(
+  'a TPM makes the key of each listed profile as its template says, where it knows the curve',
+  { skip },
+  async () => {
+    await using client = new TpmClient(await openTransport(first.address));
+    const made: string[] = [];
+    for (const { name, template } of attestationKeyProfiles) {
+      // A TPM need not know P-521, nor RSA of 3072 bits.
+      const primary = await client
+        .execute(createPrimary('endorsement', template), ['password'])
+        .catch((error: unknown) => {
+          if (error instanceof HardwareError && error.code === 'tpm-failed') return undefined;
+          throw error;
+        });
+      if (primary === undefined) continue;
+      await client.flush(primary.handle);
+      assert.equal(attestationKeyProfileOf(primary.publicArea)?.name, name);
+      made.push(name);
+    }
+    for (const name of ['edgekeep', 'google-cloud-p-256', 'google-cloud-rsa-2048', 'rsa-2048-no-da', 'p-384'])
+      assert.ok(made.includes(name), name);
+  },
+);
 
 test('random bytes have the length asked for and differ', { skip }, async () => {
   await using device = await TpmRootOfTrust.open(first.address);

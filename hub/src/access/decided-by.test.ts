@@ -8,11 +8,12 @@ import { decidedBy, factsNow } from './decided-by.ts';
 
 function policyOf(action: DeviceAction, condition: string): Policy {
   const key = 'permit (principal, action == Edgekeep::Action::"releaseKey", resource)';
+  const claims = condition.includes('context.guard') ? '@claims("context.guard") ' : '';
   const text =
     action === 'releaseKey'
-      ? `@id("test") ${key} when { context.attestation.instanceIdentity == 2 && ${condition} };`
+      ? `${claims}@id("test") ${key} when { context.attestation.instanceIdentity == 2 && ${condition} };`
       : `@id("keys") ${key} when { context.attestation.instanceIdentity == 2 };
-         @id("test") forbid (principal, action == Edgekeep::Action::"${action}", resource) unless { ${condition} };`;
+         ${claims}@id("test") forbid (principal, action == Edgekeep::Action::"${action}", resource) unless { ${condition} };`;
   const loaded = loadPolicy(text, { name: 'test' });
   assert.equal(loaded.kind, 'loaded', JSON.stringify(loaded));
   assert.ok(loaded.kind === 'loaded');

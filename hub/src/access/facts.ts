@@ -4,6 +4,7 @@ import type { DevicePrincipal } from '@edgekeep/core/policy/question';
 import type { AlertSeverity } from '@edgekeep/wire/api/alert';
 import type { SiteView } from '@edgekeep/wire/api/site';
 import type { Kysely } from 'kysely';
+import { claimsOfGroup } from '../registry/claims.ts';
 import { listGroups } from '../registry/groups.ts';
 import { matchingAmong } from '../registry/list.ts';
 import { tagsOf } from '../registry/tags.ts';
@@ -50,7 +51,7 @@ export async function factsOf<Row extends FactsRow>(
   const tags = wants('principal.tags') ? await tagsOf(db, ids) : new Map<string, Record<string, string>>();
   const groups = wants('principal.groups')
     ? await groupsOfMany(db, ids, filterGroups, nowMs)
-    : new Map<string, string[]>();
+    : new Map<string, Groups>();
   const claims = wants('context.claimedLocation') ? await claimsOf(db, ids) : new Map<string, Claim>();
   const alerts = wants('context.health') ? await alertsOf(db, ids) : new Map<string, AlertSeverity[]>();
   return new Map(
@@ -64,7 +65,8 @@ export async function factsOf<Row extends FactsRow>(
         enabled: row.disabled_reason === null,
         ...(site === null ? {} : { site }),
         tags: { ...tags.get(id) },
-        groups: groups.get(id) ?? [],
+        groups: groups.get(id)?.decided ?? [],
+        claimGroups: groups.get(id)?.claimed ?? [],
       };
       const facts: DeviceFacts<Row> = {
         row,
@@ -78,27 +80,37 @@ export async function factsOf<Row extends FactsRow>(
   );
 }
 
+/** The groups of a device: by decision, and by what it says of itself. */
+interface Groups {
+  readonly decided: string[];
+  readonly claimed: string[];
+}
+
 // Groups with named members come from their rows, groups by filter from a query at this moment.
 async function groupsOfMany(
   db: Kysely<Tables>,
   ids: readonly string[],
   filterGroups: ReadonlySet<string>,
   nowMs: number,
-): Promise<ReadonlyMap<string, string[]>> {
-  const groups = new Map<string, string[]>(ids.map((id) => [id, []]));
+): Promise<ReadonlyMap<string, Groups>> {
+  const groups = new Map<string, Groups>(ids.map((id) => [id, { decided: [], claimed: [] }]));
   const named = await db
     .selectFrom('device_group_member')
     .selectAll()
     .where('device_id', 'in', [...ids])
     .orderBy('group_name')
     .execute();
-  for (const { device_id: id, group_name: name } of named) groups.get(id)?.push(name);
+  for (const { device_id: id, group_name: name } of named) groups.get(id)?.decided.push(name);
   const known = filterGroups.size === 0 ? [] : await listGroups(db);
   for (const { name, filter } of known) {
     if (filter === null || !filterGroups.has(name)) continue;
-    for (const id of await matchingAmong(db, filter, ids, nowMs)) groups.get(id)?.push(name);
+    const kind = claimsOfGroup({ filter }, nowMs).length > 0 ? 'claimed' : 'decided';
+    for (const id of await matchingAmong(db, filter, ids, nowMs)) groups.get(id)?.[kind].push(name);
   }
-  for (const list of groups.values()) list.sort();
+  for (const { decided, claimed } of groups.values()) {
+    decided.sort();
+    claimed.sort();
+  }
   return groups;
 }
 

@@ -3,9 +3,11 @@ import { counted } from '@edgekeep/core/counted';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { loadDraft } from '@edgekeep/core/policy/draft';
 import { type LoadedPolicy, loadPolicy, type Policy, type PolicyMeaning } from '@edgekeep/core/policy/policy';
+import { claimFaults } from '@edgekeep/core/policy/claims';
 import { failedTests, type PolicyTests, policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../common/error.ts';
+import { claimGroupsIn } from '../registry/claims.ts';
 import { announceDisconnects } from '../revocation/store.ts';
 import type { Database } from '../store/database.ts';
 import type { PolicyRow } from '../store/tables/access.ts';
@@ -17,6 +19,8 @@ export interface CurrentPolicy {
   readonly appliedAt: number;
   readonly meaning: PolicyMeaning;
   readonly policy: Policy;
+  /** The claim groups that its text was read with. */
+  readonly claimGroups: ReadonlySet<string>;
 }
 
 export interface PolicyOrder {
@@ -46,15 +50,15 @@ export class PolicyStore {
   /** Loads the newest policy; a new hub starts with the default one. */
   static async open(database: Database, nowMs: number): Promise<PolicyStore> {
     const row = await newest(database);
-    if (row !== undefined) return new PolicyStore(database, currentOf(row));
+    if (row !== undefined) return new PolicyStore(database, currentOf(row, await claimGroupsIn(database.read, nowMs)));
     const order = { text: defaultPolicyText, actor: 'hub', nowMs };
-    using policy = loadOrThrow(order.text, 'policy 1', 'any-action');
-    return new PolicyStore(database, currentOf(await insert(database, policy, order)));
+    using policy = policyOrThrow(loadPolicy(order.text, { name: 'policy 1' }));
+    return new PolicyStore(database, currentOf(await insert(database, policy, order), new Set()));
   }
 
   /** Applies a policy without regard to the one in force, which may even fail to load. Returns the version. */
   static async replace(database: Database, order: Pick<PolicyOrder, 'text' | 'actor' | 'nowMs'>): Promise<number> {
-    using policy = loadDraftOrThrow(order.text, 'any-action');
+    using policy = policyOrThrow(loadDraft(order.text, { name: 'the draft' }));
     return (await insert(database, policy, order)).version;
   }
 
@@ -62,9 +66,21 @@ export class PolicyStore {
     return this.#current;
   }
 
+  /** The policy in force once more, for a caller that keeps it while another one comes into force. */
+  copy(): Policy {
+    const { version, text, meaning, claimGroups } = this.#current;
+    return storedPolicy({ version, text, meaning }, claimGroups);
+  }
+
+  /** Loads a text that is no policy yet, with all checks, or throws `policy-refused` with every reason. */
+  async draft(text: string, meaning: PolicyMeaning, nowMs: number): Promise<Policy> {
+    const claimGroups = await claimGroupsIn(this.#database.read, nowMs);
+    return policyOrThrow(loadDraft(text, { name: 'the draft', meaning, claimGroups }));
+  }
+
   /** Validates, tests and applies. A policy that is refused leaves the one in force untouched. Other nodes learn of it by the watch. */
   async apply(order: PolicyOrder): Promise<CurrentPolicy> {
-    using policy = loadDraftOrThrow(order.text, order.meaning ?? 'any-action');
+    using policy = await this.draft(order.text, order.meaning ?? 'any-action', order.nowMs);
     const failed = order.tests === undefined ? [] : failedTests(policy, order.tests);
     const reasons = [
       ...failed.slice(0, failedTestsShown).map(({ name, message }) => ({
@@ -78,7 +94,7 @@ export class PolicyStore {
       throw new HubError('policy-refused', `the policy is not applied${more}`, { reasons });
     }
     const row = await insert(this.#database, policy, order);
-    this.#take(row);
+    this.#take(row, await claimGroupsIn(this.#database.read, order.nowMs));
     return this.#current;
   }
 
@@ -87,7 +103,8 @@ export class PolicyStore {
    */
   async reload(): Promise<boolean> {
     const row = await newest(this.#database);
-    return row !== undefined && this.#take(row);
+    if (row === undefined || row.version <= this.#current.version) return false;
+    return this.#take(row, await claimGroupsIn(this.#database.read, row.applied_at));
   }
 
   /** The newest versions first, those before `before`. */
@@ -113,10 +130,10 @@ export class PolicyStore {
   }
 
   // Two requests may finish in another order than they were committed: the higher version wins.
-  #take(row: PolicyRow): boolean {
+  #take(row: PolicyRow, claimGroups: ReadonlySet<string>): boolean {
     if (row.version <= this.#current.version) return false;
     const before = this.#current;
-    this.#current = currentOf(row);
+    this.#current = currentOf(row, claimGroups);
     before.policy[Symbol.dispose]();
     return true;
   }
@@ -127,14 +144,12 @@ export function testsOf({ tests }: Pick<PolicyRow, 'tests'>): PolicyTests | unde
   return tests === null ? undefined : policyTestsSchema.parse(JSON.parse(tests));
 }
 
-/** Loads policy text or throws `policy-refused` with every reason. */
-export function loadOrThrow(text: string, name: string, meaning: PolicyMeaning): Policy {
-  return policyOrThrow(loadPolicy(text, { name, meaning }));
-}
-
-/** The same for a text that is not a policy yet, with more checks. */
-export function loadDraftOrThrow(text: string, meaning: PolicyMeaning): Policy {
-  return policyOrThrow(loadDraft(text, { name: 'the draft', meaning }));
+// A rule that is newer than a stored text narrows it; it keeps no hub from starting.
+function storedPolicy(
+  { version, text, meaning }: Pick<PolicyRow, 'version' | 'text' | 'meaning'>,
+  claimGroups: ReadonlySet<string>,
+): Policy {
+  return policyOrThrow(loadPolicy(text, { name: `policy ${version}`, meaning, claimGroups, stored: true }));
 }
 
 function policyOrThrow(loaded: LoadedPolicy): Policy {
@@ -158,6 +173,9 @@ async function insert(database: Database, policy: Policy, order: PolicyOrder): P
     if (expectVersion !== undefined && expectVersion !== before) {
       throw new HubError('conflict', `policy ${before} is in force, not ${expectVersion}: look at it and try again`);
     }
+    // Groups may have been made since the draft was looked at.
+    const [fault] = claimFaults(policy.statements, await claimGroupsIn(trx, nowMs));
+    if (fault !== undefined) throw new HubError('conflict', `${fault.message} (the groups changed meanwhile)`);
     const row: PolicyRow = {
       version: before + 1,
       digest: policy.digest,
@@ -176,7 +194,7 @@ async function insert(database: Database, policy: Policy, order: PolicyOrder): P
   });
 }
 
-function currentOf(row: PolicyRow): CurrentPolicy {
+function currentOf(row: PolicyRow, claimGroups: ReadonlySet<string>): CurrentPolicy {
   const { version, digest, text, applied_at: appliedAt, meaning } = row;
-  return { version, digest, text, appliedAt, meaning, policy: loadOrThrow(text, `policy ${version}`, meaning) };
+  return { version, digest, text, appliedAt, meaning, policy: storedPolicy(row, claimGroups), claimGroups };
 }

@@ -15,7 +15,6 @@ import { Pause } from './pause.ts';
 import { deviceQuestion } from './context.ts';
 import { type DeviceFacts, factsOf } from './facts.ts';
 import type { AccessGate, GateDependencies } from './gate.ts';
-import { loadOrThrow } from './policy-store.ts';
 
 export interface SimulationOrder {
   readonly last: number;
@@ -40,9 +39,9 @@ export async function simulate(
   draft: Policy,
   order: SimulationOrder,
 ): Promise<Simulation> {
-  const { version, text, meaning } = dependencies.policies.current();
+  const { version, claimGroups } = dependencies.policies.current();
   // A separate copy: the policy in force may be replaced meanwhile.
-  using current = loadOrThrow(text, `policy ${version}`, meaning);
+  using current = dependencies.policies.copy();
   const errors = new Errors();
   const pause = new Pause(sliceMs);
   const { change = (question: Question) => question } = order;
@@ -50,7 +49,7 @@ export async function simulate(
   for await (const rows of dependencies.decisions.newest(order.last)) {
     for (const { principal, question } of rows) {
       const parsed = questionSchema.safeParse(JSON.parse(question));
-      if (parsed.success) replayed.ask(principal, parsed.data);
+      if (parsed.success) replayed.ask(principal, withClaimGroups(parsed.data, claimGroups));
       await pause.due();
     }
   }
@@ -63,10 +62,30 @@ export async function simulate(
   return {
     policyVersion: version,
     digest: draft.digest,
+    claims: claimViewOf(draft),
     replayed: replayed.result(),
     fleet: { ...fleet.result(), ...counts },
     errors: errors.result(),
   };
+}
+
+/** The statements about keys and connections that rest on what devices say of themselves, as the API shows them. */
+export function claimViewOf({ claims }: Pick<Policy, 'claims'>): Simulation['claims'] {
+  return claims.map(({ statement, claims: names, actions, named }) => ({
+    statement,
+    claims: [...names],
+    actions: [...actions],
+    named,
+  }));
+}
+
+// A hub of the version before recorded claim groups among the others.
+function withClaimGroups(question: Question, known: ReadonlySet<string>): Question {
+  const { principal } = question;
+  if (principal.kind !== 'device' || !principal.groups.some((name) => known.has(name))) return question;
+  const groups = principal.groups.filter((name) => !known.has(name));
+  const claimGroups = [...principal.claimGroups, ...principal.groups.filter((name) => known.has(name))];
+  return { ...question, principal: { ...principal, groups, claimGroups } };
 }
 
 interface Compared {

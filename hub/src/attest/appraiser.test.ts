@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { encodeSizedPublic, objectAttributes, parsePublic } from '@edgekeep/core/tpm/public-area';
 import { indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import { fixedKey, testPcrs, uefiBoot } from '@edgekeep/core/attest/testing';
@@ -64,6 +66,28 @@ test('a boot that matches published reference values is affirmed, in a result th
   const verdict = verifyAttestationResult(attestationResult, signer.publicKey, window);
   assert.ok(verdict.kind === 'verified');
   assert.deepEqual([verdict.result.subject, verdict.result.policyId], [press.id, 'line 1.0.0']);
+});
+
+// SECURITY.md: DEV-55
+test('a device that enrolled with an attestation key that would not enroll now goes on, with an alert; any other has none', async () => {
+  await using store = await openTestStore();
+  const { publish, appraise, add, record } = await hubOver(store);
+  await publish('1.0.0');
+  await add();
+  const alerts = async () =>
+    (await store.database.read.selectFrom('alert').select(['kind', 'title']).execute()).map(
+      ({ kind, title }) => `${kind} ${title}`,
+    );
+  await record((await appraise(press.row)).appraisal);
+  assert.deepEqual(await alerts(), []);
+  const { identity } = press;
+  assert.ok(identity.kind === 'tpm');
+  const area = parsePublic(parseBase64url(identity.attestationKey, 'key'));
+  const clears = { ...area, attributes: area.attributes | objectAttributes.stClear };
+  const old = { ...identity, attestationKey: toBase64url(encodeSizedPublic(clears)) };
+  await record((await appraise({ ...press.row, identity: JSON.stringify(old) })).appraisal);
+  const [alert] = await alerts();
+  assert.match(alert ?? '', /^attestation-key-unlisted .*press-1.* it has stClear/);
 });
 
 test('without reference values no boot is affirmed', async () => {

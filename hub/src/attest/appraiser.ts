@@ -10,6 +10,7 @@ import { tierSchema } from '@edgekeep/core/attest/tier';
 import type { Signer } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
+import { raiseAlert } from '../alert/alerts.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -32,6 +33,8 @@ export interface Appraised {
 
 // The state of the reference values when an appraisal was made.
 const restsOn = new WeakMap<Appraisal, string>();
+// Why the attestation key of an appraisal would not enroll now.
+const unlistedKeys = new WeakMap<Appraisal, string>();
 const newReferences = 'reference-values-changed';
 const APPRAISED_AGAIN_MAX = 10;
 
@@ -105,6 +108,8 @@ export class Appraiser {
       dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
     restsOn.set(appraisal, state);
+    const unlisted = this.#rootKeys.unlistedKey(device);
+    if (unlisted !== undefined) unlistedKeys.set(appraisal, unlisted);
     const { referenceValues } = appraisal;
     const result = attestationResultOf(appraisal, {
       issuedAt: Math.floor(expected.nowMs / 1_000),
@@ -167,6 +172,7 @@ export async function recordAppraisal(
   });
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal);
+  await weighAttestationKey(trx, deviceId, unlistedKeys.get(appraisal), nowMs);
   const refused = appraisal.status === 'contraindicated';
   const change = { deviceId, actor: 'hub', nowMs };
   if (refused) {
@@ -185,6 +191,24 @@ export async function recordAppraisal(
     return changeState(trx, { ...change, to: 'active', reason: `attested: ${appraisal.status}` });
   }
   return device;
+}
+
+// A device from before keeps its key until it enrolls again: an upgrade must not stop a fleet.
+async function weighAttestationKey(
+  trx: WriteTransaction,
+  deviceId: string,
+  unlisted: string | undefined,
+  nowMs: number,
+): Promise<void> {
+  if (unlisted === undefined) return;
+  await raiseAlert(trx, {
+    kind: 'attestation-key-unlisted',
+    severity: 'high',
+    subject: { deviceId },
+    title: `the attestation key of ${deviceId} is of no listed kind, and would not enroll now: ${unlisted}`,
+    data: { problem: unlisted.slice(0, LOGGED_MESSAGE_MAX) },
+    nowMs,
+  });
 }
 
 // Below the -1 of a device that was never quoted.

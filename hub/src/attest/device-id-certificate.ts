@@ -2,8 +2,8 @@
 // that follows shows that the device has the key, and what runs on it.
 import { type DiceTrust, validateDeviceId } from '@edgekeep/core/attest/dice/chain';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { type Certificate, certificateDigest, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
-import { toHex } from '@edgekeep/core/bytes';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { certificateDigests } from '@edgekeep/core/identity/certificate-identity';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../common/error.ts';
@@ -13,8 +13,8 @@ export interface ProvenDeviceId {
   readonly makersWord: MakerEvidence;
   /** SHA-256 of the SPKI of every authority above the DeviceID, nearest first. */
   readonly authorities: readonly string[];
-  /** SHA-256 of the DeviceID certificate, hex. */
-  readonly certificateSha256: string;
+  /** Every digest by which the DeviceID certificate may be listed or blocked, hex; its identity first. */
+  readonly digests: readonly string[];
 }
 
 type DiceDevice = Extract<DeviceIdentity, { kind: 'dice' }>;
@@ -39,6 +39,6 @@ export function proveDeviceId(identity: DiceDevice, trust: DiceTrust, nowMs: num
   return {
     makersWord: { kind: 'dice', chain, judgedAtMs: nowMs, notes: [], anchorGroups: [] },
     authorities: verdict.chain.slice(1).map(({ spki }) => sha256Hex(spki)),
-    certificateSha256: toHex(certificateDigest(deviceIdCertificateOf(identity))),
+    digests: certificateDigests(deviceIdCertificateOf(identity)),
   };
 }

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fixedKey, testAttester } from '@edgekeep/core/attest/testing';
 import { toBase64url } from '@edgekeep/core/bytes';
-import { encodeSizedPublic } from '@edgekeep/core/tpm/public-area';
+import { encodeSizedPublic, objectAttributes } from '@edgekeep/core/tpm/public-area';
 import { endorsementTemplate } from '@edgekeep/core/tpm/template';
 import { refusalOf } from '../common/testing-refusal.ts';
-import { rootDigestOf, RootKeys } from './root-keys.ts';
+import { enrollingKeyFor, rootDigestOf, RootKeys } from './root-keys.ts';
 import { testKeyDevice, testTpmDevice } from './testing-device.ts';
 
 const { template } = endorsementTemplate('rsa-2048');
@@ -67,4 +67,17 @@ test('a device without a root of trust has nothing that evidence could be signed
       await refusalOf(() => new RootKeys().attestationKey({ id: 'meter-1', identity: JSON.stringify({ kind }) })),
       'attestation-refused',
     );
+});
+
+// SECURITY.md: DEV-55
+test('an attestation key that nobody listed does not enroll, and stays known as such for a device that has it', () => {
+  const { identity } = testTpmDevice('press-1', 1);
+  assert.ok(identity.kind === 'tpm');
+  assert.ok(enrollingKeyFor(identity).qualifiedName !== undefined);
+  assert.equal(new RootKeys().unlistedKey({ id: 'press-1', identity: JSON.stringify(identity) }), undefined);
+  const { publicArea } = testAttester(fixedKey(1));
+  const clears = { ...publicArea, attributes: publicArea.attributes | objectAttributes.stClear };
+  const old = { ...identity, attestationKey: toBase64url(encodeSizedPublic(clears)) };
+  assert.throws(() => enrollingKeyFor(old), { code: 'evidence-invalid' });
+  assert.match(new RootKeys().unlistedKey({ id: 'press-1', identity: JSON.stringify(old) }) ?? '', /stClear/);
 });

@@ -4,7 +4,12 @@ import { type AttestationKey, attestationKeyOf } from '@edgekeep/core/attest/quo
 import { parseBase64url, toHex } from '@edgekeep/core/bytes';
 import { publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
-import { parsePublic, publicKeyOf as publicKeyOfArea } from '@edgekeep/core/tpm/public-area';
+import {
+  assertListedAttestationKey,
+  attestationKeyProfileOf,
+  attestationKeyProblems,
+} from '@edgekeep/core/tpm/attestation-key-profile';
+import { parsePublic, publicKeyOf as publicKeyOfArea, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/api/device';
 import { LruMap } from 'toad-cache';
 import { type WrapTarget, wrapTargetOf } from './wrap-target.ts';
@@ -20,6 +25,7 @@ type Registered = Pick<DeviceRow, 'id' | 'identity'>;
 interface Known {
   readonly identity: string;
   readonly attestationKey: AttestationKey;
+  readonly unlisted: string | undefined;
   /** Read when the device first gets a key. */
   wrapTarget: WrapTarget | undefined;
 }
@@ -29,11 +35,26 @@ interface Known {
  * to.
  */
 export function attestationKeyFor(identity: DeviceIdentity): AttestationKey {
-  if (identity.kind === 'tpm') {
-    return attestationKeyOf(parsePublic(parseBase64url(identity.attestationKey, 'attestationKey')), 'endorsement');
-  }
+  if (identity.kind === 'tpm') return attestationKeyOf(attestationAreaOf(identity), 'endorsement');
   if (identity.kind === 'dice') return { publicKey: publicKeyOf(deviceIdCertificateOf(identity)) };
   return { publicKey: parseSpki(parseBase64url(identity.signingKey, 'signingKey')) };
+}
+
+function attestationAreaOf({ attestationKey }: Extract<DeviceIdentity, { kind: 'tpm' }>): TpmPublic {
+  return parsePublic(parseBase64url(attestationKey, 'attestationKey'));
+}
+
+/** As `attestationKeyFor`, for a device that enrolls: the attestation key of a TPM must be of a listed profile. */
+export function enrollingKeyFor(identity: DeviceIdentity): AttestationKey {
+  if (identity.kind === 'tpm') assertListedAttestationKey(attestationAreaOf(identity));
+  return attestationKeyFor(identity);
+}
+
+/** Why the attestation key of an enrolled device would not enroll now; undefined when it would. */
+function unlistedKeyOf(identity: DeviceIdentity): string | undefined {
+  if (identity.kind !== 'tpm') return undefined;
+  const publicArea = attestationAreaOf(identity);
+  return attestationKeyProfileOf(publicArea) === undefined ? attestationKeyProblems(publicArea).join('; ') : undefined;
 }
 
 /**
@@ -68,6 +89,11 @@ export class RootKeys {
     return this.#of(device).attestationKey;
   }
 
+  /** Why its attestation key would not enroll now; undefined when it would. A hub of the version before took more kinds. */
+  unlistedKey(device: Registered): string | undefined {
+    return this.#of(device).unlisted;
+  }
+
   /** The key that model keys for the device are wrapped under. */
   wrapTarget(device: Registered): WrapTarget {
     const known = this.#of(device);
@@ -79,7 +105,13 @@ export class RootKeys {
     const { id, identity } = device;
     const known = this.#known.get(id);
     if (known !== undefined && known.identity === identity) return known;
-    const read = { identity, attestationKey: attestationKeyFor(parseIdentity(device)), wrapTarget: undefined };
+    const parsed = parseIdentity(device);
+    const read = {
+      identity,
+      attestationKey: attestationKeyFor(parsed),
+      unlisted: unlistedKeyOf(parsed),
+      wrapTarget: undefined,
+    };
     this.#known.set(id, read);
     return read;
   }

@@ -50,9 +50,9 @@ test('a blocked root of trust does not enroll, imported or not, until it is unbl
   const order = { rootSha256: root, reason: 'stolen', ...by };
   await blockRoot(store.database, order);
   assert.equal(await refusalOf(expected(store, 'press-1', root)), 'enrollment-refused: root-of-trust-blocked');
-  const idevid = assertNotBlocked(store.database.read, root, 'IDevID');
+  const idevid = assertNotBlocked(store.database.read, ['0'.repeat(64), root], 'IDevID');
   assert.equal(await refusalOf(idevid), 'enrollment-refused: root-of-trust-blocked');
-  await assertNotBlocked(store.database.read, other, 'root of trust');
+  await assertNotBlocked(store.database.read, [other], 'root of trust');
   await unblockRoot(store.database, order);
   assert.equal(await expected(store, 'press-1', root), true);
   assert.equal(await refusalOf(unblockRoot(store.database, order)), 'not-found');

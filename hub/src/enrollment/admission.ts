@@ -14,7 +14,7 @@ export interface EnrollmentCandidate {
  * import excludes.
  */
 export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: EnrollmentCandidate): Promise<boolean> {
-  await assertNotBlocked(db, rootSha256, 'root of trust');
+  await assertNotBlocked(db, [rootSha256], 'root of trust');
   const rows = await db
     .selectFrom('expected_device')
     .select(['id', 'root_sha256'])
@@ -28,16 +28,17 @@ export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: E
   return rows.some(({ root_sha256: root }) => root === rootSha256);
 }
 
-/** Throws `enrollment-refused` for a blocked root of trust, or for an IDevID that is blocked by its certificate's SHA-256. */
+/** Throws `enrollment-refused` for a root of trust or an IDevID that is blocked by any of its digests. */
 export async function assertNotBlocked(
   db: Kysely<Tables>,
-  sha256: string,
+  digests: readonly string[],
   what: 'root of trust' | 'IDevID',
 ): Promise<void> {
+  if (digests.length === 0) return;
   const blocked = await db
     .selectFrom('blocked_root')
     .select('reason')
-    .where('root_sha256', '=', sha256)
+    .where('root_sha256', 'in', digests)
     .executeTakeFirst();
   if (blocked !== undefined) throw refused('root-of-trust-blocked', `this ${what} is blocked: ${blocked.reason}`);
 }

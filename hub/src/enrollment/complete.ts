@@ -200,8 +200,7 @@ async function admitAgain(
     throw refused('device-id-taken', `${deviceId} has enrolled or was wiped in the meantime: start again`);
   const imported = await isExpected(trx, pending.proof);
   await assertRootNotFormer(trx, pending.proof, imported);
-  const { idevidSha256 } = pending.proof;
-  if (idevidSha256 !== undefined) await assertNotBlocked(trx, idevidSha256, 'IDevID');
+  await assertNotBlocked(trx, pending.proof.idevidDigests, 'IDevID');
   const group = await admit(trx, pending, { returning, imported, settings, row });
   return { returning, imported, group };
 }

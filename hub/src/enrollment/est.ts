@@ -211,7 +211,7 @@ async function register(
     ...newcomer,
     endorsementAuthorities: [],
     idevidAuthorities: [],
-    idevidSha256: undefined,
+    idevidDigests: [],
     tokenGroup: token.kind === 'group' ? token.group : undefined,
     anchorGroups: [],
   });

@@ -3,6 +3,7 @@
 import { replaceIdevid } from '../registry/device-row.ts';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { certificateDigests, certificateIdentity } from '@edgekeep/core/identity/certificate-identity';
 import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { type Idevid, validateIdevid } from '@edgekeep/core/identity/idevid';
@@ -78,6 +79,14 @@ export async function readShownIdevid(
   };
 }
 
+/**
+ * The digests by which an IDevID may be listed or blocked, its identity first: the former ones of the whole certificate, in every form, and
+ * that of its key, which stays when the manufacturer certifies it again.
+ */
+export function idevidDigestsOf({ idevid: { certificate } }: Pick<TrustedIdevid, 'idevid'>): readonly string[] {
+  return [...certificateDigests(certificate), sha256Hex(certificate.spki)];
+}
+
 /** Step two: throws `enrollment-refused` unless the device has the key of the IDevID and used it in this enrollment. */
 export function proveIdevid(
   { idevid }: TrustedIdevid,
@@ -133,18 +142,15 @@ export async function assertIdevidFree(trx: WriteTransaction, trusted: TrustedId
   if (other !== undefined) throw taken(trusted.idevid.serialNumber, other);
 }
 
-async function findOther(
-  db: Kysely<Tables>,
-  { idevid, authorities }: TrustedIdevid,
-  deviceId: string,
-): Promise<string | undefined> {
+async function findOther(db: Kysely<Tables>, trusted: TrustedIdevid, deviceId: string): Promise<string | undefined> {
+  const { idevid, authorities } = trusted;
   const other = await db
     .selectFrom('device_idevid')
     .select('device_id')
     .where('device_id', '!=', deviceId)
     .where((q) =>
       q.or([
-        q('sha256', '=', idevid.sha256),
+        q('sha256', 'in', idevidDigestsOf(trusted)),
         q.and([
           q('serial_folded', '=', idevid.serialNumber.toLowerCase()),
           q.or([q('issuer_sha256', 'in', authorities), q('anchor_sha256', 'in', authorities)]),
@@ -161,16 +167,17 @@ function taken(serialNumber: string, other: string): HubError {
 }
 
 /** Without permission for another id, a device has the id of its serial number: otherwise any device could take the name of any other. */
-export async function assertIdOfSerial(db: Kysely<Tables>, { idevid }: TrustedIdevid, deviceId: string): Promise<void> {
-  const own = deviceIdOfSerial(idevid.serialNumber);
+export async function assertIdOfSerial(db: Kysely<Tables>, trusted: TrustedIdevid, deviceId: string): Promise<void> {
+  const own = deviceIdOfSerial(trusted.idevid.serialNumber);
   if (own === deviceId) return;
   const listed = await db
     .selectFrom('enrolment_listing')
     .select('device_id')
     .where('kind', '=', 'idevid')
-    .where('sha256', '=', idevid.sha256)
+    .where('sha256', 'in', idevidDigestsOf(trusted))
+    .where('device_id', '=', deviceId)
     .executeTakeFirst();
-  if (listed?.device_id === deviceId) return;
+  if (listed !== undefined) return;
   const named = own === undefined ? 'has no id of its own' : `is ${own}`;
   throw refused(
     'idevid-id-differs',
@@ -213,14 +220,17 @@ export async function idevidOf(db: Kysely<Tables>, deviceId: string): Promise<Re
     .selectFrom('device_idevid')
     .select([
       'serial_number as serialNumber',
-      'sha256',
+      'der',
       'issuer',
       'hardware_type as hardwareType',
       'hardware_serial as hardwareSerial',
     ])
     .where('device_id', '=', deviceId)
     .executeTakeFirst();
-  return row ?? null;
+  if (row === undefined) return null;
+  // Rows of the version before have the digest of the whole certificate.
+  const { der, ...said } = row;
+  return { ...said, sha256: certificateIdentity(parseForeignCertificate(der)) };
 }
 
 function readProof({ signature, residency }: IdevidProofDocument) {

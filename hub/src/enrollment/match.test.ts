@@ -92,7 +92,7 @@ function proof(changes: Partial<EnrollmentProof> = {}): EnrollmentProof {
     rootSha256: sha256Hex('nobody'),
     endorsementAuthorities: [],
     idevidAuthorities: [],
-    idevidSha256: undefined,
+    idevidDigests: [],
     tokenGroup: undefined,
     anchorGroups: [],
     ...changes,
@@ -101,7 +101,7 @@ function proof(changes: Partial<EnrollmentProof> = {}): EnrollmentProof {
 
 const everything = {
   rootSha256: sha256Hex('root-1'),
-  idevidSha256: sha256Hex('idevid-1'),
+  idevidDigests: [sha256Hex('idevid-1')],
   tokenGroup: 'by-token',
   idevidAuthorities: [authority('line-ca'), authority('works-ca')],
   endorsementAuthorities: [authority('unknown'), authority('vendor')],
@@ -110,7 +110,7 @@ const everything = {
 test('the most specific group speaks: manifest, token, the nearest CA, the vendor', async () => {
   const order = [
     ['listed-idevid', {}],
-    ['listed-root', { idevidSha256: undefined }],
+    ['listed-root', { idevidDigests: [] }],
     ['by-token', { rootSha256: sha256Hex('nobody') }],
     ['line-ca', { tokenGroup: undefined }],
     ['works-ca', { idevidAuthorities: [authority('works-ca')] }],
@@ -157,8 +157,8 @@ test('an id that is listed for one device is refused to every other, and that de
   assert.match(await refusal({ rootSha256: sha256Hex('root-2') }), /root-of-trust-reserved.*press-2/);
   assert.match(await refusal({ deviceId: 'press-2' }), /device-id-reserved/);
   assert.match(await refusal({ deviceId: 'press-3' }), /device-id-reserved/);
-  assert.match(await refusal({ idevidSha256: sha256Hex('idevid-3') }), /root-of-trust-reserved.*press-3/);
-  const own = proof({ deviceId: 'press-3', idevidSha256: sha256Hex('idevid-3') });
+  assert.match(await refusal({ idevidDigests: [sha256Hex('idevid-3')] }), /root-of-trust-reserved.*press-3/);
+  const own = proof({ deviceId: 'press-3', idevidDigests: [sha256Hex('other form'), sha256Hex('idevid-3')] });
   assert.equal(await matchEnrollmentGroup(database.read, own), undefined);
 });
 

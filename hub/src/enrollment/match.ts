@@ -19,8 +19,8 @@ export interface EnrollmentProof {
   readonly endorsementAuthorities: readonly string[];
   /** The same for its IDevID. */
   readonly idevidAuthorities: readonly string[];
-  /** SHA-256 of its IDevID certificate, hex. */
-  readonly idevidSha256: string | undefined;
+  /** Every digest by which its IDevID may be listed or blocked, hex; its identity first, empty without one. */
+  readonly idevidDigests: readonly string[];
   /** The group of the token that it showed, if the token belongs to a group. */
   readonly tokenGroup: string | undefined;
   /** Groups whose certificate is the anchor of a path that the hub has no other reason to trust: each of them must be open. */
@@ -155,19 +155,22 @@ export function termsOf({ terms }: Pick<EnrollmentGroupRow, 'terms'>): GroupTerm
 
 // Names of the manifests that list it: first by its IDevID, then by its root of trust.
 async function listedFor(db: Kysely<Tables>, proof: EnrollmentProof): Promise<readonly string[]> {
-  const { deviceId, rootSha256, idevidSha256 } = proof;
-  const shown = { root: rootSha256, idevid: idevidSha256 };
-  const listing = (kind: 'root' | 'idevid', sha256: string) =>
-    db.selectFrom('enrolment_listing').selectAll().where('kind', '=', kind).where('sha256', '=', sha256).execute();
-  const own = [
-    ...(shown.idevid === undefined ? [] : await listing('idevid', shown.idevid)),
-    ...(await listing('root', shown.root)),
-  ];
+  const { deviceId, rootSha256, idevidDigests } = proof;
+  const shown = { root: [rootSha256], idevid: idevidDigests };
+  const listing = async (kind: 'root' | 'idevid') => {
+    const rows = await Promise.all(
+      shown[kind].map((sha256) =>
+        db.selectFrom('enrolment_listing').selectAll().where('kind', '=', kind).where('sha256', '=', sha256).execute(),
+      ),
+    );
+    return rows.flat();
+  };
+  const own = [...(await listing('idevid')), ...(await listing('root'))];
   const other = own.find(({ device_id: id }) => id !== null && id !== deviceId);
   if (other !== undefined)
     throw refused('root-of-trust-reserved', `a manifest lists this device as ${other.device_id}`);
   const kept = await db.selectFrom('enrolment_listing').selectAll().where('device_id', '=', deviceId).execute();
-  if (kept.length > 0 && !kept.some(({ kind, sha256 }) => sha256 === shown[kind]))
+  if (kept.length > 0 && !kept.some(({ kind, sha256 }) => shown[kind].includes(sha256)))
     throw refused('device-id-reserved', `a manifest reserves ${deviceId} for another root of trust`);
   return own.flatMap((row) => row.enrolment_group ?? []);
 }

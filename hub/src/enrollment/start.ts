@@ -5,14 +5,14 @@ import { makeCredential } from '@edgekeep/core/tpm/credential';
 import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { proveDeviceId, type ProvenDeviceId } from '../attest/device-id-certificate.ts';
-import { attestationKeyFor, rootDigestOf } from '../attest/root-keys.ts';
+import { enrollingKeyFor, rootDigestOf } from '../attest/root-keys.ts';
 import { wrapTargetOf } from '../attest/wrap-target.ts';
 import { incarnationOf } from '../registry/device-row.ts';
 import { reservedProblem } from '../store/hub-names.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
 import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
-import { assertIdOfSerial, readShownIdevid, type ShownIdevid, type TrustedIdevid } from './idevid.ts';
+import { assertIdOfSerial, idevidDigestsOf, readShownIdevid, type ShownIdevid, type TrustedIdevid } from './idevid.ts';
 import { type EnrollmentGroup, type EnrollmentProof, matchEnrollmentGroup, mayBeVouchedFor } from './match.ts';
 import { tokenUnfit } from './one-time-token.ts';
 import { type EnrollmentDependencies, type PendingEnrollment, refused } from './pending.ts';
@@ -48,8 +48,7 @@ export async function startEnrollment(
   const proven = await proveMakers(dependencies, request);
   const proof = proofOf(known, shown, proven);
   // 6. A returning device keeps its group and its place in it; the order to wipe it vouches for hardware that is still the same.
-  if (proof.idevidSha256 !== undefined)
-    await assertNotBlocked(dependencies.database.read, proof.idevidSha256, 'IDevID');
+  await assertNotBlocked(dependencies.database.read, proof.idevidDigests, 'IDevID');
   const { returning } = known;
   const group = returning === undefined ? await matchEnrollmentGroup(dependencies.database.read, proof) : undefined;
   const token = await tokenNeeded(dependencies, request, { known, shown, proven, group });
@@ -154,7 +153,7 @@ function proofOf({ deviceId, tier, rootSha256 }: Known, shown: Shown, proven: Pr
     endorsementAuthorities: endorsement?.authorities ?? [],
     // A DeviceID certificate is the initial identity from the chip's maker; an IDevID shown in addition takes precedence.
     idevidAuthorities: idevid?.authorities ?? chip?.authorities ?? [],
-    idevidSha256: idevid?.idevid.sha256 ?? chip?.certificateSha256,
+    idevidDigests: idevid === undefined ? (chip?.digests ?? []) : idevidDigestsOf(idevid),
     tokenGroup: shown.token?.kind === 'group' ? shown.token.group : undefined,
     anchorGroups: [...(endorsement?.anchorGroups ?? []), ...(idevid?.anchorGroups ?? [])],
   };
@@ -229,12 +228,12 @@ function challengeFor(
   endorsement: ProvenEndorsement | undefined,
 ): Pick<EnrollmentStart, 'credential'> & Pick<PendingEnrollment, 'credentialSecret'> {
   if (identity.kind !== 'tpm' || endorsement === undefined) {
-    attestationKeyFor(identity);
+    enrollingKeyFor(identity);
     wrapTargetOf(identity);
     return { credentialSecret: undefined, credential: undefined };
   }
   const attestationPublic = parsePublic(parseBase64url(identity.attestationKey, 'attestationKey'));
-  attestationKeyFor(identity);
+  enrollingKeyFor(identity);
   const credentialSecret = randomBytes(credentialSecretLength);
   const { credentialBlob, encryptedSecret } = makeCredential({
     endorsementPublic: endorsement.publicArea,

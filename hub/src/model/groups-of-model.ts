@@ -4,7 +4,7 @@
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { claimsIn } from '../registry/claims.ts';
+import { claimsOfGroup } from '../registry/claims.ts';
 import { getGroup } from '../registry/groups.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
@@ -36,8 +36,7 @@ export async function assignModel(database: Database, order: AssignOrder): Promi
   const { model, add, remove, actor, nowMs } = order;
   return database.write(async (trx) => {
     for (const name of add) {
-      const { filter } = await getGroup(trx, name);
-      const [claim] = filter === null ? [] : claimsIn(filter, nowMs);
+      const [claim] = claimsOfGroup(await getGroup(trx, name), nowMs);
       if (claim !== undefined) {
         throw new HubError(
           'conflict',

@@ -94,7 +94,7 @@ interface BlockedRootOrder extends AdmissionOrder {
   readonly reason: string;
 }
 
-/** From now on it cannot enroll. Returns the device that has enrolled with it; that device is unchanged. */
+/** From now on it cannot enroll. Returns the device that has enrolled with it, or with that IDevID; that device is unchanged. */
 export async function blockRoot(database: Database, order: BlockedRootOrder): Promise<string | undefined> {
   const { rootSha256, reason, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -106,7 +106,13 @@ export async function blockRoot(database: Database, order: BlockedRootOrder): Pr
     const subject = `root-of-trust:${rootSha256}`;
     await appendEntry(trx, { at: nowMs, kind: 'root-of-trust-blocked', actor, subject, data: { reason } });
     const device = await trx.selectFrom('device').select('id').where('root_sha256', '=', rootSha256).executeTakeFirst();
-    return device?.id;
+    if (device !== undefined) return device.id;
+    const named = await trx
+      .selectFrom('device_idevid')
+      .select('device_id')
+      .where('sha256', '=', rootSha256)
+      .executeTakeFirst();
+    return named?.device_id;
   });
 }
 

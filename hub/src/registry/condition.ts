@@ -2,6 +2,7 @@
 import { parseDateTime } from '@edgekeep/core/canonical/date-time';
 import { canonicalText } from '@edgekeep/core/canonical/text';
 import { tiers } from '@edgekeep/core/attest/tier';
+import { registryOrigins } from '@edgekeep/core/policy/origins';
 import type { FormerName } from '@edgekeep/core/former-names';
 import { noteFormerName } from '../common/former-names.ts';
 import { type Comparison, type Filter, filterError, type Operator } from './filter.ts';
@@ -50,18 +51,7 @@ export type Condition =
 
 // Filters of groups were written down with it.
 const formerFields: readonly FormerName[] = [{ former: 'enrolmentGroup', present: 'enrollmentGroup' }];
-const fieldNames = [
-  ...Object.keys(columns),
-  'enabled',
-  'site',
-  'enrollmentGroup',
-  'group',
-  'holds',
-  'fault',
-  'tags.KEY',
-  'reported.PATH',
-  'desired.PATH',
-];
+const fieldNames = Object.keys(registryOrigins);
 const keyPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;
 const pathPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z][A-Za-z0-9_-]{0,62}){0,5}$/;
 

@@ -1,5 +1,7 @@
 // Groups (spec/registry.md, "Groups"): a name for several devices. Members are named one by one, or are the devices that a filter matches
 // now.
+import { groupsNamed } from '@edgekeep/core/policy/claims';
+import { readStatements } from '@edgekeep/core/policy/statement';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
@@ -7,6 +9,7 @@ import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { DeviceGroupMemberRow, DeviceGroupRow } from '../store/tables/registry.ts';
+import { claimsOfGroup } from './claims.ts';
 import { type Condition, conditionOf } from './condition.ts';
 import { filterError, parseFilter } from './filter.ts';
 import type { KnownGroups } from './statement.ts';
@@ -32,11 +35,29 @@ export async function createGroup(database: Database, order: GroupOrder): Promis
       throw new HubError('conflict', `group ${name} exists already: \`edgekeep group list\` shows all`);
     if (known.length >= GROUPS_MAX)
       throw new HubError('conflict', `there are ${GROUPS_MAX} groups, which is the limit`);
+    await assertKindAsNamed(trx, row, nowMs);
     await trx.insertInto('device_group').values(row).execute();
     const data = { filter };
     await appendEntry(trx, { at: nowMs, kind: 'group-created', actor, subject: `group:${name}`, data });
     return row;
   });
+}
+
+// A policy names groups by decision and claim groups as two kinds; a group that becomes of the other kind would be in neither.
+async function assertKindAsNamed(trx: WriteTransaction, group: DeviceGroupRow, nowMs: number): Promise<void> {
+  const policy = await trx
+    .selectFrom('policy')
+    .select(['version', 'text'])
+    .orderBy('version', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  const read = policy === undefined ? undefined : readStatements(policy.text);
+  if (policy === undefined || read?.kind !== 'read') return;
+  const claimed = claimsOfGroup(group, nowMs).length > 0;
+  const { decided, claimed: byClaims } = groupsNamed(read.statements);
+  if (!(claimed ? decided : byClaims).has(group.name)) return;
+  const kind = claimed ? 'one that the hub decides about' : 'a claim group';
+  throw new HubError('conflict', `policy ${policy.version} names ${group.name} as ${kind}: take another name`);
 }
 
 export async function deleteGroup(

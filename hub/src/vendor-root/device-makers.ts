@@ -1,6 +1,7 @@
 // What the maker's certificate of a device said when the device enrolled, and by which authorities (spec/vendor-roots.md, "What is kept").
 // Shows an operator what depends on a root, and the time at which a path was judged.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { certificateDigests } from '@edgekeep/core/identity/certificate-identity';
 import { makerOf, printable } from '@edgekeep/core/identity/maker-authority';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import type { Kysely } from 'kysely';
@@ -58,9 +59,28 @@ export async function recordMaker(trx: WriteTransaction, deviceId: string, word:
       notes: JSON.stringify(notes.map((note) => printable(note, NOTE_CHARACTERS_MAX))),
     })
     .execute();
-  const digests = [...new Set(chain.slice(1).map(({ der }) => sha256Hex(der)))];
+  const digests = await knownDigests(trx, kind, chain.slice(1));
   const rows = digests.map((sha256) => ({ device_id: deviceId, kind, sha256 }));
   if (rows.length > 0) await trx.insertInto('device_maker_path').values(rows).execute();
+}
+
+// The device sent its intermediates: one that is in the store under another form of its signature is the one in the store.
+async function knownDigests(
+  trx: WriteTransaction,
+  kind: VendorRootKind,
+  authorities: readonly Certificate[],
+): Promise<readonly string[]> {
+  const forms = authorities.map(certificateDigests);
+  if (forms.length === 0) return [];
+  const rows = await trx
+    .selectFrom('vendor_root')
+    .select('sha256')
+    .where('kind', '=', kind)
+    .where('sha256', 'in', forms.flat())
+    .execute();
+  const known = new Set(rows.map(({ sha256 }) => sha256));
+  const named = authorities.map(({ der }, at) => forms[at]?.find((digest) => known.has(digest)) ?? sha256Hex(der));
+  return [...new Set(named)];
 }
 
 async function assertAnchorStands(trx: WriteTransaction, { kind, chain, anchorGroups }: MakerEvidence): Promise<void> {

@@ -1,6 +1,7 @@
 // Makers' certificates in the store (spec/vendor-roots.md): added, removed, listed. Each change is audited in its transaction and makes
 // every hub node read again.
-import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { certificateDigests } from '@edgekeep/core/identity/certificate-identity';
 import { knownRootOf } from '@edgekeep/core/identity/known-makers';
 import { authorityProblem } from '@edgekeep/core/identity/maker-authority';
 import { type VendorRootKind, vendorRootKinds, type VendorRootView } from '@edgekeep/wire/api/vendor-root';
@@ -49,7 +50,7 @@ export async function importVendorRoots(database: Database, order: ImportOrder):
   const unique = [...new Map(rows.map((row) => [row.sha256, row])).values()];
   return database.write(async (trx) => {
     const imported: Imported[] = [];
-    for (const row of unique) imported.push(await addRow(trx, row, order.respectRemoved === true));
+    for (const row of unique) imported.push(await addRow(trx, await asKnown(trx, row), order.respectRemoved === true));
     const changed = imported.filter(({ change }) => change !== 'present').map(({ row }) => row);
     for (let from = 0; from < changed.length; from += NAMED_IN_ENTRY_MAX) {
       const some = changed.slice(from, from + NAMED_IN_ENTRY_MAX);
@@ -66,6 +67,17 @@ export async function importVendorRoots(database: Database, order: ImportOrder):
     if (changed.length > 0) await announce(trx);
     return imported;
   });
+}
+
+// A certificate that is here under another form of its signature is the same one: it stays removed, and is not there twice.
+async function asKnown(trx: WriteTransaction, row: VendorRootRow): Promise<VendorRootRow> {
+  const known = await trx
+    .selectFrom('vendor_root')
+    .select(['sha256', 'der'])
+    .where('kind', '=', row.kind)
+    .where('sha256', 'in', certificateDigests(parseForeignCertificate(row.der)))
+    .executeTakeFirst();
+  return known === undefined ? row : { ...row, ...known };
 }
 
 async function addRow(trx: WriteTransaction, row: VendorRootRow, respectRemoved: boolean): Promise<Imported> {

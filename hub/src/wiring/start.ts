@@ -2,6 +2,8 @@
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
+import { weighClaims } from '../access/claims-alarm.ts';
+import { weighWorkloadGroups } from '../respond/workload-claims.ts';
 import { weighBreadth } from '../access/breadth-alarm.ts';
 import { AlertLines } from '../alert/alert-lines.ts';
 import { Assembly } from './assembly.ts';
@@ -164,6 +166,8 @@ async function startJobs(
   await weighCoverage(database, settings, clock());
   const policy = fleet.access.facts.policies.current();
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, policy, clock());
+  await weighClaims(database, policy, clock());
+  await weighWorkloadGroups(database, clock());
   await asHub(() => raiseDuplicateKeys(database, clock()));
   // Work that became due while the hub was down, and work that a kill interrupted. The job's alarm reports a failure.
   await sweep.now().catch(() => undefined);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGroup } from '../registry/groups.ts';
+import { weighWorkloadGroups } from '../respond/workload-claims.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { declaredFor, listDeclarations, removeWorkload, type WorkloadTarget } from './declarations.ts';
 import { by, certify, declare, nowMs, openWorkloadHub, press, type WorkloadHub } from './testing-workload.ts';
@@ -44,6 +45,27 @@ test('what is declared for one device is declared for no other; for a group, for
   assert.deepEqual(await declared(hub, 'press-2'), ['sealer tpms']);
   await hub.database.write((trx) => trx.deleteFrom('device_group_member').execute());
   assert.deepEqual(await declared(hub, 'press-1'), ['camera device']);
+});
+
+// SECURITY.md: HUB-64
+test('a group by what devices say of themselves declares nothing: not now, and not one that a hub of the version before took', async () => {
+  await using hub = await hubWithGroups();
+  const patched: WorkloadTarget = { kind: 'group', name: 'patched' };
+  await createGroup(hub.database, { name: 'patched', description: '', filter: 'tier==software;seenAt>-1h', ...by });
+  assert.equal(await refusalOf(declare(hub, 'camera', patched)), 'conflict');
+  const row = { target_kind: 'group', target: 'patched', name: 'camera', description: '', declared_at: nowMs } as const;
+  await hub.database.write((trx) => trx.insertInto('workload_declaration').values(row).execute());
+  await hub.database.write((trx) => trx.updateTable('device').set({ seen_at: nowMs }).execute());
+  assert.deepEqual(await declared(hub, 'press-1'), []);
+  const alerts = async () =>
+    (await hub.database.read.selectFrom('alert').select(['kind', 'state']).execute()).map(
+      ({ kind, state }) => `${kind} ${state}`,
+    );
+  await weighWorkloadGroups(hub.database, nowMs);
+  assert.deepEqual(await alerts(), ['workload-rests-on-claims open']);
+  await remove(hub, patched);
+  await weighWorkloadGroups(hub.database, nowMs);
+  assert.deepEqual(await alerts(), ['workload-rests-on-claims closed']);
 });
 
 test('a declaration is made once, for a device or group that is there', async () => {

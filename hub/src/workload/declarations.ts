@@ -3,12 +3,14 @@ import type { DeclarationView } from '@edgekeep/wire/api/workload';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
+import { claimGroupsIn, claimsOfGroup } from '../registry/claims.ts';
 import { assertNoHost } from '../store/hub-names.ts';
 import { getGroup } from '../registry/groups.ts';
 import { countDevices } from '../registry/list.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
+import type { DeviceGroupRow } from '../store/tables/registry.ts';
 import type { WorkloadDeclarationRow } from '../store/tables/workload.ts';
 import { recordWorkloadChange, revokeWorkloads } from './revoke.ts';
 
@@ -41,7 +43,7 @@ export async function declareWorkload(
   };
   return database.write(async (trx) => {
     await assertNoHost(trx, 'workload', workload);
-    if (target.kind === 'group') await getGroup(trx, target.name);
+    if (target.kind === 'group') assertDecided(await getGroup(trx, target.name), nowMs);
     else await getDevice(trx, target.name);
     const known = await trx.selectFrom('workload_declaration').selectAll().execute();
     if (known.some((each) => isOf(each, target) && each.name === workload))
@@ -102,6 +104,16 @@ export async function removeWorkload(
   });
 }
 
+// A device must not get a certificate by what it says of itself.
+function assertDecided(group: DeviceGroupRow, nowMs: number): void {
+  const [claim] = claimsOfGroup(group, nowMs);
+  if (claim === undefined) return;
+  throw new HubError(
+    'conflict',
+    `${group.name} is by ${claim}, which devices report: such a group cannot decide who gets a certificate`,
+  );
+}
+
 export async function listDeclarations(
   db: Kysely<Tables>,
   target: WorkloadTarget | undefined,
@@ -122,7 +134,10 @@ export interface Declared {
   readonly by: string;
 }
 
-/** The present declarations for a device, its own and those of its groups; only those of the named workload where one is named. */
+/**
+ * The present declarations for a device, its own and those of its groups; only those of the named workload where one is named. A claim group
+ * declares nothing: a hub of the version before could have taken one.
+ */
 export async function declaredFor(
   db: Kysely<Tables>,
   deviceId: string,
@@ -138,7 +153,10 @@ export async function declaredFor(
   if (workload !== undefined) query = query.where('name', '=', workload);
   const rows = await query.execute();
   const groups = new Set<string>();
-  for (const group of new Set(rows.flatMap((row) => (row.target_kind === 'group' ? [row.target] : [])))) {
+  const named = new Set(rows.flatMap((row) => (row.target_kind === 'group' ? [row.target] : [])));
+  const claimed = named.size === 0 ? new Set<string>() : await claimGroupsIn(db, nowMs);
+  for (const group of named) {
+    if (claimed.has(group)) continue;
     // Device ids and names of groups are words of the filter language as they are.
     if ((await countDevices(db, `id==${deviceId};group==${group}`, nowMs)) > 0) groups.add(group);
   }

@@ -91,9 +91,22 @@ const trial = z.object({
   unchanged: z.number(),
   changes: z.array(change),
 });
+/** A statement about keys or connections that rests on what devices say of themselves (docs/design/claims.md). */
+const claimUse = z.object({
+  statement: z.string(),
+  /** Claim groups by name; members of the context as `context.guard`. */
+  claims: z.array(z.string()),
+  actions: z.array(z.string()),
+  /** Whether the statement names them. A permit that does not permits none of these actions. */
+  named: z.boolean(),
+});
+export type ClaimUseView = z.infer<typeof claimUse>;
+
 export const simulation = z.object({
   policyVersion: z.number(),
   digest: z.string(),
+  /** Of the draft. */
+  claims: z.array(claimUse).default([]),
   replayed: trial,
   fleet: trial.extend({
     /** Devices and tokens in the simulation. */
@@ -132,4 +145,5 @@ export const policyView = z.object({
   appliedAt: z.number(),
   /** Statements that release the key of any model to any attested device with a TPM. */
   keysForEveryDevice: z.array(z.string()).default([]),
+  claims: z.array(claimUse).default([]),
 });

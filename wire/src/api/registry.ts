@@ -75,6 +75,8 @@ export const groupView = z.object({
   name: z.string(),
   description: z.string(),
   filter: z.string().nullable(),
+  /** What its filter asks that devices say of themselves; with any, it is a claim group. */
+  claims: z.array(z.string()).default([]),
   createdAt: z.number(),
 });
 export const groupList = z.object({ groups: z.array(groupView) });

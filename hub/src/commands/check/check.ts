@@ -20,7 +20,7 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
     await checkFolder(folder),
     ...(await checkKeys(folder, settings)),
     ...(await checkStore(join(folder, 'hub.sqlite'), settings, nowMs)),
-    ...checkPolicy(join(folder, 'hub.sqlite'), settings),
+    ...checkPolicy(join(folder, 'hub.sqlite'), settings, nowMs),
     ...checkNames(join(folder, 'hub.sqlite'), settings),
     ...(await checkRootFolders(folder, settings)),
     ...(await checkPorts(settings)),

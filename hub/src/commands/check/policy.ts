@@ -2,42 +2,71 @@
 // of.
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { claimsText, unnamedClaims } from '@edgekeep/core/policy/claims';
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
-import { loadPolicy } from '@edgekeep/core/policy/policy';
+import { loadPolicy, type Policy } from '@edgekeep/core/policy/policy';
 import { z } from 'zod';
+import { claimGroupsAmong } from '../../registry/claims.ts';
 import type { HubSettings } from '../../settings.ts';
 import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
 
 const policyRow = z.object({ version: z.number(), text: z.string(), meaning: z.enum(['any-action', 'release-only']) });
 
 /** `path` is the store; problems of the store itself are another finding. */
-export function checkPolicy(path: string, { attestation }: Pick<HubSettings, 'attestation'>): readonly Finding[] {
-  return [...policyFindings(path), coverageFinding(attestation.coveredPcrs)];
+export function checkPolicy(
+  path: string,
+  { attestation }: Pick<HubSettings, 'attestation'>,
+  nowMs: number,
+): readonly Finding[] {
+  return [...policyFindings(path, nowMs), coverageFinding(attestation.coveredPcrs)];
 }
 
-function policyFindings(path: string): readonly Finding[] {
-  const row = existsSync(path) ? newestPolicy(path) : undefined;
-  if (row === undefined) return [];
-  const loaded = loadPolicy(row.text, { name: `policy ${row.version}`, meaning: row.meaning });
+function policyFindings(path: string, nowMs: number): readonly Finding[] {
+  const found = existsSync(path) ? newestPolicy(path) : undefined;
+  if (found === undefined) return [];
+  const { row, groups } = found;
+  const claimGroups = claimGroupsAmong(groups, nowMs);
+  const { version, text, meaning } = row;
+  const loaded = loadPolicy(text, { name: `policy ${version}`, meaning, claimGroups, stored: true });
   if (loaded.kind === 'refused')
     return [failed('policy', loaded.faults.map(({ message }) => message).join('; '), 'edgekeep hub reset-policy')];
   using policy = loaded.policy;
-  const statements = keysForEveryDevice(policy);
-  if (statements.length === 0) return [ok('policy', `policy ${row.version} asks for more than an attested TPM`)];
+  return [breadthFinding(version, policy), ...claimFindings(version, policy)];
+}
+
+function claimFindings(version: number, policy: Policy): readonly Finding[] {
+  const uses = unnamedClaims(policy);
+  if (uses.length === 0) return [];
   return [
-    warning(
-      'policy',
-      `policy ${row.version} gives the key of every model to every attested device with a TPM (${statements.join(', ')})`,
-      'name groups in it: principal in resource.groups, and edgekeep model assign MODEL GROUP',
+    failed(
+      'claims',
+      `policy ${version} rests on what devices say of themselves, by ${claimsText(uses)}: such a permit gives no keys and no connections`,
+      'ask what the hub decides, or name the claims, @claims("…"), and apply the policy again (docs/design/claims.md)',
     ),
   ];
 }
 
-function newestPolicy(path: string): z.infer<typeof policyRow> | undefined {
+function breadthFinding(version: number, policy: Policy): Finding {
+  const statements = keysForEveryDevice(policy);
+  if (statements.length === 0) return ok('policy', `policy ${version} asks for more than an attested TPM`);
+  return warning(
+    'policy',
+    `policy ${version} gives the key of every model to every attested device with a TPM (${statements.join(', ')})`,
+    'name groups in it: principal in resource.groups, and edgekeep model assign MODEL GROUP',
+  );
+}
+
+const groupRow = z.object({ name: z.string(), filter: z.string().nullable() });
+
+function newestPolicy(
+  path: string,
+): { readonly row: z.infer<typeof policyRow>; readonly groups: readonly z.infer<typeof groupRow>[] } | undefined {
   try {
     using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
     const row = store.prepare('select version, text, meaning from policy order by version desc limit 1').get();
-    return row === undefined ? undefined : policyRow.parse(row);
+    const groups = store.prepare('select name, filter from device_group').all();
+    if (row === undefined) return undefined;
+    return { row: policyRow.parse(row), groups: groups.map((each) => groupRow.parse(each)) };
   } catch (error) {
     // If the store cannot be read, or is from before there was a policy, the finding about the store reports it.
     if (error instanceof Error && 'errcode' in error) return undefined;

@@ -6,6 +6,7 @@ import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { DeviceGroupRow } from '../../store/tables/registry.ts';
 import { changeMembers, createGroup, deleteGroup, getGroup, listGroups } from '../../registry/groups.ts';
+import { claimsOfGroup } from '../../registry/claims.ts';
 import { countDevices } from '../../registry/list.ts';
 
 const byName = z.strictObject({ name: z.string().max(64) });
@@ -16,20 +17,20 @@ export function groupRoutes(app: HttpServer, dependencies: StoreRouteDependencie
   const read = requireScope('devices:read');
 
   app.get('/v1/groups', { ...read, schema: { response: { 200: api.groupList } } }, async () => ({
-    groups: (await listGroups(database.read)).map(viewOf),
+    groups: (await listGroups(database.read)).map((row) => viewOf(row, clock())),
   }));
   app.post(
     '/v1/groups',
     { ...write, bodyLimit: bodyBytes.order, schema: { body: api.groupRequest, response: { 200: api.groupView } } },
     async ({ body: { name, description, filter }, actor }) =>
-      viewOf(await createGroup(database, { name, description, filter, actor, nowMs: clock() })),
+      viewOf(await createGroup(database, { name, description, filter, actor, nowMs: clock() }), clock()),
   );
   app.get(
     '/v1/groups/:name',
     { ...read, schema: { params: byName, response: { 200: api.groupDetail } } },
     async ({ params: { name } }) => {
       const group = await getGroup(database.read, name);
-      return { ...viewOf(group), members: await countDevices(database.readApart, `group==${name}`, clock()) };
+      return { ...viewOf(group, clock()), members: await countDevices(database.readApart, `group==${name}`, clock()) };
     },
   );
   app.delete(
@@ -54,6 +55,7 @@ export function groupRoutes(app: HttpServer, dependencies: StoreRouteDependencie
   );
 }
 
-function viewOf(row: DeviceGroupRow): z.infer<typeof api.groupView> {
-  return { name: row.name, description: row.description, filter: row.filter, createdAt: row.created_at };
+function viewOf(row: DeviceGroupRow, nowMs: number): z.infer<typeof api.groupView> {
+  const { name, description, filter, created_at: createdAt } = row;
+  return { name, description, filter, claims: [...claimsOfGroup(row, nowMs)], createdAt };
 }

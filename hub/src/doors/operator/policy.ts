@@ -1,6 +1,7 @@
 // Operator API: the access policy (show, apply, roll back, simulate) and the table of countries.
 import { counted } from '@edgekeep/core/counted';
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
+import type { Policy } from '@edgekeep/core/policy/policy';
 import { policyView } from '@edgekeep/wire/api/policy';
 import * as api from '@edgekeep/wire/api/policy';
 import type { FastifyRequest } from 'fastify';
@@ -14,10 +15,11 @@ import type { HttpServer } from '../http/server.ts';
 import type { PolicyRow } from '../../store/tables/access.ts';
 import type { AccessGate, GateDependencies } from '../../access/gate.ts';
 import type { HubSettings } from '../../settings.ts';
+import { weighClaims } from '../../access/claims-alarm.ts';
 import { weighBreadth } from '../../access/breadth-alarm.ts';
-import { loadDraftOrThrow, type PolicyOrder, testsOf } from '../../access/policy-store.ts';
+import { type PolicyOrder, testsOf } from '../../access/policy-store.ts';
 import { assertFactsKnown, changeOf } from '../../access/other-facts.ts';
-import { simulate } from '../../access/simulate.ts';
+import { claimViewOf, simulate } from '../../access/simulate.ts';
 
 const byVersion = z.strictObject({ version: z.coerce.number().int().min(1) });
 const page = z.strictObject({
@@ -47,8 +49,8 @@ function addPolicy(app: HttpServer, dependencies: PolicyRouteDependencies): void
   const write = requireScope('policy:write');
 
   app.get('/v1/policy', { ...read, schema: { response: { 200: policyView } } }, async () => {
-    const { policy, ...current } = policies.current();
-    return { ...current, keysForEveryDevice: [...keysForEveryDevice(policy)] };
+    const { policy, claimGroups: _, ...current } = policies.current();
+    return { ...current, keysForEveryDevice: [...keysForEveryDevice(policy)], claims: claimViewOf(policy) };
   });
 
   app.put(
@@ -87,9 +89,8 @@ function addSimulation(app: HttpServer, dependencies: PolicyRouteDependencies): 
     { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.simulateRequest, response: { 200: api.simulation } } },
     async ({ body }) => {
       await assertFactsKnown(dependencies.database.read, body);
-      const inForce = policies.current();
-      const { text = inForce.text } = body;
-      using draft = loadDraftOrThrow(text, body.text === undefined ? inForce.meaning : 'any-action');
+      const { text } = body;
+      using draft = text === undefined ? policies.copy() : await policies.draft(text, 'any-action', clock());
       if (simulating)
         throw new HubError('rate-limited', 'a simulation is running: try again when it has ended', {
           retryAfterSeconds: 1,
@@ -158,7 +159,7 @@ async function apply(
   const { database, policies, gate, clock } = dependencies;
   const nowMs = clock();
   const { actor } = request;
-  const objections = async (draft: ReturnType<typeof loadDraftOrThrow>): Promise<readonly Reason[]> => {
+  const objections = async (draft: Policy): Promise<readonly Reason[]> => {
     const trial = await simulate(dependencies, gate, draft, {
       last: replayedBeforeApply,
       fleet: false,
@@ -186,6 +187,7 @@ async function apply(
   };
   const applied = await policies.apply({ ...order, objections, actor, nowMs });
   if (dependencies.settings.alerts.policyGivesAllKeys) await weighBreadth(database, applied, nowMs);
+  await weighClaims(database, applied, nowMs);
   const { version, digest, text, appliedAt } = applied;
   return { version, digest, text, appliedAt, connectionsClosed: await gate.recheck(nowMs) };
 }
