@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { importersByFile, sourcesOf, testsOf } from './importers.mjs';
-import { endAll, runTestFile } from './test-file.mjs';
+import { endAll, runTestFiles } from './test-file.mjs';
 
 const mutantsAtOnce = 2;
 /** For one test, and for one file: several times the duration of the slowest on a busy machine. */
@@ -103,7 +103,7 @@ function run(test, mutant) {
     env.NODE_OPTIONS = `--import=${new URL('mutant-hook.mjs', import.meta.url).href}`;
   }
   const flags = [`--test-timeout=${testMilliseconds}`];
-  return runTestFile(test, { cwd: root, env, flags, seconds: fileSeconds });
+  return runTestFiles([test], { cwd: root, env, flags, seconds: fileSeconds });
 }
 
 function conclude(results) {

@@ -1,4 +1,4 @@
-// Runs one test file in a separate process group and returns the result. A file that does not end is killed, and so is every process that
+// Runs one test file, or several together, in a separate process group and returns the result. A file that does not end is killed, and so is every process that
 // it left running; both count as a failure of that file, by name.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -22,10 +22,14 @@ export function endAll() {
 }
 
 /**
- * Resolves with `{ file, output, tests, problems, milliseconds }`; `tests` are `{ outcome: 'passed' | 'failed' | 'skipped', name, why }`,
- * and `problems` are the faults of the file as a whole.
+ * Resolves with `{ file, output, tests, problems, milliseconds }`; `tests` are `{ outcome: 'passed' | 'failed' | 'skipped', name, why }`
+ * with the `file` of each where there are several, and `problems` are the faults of the process as a whole.
  */
-export async function runTestFile(file, { cwd, env, flags, seconds }) {
+export async function runTestFiles(files, { cwd, env, flags, seconds }) {
+  const [first] = files;
+  const isOne = files.length === 1;
+  const file = isOne ? first : `${files.length} files from ${first} on`;
+  const program = isOne ? files : [fileURLToPath(new URL('test-together.mjs', import.meta.url)), ...files];
   const began = performance.now();
   // Finds processes that the file started even after they left the process group, and those of a runner that it started.
   const mark = randomUUID();
@@ -38,17 +42,21 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
     `--test-reporter-destination=${report}`,
   ];
   const preload = `--import=${new URL('test-end.mjs', import.meta.url).href}`;
-  const child = spawn(process.execPath, [preload, ...reporters, `--test-timeout=${testMilliseconds}`, ...flags, file], {
-    cwd,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      ...env,
-      EDGEKEEP_TEST_REPORT: report,
-      EDGEKEEP_TEST_RUNNER: String(process.pid),
-      EDGEKEEP_TEST_RUN: `${env.EDGEKEEP_TEST_RUN ?? ''} ${mark}`,
+  const child = spawn(
+    process.execPath,
+    [preload, ...reporters, `--test-timeout=${testMilliseconds}`, ...flags, ...program],
+    {
+      cwd,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...env,
+        EDGEKEEP_TEST_REPORT: report,
+        EDGEKEEP_TEST_RUNNER: String(process.pid),
+        EDGEKEEP_TEST_RUN: `${env.EDGEKEEP_TEST_RUN ?? ''} ${mark}`,
+      },
     },
-  });
+  );
   const entry = { pid: child.pid, mark };
   running.add(entry);
   const output = [];
@@ -69,8 +77,11 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
   kill(left, child.pid);
   running.delete(entry);
   // The processes that held the pipes are gone now.
-  await Promise.race([closed, delay(1_000)]);
-  const { tests, isWhole, held } = parseReport(report);
+  const waiting = new AbortController();
+  await Promise.race([closed, delay(1_000, undefined, waiting).catch(() => undefined)]);
+  waiting.abort();
+  const { tests: reported, isWhole, held } = parseReport(report);
+  const tests = isOne ? reported : reported.map(ofItsFile);
   rmSync(folder, { recursive: true, force: true });
   const failed = tests.some(({ outcome }) => outcome === 'failed');
   if (held !== undefined)
@@ -80,6 +91,12 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
   else if (problems.length === 0 && ended.code !== 0 && !failed) problems.push(`ended with ${endText(ended)}`);
   const milliseconds = Math.round(performance.now() - began);
   return { file, output: Buffer.concat(output).toString('utf8'), tests, problems, milliseconds };
+}
+
+// test-together.mjs makes a suite of each file.
+function ofItsFile({ name, ...rest }) {
+  const [file, ...path] = name.split(' > ');
+  return { ...rest, file, name: path.join(' > ') };
 }
 
 function endText({ error, code, signal }) {

@@ -1,11 +1,12 @@
-// Runs a chosen set of test files, two at a time: `all` (default), `unit` (the packages' own tests that need nothing but Node), `fuzz`, or
-// `files` (those that are named). Tests that need a TPM simulator, services or minutes are named *.system.test.ts or are in tests/; fuzz
+// Runs a chosen set of test files, two at a time: `all` (default), `unit` (the packages' own tests that need nothing but Node, several
+// files in one process), `fuzz`, `files` (those that are named), or `together` (those that are named, in one process). Tests that need a TPM simulator, services or minutes are named *.system.test.ts or are in tests/; fuzz
 // runs are *.fuzz.test.ts. Arguments that begin with a dash go to node, for example `--test-name-pattern=…`. The last line is `N passed, N
 // failed, N skipped`; failed and skipped tests are named before it.
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { endAll, runTestFile } from './test-file.mjs';
+import { endAll, runTestFiles } from './test-file.mjs';
+import { groupsOf } from './test-groups.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const filesAtOnce = 2;
@@ -18,6 +19,7 @@ const sets = {
   unit: (file) => !file.startsWith('tests/') && !/\.(system|fuzz)\.test\.ts$/.test(file),
   fuzz: isFuzz,
   files: () => true,
+  together: () => true,
 };
 const [name = 'all', ...rest] = process.argv.slice(2);
 const chosen = sets[name];
@@ -28,7 +30,9 @@ if (chosen === undefined) {
 const flags = rest.filter((word) => word.startsWith('-'));
 const named = rest.filter((word) => !word.startsWith('-')).map((path) => relative(root, resolve(path)));
 const files =
-  named.length > 0 || name === 'files' ? named : walk('').filter((file) => file.endsWith('.test.ts') && chosen(file));
+  named.length > 0 || name === 'files' || name === 'together'
+    ? named
+    : walk('').filter((file) => file.endsWith('.test.ts') && chosen(file));
 
 // In CI each fuzz test gets this many inputs, about 300,000 together; elsewhere smaller counts of the tests keep a run short.
 const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true' ? '20000' : undefined);
@@ -52,18 +56,30 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 process.exitCode = conclude(await runAll());
 
 async function runAll() {
-  const waiting = [...files];
+  const waiting = groups();
   const results = [];
   const worker = async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const seconds = Number(process.env.EDGEKEEP_TEST_FILE_SECONDS ?? fileSeconds[isFuzz(file) ? 'fuzz' : 'ordinary']);
-      const result = await runTestFile(file, { cwd: root, env, flags, seconds });
-      results.push(result);
+    for (let group = waiting.shift(); group !== undefined; group = waiting.shift()) {
+      const seconds = Number(
+        process.env.EDGEKEEP_TEST_FILE_SECONDS ?? fileSeconds[group.some(isFuzz) ? 'fuzz' : 'ordinary'],
+      );
+      const result = await runTestFiles(group, { cwd: root, env, flags, seconds });
       tell(result);
+      if (group.length === 1 || result.problems.length === 0) results.push(result);
+      else {
+        // Its process ended early, or would not end: which of its files did that shows when each runs alone.
+        results.push({ ...result, tests: [] });
+        waiting.unshift(...group.map((file) => [file]));
+      }
     }
   };
   await Promise.all(Array.from({ length: filesAtOnce }, worker));
   return results;
+}
+
+function groups() {
+  if (name === 'together') return [files];
+  return name === 'unit' ? groupsOf(root, files) : files.map((file) => [file]);
 }
 
 function tell({ file, output, problems, milliseconds }) {

@@ -1,6 +1,6 @@
 // node:sqlite behind Kysely's SQLite dialect, durable: WAL with synchronous=FULL, so a commit that returned survives a power cut.
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
+import { Kysely, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import { LruMap } from 'toad-cache';
 import type { Tables } from './schema.ts';
 import { worked } from './work.ts';
@@ -21,8 +21,22 @@ export function openSqlite(path: string, mode: 'write' | 'read'): Kysely<Tables>
   });
   if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
   return new Kysely<Tables>({
-    dialect: new SqliteDialect({ database: asDialectDatabase(database, mode === 'read' ? worked : (work) => work()) }),
+    dialect: new Dialect({ database: asDialectDatabase(database, mode === 'read' ? worked : (work) => work()) }),
   });
+}
+
+// SQLite undoes changes of the schema with their transaction, but Kysely's adapter says no. Then each statement of a migration would be
+// durable alone, and a hub that died between two of them would find half a migration at each later start.
+class Adapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
+class Dialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new Adapter();
+  }
 }
 
 type Run = <T>(work: () => T) => T;
