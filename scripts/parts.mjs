@@ -109,6 +109,17 @@ export const parts = {
     packages: ['gcc-aarch64-linux-gnu', 'libc6-dev-arm64-cross'],
     without: 'no compiler for arm64: the filter of the guard is not tested for it',
   },
+  machines: {
+    programs: ['qemu-system-x86_64', 'swtpm_ioctl', 'dpkg-deb', 'apt-cache'],
+    files: ['/usr/share/OVMF/OVMF_CODE_4M.secboot.fd'],
+    packages: ['qemu-system-x86', 'ovmf', 'swtpm-tools', 'dpkg', 'apt'],
+    without: 'no machine with a firmware: real boots are not tested',
+  },
+  'image-signing': {
+    programs: ['sbsign', 'objcopy'],
+    packages: ['sbsigntool', 'binutils'],
+    without: 'no sbsign: unified kernel images are not booted',
+  },
   age: { programs: ['age', 'age-keygen'], packages: ['age'], without: 'no age: it is missing among the peers' },
 };
 
@@ -132,7 +143,10 @@ export const sets = {
     'shells',
     'spin',
     'time',
+    'machines',
   ],
+  // Real boots: `npm run boots`. Shim, GRUB and kernels are downloaded and unpacked by the tests, and not installed.
+  boots: ['system', 'swtpm', 'openssl', 'machines', 'image-signing'],
   // Large, and needed by few tests, which are skipped by name without: `node scripts/setup.mjs optional`.
   optional: ['podman', 'arm64-compiler'],
   bench: ['system', 'swtpm', 'openssl', 'python', 'compiler', 'spin', 'time', 'age'],

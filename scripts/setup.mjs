@@ -1,7 +1,7 @@
 // Prepares a fresh Debian machine for `npm start`, `npm test` or `npm run bench`: as root the Debian packages of the chosen set
 // (scripts/parts.mjs), then npm packages (Node 24 among them), then the native PKCS#11 binding. package-lock.json has every npm package
 // with its digest; no script of a package runs, except the build of the binding. Plain JavaScript, because the machine's own Node may be as
-// old as 20. usage: node scripts/setup.mjs packages|start|test|optional|bench
+// old as 20. usage: node scripts/setup.mjs packages|start|test|boots|optional|bench
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,

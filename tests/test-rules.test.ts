@@ -55,6 +55,7 @@ test('no test asserts on how much time passed: figures belong in bench/', () => 
 const mayPause = new Set([
   'tests/attacks/relay.test.ts',
   'tests/authorities/killed.system.test.ts',
+  'tests/boots/machine.ts',
   'tests/faults/approval-killed.system.test.ts',
   'tests/main-job/predict.ts',
   'tests/secure-element.system.test.ts',

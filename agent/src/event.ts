@@ -8,6 +8,10 @@ export type AgentEvent =
   | { readonly kind: 'started'; readonly deviceId: string; readonly tier: string }
   | { readonly kind: 'stage-measured'; readonly stage: string; readonly digest: string; readonly again: boolean }
   | { readonly kind: 'recovery'; readonly why: string }
+  /** The firmware measured, and this machine has no log of it: no hub can accept its evidence. */
+  | { readonly kind: 'firmware-log-missing'; readonly why: string }
+  /** The system extended these PCRs after the boot, and no log explains them; a hub that quotes them refuses. */
+  | { readonly kind: 'extended-later'; readonly pcrs: readonly number[] }
   | { readonly kind: 'enrolled' }
   /** A restarted device got a new certificate by its root of trust. */
   | { readonly kind: 'recovered' }

@@ -123,6 +123,8 @@ export const agentSettingsSchema = z.strictObject({
       stages: z.array(stage).max(32).default([]),
       /** The firmware's event log; left out: the kernel's for a TPM device, else none. */
       firmwareLogFile: path.optional(),
+      /** What systemd measured after the kernel had started; left out: systemd's own log for a TPM device, else none. */
+      userspaceLogFile: path.optional(),
       /** The IMA log in its binary form, sent when the hub asks for PCR 10; left out: the kernel's for a TPM device, else none. */
       imaLogFile: path.optional(),
     })

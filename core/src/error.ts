@@ -17,6 +17,8 @@ export const coreErrorCodes = [
   'tpm-policy-invalid',
   // attest
   'event-log-invalid',
+  'image-invalid',
+  'prediction-impossible',
   'ima-log-invalid',
   'evidence-invalid',
   'reference-values-invalid',

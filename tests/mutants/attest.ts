@@ -112,10 +112,31 @@ export const attestMutants: readonly Mutant[] = [
   },
   {
     id: 'attest/covered-pcr-optional',
-    file: appraise,
+    file: 'core/src/attest/boot-coverage.ts',
     find: '({ pcr, optional }) => pcr === wanted && optional !== true',
     replace: '({ pcr }) => pcr === wanted',
     breaks: 'an optional event does not cover a PCR',
+  },
+  {
+    id: 'attest/boot-coverage-kernel',
+    file: 'core/src/attest/boot-coverage.ts',
+    find: 'covered.has(unifiedImagePcr) || grubPcrs.every',
+    replace: 'covered.has(unifiedImagePcr) || grubPcrs.some',
+    breaks: 'GRUB measures the command line in PCR 8 and the files in PCR 9: a set covers both',
+  },
+  {
+    id: 'attest/boot-coverage-warns',
+    file: 'core/src/attest/boot-coverage.ts',
+    find: 'listed.length > 0 || !isFormerSet(set)',
+    replace: 'listed.length > 0',
+    breaks: 'a boot that was not compared as a whole is a warning',
+  },
+  {
+    id: 'attest/pcr-0-start',
+    file: 'core/src/attest/boot-match.ts',
+    find: 'if (replayed.startupLocality === expected) return undefined;',
+    replace: 'if (replayed.startupLocality <= 4) return undefined;',
+    breaks: 'PCR 0 starts where it started on the reference machine',
   },
   {
     id: 'attest/event-type',

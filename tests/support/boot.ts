@@ -18,6 +18,9 @@ export const healthyBoot: readonly EventToEncode[] = [
   stage(4, efiApplication, 'first-stage loader 2.06', 'loader 2.06'),
   stage(4, efiApplication, 'second-stage loader 5.9', 'loader 5.9'),
   stage(8, eventTypes.ipl, 'kernel 6.1.0', 'kernel 6.1.0'),
+  stage(9, eventTypes.ipl, 'initrd 6.1.0', 'initrd 6.1.0'),
+  stage(2, eventTypes.separator, 'separator', 'separator'),
+  stage(7, eventTypes.separator, 'separator', 'separator'),
 ];
 
 /** As an attacker leaves it who replaced the second loader and kept its name. */
@@ -37,5 +40,5 @@ export async function measure(
 }
 
 export function referenceValuesOf(events: readonly EventToEncode[], version: string): ReferenceValues {
-  return referenceValuesFromLog(parseEventLog(logOf(events)), [0, 4, 8], 'test-device', version);
+  return referenceValuesFromLog(parseEventLog(logOf(events)), [0, 2, 4, 7, 8, 9], 'test-device', version);
 }

@@ -177,6 +177,11 @@ export class HubWorld {
     await publishReferenceValues(this.operator, file, this.publisher);
   }
 
+  async withdrawReferenceValues(name: string, version: string): Promise<void> {
+    const path = `/v1/reference-values/${name}/${version}/withdraw`;
+    await this.operator.send('POST', path, {}, z.object({ withdrawn: z.literal(true) }));
+  }
+
   /** Publishes one opaque file as a model. */
   async publishModel(name: string, version: string, content: string, signer = this.publisher): Promise<void> {
     const path = join(this.folder, 'weights.bin');

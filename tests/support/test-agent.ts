@@ -1,4 +1,4 @@
-// A real agent on the software tier against a hub in the same process, and a way to wait for its events.
+// A real agent, on the software tier as a rule, against a hub in the same process, and a way to wait for its events.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,7 +78,12 @@ export class TestAgent {
   }
 
   /** Writes the delivered files; nothing runs yet. */
-  static async prepare(world: HubWorld, id: string, settings: Partial<AgentSettingsInput> = {}): Promise<TestAgent> {
+  static async prepare(
+    world: HubWorld,
+    id: string,
+    settings: Partial<AgentSettingsInput> = {},
+    tier: 'tpm' | 'software' = 'software',
+  ): Promise<TestAgent> {
     const stateFolder = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
     await mkdir(stateFolder, { recursive: true });
     const { attestationKeys } = await world.trust();
@@ -86,7 +91,7 @@ export class TestAgent {
       'hub-ca.pem': world.hub.rootPem,
       'attestation.pem': attestationKeys.map((key) => key.export({ type: 'spki', format: 'pem' })).join(''),
       'publisher.pem': publicPem(world.publisher),
-      'enrollment-token': await world.enrollmentToken({ deviceId: id, tier: 'software' }),
+      'enrollment-token': await world.enrollmentToken({ deviceId: id, tier }),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(stateFolder, name), text);
     return new TestAgent(world, id, stateFolder, settings);

@@ -6,6 +6,7 @@ import type { Evidence, TpmEvidence } from '@edgekeep/core/attest/evidence';
 import { IMA_EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
 import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
+import { replayedBootLog } from '@edgekeep/core/attest/userspace-log';
 import { concat, toBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
@@ -15,12 +16,15 @@ import { type ImaLogKnown, imaLogResponse } from '@edgekeep/wire/api/attest';
 import { AgentError } from '../error.ts';
 import { type Answer, postToHub, refusalText, type Send } from '../hub-api.ts';
 import { ImaLogFile, type ImaPiece } from './ima-log-file.ts';
+import type { LaterMeasurements } from './later-measurements.ts';
 
 export interface ProverDependencies {
   readonly rootOfTrust: Pick<RootOfTrust, 'attest' | 'certifyLeaseCounter'>;
   /** The whole event log at this moment. */
   readonly eventLog: () => Uint8Array;
   readonly imaLogFile: string | undefined;
+  /** What the system measured behind the end of the event log; left out: nothing. */
+  readonly later?: LaterMeasurements;
 }
 
 export class Prover {
@@ -45,12 +49,14 @@ export class Prover {
     pcrs: readonly number[],
     hub?: ImaReader,
   ): Promise<Evidence> {
-    const { rootOfTrust, eventLog } = this.#dependencies;
+    const { rootOfTrust, eventLog, later } = this.#dependencies;
+    const before = (await later?.records(replayedBootLog(eventLog()))) ?? [];
     const signed = await rootOfTrust.attest(qualifyingData(purpose, nonce, bound), { bank: 'sha256', pcrs: [...pcrs] });
     const log = eventLog();
     if (signed.kind !== 'tpm') return { ...signed, eventLog: log };
     const ima = pcrs.includes(IMA_PCR) ? await this.#imaLog(signed.quote, hub) : {};
-    return { ...signed, eventLog: log, ...ima };
+    const explained = later === undefined ? log : await later.logOf(log, before, signed, pcrs);
+    return { ...signed, eventLog: explained, ...ima };
   }
 
   /** Takes how much of the IMA log the hub knows, from its answer to a binding: the next evidence begins there. */

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { BootLog } from '@edgekeep/hardware/boot/boot-log';
+import { kernelFirmwareLog, kernelImaLog, systemdLog } from '@edgekeep/hardware/boot/kernel-logs';
 import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
 import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
@@ -12,11 +13,9 @@ import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { AgentError } from '../error.ts';
+import { LaterMeasurements } from './later-measurements.ts';
 import type { AgentSettings } from '../settings.ts';
 import { readIfThere, type StateFolder } from '../state-folder.ts';
-
-const kernelFirmwareLog = '/sys/kernel/security/tpm0/binary_bios_measurements';
-const kernelImaLog = '/sys/kernel/security/ima/binary_runtime_measurements';
 
 export async function openRootOfTrust(
   { rootOfTrust: chosen }: AgentSettings,
@@ -64,6 +63,7 @@ export async function openBootLog(
   folder: StateFolder,
   bootId: string,
   rootOfTrust: RootOfTrust,
+  later: LaterMeasurements,
 ): Promise<BootLog> {
   const named = settings.measuredStart.firmwareLogFile;
   const firmwareLog = await firmwareLogBytes(settings, named === undefined ? undefined : folder.resolve(named));
@@ -71,8 +71,20 @@ export async function openBootLog(
     folder: folder.bootLogs,
     bootId,
     rootOfTrust,
+    measuredLater: (log) => later.records(log),
     ...(firmwareLog === undefined ? {} : { firmwareLog }),
   });
+}
+
+/** What the system measured after the boot; it has a log only where it is this machine's TPM. */
+export function laterMeasurements(
+  settings: AgentSettings,
+  folder: StateFolder,
+  rootOfTrust: RootOfTrust,
+): LaterMeasurements {
+  const named = settings.measuredStart.userspaceLogFile;
+  const file = named === undefined ? (isOfThisMachine(settings) ? systemdLog : undefined) : folder.resolve(named);
+  return new LaterMeasurements(rootOfTrust.tier === 'tpm' ? rootOfTrust : undefined, file);
 }
 
 /** Undefined when there is none to send. */

@@ -240,7 +240,7 @@ describe('attest verify', { skip: await skipWithout(...simulatorTools, 'tpm2_quo
     assert.equal(code, 1);
     assert.match(
       stdout,
-      /event-differs: PCR 7: an event differs: event 3 is EV_EFI_VARIABLE_DRIVER_CONFIG "SecureBoot" with digest [0-9a-f]{64}/,
+      /event-differs: PCR 7: an event differs: event 3 is EV_EFI_VARIABLE_DRIVER_CONFIG "SecureBoot: on" with digest [0-9a-f]{64}/,
     );
   });
 

@@ -1,45 +1,55 @@
-// `attest reference`: reference values from the boot log of a machine that is known to be good.
+// `attest reference`: reference values from the boot logs of machines that are known to be good.
 import { writeFile } from 'node:fs/promises';
+import { uncoveredBoot } from '@edgekeep/core/attest/boot-coverage';
 import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
-import { encodeReferenceValues, IMA_PCR, referenceValuesFromLog } from '@edgekeep/core/attest/reference-values';
-import { replayEventLog } from '@edgekeep/core/attest/replay';
+import { type GoldenBoots, referenceValuesFromBoots } from '@edgekeep/core/attest/golden-boots';
+import { encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { type Command, exitCodes } from '../command.ts';
 import { parsePcrs, readBounded } from './input.ts';
 
 export const command: Command = {
-  usage: 'attest reference LOG --name NAME --version VERSION --out FILE [--pcrs LIST]',
+  usage: 'attest reference LOG… --name NAME --version VERSION --out FILE [--pcrs LIST]',
   help: `
-Writes reference values (spec/reference-values.md) that accept exactly the boot in LOG.
+Writes reference values (spec/reference-values.md) that accept the boot in LOG; with several logs, of devices of one kind, the boots of all of
+them. The output names the PCRs that are left out because they differ between devices, and what differs in the others.
 
 --name NAME        lower-case letters, digits, dots, dashes; at most 64
 --version VERSION  the version of what boots, for example 1.4.0
 --out FILE         where to write; - for standard output
---pcrs LIST        for example 0,2,4,7 or 0-7 (default: every PCR the log extends, except 10, which IMA extends)
+--pcrs LIST        for example 0,2,4,7 or 0-7 (default: 0, 2, 4, 7 and 14, with 8 and 9 for GRUB or 11 for a unified kernel image)
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { least: 1, most: 64 },
   options: { name: { type: 'string' }, version: { type: 'string' }, out: { type: 'string' }, pcrs: { type: 'string' } },
   async run(args) {
-    const [path = ''] = args.positionals;
     const out = args.required('out');
-    const log = parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX));
     const list = args.option('pcrs');
-    const pcrs = list === undefined ? extendedPcrs(replayEventLog(log, 'sha256').values.keys()) : parsePcrs(list);
-    const values = referenceValuesFromLog(log, pcrs, args.required('name'), args.required('version'));
-    const bytes = encodeReferenceValues(values);
+    const order = {
+      name: args.required('name'),
+      version: args.required('version'),
+      pcrs: list === undefined ? undefined : parsePcrs(list),
+    };
+    const logs = [];
+    for (const path of args.positionals) logs.push(parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX)));
+    const golden = referenceValuesFromBoots(logs, order);
+    const bytes = encodeReferenceValues(golden.values);
     const stdoutTaken = out === '-';
     if (stdoutTaken) process.stdout.write(bytes);
     else await writeFile(out, bytes);
-    const covered = [...new Set(values.events.map(({ pcr }) => pcr))].sort((a, b) => a - b);
-    const text = `${values.name} ${values.version}: ${values.events.length} events on PCRs ${covered.join(',')}, written to ${out}`;
-    return {
-      exitCode: exitCodes.ok,
-      value: { file: out, events: values.events.length, pcrs: covered },
-      text,
-      stdoutTaken,
-    };
+    return { exitCode: exitCodes.ok, stdoutTaken, ...reportOf(golden, out) };
   },
 };
 
-function extendedPcrs(pcrs: Iterable<number>): readonly number[] {
-  return [...pcrs].filter((pcr) => pcr !== IMA_PCR).sort((a, b) => a - b);
+function reportOf({ values, leftOut, notes }: GoldenBoots, file: string) {
+  const { events, startupLocality = 0 } = values;
+  const pcrs = [...new Set(events.map(({ pcr }) => pcr))].sort((a, b) => a - b);
+  const notCovered = uncoveredBoot(values);
+  const start = pcrs.includes(0) && startupLocality > 0 ? `, PCR 0 from locality ${startupLocality}` : '';
+  const lines = [
+    `${values.name} ${values.version}: ${events.length} events on PCRs ${pcrs.join(',')}${start}, written to ${file}`,
+    ...leftOut.map(({ pcr, why }) => `left out: PCR ${pcr} (${why})`),
+    ...notes.map((note) => `note: ${note}`),
+    ...(notCovered.length === 0 ? [] : [`warning: not covered: ${notCovered.join(', ')}`]),
+  ];
+  const value = { file, events: events.length, pcrs, startupLocality, leftOut, notes, notCovered };
+  return { value, text: lines.join('\n') };
 }

@@ -14,8 +14,8 @@ export const attestVerbs: Verbs = {
     load: () => import('./replay.ts').then((m) => m.command),
   },
   'attest reference': {
-    summary: 'derive reference values from a golden boot log',
-    example: 'attest reference boot.log --name line --version 1.0.0 --out ref.json --pcrs 0-7',
+    summary: 'derive reference values from golden boot logs',
+    example: 'attest reference boot.log --name line --version 1.0.0 --out ref.json',
     load: () => import('./reference.ts').then((m) => m.command),
   },
 };

@@ -1,4 +1,5 @@
 // `attest verify`: a quote in the files of tpm2_quote, or an agent's answer, against key, nonce, boot log and reference values.
+import { namedAbsent } from '@edgekeep/core/attest/absent-evidence';
 import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { matchBoot } from '@edgekeep/core/attest/boot-match';
 import { imaPcrValues, IMA_LOG_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
@@ -120,7 +121,11 @@ async function verifyQuoteFiles(args: Arguments): Promise<Outcome> {
     pcrValue: valueOfPcr(replayed, imaValues),
     imaValues,
   });
-  if (verdict.kind === 'refused') return refused(verdict.reasons);
+  if (verdict.kind === 'refused') {
+    const sent = { events: replayed?.events ?? [], hasImaLog: imaValues !== undefined };
+    const named = (reason: Reason) => (replayed === undefined ? reason : namedAbsent(reason, pcrs, sent));
+    return refused(verdict.reasons.map(named));
+  }
   const match = replayed === undefined ? undefined : matchBoot(replayed, await readReferences(args, pcrs), pcrs);
   if (match !== undefined && match.reasons.length > 0) return refused(match.reasons);
   const { pcrDigest, clockInfo, qualifiedSigner } = verdict.attest;

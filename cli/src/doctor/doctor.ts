@@ -2,6 +2,7 @@
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 import { findingText } from '@edgekeep/host/finding';
+import { examineBootLog } from './boot-log.ts';
 import { openOperator, operatorOption } from '../operator.ts';
 import { examineClock, examineEntropy, examineFences, examineMemory, examineNode, examineRights } from './machine.ts';
 import { readMakers } from './makers.ts';
@@ -43,6 +44,7 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
       examineNode(),
       ...(makers?.findings ?? []),
       ...(await examineTpm(address, makers?.of, nowSeconds)),
+      ...(address.kind === 'device' ? [await examineBootLog()] : []),
       await examineSimulator(),
       ...(await examineSecureElements(args.option('pkcs11'))),
       ...(await examineDice(args.option('dice'), makers?.of.dice, nowSeconds)),

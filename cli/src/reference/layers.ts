@@ -44,7 +44,7 @@ allow=FLAG         an operational flag that may be set; may be repeated
     const builds = await Promise.all(args.all('layer').map((text) => readBuild(text, hash)));
     if (builds.length === 0) throw new UsageError('--layer is missing: without a layer the values constrain nothing');
     const layers = merged(builds);
-    const head = { type: 'edgekeep-reference-values/v1', bank: 'sha256', events: [] } as const;
+    const head = { type: 'edgekeep-reference-values/v2', bank: 'sha256', events: [] } as const;
     const values = { ...head, name: args.required('name'), version: args.required('version'), layers };
     const bytes = encodeReferenceValues(values);
     parseReferenceValues(bytes);

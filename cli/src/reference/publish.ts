@@ -30,7 +30,7 @@ export const publish: Command = {
   usage: 'reference publish FILE --key KEY.pem',
   help: `
 FILE is a reference values document (spec/reference-values.md), for example from \`edgekeep attest reference\`. Devices whose boot matches
-any published set are affirmed.
+any published set are affirmed, where the set covers the boot; the answer says what it does not cover. A set that can match no boot is refused.
 
 --key       PEM private key of a trusted publisher
 ${operatorHelp}
@@ -41,9 +41,15 @@ ${operatorHelp}
     const [file = ''] = args.positionals;
     const signer = await readSigner(args.required('key'));
     const value = await publishReferenceValues(await openOperator(args), file, signer);
-    return { exitCode: exitCodes.ok, value, text: `published reference values ${value.name} ${value.version}` };
+    const lines = [`published reference values ${value.name} ${value.version}`, ...coverageLines(value)];
+    return { exitCode: exitCodes.ok, value, text: lines.join('\n') };
   },
 };
+
+function coverageLines({ notCovered }: View): readonly string[] {
+  if (notCovered.length === 0) return [];
+  return [`warning: they do not cover ${notCovered.join(', ')}: the status of a device that matches them is warning`];
+}
 
 export const list: Command = {
   usage: 'reference list',
@@ -58,11 +64,12 @@ export const list: Command = {
       r.version,
       timeText(r.publishedAt),
       r.withdrawnAt === null ? 'in force' : `withdrawn ${timeText(r.withdrawnAt)}`,
+      r.notCovered.join(', ') || 'nothing',
     ]);
     return {
       exitCode: exitCodes.ok,
       value: referenceValues,
-      text: table([['NAME', 'VERSION', 'PUBLISHED', 'STATE'], ...rows]),
+      text: table([['NAME', 'VERSION', 'PUBLISHED', 'STATE', 'NOT COVERED'], ...rows]),
     };
   },
 };

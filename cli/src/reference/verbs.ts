@@ -7,6 +7,12 @@ export const referenceVerbs: Verbs = {
     example: 'reference publish ref.json --key key.pem',
     load: () => import('./publish.ts').then((m) => m.publish),
   },
+  'reference predict': {
+    summary: 'foretell the reference values of an update from its files',
+    example:
+      'reference predict boot.log --name line --version 1.0.1 --replace vmlinuz=vmlinuz.new --replace initrd.img=initrd.new --out next.json',
+    load: () => import('./predict.ts').then((m) => m.command),
+  },
   'reference layers': {
     summary: 'make reference values of DICE layers from firmware images',
     example:

@@ -6,11 +6,11 @@ import { parseHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { type Appraisal, appraiseEvidence, type AppraisalInput } from './appraise.ts';
 import { encodeEvidence, parseEvidence } from './evidence.ts';
-import { parseEventLog } from './event-log.ts';
+import { encodeEventLogHeader, parseEventLog } from './event-log.ts';
 import { createLogCache } from './log-cache.ts';
 import { parseReferenceValues, referenceValuesFromLog } from './reference-values.ts';
 import { pcrValue, replayEventLog } from './replay.ts';
-import { cryptoAgileLog, fixedKey, testAttester, testPcrs, testQuote, uefiBoot } from './testing.ts';
+import { cryptoAgileLog, fixedKey, startupLocality, testAttester, testPcrs, testQuote, uefiBoot } from './testing.ts';
 import { diceVectorSchema, vectorsOf } from './testing-vectors.ts';
 import { tierSchema } from './tier.ts';
 
@@ -211,4 +211,130 @@ test('a log is not read before signature, signer and freshness are right', () =>
   assert.deepEqual(codesOf({ key: stranger }), ['signature-invalid']);
   assert.deepEqual(codesOf({ expectedQualifyingData: new Uint8Array(32).fill(2) }), ['qualifying-data-mismatch']);
   assert.throws(() => codesOf({}), CoreError);
+});
+
+describe('what was compared', () => {
+  const only = (...pcrs: readonly number[]) => referenceValuesFromLog(parseEventLog(eventLog), pcrs, 'line', '1');
+
+  test('a set that names one PCR affirms no boot: the rest may belong to an attacker', () => {
+    const { status, vector, reasons } = appraiseEvidence({ ...input, referenceValues: [only(14)] });
+    assert.deepEqual(
+      [status, vector.executables, reasons.map(({ code }) => code)],
+      ['warning', 33, ['boot-not-covered']],
+    );
+    assert.match(
+      reasons[0]?.message ?? '',
+      /PCR 0 \(the firmware\), PCR 2 .*, PCR 4 .*, PCR 7 .*, PCR 8 and 9 .* or PCR 11/,
+    );
+  });
+
+  test('each PCR of the rule is needed', () => {
+    const whole = [0, 2, 4, 7, 8, 9];
+    assert.equal(appraiseEvidence({ ...input, referenceValues: [only(...whole)] }).status, 'affirming');
+    for (const left of whole) {
+      const rest = whole.filter((pcr) => pcr !== left);
+      assert.equal(
+        appraiseEvidence({ ...input, referenceValues: [only(...rest)] }).status,
+        'warning',
+        `without ${left}`,
+      );
+    }
+  });
+
+  test('a verifier that lists its PCRs asks for no others', () => {
+    const listed = { ...input, bootCoverage: 'listed', coveredPcrs: [14], referenceValues: [only(14)] } as const;
+    assert.equal(appraiseEvidence(listed).status, 'affirming');
+  });
+
+  test('a set of the version before affirms as it did, and the reasons say what it does not cover', () => {
+    const former = { ...only(14), type: 'edgekeep-reference-values/v1' } as const;
+    const { status, reasons } = appraiseEvidence({ ...input, referenceValues: [former] });
+    assert.deepEqual([status, reasons.map(({ code }) => code)], ['affirming', ['boot-not-covered']]);
+  });
+
+  test('of two sets that match, the one that covers the boot decides', () => {
+    const { status, reasons } = appraiseEvidence({ ...input, referenceValues: [only(14), only(0, 2, 4, 7, 8, 9)] });
+    assert.deepEqual([status, reasons], ['affirming', []]);
+  });
+});
+
+describe('how PCR 0 started', () => {
+  const bootFrom = (locality: number) => {
+    const log = cryptoAgileLog([...(locality === 0 ? [] : [startupLocality(locality)]), ...uefiBoot]);
+    const values = replayEventLog(parseEventLog(log), 'sha256');
+    const evidence = testQuote(attester, { qualifyingData, pcrs: testPcrs, pcrValue: (pcr) => pcrValue(values, pcr) });
+    return { ...input, evidence: { kind: 'tpm', ...evidence, eventLog: log } } as const;
+  };
+  const setOf = (locality: number) =>
+    referenceValuesFromLog(parseEventLog(bootFrom(locality).evidence.eventLog), testPcrs, 'line', '1');
+
+  test('a boot replayed by software into a TPM that was reset does not match: PCR 0 began elsewhere', () => {
+    for (const [booted, expected] of [
+      [0, 3],
+      [3, 0],
+      [3, 4],
+    ] as const) {
+      const { status, reasons } = appraiseEvidence({ ...bootFrom(booted), referenceValues: [setOf(expected)] });
+      assert.deepEqual(
+        [status, reasons.map(({ code, pcr }) => [code, pcr])],
+        ['contraindicated', [['pcr-start-differs', 0]]],
+      );
+    }
+    assert.equal(appraiseEvidence({ ...bootFrom(3), referenceValues: [setOf(3)] }).status, 'affirming');
+  });
+
+  test('a set of the version before says nothing of the start', () => {
+    const { startupLocality: _, ...rest } = setOf(3);
+    const former = { ...rest, type: 'edgekeep-reference-values/v1' } as const;
+    assert.equal(appraiseEvidence({ ...bootFrom(0), referenceValues: [former] }).status, 'affirming');
+  });
+});
+
+describe('evidence that is missing', () => {
+  const none = encodeEventLogHeader();
+
+  test('a device without a firmware log is said to have none, not to have sent a wrong one', () => {
+    const { status, reasons } = appraiseEvidence({ ...input, evidence: { kind: 'tpm', ...signed, eventLog: none } });
+    assert.deepEqual([status, reasons.map(({ code }) => code)], ['contraindicated', ['firmware-log-missing']]);
+    assert.match(reasons[0]?.message ?? '', /no firmware event log: its Secure Boot is probably off/);
+  });
+
+  test('a log that has something of the firmware is a wrong one', () => {
+    const cut = cryptoAgileLog(uefiBoot.slice(0, 1));
+    const { reasons } = appraiseEvidence({ ...input, evidence: { kind: 'tpm', ...signed, eventLog: cut } });
+    assert.deepEqual(
+      reasons.map(({ code }) => code),
+      ['pcr-digest-mismatch'],
+    );
+  });
+
+  test('a TPM into which no firmware measured needs no log', () => {
+    const values = replayEventLog(parseEventLog(none), 'sha256');
+    const quoted = testQuote(attester, { qualifyingData, pcrs: testPcrs, pcrValue: (pcr) => pcrValue(values, pcr) });
+    const { status, reasons } = appraiseEvidence({
+      ...input,
+      evidence: { kind: 'tpm', ...quoted, eventLog: none },
+      referenceValues: [],
+    });
+    assert.deepEqual([status, reasons.map(({ code }) => code)], ['warning', ['reference-values-missing']]);
+  });
+
+  test('PCR 10 without its log is named', () => {
+    const pcrs = [...testPcrs, 10].sort((a, b) => a - b);
+    const measured = new Uint8Array(32).fill(3);
+    const quoted = testQuote(attester, {
+      qualifyingData,
+      pcrs,
+      pcrValue: (pcr) => (pcr === 10 ? measured : pcrValue(replayed, pcr)),
+    });
+    const { reasons } = appraiseEvidence({
+      ...input,
+      pcrSelection: pcrs,
+      evidence: { kind: 'tpm', ...quoted, eventLog },
+    });
+    assert.deepEqual(
+      reasons.map(({ code, pcr }) => [code, pcr]),
+      [['ima-log-missing', 10]],
+    );
+  });
 });

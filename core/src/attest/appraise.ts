@@ -4,6 +4,8 @@ import { verify } from 'node:crypto';
 import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { pcrDigest } from '../tpm/pcr-selection.ts';
+import { logReasons, namedAbsent } from './absent-evidence.ts';
+import { type BootCoverage, coverageOf } from './boot-coverage.ts';
 import { matchBoot } from './boot-match.ts';
 import type { DiceLayer, DiceTrust } from './dice/chain.ts';
 import { type DiceFacts, layerClaims, matchDiceBoot, verifyDiceEvidence } from './dice/appraise.ts';
@@ -41,6 +43,8 @@ export interface AppraisalInput {
    * measured.
    */
   readonly coveredPcrs?: readonly number[] | undefined;
+  /** What a set must cover besides; left out: `pc-client`. */
+  readonly bootCoverage?: BootCoverage | undefined;
   readonly lastBoot?: BootCounters | undefined;
   readonly logCache?: LogCache | undefined;
   /** Where the IMA log of this evidence begins (its `imaLogFrom`), replayed by the verifier before; undefined for a whole log. */
@@ -108,11 +112,11 @@ function refusedUnread(input: AppraisalInput): SignedFacts | undefined {
   const unread = evidence.kind === 'tpm' ? { ...evidence, imaLog: undefined } : evidence;
   const signed = verifySigned({ ...input, evidence: unread }, nothingReplayed);
   // The reasons that need the logs.
-  const reasons = signed.reasons.filter(({ code }) => code !== 'pcr-digest-mismatch');
+  const reasons = signed.reasons.filter(({ code }) => !logReasons.has(code));
   return reasons.length === 0 ? undefined : { ...signed, reasons };
 }
 
-const nothingReplayed: ReplayedLog = { bank: 'sha256', values: new Map(), events: [] };
+const nothingReplayed: ReplayedLog = { bank: 'sha256', values: new Map(), events: [], startupLocality: 0 };
 
 function hasImaLog(evidence: Evidence): boolean {
   return evidence.kind === 'tpm' && evidence.imaLog !== undefined;
@@ -185,7 +189,9 @@ function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replaye
     lastBoot: input.lastBoot,
   });
   if (verdict.kind === 'refused') {
-    return { reasons: verdict.reasons, boot: noBoot, pcrValue: atQuote((imaValues?.length ?? 1) - 1) };
+    const sent = { events: replayed.events, hasImaLog: evidence.imaLog !== undefined };
+    const reasons = verdict.reasons.map((each) => namedAbsent(each, input.pcrSelection, sent));
+    return { reasons, boot: noBoot, pcrValue: atQuote((imaValues?.length ?? 1) - 1) };
   }
   const { resetCount, restartCount, clock } = verdict.attest.clockInfo;
   const boot = { resetCount, restartCount, clock };
@@ -228,7 +234,7 @@ function reason(code: ReasonCode, message: string): Reason {
 function vectorOfBroken(reasons: readonly Reason[]): TrustVector {
   const notToBeTrusted: readonly ReasonCode[] = ['reset-count-decreased', 'tier-mismatch'];
   const onlyOld = reasons.every(({ code }) => notToBeTrusted.includes(code));
-  const onlyLog = reasons.every(({ code }) => code === 'pcr-digest-mismatch');
+  const onlyLog = reasons.every(({ code }) => logReasons.has(code));
   if (onlyLog)
     return { 'instance-identity': trustValues.recognizedInstance, executables: trustValues.cryptographyFailed };
   return { 'instance-identity': onlyOld ? trustValues.untrustworthyInstance : trustValues.cryptographyFailed };
@@ -272,10 +278,10 @@ function appraiseBoot(
   const { name, version } = match.referenceValues;
   reasons.unshift(...match.reasons);
   const claims = bootClaims(match.referenceValues, match.reasons);
-  const open = input.tier === 'tpm' ? uncoveredPcrs(input, match.referenceValues) : [];
-  reasons.push(...open.map((pcr) => uncoveredReason(pcr, `${name} ${version}`)));
+  const coverage = coverageOf(input, match.referenceValues);
+  reasons.push(...coverage.reasons);
   // A contraindicated status stays.
-  const executables = Math.max(claims.executables ?? 0, open.length === 0 ? 0 : trustValues.unrecognizedExecutables);
+  const executables = Math.max(claims.executables ?? 0, coverage.warns ? trustValues.unrecognizedExecutables : 0);
   const vector = { ...identity, ...claims, ...(executables === 0 ? {} : { executables }) };
   return { status: statusOfVector(vector), vector, reasons, referenceValues: { name, version } };
 }
@@ -289,31 +295,17 @@ function matchCovered(input: AppraisalInput, replayed: ReplayedLog): ReturnType<
 // The last answer about a list of sets. It is the same list each time, so that what is known of a log and this list is found again.
 const covering = new WeakMap<
   readonly ReferenceValues[],
-  { readonly pcrs: readonly number[]; readonly sets: readonly ReferenceValues[] }
+  { readonly pcrs: readonly number[] | undefined; readonly sets: readonly ReferenceValues[] }
 >();
 
 function coveringSets(input: AppraisalInput): readonly ReferenceValues[] {
-  const { referenceValues, coveredPcrs: pcrs = [] } = input;
-  if (pcrs.length === 0) return referenceValues;
+  const { referenceValues, coveredPcrs: pcrs } = input;
+  if (input.tier !== 'tpm') return referenceValues;
   const last = covering.get(referenceValues);
-  if (last?.pcrs === pcrs) return last.sets;
-  const sets = referenceValues.filter((set) => uncoveredPcrs(input, set).length === 0);
+  if (last !== undefined && last.pcrs === pcrs) return last.sets;
+  const sets = referenceValues.filter((set) => coverageOf(input, set).reasons.length === 0);
   covering.set(referenceValues, { pcrs, sets });
   return sets;
-}
-
-function uncoveredPcrs({ coveredPcrs = [] }: AppraisalInput, { events }: ReferenceValues): readonly number[] {
-  return coveredPcrs.filter((wanted) => !events.some(({ pcr, optional }) => pcr === wanted && optional !== true));
-}
-
-function uncoveredReason(pcr: number, set: string): Reason {
-  return {
-    ...reason(
-      'pcr-not-covered',
-      `PCR ${pcr} must be covered, but the reference values ${set} do not cover it: which agent runs is not known`,
-    ),
-    pcr,
-  };
 }
 
 // The vector's `hardware` is always affirmed here: a chain that ends at no trusted root was refused before.

@@ -3,6 +3,7 @@
 import { toHex } from '../bytes.ts';
 import { eventTypeName } from './event-type.ts';
 import { type ExpectedReference, type Reason, type ReasonCode, referenceTo } from './reason.ts';
+import { isFormerSet } from './boot-coverage.ts';
 import type { ReferenceEvent, ReferenceValues } from './reference-values.ts';
 import type { ExtendedEvent, ReplayedLog } from './replay.ts';
 
@@ -55,13 +56,19 @@ function bestMatch(
   return best;
 }
 
-function matchSet(replayed: ReplayedLog, { events: expected }: ReferenceValues, quotedPcrs: readonly number[]) {
+function matchSet(replayed: ReplayedLog, set: ReferenceValues, quotedPcrs: readonly number[]) {
+  const { events: expected } = set;
   const reasons: Reason[] = [];
   let matched = 0;
   const pcrs = [...new Set(expected.map(({ pcr }) => pcr))].sort((a, b) => a - b);
   for (const pcr of pcrs) {
     if (!quotedPcrs.includes(pcr)) {
       reasons.push({ code: 'pcr-not-quoted', message: `PCR ${pcr} has reference values and was not quoted`, pcr });
+      continue;
+    }
+    const start = pcr === 0 ? startReason(replayed, set) : undefined;
+    if (start !== undefined) {
+      reasons.push(start);
       continue;
     }
     const logged = replayed.events.filter((event) => event.pcr === pcr);
@@ -71,6 +78,16 @@ function matchSet(replayed: ReplayedLog, { events: expected }: ReferenceValues, 
     if (outcome.reason !== undefined) reasons.push(outcome.reason);
   }
   return { reasons, matched };
+}
+
+// A TPM that software reset and started again begins PCR 0 at another locality than one that the firmware's root started, and then extends
+// it with the same digests.
+function startReason(replayed: ReplayedLog, set: ReferenceValues): Reason | undefined {
+  if (isFormerSet(set)) return undefined;
+  const expected = set.startupLocality ?? 0;
+  if (replayed.startupLocality === expected) return undefined;
+  const message = `PCR 0: it began at ${replayed.startupLocality}, expected ${expected}: the TPM was not started by what started it on the reference machine`;
+  return { code: 'pcr-start-differs', message, pcr: 0 };
 }
 
 interface PcrOutcome {

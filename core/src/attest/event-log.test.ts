@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { concat, parseHex, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeEvent, encodeEventLogHeader, encodeSha1Event, EVENT_LOG_BYTES_MAX, parseEventLog } from './event-log.ts';
-import { describeEventData, eventTypeName } from './event-type.ts';
+import { describeEventData } from './event-data/describe.ts';
+import { eventTypeName } from './event-type.ts';
 import { pcrValue, replayBanks, replayEventLog } from './replay.ts';
 import { cryptoAgileLog, uefiBoot, uefiVariable } from './testing.ts';
 import { vectorsOf } from './testing-vectors.ts';
@@ -111,7 +112,7 @@ test('event data is described as one printable line without quotes, brackets or 
   );
   assert.equal(describeEventData(0xd, Buffer.from('stage agent\0')), 'stage agent');
   assert.equal(describeEventData(0x8, Buffer.from('1.2.0\0', 'utf16le')), '1.2.0');
-  assert.equal(describeEventData(0x80000001, uefiVariable('SecureBoot', Uint8Array.of(1))), 'SecureBoot');
+  assert.equal(describeEventData(0x80000001, uefiVariable('SecureBoot', Uint8Array.of(1))), 'SecureBoot: on');
   assert.equal(describeEventData(0xd, Buffer.from('\x1b[2Jevil')), '0x1b5b324a6576696c');
   assert.equal(describeEventData(0xd, Buffer.from('<b>"x"')), '?b??x?');
 });

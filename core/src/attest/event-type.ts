@@ -1,5 +1,4 @@
-// Event types of boot logs and their names (TCG PC Client Platform Firmware Profile 1.06, section 10.4.1), and event data as text.
-import { toHex } from '../bytes.ts';
+// Event types of boot logs and their names (TCG PC Client Platform Firmware Profile 1.06, section 10.4.1).
 
 /** The types this product writes or treats in a special way. */
 export const eventTypes = { noAction: 0x3, separator: 0x4, action: 0x5, eventTag: 0x6, ipl: 0xd } as const;
@@ -49,42 +48,4 @@ const names: ReadonlyMap<number, string> = new Map([
 /** The specification's name, or `0x` and eight hex digits for a type it does not name. */
 export function eventTypeName(eventType: number): string {
   return names.get(eventType) ?? `0x${eventType.toString(16).padStart(8, '0')}`;
-}
-
-// Enough to recognise an event in one line of a report; the writer of the log chooses the event data.
-const DESCRIPTION_LENGTH_MAX = 80;
-
-/**
- * Event data as one short line of printable ASCII: the name of a UEFI variable, text (UTF-16LE included), everything else as hex. Quotes,
- * backslashes, angle brackets and unprintable bytes are removed, so the line is safe in a terminal, a log and HTML.
- */
-export function describeEventData(eventType: number, event: Uint8Array): string {
-  const text = variableName(eventType, event) ?? printableText(event);
-  if (text !== undefined) return bounded(text);
-  return event.length === 0 ? '' : bounded(`0x${toHex(event.subarray(0, DESCRIPTION_LENGTH_MAX))}`);
-}
-
-const variableTypes: ReadonlySet<number> = new Set([0x80000001, 0x80000002, 0x8000000c, 0x800000e0]);
-const VARIABLE_HEADER_LENGTH = 16 + 8 + 8;
-
-// UEFI_VARIABLE_DATA (section 10.2.6): GUID, number of UTF-16 units in the name, length of the data, name, data.
-function variableName(eventType: number, event: Uint8Array): string | undefined {
-  if (!variableTypes.has(eventType) || event.length < VARIABLE_HEADER_LENGTH) return undefined;
-  const units = new DataView(event.buffer, event.byteOffset, event.byteLength).getBigUint64(16, true);
-  if (units > BigInt(DESCRIPTION_LENGTH_MAX)) return undefined;
-  return textOf(event.subarray(VARIABLE_HEADER_LENGTH, VARIABLE_HEADER_LENGTH + 2 * Number(units)), 'utf16le');
-}
-
-function printableText(event: Uint8Array): string | undefined {
-  const wide = event.length >= 4 && event.length % 2 === 0 && event[1] === 0 && event[3] === 0;
-  return textOf(event.subarray(0, 4 * DESCRIPTION_LENGTH_MAX), wide ? 'utf16le' : 'latin1');
-}
-
-function textOf(bytes: Uint8Array, encoding: 'utf16le' | 'latin1'): string | undefined {
-  const text = Buffer.from(bytes).toString(encoding).replace(/\0+$/, '');
-  return text.length > 0 && /^[\x20-\x7e]*$/.test(text) ? text.replace(/["'\\<>&]/g, '?') : undefined;
-}
-
-function bounded(text: string): string {
-  return text.length <= DESCRIPTION_LENGTH_MAX ? text : `${text.slice(0, DESCRIPTION_LENGTH_MAX - 3)}...`;
 }

@@ -1,7 +1,8 @@
 // Why an appraisal is not affirming: a closed list of codes, each with its PCR and log event, or its DICE layer, so that an operator reads
 // "PCR 4, event 31, EV_EFI_BOOT_SERVICES_APPLICATION ..." and not "PCR mismatch". Codes are listed in spec/attestation-result.md.
 import { toHex } from '../bytes.ts';
-import { describeEventData, eventTypeName } from './event-type.ts';
+import { describeEventData } from './event-data/describe.ts';
+import { eventTypeName } from './event-type.ts';
 import type { ExtendedEvent } from './replay.ts';
 
 export const reasonCodes = [
@@ -13,13 +14,17 @@ export const reasonCodes = [
   'tier-mismatch',
   'pcr-selection-mismatch',
   'pcr-digest-mismatch',
+  'firmware-log-missing',
+  'ima-log-missing',
   'reset-count-decreased',
   // the boot against the reference values
+  'pcr-start-differs',
   'event-differs',
   'event-missing',
   'event-extra',
   'pcr-not-quoted',
   'pcr-not-covered',
+  'boot-not-covered',
   'reference-values-missing',
   // the chain of a DICE device, and its layers against the reference values (spec/dice.md)
   'dice-path-refused',

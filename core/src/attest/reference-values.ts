@@ -6,8 +6,9 @@ import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { type ReferenceLayer, referenceLayersSchema } from './dice/reference-layer.ts';
 import type { EventLog } from './event-log.ts';
-import { describeEventData, eventTypeName } from './event-type.ts';
-import { replayEventLog } from './replay.ts';
+import { describeEventData } from './event-data/describe.ts';
+import { eventTypeName } from './event-type.ts';
+import { type ExtendedEvent, replayEventLog } from './replay.ts';
 
 export const REFERENCE_VALUES_BYTES_MAX = 512 * 1024;
 const EVENTS_MAX = 1024; // real boots log 30 to 200 events
@@ -29,11 +30,14 @@ export interface ReferenceEvent {
 }
 
 export interface ReferenceValues {
-  readonly type: 'edgekeep-reference-values/v1';
+  /** Version 1 says nothing of PCR 0's start; see `isFormerSet`. */
+  readonly type: 'edgekeep-reference-values/v1' | 'edgekeep-reference-values/v2';
   readonly name: string;
   readonly version: string;
   readonly bank: 'sha256';
   readonly events: readonly ReferenceEvent[];
+  /** The last octet that PCR 0 begins with; left out for 0. */
+  readonly startupLocality?: number | undefined;
   /** Of DICE devices; a set without them accepts none. */
   readonly layers?: readonly ReferenceLayer[] | undefined;
 }
@@ -53,14 +57,22 @@ const eventSchema = z.strictObject({
   optional: z.literal(true).optional(),
 });
 
-const schema = z.strictObject({
-  type: z.literal('edgekeep-reference-values/v1'),
+const common = {
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/),
   version: z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/),
   bank: z.literal('sha256'),
   events: z.array(eventSchema).max(EVENTS_MAX),
   layers: referenceLayersSchema.optional(),
-});
+};
+
+const schema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('edgekeep-reference-values/v1'), ...common }),
+  z.strictObject({
+    type: z.literal('edgekeep-reference-values/v2'),
+    ...common,
+    startupLocality: z.int().min(1).max(4).optional(),
+  }),
+]);
 
 /**
  * Parses one set. A set that constrains nothing is refused: no required event on a PCR that software cannot reset, or none on a PCR of
@@ -86,6 +98,9 @@ export function assertConstrains(values: ReferenceValues, quotedPcrs?: readonly 
   if (required.length === 0) {
     throw invalid(values, 'it constrains nothing: no required event on a PCR other than the resettable 16 and 23');
   }
+  if (values.startupLocality !== undefined && !values.events.some(({ pcr }) => pcr === 0)) {
+    throw invalid(values, 'it says how PCR 0 starts and has no event of PCR 0');
+  }
   if (quotedPcrs !== undefined && !required.some(({ pcr }) => quotedPcrs.includes(pcr))) {
     throw invalid(values, `it constrains nothing that is quoted: its PCRs are none of ${quotedPcrs.join(',')}`);
   }
@@ -99,6 +114,12 @@ export function encodeReferenceValues(values: ReferenceValues): Uint8Array {
   });
 }
 
+/** PCRs of the set that no quote over `quotedPcrs` has: with one of them, no boot can match. */
+export function neverQuoted({ events }: ReferenceValues, quotedPcrs: readonly number[]): readonly number[] {
+  const named = [...new Set(events.map(({ pcr }) => pcr))].sort((a, b) => a - b);
+  return named.filter((pcr) => !quotedPcrs.includes(pcr));
+}
+
 /** The set that accepts exactly the boot of a golden log, for the given PCRs. Throws `reference-values-invalid` when they hold no event. */
 export function referenceValuesFromLog(
   log: EventLog,
@@ -106,18 +127,26 @@ export function referenceValuesFromLog(
   name: string,
   version: string,
 ): ReferenceValues {
-  const events = replayEventLog(log, 'sha256')
-    .events.filter(({ pcr }) => pcrs.includes(pcr))
-    .map(({ pcr, eventType, event, digest }): ReferenceEvent => {
-      return {
-        pcr,
-        name: describeEventData(eventType, event) || eventTypeName(eventType),
-        eventType,
-        digests: [toHex(digest)],
-      };
-    });
-  const values: ReferenceValues = { type: 'edgekeep-reference-values/v1', name, version, bank: 'sha256', events };
-  return parseReferenceValues(encodeReferenceValues(values), pcrs);
+  const replayed = replayEventLog(log, 'sha256');
+  const events = replayed.events.filter(({ pcr }) => pcrs.includes(pcr)).map(referenceEventOf);
+  return referenceValuesOf(events, replayed.startupLocality, name, version);
+}
+
+export function referenceEventOf({ pcr, eventType, event, digest }: ExtendedEvent): ReferenceEvent {
+  const name = describeEventData(eventType, event) || eventTypeName(eventType);
+  return { pcr, name, eventType, digests: [toHex(digest)] };
+}
+
+/** The set with these events. Throws `reference-values-invalid` when they constrain nothing. */
+export function referenceValuesOf(
+  events: readonly ReferenceEvent[],
+  startupLocality: number,
+  name: string,
+  version: string,
+): ReferenceValues {
+  const start = startupLocality > 0 && events.some(({ pcr }) => pcr === 0) ? { startupLocality } : {};
+  const head = { type: 'edgekeep-reference-values/v2', name, version, bank: 'sha256' } as const;
+  return parseReferenceValues(encodeReferenceValues({ ...head, events, ...start }));
 }
 
 function invalid({ name, version }: ReferenceValues, problem: string): CoreError {

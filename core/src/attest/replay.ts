@@ -21,6 +21,8 @@ export interface ReplayedLog {
   /** The values of the PCRs the log touches; `pcrValue` gives the others too. */
   readonly values: ReadonlyMap<number, Uint8Array>;
   readonly events: readonly ExtendedEvent[];
+  /** The last octet that PCR 0 began with: from where the TPM was started; 4 with a hardware root that measured before the CPU ran. */
+  readonly startupLocality: number;
 }
 
 /** A bank in the header that cannot be replayed, because an event that extends has no digest in it. */
@@ -58,10 +60,13 @@ export function replayEventLog(log: EventLog, bank: LogBank): ReplayedLog {
   }
   const values = new Map<number, Uint8Array>();
   const events: ExtendedEvent[] = [];
+  let startupLocality = 0;
   for (const logged of log.events) {
     if (logged.eventType === eventTypes.noAction) {
-      const start = startOfPcr0(logged, values, bank);
-      if (start !== undefined) values.set(0, start);
+      const start = startOfPcr0(logged, values);
+      if (start === undefined) continue;
+      startupLocality = start;
+      values.set(0, startAt(start, bank));
       continue;
     }
     const digest = logged.digests[bank];
@@ -72,12 +77,14 @@ export function replayEventLog(log: EventLog, bank: LogBank): ReplayedLog {
       );
     }
     const { index, pcr, eventType, event } = logged;
-    if (pcr === 0 && eventType === HARDWARE_CRTM && !events.some((earlier) => earlier.pcr === 0))
-      values.set(0, startAt(HARDWARE_CRTM_LOCALITY, bank));
+    if (pcr === 0 && eventType === HARDWARE_CRTM && !events.some((earlier) => earlier.pcr === 0)) {
+      startupLocality = HARDWARE_CRTM_LOCALITY;
+      values.set(0, startAt(startupLocality, bank));
+    }
     values.set(pcr, extend(bank, values.get(pcr) ?? new Uint8Array(hashSize(bank)), digest));
     events.push({ index, pcr, eventType, digest, event });
   }
-  return { bank, values, events };
+  return { bank, values, events, startupLocality };
 }
 
 /** New PCR value = H(old || digest). */
@@ -103,11 +110,7 @@ const HARDWARE_CRTM_LOCALITY = 4;
 
 // Platform Firmware Profile 10.4.5.3: the locality of TPM2_Startup is the last octet PCR 0 starts with. It must be logged before PCR 0 is
 // extended and only once, or the log could be read in two ways.
-function startOfPcr0(
-  logged: LoggedEvent,
-  values: ReadonlyMap<number, Uint8Array>,
-  bank: LogBank,
-): Uint8Array | undefined {
+function startOfPcr0(logged: LoggedEvent, values: ReadonlyMap<number, Uint8Array>): number | undefined {
   const { event, index, pcr } = logged;
   if (pcr !== 0 || event.length < STARTUP_LOCALITY.length) return undefined;
   if (Buffer.compare(event.subarray(0, STARTUP_LOCALITY.length), STARTUP_LOCALITY) !== 0) return undefined;
@@ -121,7 +124,7 @@ function startOfPcr0(
   if (values.has(0)) {
     throw new CoreError('event-log-invalid', `event log: event ${index} gives PCR 0 a start after it was started`);
   }
-  return startAt(locality, bank);
+  return locality;
 }
 
 function startAt(locality: number, bank: LogBank): Uint8Array {

@@ -20,7 +20,11 @@ async function setUp(context: TestContext) {
 }
 
 function measurementOf(pcr: number, text: string): Measurement {
-  return { pcr, eventType: eventTypes.ipl, digest: createHash('sha256').update(text).digest(), event: utf8(text) };
+  return { pcr, eventType: eventTypes.ipl, digest: sha256(text), event: utf8(text) };
+}
+
+function sha256(text: string): Uint8Array {
+  return createHash('sha256').update(text).digest();
 }
 
 async function pcrText(rootOfTrust: SoftwareRootOfTrust, pcr: number): Promise<string> {
@@ -88,3 +92,24 @@ test('a file that is not an event log is refused', async (context) => {
 function withCode(error: unknown): boolean {
   return error instanceof HardwareError && error.code === 'boot-log-invalid';
 }
+
+test('what the system measured after the boot is explained by its records, and is no contradiction', async (context) => {
+  const options = await setUp(context);
+  await (await BootLog.open(options)).measure(measurementOf(11, 'kernel image'));
+  const records = ['enter-initrd', 'ready'].map((text) => ({ pcr: 11, text, digest: sha256(text) }));
+  for (const { digest } of records) await options.rootOfTrust.extend(11, digest);
+  const log = await BootLog.open(options);
+  await log.measure(measurementOf(14, 'agent'));
+  const explained = await BootLog.open({ ...options, measuredLater: () => Promise.resolve(records) });
+  assert.deepEqual(explained.condition, { kind: 'consistent' });
+});
+
+test('PCRs that the system extends are named where nothing explains them, and do not end the start', async (context) => {
+  const options = await setUp(context);
+  const log = await BootLog.open(options);
+  for (const pcr of [11, 12, 14]) await log.measure(measurementOf(pcr, 'first'));
+  for (const pcr of [11, 12]) await options.rootOfTrust.extend(pcr, randomBytes(32));
+  assert.deepEqual((await BootLog.open(options)).condition, { kind: 'consistent', extendedLater: [11, 12] });
+  await options.rootOfTrust.extend(14, randomBytes(32));
+  assert.deepEqual((await BootLog.open(options)).condition, { kind: 'inconsistent', pcrs: [14] });
+});

@@ -4,7 +4,8 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeEvent, encodeEventLogHeader, EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
-import { extend, pcrValue, replayEventLog } from '@edgekeep/core/attest/replay';
+import { extend, pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
+import { type UserspaceRecord, valuesAfter } from '@edgekeep/core/attest/userspace-log';
 import { concat, equalBytes } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { replaceFile } from '@edgekeep/host/durable-file';
@@ -20,6 +21,8 @@ export interface BootLogOptions {
   readonly rootOfTrust: Pick<RootOfTrust, 'extend' | 'readPcrs'>;
   /** The crypto-agile log of the firmware, if the kernel has one: this log continues it. */
   readonly firmwareLog?: Uint8Array;
+  /** What was measured behind the end of the log without an entry in it, by the system that the kernel started. */
+  readonly measuredLater?: (log: ReplayedLog) => Promise<readonly UserspaceRecord[]>;
 }
 
 export interface Measurement {
@@ -37,11 +40,18 @@ export interface Measurement {
  * explains.
  */
 export type BootLogCondition =
-  | { readonly kind: 'consistent' }
+  | {
+      readonly kind: 'consistent';
+      /** PCRs that the system may extend after the boot, with values that nothing explains: the verifier that asks for them decides. */
+      readonly extendedLater?: readonly number[];
+    }
   | { readonly kind: 'repaired'; readonly pcr: number }
   | { readonly kind: 'inconsistent'; readonly pcrs: readonly number[] };
 
 const suffix = '.eventlog';
+
+/** The system that the kernel started measures into these, with a log or without one. */
+const systemPcrs: ReadonlySet<number> = new Set([11, 12, 13, 15]);
 
 export class BootLog {
   readonly condition: BootLogCondition;
@@ -67,7 +77,7 @@ export class BootLog {
    * Opens the log of this boot, or starts it. Throws `boot-log-invalid` when the file or the firmware's log is not an event log with a
    * SHA-256 bank.
    */
-  static async open({ folder, bootId, rootOfTrust, firmwareLog }: BootLogOptions): Promise<BootLog> {
+  static async open({ folder, bootId, rootOfTrust, firmwareLog, measuredLater }: BootLogOptions): Promise<BootLog> {
     if (!bootIdPattern.test(bootId)) throw new HardwareError('boot-log-invalid', `not a boot identifier: ${bootId}`);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const name = `${bootId}${suffix}`;
@@ -76,7 +86,9 @@ export class BootLog {
     }
     const path = join(folder, name);
     const bytes = (await readIfThere(path)) ?? firmwareLog ?? encodeEventLogHeader();
-    const condition = await reconcile(path, bytes, rootOfTrust);
+    const replayed = replay(path, bytes);
+    const later = (await measuredLater?.(replayed)) ?? [];
+    const condition = await reconcile(replayed, later, rootOfTrust);
     return new BootLog(path, rootOfTrust, bytes, condition);
   }
 
@@ -112,17 +124,19 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
 
 /** Compares the log's replay with the PCRs, and extends the last event if only that one is missing there. */
 async function reconcile(
-  path: string,
-  bytes: Uint8Array,
+  replayed: ReplayedLog,
+  later: readonly UserspaceRecord[],
   rootOfTrust: BootLogOptions['rootOfTrust'],
 ): Promise<BootLogCondition> {
-  const replayed = replay(path, bytes);
+  const explained = valuesAfter(replayed, later);
   const touched = [...replayed.values.keys()].sort((a, b) => a - b);
   const actual = await rootOfTrust.readPcrs({ bank: 'sha256', pcrs: touched });
-  const pcrs = touched.filter((pcr) => !equalBytes(actual.get(pcr) ?? new Uint8Array(0), pcrValue(replayed, pcr)));
+  const differing = touched.filter((pcr) => !equalBytes(actual.get(pcr) ?? new Uint8Array(0), explained(pcr)));
   const last = replayed.events.at(-1);
+  const extendedLater = differing.filter((pcr) => systemPcrs.has(pcr) && pcr !== last?.pcr);
+  const pcrs = differing.filter((pcr) => !extendedLater.includes(pcr));
   const [pcr] = pcrs;
-  if (pcr === undefined) return { kind: 'consistent' };
+  if (pcr === undefined) return { kind: 'consistent', ...(extendedLater.length === 0 ? {} : { extendedLater }) };
   const value = actual.get(pcr);
   if (pcrs.length > 1 || last === undefined || last.pcr !== pcr || value === undefined)
     return { kind: 'inconsistent', pcrs };

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { testPcrs, uefiBoot } from '@edgekeep/core/attest/testing';
+import { uefiBoot } from '@edgekeep/core/attest/testing';
 import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { withdrawRelease } from '../model/releases.ts';
 import { changeState } from '../registry/states.ts';
 import { disableIn } from '../registry/enablement.ts';
-import { testReferences } from '../attest/testing-device.ts';
+import { testReferences, testAttestation } from '../attest/testing-device.ts';
 import { signDocument } from '../publisher/testing-publisher.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';
 import { auditEntries } from '../store/testing-store.ts';
@@ -179,7 +179,7 @@ test('a release that is withdrawn or superseded between decision and record give
 
 test('reference values that are published between decision and record have the boot appraised anew', async () => {
   await using hub = await openReleaseHub();
-  const references = new ReferenceStore(hub.database, testPcrs);
+  const references = new ReferenceStore(hub.database, testAttestation);
   const document = testReferences('2.0.0');
   const signature = await signDocument(document);
   hub.parts.platformKey.onUse = () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { leaseCounter } from '@edgekeep/core/access/lease-counter';
 import { indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { fixedKey, testAttester, testPcrs } from '@edgekeep/core/attest/testing';
+import { fixedKey, testAttester } from '@edgekeep/core/attest/testing';
 import { ByteWriter, toBase64url } from '@edgekeep/core/bytes';
 import { ecdsaDerToRaw } from '@edgekeep/core/jws';
 import { signerFromKey } from '@edgekeep/core/signer';
@@ -14,7 +14,13 @@ import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
 import { Appraiser } from '../attest/appraiser.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';
 import { RootKeys } from '../attest/root-keys.ts';
-import { type TestBoot, type TestDevice, testReferences, testTpmDevice } from '../attest/testing-device.ts';
+import {
+  type TestBoot,
+  type TestDevice,
+  testReferences,
+  testTpmDevice,
+  testAttestation,
+} from '../attest/testing-device.ts';
 import { Blobs } from '../model/blobs.ts';
 import { assignModel } from '../model/groups-of-model.ts';
 import { addReleaseFile, createRelease, publishRelease } from '../model/releases.ts';
@@ -59,7 +65,7 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const store = await openTestStore();
   const { database } = store;
   await trustTestPublisher(database);
-  const references = new ReferenceStore(database, testPcrs);
+  const references = new ReferenceStore(database, testAttestation);
   const document = testReferences('1.0.0');
   await references.publish({ document, signature: await signDocument(document), ...by });
   await addDevices(database, press.row, second.row);
@@ -80,7 +86,7 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const rootKeys = new RootKeys();
   const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
   const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
-  const appraiser = new Appraiser(database, references, rootKeys, testVerifier, 'key', testPcrs, makers, []);
+  const appraiser = new Appraiser(database, references, rootKeys, testVerifier, 'key', makers, testAttestation);
   const parsed = hubSettingsSchema.parse(settings);
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);

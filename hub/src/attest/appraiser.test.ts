@@ -7,7 +7,7 @@ import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { encodeSizedPublic, objectAttributes, parsePublic } from '@edgekeep/core/tpm/public-area';
 import { indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
-import { fixedKey, testPcrs, uefiBoot } from '@edgekeep/core/attest/testing';
+import { fixedKey, uefiBoot } from '@edgekeep/core/attest/testing';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { signDocument, trustTestPublisher } from '../publisher/testing-publisher.ts';
 import type { DeviceRow, DeviceState } from '../store/tables/registry.ts';
@@ -16,7 +16,7 @@ import { refusalOf } from '../common/testing-refusal.ts';
 import { Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from './appraiser.ts';
 import { ReferenceStore } from './reference-store.ts';
 import { RootKeys } from './root-keys.ts';
-import { type TestBoot, testKeyDevice, testReferences, testTpmDevice } from './testing-device.ts';
+import { type TestBoot, testKeyDevice, testReferences, testTpmDevice, testAttestation } from './testing-device.ts';
 
 const nowMs = 1_800_000_000_000;
 const by = { actor: 'person:ada/desk', nowMs };
@@ -28,14 +28,15 @@ const signer = signerFromKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).
 
 async function hubOver({ database }: Pick<TestStore, 'database'>, coveredPcrs: readonly number[] = []) {
   await trustTestPublisher(database);
-  const references = new ReferenceStore(database, testPcrs);
+  const references = new ReferenceStore(database, testAttestation);
   const publish = async (version: string, events = uefiBoot) => {
     const document = testReferences(version, events);
     return references.publish({ document, signature: await signDocument(document), ...by });
   };
   const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
   const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
-  const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', testPcrs, makers, coveredPcrs);
+  const settings = { ...testAttestation, attestation: { ...testAttestation.attestation, coveredPcrs } };
+  const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', makers, settings);
   const appraise = (row: DeviceRow, boot: Partial<TestBoot> = {}, device = press) =>
     appraiser.appraise(row, device.evidence({ qualifyingData, ...boot }), {
       qualifyingData,

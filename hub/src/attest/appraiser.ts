@@ -2,6 +2,7 @@
 // appraisal needs: the newest reset count and the device's health.
 import { noteAppraisal, type Standing } from '../registry/device-notes.ts';
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
+import type { BootCoverage } from '@edgekeep/core/attest/boot-coverage';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
 import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
@@ -45,20 +46,25 @@ export interface MakersOfDevices {
   readonly tierReasons: (deviceId: string) => Promise<readonly string[]>;
 }
 
+export interface AppraisalSettings {
+  /** What every quote covers. */
+  readonly pcrs: readonly number[];
+  /** In which PCRs the boot of a TPM must be compared to be affirmed. */
+  readonly attestation: { readonly coveredPcrs: readonly number[]; readonly bootCoverage: BootCoverage };
+}
+
 export class Appraiser {
   readonly #database: Database;
   readonly #references: ReferenceStore;
   readonly #rootKeys: RootKeys;
   readonly #signer: Signer;
   readonly #keyId: string;
-  readonly #pcrs: readonly number[];
   readonly #makers: MakersOfDevices;
-  readonly #coveredPcrs: readonly number[];
+  readonly #settings: AppraisalSettings;
   readonly #logs = createLogCache(CACHED_LOGS_MAX);
 
   /**
-   * `keyId` names the signing key in the header of the results. `makers` is asked each time. The boot of a TPM must be compared in
-   * `coveredPcrs` to be affirmed.
+   * `keyId` names the signing key in the header of the results. `makers` is asked each time.
    */
   constructor(
     database: Database,
@@ -66,18 +72,16 @@ export class Appraiser {
     rootKeys: RootKeys,
     signer: Signer,
     keyId: string,
-    pcrs: readonly number[],
     makers: MakersOfDevices,
-    coveredPcrs: readonly number[],
+    settings: AppraisalSettings,
   ) {
     this.#database = database;
     this.#references = references;
     this.#rootKeys = rootKeys;
     this.#signer = signer;
     this.#keyId = keyId;
-    this.#pcrs = pcrs;
     this.#makers = makers;
-    this.#coveredPcrs = coveredPcrs;
+    this.#settings = settings;
   }
 
   /** Appraises evidence of a registered device; `nonce` is the challenge that the result names. */
@@ -94,14 +98,16 @@ export class Appraiser {
   ): Promise<Appraised> {
     const imaStart = await imaStartOf(this.#database.read, device.id, evidence, expected.pieces);
     const { sets, state } = await this.#references.active();
+    const { pcrs, attestation } = this.#settings;
     const appraisal = appraiseEvidence({
       evidence,
       key: this.#rootKeys.attestationKey(device),
       tier: tierSchema.parse(device.tier),
       expectedQualifyingData: expected.qualifyingData,
-      pcrSelection: this.#pcrs,
+      pcrSelection: pcrs,
       referenceValues: sets,
-      coveredPcrs: this.#coveredPcrs,
+      coveredPcrs: attestation.coveredPcrs,
+      bootCoverage: attestation.bootCoverage,
       lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
       logCache: this.#logs,
       imaStart,

@@ -1,4 +1,5 @@
 // Opens attestation: reference values, the keys of roots of trust, and the appraiser of evidence.
+import type { BootCoverage } from '@edgekeep/core/attest/boot-coverage';
 import { toHex } from '@edgekeep/core/bytes';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
@@ -9,9 +10,10 @@ import { Appraiser } from './appraiser.ts';
 import { ReferenceStore } from './reference-store.ts';
 import { RootKeys } from './root-keys.ts';
 
-interface AttestationSettings {
+export interface AttestationSettings {
   readonly pcrs: readonly number[];
-  readonly attestation: { readonly coveredPcrs: readonly number[] };
+  readonly attestation: { readonly coveredPcrs: readonly number[]; readonly bootCoverage: BootCoverage };
+  readonly alerts: { readonly bootsNotCompared: boolean };
 }
 
 export interface Attestation {
@@ -24,17 +26,16 @@ export interface Attestation {
 export function openAttestation(
   database: Database,
   vendorRoots: VendorRoots,
-  { pcrs, attestation }: AttestationSettings,
+  settings: AttestationSettings,
   signer: Signer,
 ): Attestation {
-  const references = new ReferenceStore(database, pcrs);
+  const references = new ReferenceStore(database, settings);
   const rootKeys = new RootKeys();
   const keyId = toHex(keyIdentifierOf(encodeSpki(signer.publicKey)));
   const makers = {
     diceTrust: () => vendorRoots.trust('dice'),
     tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
   };
-  const { coveredPcrs } = attestation;
-  const appraiser = new Appraiser(database, references, rootKeys, signer, keyId, pcrs, makers, coveredPcrs);
+  const appraiser = new Appraiser(database, references, rootKeys, signer, keyId, makers, settings);
   return { references, rootKeys, appraiser };
 }

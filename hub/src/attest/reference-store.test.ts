@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fixedKey, testPcrs, uefiBoot } from '@edgekeep/core/attest/testing';
+import { fixedKey, uefiBoot } from '@edgekeep/core/attest/testing';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { signDocument, testPublisher, trustTestPublisher } from '../publisher/testing-publisher.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { ReferenceStore, referencesState } from './reference-store.ts';
-import { testReferences } from './testing-device.ts';
+import { testReferences, testAttestation } from './testing-device.ts';
 
 const by = { actor: 'person:ada/desk', nowMs: 1_800_000_000_000 };
 const document = testReferences('1.0.0');
 
 const publish = async ({ database }: TestStore, signature: string, bytes = document) =>
-  new ReferenceStore(database, testPcrs).publish({ document: bytes, signature, ...by });
+  new ReferenceStore(database, testAttestation).publish({ document: bytes, signature, ...by });
 
 test('reference values that a trusted publisher signed are published once, with an entry that has their digest', async () => {
   await using store = await openTestStore();
@@ -40,19 +40,19 @@ test('a signature over another document publishes nothing', async () => {
   const changed = other.replace(/"sig": ?"[^"]{8}/, '"sig":"AAAAAAAA');
   assert.notEqual(changed, other);
   assert.match(await refusalOf(publish(store, changed)), /^reference-values-refused: signature-invalid$/);
-  assert.deepEqual(await new ReferenceStore(store.database, testPcrs).list(), []);
+  assert.deepEqual(await new ReferenceStore(store.database, testAttestation).list(), []);
 });
 
 test('reference values on PCRs that no quote covers are refused', async () => {
   await using store = await openTestStore();
   await trustTestPublisher(store.database);
-  const narrow = new ReferenceStore(store.database, [2, 3]);
+  const narrow = new ReferenceStore(store.database, { ...testAttestation, pcrs: [2, 3] });
   const only = testReferences(
     '1.0.0',
     uefiBoot.filter(({ pcr }) => pcr === 14),
   );
   const order = { document: only, signature: await signDocument(only), ...by };
-  await assert.rejects(narrow.publish(order), { code: 'reference-values-invalid' });
+  assert.equal(await refusalOf(narrow.publish(order)), 'reference-values-refused: pcr-not-quoted');
 });
 
 test('withdrawn reference values are compared with no boot, at this node and at every other', async () => {
@@ -61,7 +61,10 @@ test('withdrawn reference values are compared with no boot, at this node and at 
   await publish(store, await signDocument(document));
   const newer = testReferences('2.0.0');
   await publish(store, await signDocument(newer, testPublisher), newer);
-  const [one, other] = [new ReferenceStore(store.database, testPcrs), new ReferenceStore(store.database, testPcrs)];
+  const [one, other] = [
+    new ReferenceStore(store.database, testAttestation),
+    new ReferenceStore(store.database, testAttestation),
+  ];
   const versions = async (node: ReferenceStore) => (await node.active()).sets.map(({ version }) => version).toSorted();
   assert.deepEqual(
     [await versions(one), await versions(other)],
@@ -75,4 +78,55 @@ test('withdrawn reference values are compared with no boot, at this node and at 
   assert.deepEqual([await versions(one), await versions(other)], [['2.0.0'], ['2.0.0']]);
   assert.notEqual(await referencesState(store.database.read), before);
   assert.equal(await refusalOf(one.withdraw({ name: 'line', version: '1.0.0', ...by })), 'not-found');
+});
+
+test('what a set does not cover is said when it is published', async () => {
+  await using store = await openTestStore();
+  await trustTestPublisher(store.database);
+  const part = testReferences(
+    '2.0.0',
+    uefiBoot.filter(({ pcr }) => pcr !== 7),
+  );
+  await publish(store, await signDocument(part), part);
+  const references = new ReferenceStore(store.database, testAttestation);
+  assert.deepEqual(references.notCovered(part), ['PCR 7 (the Secure Boot policy)']);
+  assert.deepEqual(references.notCovered(document), []);
+  const listed = {
+    ...testAttestation,
+    attestation: { ...testAttestation.attestation, bootCoverage: 'listed' },
+  } as const;
+  assert.deepEqual(new ReferenceStore(store.database, listed).notCovered(part), []);
+});
+
+test('a set of the version before that does not cover the boot is not published any more, and a stored one raises an alert', async () => {
+  await using store = await openTestStore();
+  const publisher = await trustTestPublisher(store.database);
+  const former = Buffer.from(
+    Buffer.from(
+      testReferences(
+        '1.0.0',
+        uefiBoot.filter(({ pcr }) => pcr === 14),
+      ),
+    )
+      .toString()
+      .replace('edgekeep-reference-values/v2', 'edgekeep-reference-values/v1'),
+  );
+  const signature = await signDocument(former);
+  assert.equal(await refusalOf(publish(store, signature, former)), 'reference-values-refused: boot-not-covered');
+  const row = { name: 'line', version: '1.0.0', document: former, signature, publisher, withdrawn_at: null };
+  await store.database.write((trx) =>
+    trx
+      .insertInto('reference_values')
+      .values({ ...row, published_at: 1 })
+      .execute(),
+  );
+  const references = new ReferenceStore(store.database, testAttestation);
+  const weigh = async () => {
+    await references.weighFormerSets(2);
+    const rows = await store.database.read.selectFrom('alert').select(['kind', 'state']).execute();
+    return rows.map(({ kind, state }) => `${kind} ${state}`);
+  };
+  assert.deepEqual(await weigh(), ['boots-not-compared open']);
+  await references.withdraw({ name: 'line', version: '1.0.0', ...by });
+  assert.deepEqual(await weigh(), ['boots-not-compared closed']);
 });

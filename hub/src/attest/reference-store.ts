@@ -2,9 +2,11 @@
 import { sha256Hex } from '@edgekeep/core/digest';
 import { type KeyObject } from 'node:crypto';
 import type { Kysely } from 'kysely';
-import { parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
+import { type BootCoverage, isFormerSet, uncoveredBoot } from '@edgekeep/core/attest/boot-coverage';
+import { neverQuoted, parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { verifyBundle } from '@edgekeep/core/model/signature/verify';
 import { appendEntry } from '../audit/append.ts';
+import { weighFormerSets } from './coverage-alarm.ts';
 import { HubError } from '../common/error.ts';
 import { listPublishers } from '../publisher/publishers.ts';
 import type { Database } from '../store/database.ts';
@@ -18,15 +20,21 @@ export interface ActiveReferences {
   readonly sets: readonly ReferenceValues[];
 }
 
+export interface ReferenceSettings {
+  /** What every quote covers. */
+  readonly pcrs: readonly number[];
+  readonly attestation: { readonly bootCoverage: BootCoverage };
+  readonly alerts: { readonly bootsNotCompared: boolean };
+}
+
 export class ReferenceStore {
   readonly #database: Database;
-  readonly #pcrs: readonly number[];
+  readonly #settings: ReferenceSettings;
   #loaded: ActiveReferences | undefined;
 
-  /** `pcrs` are those that every quote covers: a set that constrains none of them is refused. */
-  constructor(database: Database, pcrs: readonly number[]) {
+  constructor(database: Database, settings: ReferenceSettings) {
     this.#database = database;
-    this.#pcrs = pcrs;
+    this.#settings = settings;
   }
 
   /** Every set that is not withdrawn. Parsed again only when this node or another has published or withdrawn a set. */
@@ -39,7 +47,7 @@ export class ReferenceStore {
       .where('withdrawn_at', 'is', null)
       .orderBy('published_at', 'desc')
       .execute();
-    this.#loaded = { state, sets: rows.map((row) => parseReferenceValues(row.document, this.#pcrs)) };
+    this.#loaded = { state, sets: rows.map((row) => parseReferenceValues(row.document, this.#settings.pcrs)) };
     return this.#loaded;
   }
 
@@ -60,7 +68,7 @@ export class ReferenceStore {
       order.signature,
       publishers.map((p) => p.publicKey),
     );
-    const { name, version } = parseReferenceValues(order.document, this.#pcrs);
+    const { name, version } = this.#parsed(order.document);
     const row: ReferenceValuesRow = {
       name,
       version,
@@ -90,6 +98,44 @@ export class ReferenceStore {
       });
     });
     return row;
+  }
+
+  /** What a set does not cover of the boot, for people; empty where that is not asked for. */
+  notCovered(document: Uint8Array): readonly string[] {
+    return this.#open(parseReferenceValues(document));
+  }
+
+  #open(set: ReferenceValues): readonly string[] {
+    // DICE layers say what booted themselves.
+    if (set.layers !== undefined || this.#settings.attestation.bootCoverage === 'listed') return [];
+    return uncoveredBoot(set);
+  }
+
+  // A set that no boot can match would only be noticed by devices that are refused.
+  #parsed(document: Uint8Array): ReferenceValues {
+    const { pcrs } = this.#settings;
+    const set = parseReferenceValues(document);
+    const never = neverQuoted(set, pcrs);
+    if (never.length > 0) {
+      const message = `no boot can match: PCR ${never.join(', ')} is never quoted, this hub asks for ${pcrs.join(',')} (the setting pcrs)`;
+      throw refusedSet(set, { code: 'pcr-not-quoted', message });
+    }
+    const open = this.#open(set);
+    if (isFormerSet(set) && open.length > 0) {
+      const message = `it does not cover ${open.join(', ')}, and its version ${set.type} would have it affirmed: make it again with \`edgekeep attest reference\``;
+      throw refusedSet(set, { code: 'boot-not-covered', message });
+    }
+    return set;
+  }
+
+  /** Raises or settles the alert about stored sets by which boots are affirmed without being compared. */
+  async weighFormerSets(nowMs: number): Promise<void> {
+    if (!this.#settings.alerts.bootsNotCompared) return;
+    const { sets } = await this.active();
+    const names = sets
+      .filter((set) => isFormerSet(set) && this.#open(set).length > 0)
+      .map(({ name, version }) => `${name} ${version}`);
+    await this.#database.writeAsHub((trx) => weighFormerSets(trx, names, nowMs));
   }
 
   /** From now on, boots that match only this set are not accepted. */
@@ -155,6 +201,11 @@ function verifySignedDocument(document: Uint8Array, signature: string, keys: rea
     ]);
   }
   return verdict.signer.keyFingerprint;
+}
+
+function refusedSet({ name, version }: ReferenceValues, reason: { code: string; message: string }): HubError {
+  const message = `the reference values ${name} ${version} are not published: ${reason.message}`;
+  return new HubError('reference-values-refused', message, { reasons: [reason] });
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -23,6 +23,13 @@ import { deviceRow } from '../registry/testing-device.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import { rootDigestOf } from './root-keys.ts';
 
+/** Settings of a hub that asks for what test devices quote. */
+export const testAttestation = {
+  pcrs: testPcrs,
+  attestation: { coveredPcrs: [], bootCoverage: 'pc-client' },
+  alerts: { bootsNotCompared: true },
+} as const;
+
 export interface TestBoot {
   readonly qualifyingData: Uint8Array;
   readonly events?: readonly TestEvent[];

@@ -120,7 +120,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 // Settings for a new hub; an older hub does not have them until an operator sets them.
-const newHubSettings = { attestation: { coveredPcrs: [14] } };
+const newHubSettings = { attestation: { coveredPcrs: [14] }, pcrs: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 14] };
 
 async function init(folder: string, values: Values): Promise<number> {
   const requestFile = values['issuing-request'];

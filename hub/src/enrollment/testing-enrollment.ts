@@ -2,7 +2,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { testPcrs } from '@edgekeep/core/attest/testing';
 import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
@@ -17,7 +16,7 @@ import { signerFromKey } from '@edgekeep/core/signer';
 import { Appraiser } from '../attest/appraiser.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';
 import { RootKeys } from '../attest/root-keys.ts';
-import { type TestDevice, testTpmDevice } from '../attest/testing-device.ts';
+import { type TestDevice, testTpmDevice, testAttestation } from '../attest/testing-device.ts';
 import { openTestAuthorities } from '../authority/testing-authorities.ts';
 import { giveToken, tokensMadeMs } from '../people/testing-people.ts';
 import { type DisconnectDependencies, quarantineDevice } from '../respond/quarantine.ts';
@@ -44,10 +43,10 @@ export async function openEnrollmentHub(settings: object = {}) {
   const terms = { kind: 'tpm', anchor: false, source: 'test', ...by } as const;
   await importVendorRoots(database, { ...terms, certificates: [maker.certificate] });
   const vendorRoots = await VendorRoots.open(database);
-  const references = new ReferenceStore(database, testPcrs);
+  const references = new ReferenceStore(database, testAttestation);
   const makers = { diceTrust: () => vendorRoots.trust('dice'), tierReasons: async () => [] };
   const signer = signerFromKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
-  const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', testPcrs, makers, []);
+  const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', makers, testAttestation);
   const parts = { database, authorities, settings: hubSettingsSchema.parse(settings), vendorRoots, appraiser };
   const ada = await giveToken(database, { person: 'ada', roles: ['administrator'] });
   return {

@@ -164,6 +164,7 @@ async function startJobs(
   const sweep = scheduler.add(new AuthorityKeeper(dependencies).job);
   await weighReservedNames(database, namesInSettings(settings), clock());
   await weighCoverage(database, settings, clock());
+  await doors.attestation.references.weighFormerSets(clock());
   const policy = fleet.access.facts.policies.current();
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, policy, clock());
   await weighClaims(database, policy, clock());

@@ -23,6 +23,7 @@ export const alertKinds = [
   'workload-rests-on-claims',
   'lease-elsewhere',
   'stages-not-covered',
+  'boots-not-compared',
   'job-failing',
   'name-reserved',
 ] as const;

@@ -15,4 +15,6 @@ export const referenceValuesView = z.object({
   publisher: z.string(),
   publishedAt: z.number(),
   withdrawnAt: z.number().nullable(),
+  /** What of the boot it does not cover: a device that matches it is then no more than a warning. */
+  notCovered: z.array(z.string()).default([]),
 });

@@ -12,6 +12,8 @@ export const alertSettings = {
       policyGivesAllKeys: z.boolean().default(true),
       /** Whether an alert is raised while reference values need not cover the PCR of the agent's stages (`attestation.coveredPcrs`). */
       stagesNotCovered: z.boolean().default(true),
+      /** Whether an alert is raised while boots are affirmed by reference values of the version before that do not cover them. */
+      bootsNotCompared: z.boolean().default(true),
       /**
        * Whether an alert is raised when a lease is requested from another address than its holder's, or with a proof that took much longer.
        */

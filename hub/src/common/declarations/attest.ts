@@ -1,4 +1,5 @@
 // The error codes and settings of `attest`.
+import { bootCoverages } from '@edgekeep/core/attest/boot-coverage';
 import { z } from 'zod';
 
 export const attestErrorCodes = {
@@ -14,6 +15,11 @@ export const attestSettings = {
     .strictObject({
       /** PCRs that reference values must cover for a boot to be affirmed. New hubs have 14, where the agent measures its stages. */
       coveredPcrs: z.array(z.int().min(0).max(15)).max(16).default([]),
+      /**
+       * What else reference values must cover: `pc-client` is firmware, loaders, Secure Boot policy and kernel; with `listed` only
+       * `coveredPcrs` count, for boards whose firmware measures elsewhere.
+       */
+      bootCoverage: z.enum(bootCoverages).default('pc-client'),
     })
     .prefault({}),
   /** How long a challenge may be answered, in seconds. */

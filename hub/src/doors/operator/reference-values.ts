@@ -27,7 +27,7 @@ export function accessOperatorRoutes(
       ...requireScope('models:read'),
       schema: { response: { 200: z.object({ referenceValues: z.array(referenceValuesView) }) } },
     },
-    async () => ({ referenceValues: (await references.list()).map(viewOf) }),
+    async () => ({ referenceValues: (await references.list()).map((row) => viewOf(row, references)) }),
   );
   app.post(
     '/v1/reference-values',
@@ -38,7 +38,8 @@ export function accessOperatorRoutes(
     },
     async ({ body, actor }) => {
       const document = parseBase64url(body.document, 'document');
-      return viewOf(await references.publish({ document, signature: body.signature, actor, nowMs: clock() }));
+      const row = await references.publish({ document, signature: body.signature, actor, nowMs: clock() });
+      return viewOf(row, references);
     },
   );
   app.post(
@@ -46,12 +47,14 @@ export function accessOperatorRoutes(
     { ...requireScope('models:publish'), bodyLimit: bodyBytes.none, schema: { params: named } },
     async ({ params, actor }) => {
       await references.withdraw({ ...params, actor, nowMs: clock() });
+      await references.weighFormerSets(clock());
       return { ...params, withdrawn: true };
     },
   );
 }
 
-function viewOf(row: ReferenceValuesRow): z.infer<typeof referenceValuesView> {
+function viewOf(row: ReferenceValuesRow, references: ReferenceStore): z.infer<typeof referenceValuesView> {
   const { name, version, publisher } = row;
-  return { name, version, publisher, publishedAt: row.published_at, withdrawnAt: row.withdrawn_at };
+  const notCovered = [...references.notCovered(row.document)];
+  return { name, version, publisher, publishedAt: row.published_at, withdrawnAt: row.withdrawn_at, notCovered };
 }
