@@ -19,7 +19,7 @@ async function examine(log: Uint8Array) {
   return examineBootLog(path);
 }
 
-test('a machine without a firmware log is told the probable cause and what to do', async () => {
+test('a machine without a firmware log gets the probable cause and the next step', async () => {
   const mounts = join(folder, 'mounts');
   await writeFile(mounts, 'securityfs /sys/kernel/security securityfs rw 0 0\n');
   const { state, found, next } = await examineBootLog(join(folder, 'none'), mounts);

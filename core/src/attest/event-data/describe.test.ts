@@ -34,7 +34,7 @@ test('a kernel that GRUB passes in memory has no path, and is said to have none'
   assert.equal(describeEventData(efiApplication, image(8_247_232, new Uint8Array(0))), shown);
 });
 
-test('db the variable and db the authority are told apart', () => {
+test('db the variable and db the authority are shown differently', () => {
   const hashes = concat(...[1, 2].map((octet) => concat(new Uint8Array(16), new Uint8Array(32).fill(octet))));
   const sha256 = Buffer.from('2616c4c14c509240aca941f936934328', 'hex');
   const list = concat(sha256, u32(28 + hashes.length), u32(0), u32(48), hashes);
