@@ -63,8 +63,8 @@ test(
       const changed = reportOf(await world.boot(disk));
       await writeFile(join(world.folder, 'press-7.log'), changed.bootLog);
       const story = await agent.start({ bootId: 'changed' });
-      const { status, reasons } = await story.next('attested');
-      assert.equal(status, 'contraindicated');
+      const { code, reasons } = await story.next('refused');
+      assert.equal(code, 'attestation-refused');
       assert.match(
         reasons.map(({ message }) => message).join('\n'),
         /PCR 8: an event differs: event \d+ is EV_IPL "grub_cmd: linux .*init=\/bin\/sh"/,
