@@ -10,11 +10,18 @@ import { isIP } from 'node:net';
 import type { ConnectionOptions, DetailedPeerCertificate, PeerCertificate, TlsOptions } from 'node:tls';
 import { WireError } from '../error.ts';
 
+/**
+ * Groups of key exchange, in the order of preference: hybrid first, so that what is recorded today stays secret from a quantum computer. A client
+ * sends a share of both groups with a star: a hub of before, which knows X25519 only, answers without another round trip. A server asks a client
+ * that knows the hybrid group for it, also when the client prefers another.
+ */
+export const keyExchangeGroups = '*X25519MLKEM768/*X25519:P-256:P-384';
+
 const tls13Only = {
   minVersion: 'TLSv1.3',
   maxVersion: 'TLSv1.3',
   ciphers: 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256',
-  ecdhCurve: 'X25519:P-256:P-384',
+  ecdhCurve: keyExchangeGroups,
   // No stateless tickets; the stateful ones that OpenSSL then offers cannot be redeemed, because Node keeps no sessions on its own.
   secureOptions: constants.SSL_OP_NO_TICKET,
 } as const satisfies TlsOptions;
