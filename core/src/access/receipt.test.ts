@@ -55,8 +55,8 @@ test('a receipt is refused, with the reason, when any of its claims is not true'
     ['the lease is of another device', { release: { lease: { ...lease, deviceId: 'press-9' } } }, /entry: .*press-9/],
     ['the lease is of another model', { release: { lease: { ...lease, model: 'other' } } }, /entry: .*other/],
     ['the lease was over', { atMs: 1_800_003_600_000 }, /entry: .*lease/],
-    ['too few witnesses', { cosigners: testWitnesses.slice(0, 1) }, /log: 1 of the 2/],
-    ['no witness at all', { cosigners: [] }, /log: 0 of the 2/],
+    ['too few witnesses', { cosigners: testWitnesses.slice(0, 1) }, /log: 1 of 2 required/],
+    ['no witness at all', { cosigners: [] }, /log: 0 of 2 required/],
   ];
   for (const [name, changes, reason] of cases) {
     await t.test(name, async () => {
@@ -78,7 +78,7 @@ test('a receipt is refused under any other key than the one that made it', async
     ['log', { logKey: verifierKey(trust.logKey.name, signerFromKey(testEd25519(9)).publicKey, 'ed25519') }, /^log:/m],
     ['verifier', { attestationKeys: [signerFromKey(stranger).publicKey] }, /^attestation:/m],
     ['publisher', { publisherKeys: [signerFromKey(stranger).publicKey] }, /^model:/m],
-    ['witnesses', { policy: witnessPolicy([strangerWitness()], 1) }, /^log: 0 of the 1/m],
+    ['witnesses', { policy: witnessPolicy([strangerWitness()], 1) }, /^log: 0 of 1 required/m],
   ];
   for (const [name, change, reason] of strangers) {
     await t.test(name, () => refusedWith(good, { ...trust, ...change }, reason));
