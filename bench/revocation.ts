@@ -5,7 +5,9 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { parseHex } from '@edgekeep/core/bytes';
+import { parseHex, toHex } from '@edgekeep/core/bytes';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { classOf } from '@edgekeep/core/identity/certificate-class';
 import { parseCrl } from '@edgekeep/core/identity/crl';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import {
@@ -15,7 +17,8 @@ import {
   parseOcspRequest,
 } from '@edgekeep/core/identity/ocsp-request';
 import { encodeCertificateRequest, parseCertificateRequest } from '@edgekeep/core/identity/request';
-import { encodePem } from '@edgekeep/core/identity/pem';
+import { keyIdentifierOf } from '@edgekeep/core/identity/public-key';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { Authorities } from '@edgekeep/hub/authority/authorities';
 import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/authority/issue';
@@ -24,7 +27,7 @@ import { OcspResponder } from '@edgekeep/hub/authority/ocsp';
 import { revoke } from '@edgekeep/hub/respond/revoke';
 import { RevocationWatch } from '@edgekeep/hub/revocation/watch';
 import { deviceOf, seedFleet, serialOf } from '@edgekeep/hub/revocation/testing-revocation';
-import { createHubKeys } from '@edgekeep/hub/secrets/hub-keys';
+import { createHubKeys, issuingKeyName } from '@edgekeep/hub/secrets/hub-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { Database } from '@edgekeep/hub/store/database';
 import { type Benchmark, type Harness, percentile } from './harness.ts';
@@ -43,6 +46,7 @@ export const bench: Benchmark = {
     const order = {
       rootFolder: join(harness.scratch, 'root'),
       unlockers: [],
+      trustDomain: 'edgekeep.local',
       nowSeconds: Math.floor(Date.now() / 1_000),
     };
     await createHubKeys(join(harness.scratch, 'hub'), order);
@@ -71,12 +75,7 @@ async function compareIssuing(harness: Harness): Promise<void> {
     await writeFile(file, encodePem('CERTIFICATE REQUEST', requests[at] ?? new Uint8Array(0)));
   const config = join(authority, 'ca.cnf');
   await writeFile(config, opensslConfig(authority));
-  const pair = [
-    '-keyfile',
-    join(harness.scratch, 'hub/keys/issuing-key.pem'),
-    '-cert',
-    join(harness.scratch, 'hub/keys/issuing.pem'),
-  ];
+  const pair = await devicesAuthority(harness);
   let run = 0;
   const comparison = await harness.compare({
     title: `issue ${count} certificates for P-256 keys`,
@@ -149,13 +148,24 @@ function openAuthorities(harness: Harness, database: Database): Promise<Authorit
   return Authorities.open(folder, { database, keyStore: plainKeys(join(folder, 'keys')), clock: Date.now });
 }
 
+/** The files of the CA for devices, as options of `openssl ca`. */
+async function devicesAuthority({ scratch }: Harness): Promise<readonly string[]> {
+  const keys = join(scratch, 'hub/keys');
+  const issuing = parsePem(await readFile(join(keys, 'issuing.pem'), 'utf8'), 'CERTIFICATE').map(parseCertificate);
+  const devices = issuing.find((each) => classOf(each) === 'device');
+  if (devices === undefined) throw new TypeError('the hub has no CA for devices');
+  const file = join(scratch, 'devices-ca.pem');
+  await writeFile(file, encodePem('CERTIFICATE', devices.der));
+  return ['-keyfile', join(keys, issuingKeyName(toHex(keyIdentifierOf(devices.spki)))), '-cert', file];
+}
+
 async function measureRevoked(harness: Harness): Promise<void> {
   const count = harness.quick ? 5_000 : 100_000;
   const path = join(harness.scratch, 'fleet.sqlite');
   await using database = await Database.open(path);
   const bulk = Math.min(revokedAtOnce, count);
   const notAfterMs = Date.now() + 86_400_000;
-  const { active: issuing } = await openAuthorities(harness, database);
+  const issuing = (await openAuthorities(harness, database)).activeFor('device');
   await seedFleet(database, { count: count + bulk, notAfterMs, revoked: count, issuer: issuing.id });
   const watch = await RevocationWatch.start(database, () => undefined, 250);
   const common = { database, issuing, watch, clock: Date.now };

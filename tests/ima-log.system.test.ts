@@ -75,6 +75,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     const link = new HubLink({
       hub: { ...deviceAddress, serverName: 'localhost' },
       authorities: () => [rootPem],
+      generalAuthority: () => 'accepted',
       prover: dependencies.prover,
       acquire: (send) => recover(send, dependencies),
       renew: (send) => renew(send, dependencies),

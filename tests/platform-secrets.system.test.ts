@@ -91,7 +91,9 @@ test('a thief of disk and database finds no key, and starts no hub', async (t) =
   const store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
   const secrets = await secretsIn(store);
   await store[Symbol.asyncDispose]();
-  assert.deepEqual([...secrets.keys()], ['attestation-key.pem', 'issuing-key.pem', 'log-key.pem', 'platform.key']);
+  const kinds = [...secrets.keys()].map((name) => name.replace(/^issuing-[0-9a-f]{32}\.pem$/, 'issuing'));
+  const three = ['issuing', 'issuing', 'issuing'];
+  assert.deepEqual(kinds.toSorted(), ['attestation-key.pem', ...three, 'log-key.pem', 'platform.key']);
   secrets.set('model key', await modelKey(hub));
   secrets.set('device secret', Buffer.from(deviceSecret, 'base64url'));
   secrets.set('device secret as text', Buffer.from(deviceSecret));

@@ -14,6 +14,7 @@ import { groupView } from '@edgekeep/wire/api/registry';
 import { declarationView, deviceWorkloadList, workloadSwitched } from '@edgekeep/wire/api/workload';
 import { z } from 'zod';
 import { ending } from './support/child.ts';
+import { authorityOverview } from '@edgekeep/wire/api/authority';
 import { HubWorld } from './support/hub-world.ts';
 import { TestAgent } from './support/test-agent.ts';
 
@@ -234,7 +235,9 @@ test(
 
 /** How openssl judges a certificate under the bundle and the hub's newest list. */
 async function verify(name: string): Promise<string> {
-  const list = await world.operator.getBytes('/crl');
+  const { issuing } = await world.operator.get('/v1/authorities', authorityOverview);
+  const workloadsCa = issuing.find((each) => each.class === 'workload')?.id ?? '';
+  const list = await world.operator.getBytes(`/crl/${workloadsCa}`);
   await writeFile(join(folder, 'list.der'), list);
   await openssl('crl', '-inform', 'DER', '-in', 'list.der', '-out', 'list.pem');
   const chain = ['-CAfile', `${name}.bundle.pem`, '-untrusted', `${name}.issuer.pem`, `${name}.leaf.pem`];

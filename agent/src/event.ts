@@ -18,6 +18,8 @@ export type AgentEvent =
   | { readonly kind: 'certificate-renewed'; readonly notAfter: number }
   /** A new root of the hub that an old one certified; its SHA-256. */
   | { readonly kind: 'root-learned'; readonly sha256: string }
+  /** From now on the hub's certificate must be from a CA for servers. */
+  | { readonly kind: 'servers-authority-required' }
   /** The hub's list of roots does not follow from what this device knows; the device took nothing. */
   | { readonly kind: 'roots-refused'; readonly reasons: readonly string[] }
   /** This root is no longer trusted. */

@@ -158,6 +158,7 @@ function linkOf(settings: AgentSettings, { folder, prover, roots, rootOfTrust, s
       acceptServer: (chain: Parameters<KnownRoots['assertNotRevoked']>[0]) => roots.assertNotRevoked(chain),
     },
     authorities: () => roots.trustedPem,
+    generalAuthority: () => roots.generalAuthority,
     prover,
     acquire: (send: Send) => acquire(send, identity, { settings, folder, signer, emit }),
     renew: (send: Send) => renew(send, identity),

@@ -116,6 +116,7 @@ export class ReturningFleet {
     const link = new HubLink({
       hub: { host, port, serverName: this.#fleet.serverName },
       authorities: () => [this.#fleet.root],
+      generalAuthority: () => 'accepted',
       prover,
       acquire: (send) => recover(send, identity),
       renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),

@@ -44,7 +44,10 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   await post('/v1/vendor-roots', { kind: 'tpm', certificates: [toBase64(maker)] });
   const root = await OfflineRoot.open(join(world.folder, 'root'), world.clock.now);
   const request = async () =>
-    accepted({ status: 200, body: await post('/v1/authorities/request', {}) }, issuingRequestResponse);
+    accepted(
+      { status: 200, body: await post('/v1/authorities/request', { classes: ['device'] }) },
+      issuingRequestResponse,
+    );
   const next = await request();
   await post('/v1/authorities/install', { certificates: await root.signIssuing(next.request) });
   const { text } = accepted(await ada.ask('GET', '/v1/policy'), policyView);

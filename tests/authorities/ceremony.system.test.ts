@@ -77,7 +77,7 @@ test('a root in a folder: the hub runs under it, and its key was never there', a
 
   await done('hub', 'init', '--data', at('hub'), '--settings', settings, '--issuing-request', at('issuing.csr'));
   const early = await edgekeep('hub', 'run', '--data', at('hub'));
-  assert.match(early.complaint, /waits for the certificate of its issuing CA/);
+  assert.match(early.complaint, /waits for the certificates of its issuing CAs/);
   assert.equal(early.status, 3);
 
   const asked = ['--request', at('issuing.csr'), '--out', at('issuing.pem')];
@@ -85,7 +85,8 @@ test('a root in a folder: the hub runs under it, and its key was never there', a
   assert.equal(unasked.status, 2, 'it signed without a yes');
   const signed = await edgekeep('root', 'sign-issuing', ...key, ...asked, '--yes');
   assert.equal(signed.status, 0, signed.complaint);
-  assert.match(signed.complaint, /subject +CN=Edgekeep issuing CA/);
+  assert.match(signed.complaint, /subject +CN=Edgekeep servers CA[\s\S]*devices CA[\s\S]*workloads CA/);
+  assert.match(signed.complaint, /issues for +workloads of edgekeep\.local, no host/);
   assert.match(signed.complaint, /path length +0/);
 
   const install = ['hub', 'install-issuing', at('issuing.pem'), '--data', at('hub'), '--root-sha256'];
@@ -97,17 +98,21 @@ test('a root in a folder: the hub runs under it, and its key was never there', a
   const overview = await hub.operator.get('/v1/authorities', authorityOverview);
   await hub.stop();
   assert.equal(overview.roots[0]?.sha256, sha256);
-  assert.equal(overview.issuing[0]?.status, 'active');
+  const classes = overview.issuing.filter(({ status }) => status === 'active').map((each) => each.class);
+  assert.deepEqual(classes.toSorted(), ['device', 'server', 'workload']);
 
   const root = createPrivateKey({ key: await readFile(at('root/root-key.pem')), passphrase });
   const scalar = Buffer.from(String(root.export({ format: 'jwk' }).d), 'base64url');
   assert.deepEqual(await findSecrets(at('hub'), new Map([['root key', scalar]])), []);
 
   await writeFile(at('root.pem'), operator.root);
-  const [issuing = new Uint8Array(0)] = parsePem(await readFile(at('issuing.pem'), 'utf8'), 'CERTIFICATE');
-  await writeFile(at('ca.pem'), encodePem('CERTIFICATE', issuing));
-  const verified = await run('openssl', ['verify', '-x509_strict', '-CAfile', at('root.pem'), at('ca.pem')]);
-  assert.match(verified.stdout, /OK/);
+  const all = parsePem(await readFile(at('issuing.pem'), 'utf8'), 'CERTIFICATE');
+  assert.equal(all.length, 4);
+  for (const der of all.slice(0, 3)) {
+    await writeFile(at('ca.pem'), encodePem('CERTIFICATE', der));
+    const verified = await run('openssl', ['verify', '-x509_strict', '-CAfile', at('root.pem'), at('ca.pem')]);
+    assert.match(verified.stdout, /OK/);
+  }
   await run('openssl', ['pkey', '-in', at('root/root-key.pem'), '-passin', `pass:${passphrase}`, '-noout']);
 
   const shown = await done('root', 'show', '--folder', at('root'));
@@ -184,7 +189,10 @@ test(
     await assert.rejects(run('openssl', ['verify', '-CAfile', at('old/root.pem'), at('root.pem')]));
 
     const list = ['--revoke', at('hub.pem'), '--out', at('root.crl'), '--yes'];
-    await done('root', 'sign-crl', ...old, ...list);
+    const several = await edgekeep('root', 'sign-crl', ...old, ...list);
+    const [, id = ''] = /--id ([0-9a-f]{40})/.exec(several.complaint) ?? [];
+    assert.equal(several.status, 2, several.complaint);
+    await done('root', 'sign-crl', ...old, ...list, '--id', id);
     const crl = await run('openssl', [
       'crl',
       '-inform',

@@ -99,7 +99,7 @@ test('EST gives roots, issuing CA and both links, and who fetched them with a ce
   assert.deepEqual((await missing()).toSorted(), ['asleep', 'estranged']);
   await using link = await device.connect(world.hub);
   const { body } = await link.ask('GET', '/.well-known/est/cacerts');
-  assert.equal(parseCertificates(Buffer.from(Buffer.from(body).toString(), 'base64')).length, 5);
+  assert.equal(parseCertificates(Buffer.from(Buffer.from(body).toString(), 'base64')).length, 7);
   assert.deepEqual(await missing(), ['asleep']);
 });
 
@@ -107,7 +107,7 @@ test('the new root comes into use under devices that keep asking; who knows eith
   await using device = await TestDevice.withoutTpm('pump', join(world.folder, 'pump'));
   await device.enroll(world);
   await using link = await device.connect(world.hub);
-  const { id, request } = await send('request', {}, issuingRequestResponse);
+  const { id, request, requests = [] } = await send('request', {}, issuingRequestResponse);
   await send('install', { certificates: await newRoot.signIssuing(request) }, authorityOverview);
   await assert.rejects(send(`issuing/${id}/activate`, {}, authorityOverview), /not yet known by 2 devices/);
   // As a device that pins only the old root.
@@ -121,7 +121,7 @@ test('the new root comes into use under devices that keep asking; who knows eith
       fleet.asked += 1;
     }
   })();
-  await send(`issuing/${id}/activate`, { force: true }, authorityOverview);
+  for (const each of requests) await send(`issuing/${each.id}/activate`, { force: true }, authorityOverview);
   const before = fleet.asked;
   while (fleet.asked < before + 5) await new Promise(setImmediate);
   fleet.over = true;
@@ -148,8 +148,9 @@ test('the old root is dropped when the overlap is over and nothing hangs on it',
   await world.hub.sweepAuthorities();
   assert.deepEqual(await rootStatuses(), ['previous', 'current'], 'dropped with an issuing CA under it');
   const { issuing } = await overview();
-  const last = issuing.find(({ root, status }) => root === 1 && status === 'retiring');
-  await send(`issuing/${last?.id}/revoke`, { note: 'nothing hangs on it' }, issuingRevokeResponse);
+  const last = issuing.filter(({ root, status }) => root === 1 && status === 'retiring');
+  assert.ok(last.length > 0);
+  for (const { id } of last) await send(`issuing/${id}/revoke`, { note: 'nothing hangs on it' }, issuingRevokeResponse);
   await world.hub.sweepAuthorities();
   assert.deepEqual(await rootStatuses(), ['dropped', 'current']);
   world.clock.advanceSeconds(askAgainSeconds);

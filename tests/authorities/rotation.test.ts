@@ -10,6 +10,7 @@ import { toBase64url, toHex } from '@edgekeep/core/bytes';
 import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
 import { encodeCertId, encodeOcspRequest, issuerHashesOf } from '@edgekeep/core/identity/ocsp-request';
+import type { IssuedClass } from '@edgekeep/core/identity/issuing-scope';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { Authorities } from '@edgekeep/hub/authority/authorities';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
@@ -45,12 +46,18 @@ after(() => world?.[Symbol.asyncDispose]());
 const send = <T>(path: string, body: object, schema: Parameters<typeof world.operator.send<T>>[3]) =>
   world.operator.send('POST', `/v1/authorities/${path}`, body, schema);
 const overview = () => world.operator.get('/v1/authorities', authorityOverview);
-const statuses = async () => Object.fromEntries((await overview()).issuing.map(({ id, status }) => [id, status]));
-const activeId = async () => (await overview()).issuing.find(({ status }) => status === 'active')?.id ?? '';
+const statuses = async (wanted?: IssuedClass) =>
+  Object.fromEntries(
+    (await overview()).issuing
+      .filter((each) => wanted === undefined || each.class === wanted)
+      .map(({ id, status }) => [id, status]),
+  );
+const activeId = async (wanted: IssuedClass = 'device') =>
+  (await overview()).issuing.find((each) => each.status === 'active' && each.class === wanted)?.id ?? '';
 
-/** The next issuing CA, installed. */
-async function next(): Promise<{ readonly id: string; readonly pem: string }> {
-  const { id, request } = await send('request', {}, issuingRequestResponse);
+/** The next issuing CA of a class, installed. */
+async function next(wanted: IssuedClass = 'device'): Promise<{ readonly id: string; readonly pem: string }> {
+  const { id, request } = await send('request', { classes: [wanted] }, issuingRequestResponse);
   const pem = await root.signIssuing(request);
   await send('install', { certificates: pem }, authorityOverview);
   return { id, pem };
@@ -97,16 +104,17 @@ test('an issuing CA is replaced under devices that keep asking, and not one requ
       assert.equal((await again.ask('POST', '/v1/challenges')).status, 200);
     }
   })();
-  const { id } = await next();
-  assert.equal(await shownIssuer(), old, 'it was used before it was activated');
-  await send(`issuing/${id}/activate`, {}, authorityOverview);
+  const oldServers = await activeId('server');
+  const [{ id }, servers] = [await next(), await next('server')];
+  assert.equal(await shownIssuer(), oldServers, 'it was used before it was activated');
+  for (const each of [id, servers.id]) await send(`issuing/${each}/activate`, {}, authorityOverview);
   const before = fleet.asked;
   await using late = await newDevice('press-2');
   fleet.over = true;
   await Promise.all([asking, connecting]);
   assert.ok(fleet.asked > before && link.connected);
-  assert.deepEqual(await statuses(), { [old]: 'retiring', [id]: 'active' });
-  assert.equal(await shownIssuer(), id);
+  assert.deepEqual(await statuses('device'), { [old]: 'retiring', [id]: 'active' });
+  assert.equal(await shownIssuer(), servers.id);
   assert.equal(issuerOf(late.credential.certificateChainPem), id);
   assert.equal(issuerOf(device.credential.certificateChainPem), old);
   assert.equal(parsePem(late.credential.certificateChainPem, 'CERTIFICATE').length, 2);
@@ -114,23 +122,23 @@ test('an issuing CA is replaced under devices that keep asking, and not one requ
 
 test('each issuing CA signs its own list', async () => {
   const { issuing } = await overview();
-  for (const { id, status } of issuing) {
+  for (const { id, class: each, status } of issuing) {
     const { body } = await world.askOperator('GET', `/crl/${id}`);
     const list = parseCrl(body);
     assert.equal(toHex(list.authorityKeyIdentifier), id);
-    if (status === 'active')
+    if (status === 'active' && each === 'device')
       assert.deepEqual(parseCrl((await world.askOperator('GET', '/crl')).body).number, list.number);
   }
   assertRefused(await world.askOperator('GET', `/crl/${'0'.repeat(40)}`), { status: 404, code: 'not-found' });
 });
 
 test('a certificate for another key, of another root, or that is no issuing CA is not installed', async () => {
-  const { request } = await send('request', {}, issuingRequestResponse);
+  const { request } = await send('request', { classes: ['device'] }, issuingRequestResponse);
   const stranger = await root.successor(join(world.folder, 'stranger'));
   const refuse = async (certificates: string, says: RegExp) =>
     assert.rejects(send('install', { certificates }, authorityOverview), says);
   await refuse(await stranger.signIssuing(request), /does not chain to a root/);
-  await refuse(root.pem, /does not chain/);
+  await refuse(root.pem, /there is none in it/);
   await refuse('nothing', /PEM/);
   const good = await root.signIssuing(request);
   await send('install', { certificates: good }, authorityOverview);
@@ -167,7 +175,7 @@ test('a revoked issuing CA: its devices are cut off, come back by attestation, a
   await ended;
   assert.equal(answer.activated, id);
   assert.ok(answer.certificates >= 2 && answer.connectionsClosed >= 2);
-  assert.equal(await shownIssuer(), id);
+  assert.equal(await activeId(), id);
 
   await t.test('its certificates count as none', async () => {
     await using asStranger = await DeviceLink.open(world.hub, held);
@@ -215,7 +223,8 @@ test('a backup has the keys of all issuing CAs, and a hub restored from it goes 
   await using database = await Database.open(join(folder, 'hub.sqlite'));
   const keyStore = plainKeys(join(folder, 'keys'));
   const restored = await Authorities.open(folder, { database, keyStore, clock: world.clock.now });
-  assert.equal(restored.active.id, await activeId());
+  assert.equal(restored.activeFor('device').id, await activeId());
+  assert.equal(restored.activeFor('server').id, await activeId('server'));
   assert.ok(restored.issuing(id) !== undefined);
   await send(`issuing/${id}/abandon`, { note: 'a test' }, authorityOverview);
 });
@@ -223,14 +232,15 @@ test('a backup has the keys of all issuing CAs, and a hub restored from it goes 
 test('each issuing CA has a responder of its own for OCSP', async () => {
   const { issuing } = await overview();
   const { hub } = await world.operator.get('/v1/expiry', expiry);
-  for (const { id, status } of issuing.filter((each) => each.status === 'retiring' || each.status === 'active')) {
-    const name = status === 'active' ? 'OCSP responder' : `OCSP responder of ${id.slice(0, 8)}`;
+  const answering = issuing.filter((each) => each.status === 'retiring' || each.status === 'active');
+  for (const { id, class: each, status } of answering) {
+    const name = `OCSP responder of ${status === 'active' ? `the issuing CA for ${each}s` : id.slice(0, 8)}`;
     assert.ok(
       hub.some((each) => each.name === name),
       name,
     );
   }
-  const retiring = issuing.find(({ status }) => status === 'retiring')?.id ?? '';
+  const retiring = issuing.find((each) => each.status === 'retiring' && each.class === 'device')?.id ?? '';
   const chain = await world.operator.get('/v1/authorities/chain', authoritiesResponse);
   const issuers = chain.issuing.map(({ certificate }) => parseCertificate(Buffer.from(certificate, 'base64url')));
   const issuer = issuers.find((each) => toHex(each.extensions.subjectKeyIdentifier ?? new Uint8Array(0)) === retiring);
@@ -248,7 +258,7 @@ test('each issuing CA has a responder of its own for OCSP', async () => {
 });
 
 test('an issuing CA retires when its last certificate has ended, and leaves a list but no key', async () => {
-  const retiring = Object.entries(await statuses()).filter(([, status]) => status === 'retiring');
+  const retiring = Object.entries(await statuses('device')).filter(([, status]) => status === 'retiring');
   assert.ok(retiring.length >= 1);
   await world.hub.sweepAuthorities();
   for (const [id] of retiring.slice(0, 1)) assert.equal((await statuses())[id], 'retiring');
@@ -264,5 +274,4 @@ test('an issuing CA retires when its last certificate has ended, and leaves a li
     assert.ok(!names.includes(`issuing-${id.slice(0, 32)}.pem`));
     assert.equal(toHex(parseCrl((await world.askOperator('GET', `/crl/${id}`)).body).authorityKeyIdentifier), id);
   }
-  assert.ok(!names.includes('issuing-key.pem'), 'the key the hub was born with is still there');
 });

@@ -32,7 +32,7 @@ const statusOf = async (id: string) =>
   (await world.operator.get('/v1/authorities', authorityOverview)).issuing.find((each) => each.id === id)?.status;
 
 test('an issuing CA of a root that was dropped meanwhile is not installed', async () => {
-  const { id, request } = accepted(await ask('request', {}), issuingRequestResponse);
+  const { id, request } = accepted(await ask('request', { classes: ['device'] }), issuingRequestResponse);
   const certificates = await root.signIssuing(request);
   elsewhere("update root_authority set status = 'dropped'");
   const refused = { status: 400, code: 'request-invalid', says: /does not chain to a root of this hub/ };
@@ -44,7 +44,7 @@ test('an issuing CA of a root that was dropped meanwhile is not installed', asyn
 });
 
 test('a root list with an issuing CA that was installed meanwhile is not taken', async () => {
-  const { id, request } = accepted(await ask('request', {}), issuingRequestResponse);
+  const { id, request } = accepted(await ask('request', { classes: ['device'] }), issuingRequestResponse);
   const pem = await root.signIssuing(request);
   const list = toBase64url(await root.revoke(pem));
   const [der = new Uint8Array(0)] = parsePem(pem, 'CERTIFICATE');

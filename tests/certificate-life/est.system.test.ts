@@ -126,9 +126,9 @@ test('the authorities come as certificates in CMS, to anybody', { skip }, async 
   const subjects = await openssl('crl2pkcs7', '-nocrl', '-certfile', 'authorities.pem', '-out', 'again.p7');
   assert.equal(subjects, '');
   const pem = await readFile(join(folder, 'authorities.pem'), 'utf8');
-  assert.equal(pem.split('BEGIN CERTIFICATE').length - 1, 2);
+  assert.equal(pem.split('BEGIN CERTIFICATE').length - 1, 4);
   assert.match(pem, /CN ?= ?Edgekeep root/);
-  assert.match(pem, /CN ?= ?Edgekeep issuing CA/);
+  for (const each of ['servers', 'devices', 'workloads']) assert.match(pem, new RegExp(`CN ?= ?Edgekeep ${each} CA`));
 });
 
 test('the attributes for requests are ASN.1 that openssl reads', { skip }, async () => {
@@ -354,7 +354,7 @@ async function authorities(): Promise<{ readonly root: string; readonly issuing:
   const pem = await readFile(join(folder, 'authorities.pem'), 'utf8');
   const blocks = [...pem.matchAll(/subject=([^\n]*)[\s\S]*?(-----BEGIN[\s\S]*?-----END CERTIFICATE-----\n)/g)];
   const find = (name: string) => blocks.find(([, subject = '']) => subject.includes(name))?.[2] ?? '';
-  return { root: find('root'), issuing: find('issuing') };
+  return { root: find('root'), issuing: find('devices CA') };
 }
 
 test('requests that are wrong are refused by name', { skip }, async (t) => {
@@ -523,9 +523,11 @@ test('a wiped device comes back with a new key and a token made since, and with 
 
 test('what ends when is listed, without warning while there is time', { skip }, async () => {
   const page = await world.operator.get('/v1/expiry', expiry);
+  const issuing = ['servers', 'devices', 'workloads'].map((each) => `issuing CA for ${each}`);
+  const names = ['root', 'server', ...issuing, ...issuing.map((name) => `OCSP responder of the ${name}`)];
   assert.deepEqual(
-    page.hub.map(({ name, warning, ended }) => [name, warning, ended]),
-    ['root', 'issuing CA', 'server', 'OCSP responder'].map((name) => [name, false, false]),
+    page.hub.map(({ name, warning, ended }) => `${name} ${warning} ${ended}`).toSorted(),
+    names.map((name) => `${name} false false`).toSorted(),
   );
   assert.equal(page.devicesWarned + page.devicesEnded, 0);
   assert.ok(page.devices.some(({ name }) => name === 'keyless'));

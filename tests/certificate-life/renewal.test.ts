@@ -61,6 +61,7 @@ function linkOf(
   return new HubLink({
     hub: { ...deviceAddress, serverName: 'localhost' },
     authorities: () => [rootPem],
+    generalAuthority: () => 'accepted',
     prover: dependencies.prover,
     renew: (send) => renew(send, dependencies),
     onDisconnected: (why) => assert.fail(why),

@@ -3,8 +3,12 @@ import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { classOf } from '@edgekeep/core/identity/certificate-class';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { authorityKeyIdentifier, basicConstraints, type Extension, keyUsage } from '@edgekeep/core/identity/extensions';
+import type { IssuedClass } from '@edgekeep/core/identity/issuing-scope';
+import { toHex } from '@edgekeep/core/bytes';
+import { firstIssuingKeyName, issuingKeyName } from '@edgekeep/hub/secrets/hub-keys';
 import { type CertificateTemplate, issueCertificate } from '@edgekeep/core/identity/issue';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import type { ProfileInput } from '@edgekeep/core/identity/profile';
@@ -18,12 +22,15 @@ export interface HubAuthority {
   readonly signer: Signer;
 }
 
-/** The CA of a hub whose keys are plain files. */
-export async function authorityOf({ hubFolder }: HubWorld): Promise<HubAuthority> {
+/** A CA of a hub whose keys are plain files. */
+export async function authorityOf({ hubFolder }: HubWorld, wanted: IssuedClass | 'general'): Promise<HubAuthority> {
   const keys = join(hubFolder, 'keys');
-  const [der = new Uint8Array(0)] = parsePem(await readFile(join(keys, 'issuing.pem'), 'utf8'), 'CERTIFICATE');
-  const signer = signerFromKey(createPrivateKey(await readFile(join(keys, 'issuing-key.pem'))));
-  return { certificate: parseCertificate(der), signer };
+  const all = parsePem(await readFile(join(keys, 'issuing.pem'), 'utf8'), 'CERTIFICATE').map(parseCertificate);
+  const certificate = all.find((each) => (classOf(each) ?? 'general') === wanted);
+  if (certificate === undefined) throw new TypeError(`the hub has no CA of class ${wanted}`);
+  const own = issuingKeyName(toHex(keyIdentifierOf(certificate.spki)));
+  const name = wanted === 'general' ? firstIssuingKeyName : own;
+  return { certificate, signer: signerFromKey(createPrivateKey(await readFile(join(keys, name)))) };
 }
 
 /** A certificate by this template, valid now, and its key, as PEM. */

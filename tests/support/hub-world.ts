@@ -25,6 +25,7 @@ import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 import type { Answer } from './answer.ts';
 import { TestClock } from './clock.ts';
+import { makeGeneral } from './general-authority.ts';
 
 export interface WorldOptions {
   /** PEM texts: roots and intermediates of TPM vendors. */
@@ -38,6 +39,8 @@ export interface WorldOptions {
   readonly policyText?: string;
   /** How far the hub's clock is ahead of the machine's at first. */
   readonly aheadSeconds?: number;
+  /** With the one issuing CA that hubs had before there were classes. */
+  readonly generalAuthority?: boolean;
   /** Its folder; left out: a new temporary folder. */
   readonly folder?: string;
 }
@@ -67,6 +70,7 @@ export class HubWorld {
     aheadSeconds = 0,
     trustPublisher = true,
     policyText = everyAttestedTpmPolicyText,
+    generalAuthority = false,
   }: WorldOptions = {}): Promise<HubWorld> {
     const folder = given ?? (await mkdtemp(join(tmpdir(), 'edgekeep-hub-')));
     const free = { port: 0 };
@@ -97,6 +101,7 @@ export class HubWorld {
     const world = started.use(new HubWorld(folder, parsed, new TestClock(aheadSeconds)));
     const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now(), policyText };
     await initHub(world.hubFolder, order);
+    if (generalAuthority) await makeGeneral(world.hubFolder, order.rootFolder);
     await mkdir(join(world.hubFolder, 'vendor-roots'), { recursive: true });
     await mkdir(join(world.hubFolder, 'dice-roots'), { recursive: true });
     for (const [at, pem] of diceRoots.entries()) await writeFile(join(world.hubFolder, 'dice-roots', `${at}.pem`), pem);

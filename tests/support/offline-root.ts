@@ -49,10 +49,13 @@ export class OfflineRoot {
 
   /** The file for `authority install`. */
   async signIssuing(requestPem: string, days = issuingDays): Promise<string> {
-    const [der = new Uint8Array(0)] = parsePem(requestPem, 'CERTIFICATE REQUEST');
     const period = { nowSeconds: Math.floor(this.#now() / 1_000), days };
-    const template = issuingTemplate(this.certificate, parseCertificateRequest(der), period);
-    return encodePem('CERTIFICATE', (await signIssuing(this.#root, template, this.#now())).der) + this.pem;
+    let signed = '';
+    for (const request of parsePem(requestPem, 'CERTIFICATE REQUEST').map(parseCertificateRequest)) {
+      const template = issuingTemplate(this.certificate, request, period);
+      signed += encodePem('CERTIFICATE', (await signIssuing(this.#root, template, this.#now())).der);
+    }
+    return signed + this.pem;
   }
 
   /** The file for `authority announce-root`, in which this root certifies the next. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { policyView } from '@edgekeep/wire/api/policy';
 import { closeAll } from './closing.ts';
 import type { DeviceLink } from './device-link.ts';
-import { HubWorld } from './hub-world.ts';
+import { HubWorld, type WorldOptions } from './hub-world.ts';
 import { TestDevice } from './test-device.ts';
 
 /** Gives keys to devices of any tier with their own evidence and without a contradicted boot. */
@@ -23,10 +23,13 @@ export class SoftwareWorld {
     this.link = link;
   }
 
-  static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<SoftwareWorld> {
+  static async open(
+    settings: Readonly<Record<string, unknown>> = {},
+    options: Pick<WorldOptions, 'generalAuthority'> = {},
+  ): Promise<SoftwareWorld> {
     // Started parts must not outlive a failure: they would keep the test's process alive.
     await using started = new AsyncDisposableStack();
-    const world = started.use(await HubWorld.open({ settings }));
+    const world = started.use(await HubWorld.open({ settings, ...options }));
     await world.operator.send('PUT', '/v1/policy', { text: policyForAnyTier }, policyView);
     const device = started.use(await TestDevice.withoutTpm('software', join(world.folder, 'software')));
     await device.enroll(world);

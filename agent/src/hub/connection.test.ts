@@ -93,6 +93,7 @@ function linkTo(t: TestContext, port: number): Seen {
   const link = new HubLink({
     hub: { host: '127.0.0.1', port },
     authorities: () => [authority.authorityPem],
+    generalAuthority: () => 'accepted',
     prover,
     acquire: async () => identity,
     renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),

@@ -42,6 +42,8 @@ export interface HubLinkDependencies {
   readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'acceptServer'>;
   /** The roots that may vouch for the hub, PEM; called before each connection, because a device learns new ones. */
   readonly authorities: () => readonly string[];
+  /** Whether a CA without a class may have issued the hub's certificate; called likewise. */
+  readonly generalAuthority: () => 'accepted' | 'refused';
   readonly prover: Prover;
   /** Enrolls or recovers, on a connection without a certificate. */
   readonly acquire: (send: Send) => Promise<Answer<Identity>>;
@@ -188,9 +190,10 @@ export class HubLink {
   }
 
   #connect(credential: Credential | undefined): Promise<HubConnection> {
-    const { hub, authorities } = this.#dependencies;
+    const { hub, authorities, generalAuthority } = this.#dependencies;
     const { signal } = this.#disposal;
-    return HubConnection.open({ ...hub, authoritiesPem: authorities(), credential, signal });
+    const trusted = { authoritiesPem: authorities(), generalAuthority: generalAuthority() };
+    return HubConnection.open({ ...hub, ...trusted, credential, signal });
   }
 
   /** A connection that is bound before any other request on it, or the reason against it, which `onRefused` has received. */

@@ -7,7 +7,9 @@ import { after, test } from 'node:test';
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest } from '@edgekeep/core/identity/certificate';
 import { encodeCrl, encodeCrlEntry } from '@edgekeep/core/identity/crl';
+import type { IssuingScope } from '@edgekeep/core/identity/issuing-scope';
 import { encodePem } from '@edgekeep/core/identity/pem';
+import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { serverProfile } from '@edgekeep/core/identity/profile';
 import { issueTo, type TestAuthority, testIssuing, testLinks, testRoot } from '@edgekeep/core/identity/testing-roots';
 import { KnownRoots, type RootUpdate } from './known-roots.ts';
@@ -28,8 +30,8 @@ function update(root: TestAuthority, more: Partial<RootUpdate> = {}): RootUpdate
 const two = [update(first), update(second, { links: links.second })];
 const sha256 = ({ certificate }: TestAuthority) => toHex(certificateDigest(certificate));
 
-async function serverUnder(root: TestAuthority) {
-  const issuing = await testIssuing(root, period);
+async function serverUnder(root: TestAuthority, scope?: IssuingScope) {
+  const issuing = await testIssuing(root, period, scope);
   const input = { spki: issuing.certificate.spki, serialRandom: new Uint8Array(16), ...period };
   const template = serverProfile(input, issuing.certificate, { dnsNames: ['hub'], ipAddresses: [] });
   const leaf = await issueTo(template, issuing.signer);
@@ -41,11 +43,16 @@ test('a root that was learned is known after a restart', async () => {
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);
   const learned = await roots.learn(two, underFirst.chain, now);
-  assert.deepEqual(learned, { kind: 'learned', added: [sha256(second)], dropped: [] });
+  assert.deepEqual(learned, { kind: 'learned', added: [sha256(second)], dropped: [], generalRefused: false });
   assert.equal(roots.trustedPem.length, 2);
   const again = await KnownRoots.open(file, pinned);
   assert.equal(again.newest, sha256(second));
-  assert.deepEqual(await again.learn(two, underFirst.chain, now), { kind: 'learned', added: [], dropped: [] });
+  assert.deepEqual(await again.learn(two, underFirst.chain, now), {
+    kind: 'learned',
+    added: [],
+    dropped: [],
+    generalRefused: false,
+  });
 });
 
 // SECURITY.md: HUB-20
@@ -71,7 +78,7 @@ test('an old root is dropped only on a connection that verifies without it, and 
   await roots.learn(dropped, [], now);
   assert.equal(roots.trustedPem.length, 2);
   const learned = await roots.learn(dropped, underSecond.chain, now);
-  assert.deepEqual(learned, { kind: 'learned', added: [], dropped: [sha256(first)] });
+  assert.deepEqual(learned, { kind: 'learned', added: [], dropped: [sha256(first)], generalRefused: false });
   await roots.learn(two, underSecond.chain, now);
   assert.equal(roots.trustedPem.length, 1, 'a dropped root came back');
   assert.equal((await KnownRoots.open(file, pinned)).trustedPem.length, 1);
@@ -91,6 +98,39 @@ test('a device that was given a newer root file starts there; one with a foreign
   assert.equal(later.count, 2);
   const foreign = encodePem('CERTIFICATE', (await testRoot(period)).certificate.der);
   assert.deepEqual((await KnownRoots.open(file, foreign)).trustedPem, [foreign]);
+});
+
+// SECURITY.md: HUB-65
+test('a CA without a class is refused for ever, once the hub has none and one for servers issued its certificate', async () => {
+  const file = newFile();
+  const roots = await KnownRoots.open(file, pinned);
+  const servers = await serverUnder(first, { certificateClass: 'server' });
+  const devices = (await testIssuing(first, period, { certificateClass: 'device' })).certificate;
+  const general = underFirst.issuing.certificate;
+  const known = [update(first)];
+  const classed = [servers.issuing.certificate, devices];
+  // The hub's word on a connection under the old CA, a hub that still has it, and a hub that says nothing.
+  await roots.learn(known, underFirst.chain, now, classed);
+  await roots.learn(known, servers.chain, now, [...classed, general]);
+  await roots.learn(known, servers.chain, now, []);
+  await roots.learn(known, [], now, classed);
+  assert.equal(roots.generalAuthority, 'accepted');
+  const learned = await roots.learn(known, servers.chain, now, classed);
+  assert.ok(learned.kind === 'learned' && learned.generalRefused);
+  const repeated = await roots.learn(known, servers.chain, now, [...classed, general]);
+  assert.ok(repeated.kind === 'learned' && !repeated.generalRefused);
+  for (const each of [roots, await KnownRoots.open(file, pinned)]) assert.equal(each.generalAuthority, 'refused');
+});
+
+test('a file of the version before is read: it accepts a CA without a class', async () => {
+  const file = newFile();
+  const roots = await KnownRoots.open(file, pinned);
+  await roots.learn(two, underFirst.chain, now);
+  const { generalRefused, type, ...fields }: Record<string, unknown> = JSON.parse(await readFile(file, 'utf8'));
+  assert.deepEqual([type, generalRefused], ['edgekeep-known-roots/v2', false]);
+  await writeFile(file, encodeCanonicalJson({ ...fields, type: 'edgekeep-known-roots/v1' }));
+  const before = await KnownRoots.open(file, pinned);
+  assert.deepEqual([before.count, before.generalAuthority], [2, 'accepted']);
 });
 
 test('a file that somebody changed is refused', async () => {

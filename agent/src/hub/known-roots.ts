@@ -2,6 +2,7 @@
 // after it, each certified by the one before. A new root is on disk before it is used.
 import { toBase64url, toHex, parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { classOf } from '@edgekeep/core/identity/certificate-class';
 import { parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { validatePath } from '@edgekeep/core/identity/path';
@@ -14,8 +15,7 @@ import { AgentError } from '../error.ts';
 import { readIfThere } from '../state-folder.ts';
 
 const certificate = z.string().max(60_000);
-const schema = z.strictObject({
-  type: z.literal('edgekeep-known-roots/v1'),
+const fields = {
   roots: z
     .array(
       z.strictObject({
@@ -30,8 +30,21 @@ const schema = z.strictObject({
     .max(ROOTS_MAX),
   /** The number of oldest roots that are no longer trusted. */
   dropped: z.int().min(0),
+};
+const present = z.strictObject({
+  type: z.literal('edgekeep-known-roots/v2'),
+  ...fields,
+  /** Whether only a CA for servers may have issued the hub's certificate. Permanent. */
+  generalRefused: z.boolean(),
 });
-type Stored = z.infer<typeof schema>;
+type Stored = z.infer<typeof present>;
+/** Of the version before, too. */
+const schema = z.discriminatedUnion('type', [
+  present,
+  z
+    .strictObject({ type: z.literal('edgekeep-known-roots/v1'), ...fields })
+    .transform(({ roots, dropped }) => ({ roots, dropped, generalRefused: false })),
+]);
 
 /** One root that a hub has, with its links and list. */
 export interface RootUpdate extends OfferedRoot {
@@ -40,7 +53,13 @@ export interface RootUpdate extends OfferedRoot {
 }
 
 export type Learned =
-  | { readonly kind: 'learned'; readonly added: readonly string[]; readonly dropped: readonly string[] }
+  | {
+      readonly kind: 'learned';
+      readonly added: readonly string[];
+      readonly dropped: readonly string[];
+      /** From now on a CA without a class is refused. */
+      readonly generalRefused: boolean;
+    }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
 interface Known extends OfferedRoot {
@@ -51,11 +70,13 @@ export class KnownRoots {
   readonly #path: string;
   #roots: readonly Known[];
   #dropped: number;
+  #generalRefused: boolean;
 
-  private constructor(path: string, roots: readonly Known[], dropped: number) {
+  private constructor(path: string, roots: readonly Known[], dropped: number, generalRefused: boolean) {
     this.#path = path;
     this.#roots = roots;
     this.#dropped = dropped;
+    this.#generalRefused = generalRefused;
   }
 
   /**
@@ -64,7 +85,7 @@ export class KnownRoots {
    */
   static async open(path: string, pinnedPem: string): Promise<KnownRoots> {
     const pinned = parsePem(pinnedPem, 'CERTIFICATE').map(parseCertificate);
-    const fresh = new KnownRoots(path, pinned.map(withoutLinks), 0);
+    const fresh = new KnownRoots(path, pinned.map(withoutLinks), 0, false);
     const bytes = await readIfThere(path);
     if (bytes === undefined) return fresh;
     try {
@@ -74,7 +95,7 @@ export class KnownRoots {
       const digests = pinned.map(digestOf);
       const from = roots.findIndex((root) => digests.includes(digestOf(root.certificate)));
       if (from === -1) return fresh;
-      return new KnownRoots(path, roots.slice(from), Math.max(0, stored.dropped - from));
+      return new KnownRoots(path, roots.slice(from), Math.max(0, stored.dropped - from), stored.generalRefused);
     } catch (cause) {
       throw new AgentError(
         'state-invalid',
@@ -89,6 +110,11 @@ export class KnownRoots {
   /** The roots that vouch for the hub, PEM, oldest first. */
   get trustedPem(): readonly string[] {
     return this.#roots.slice(this.#dropped).map((root) => encodePem('CERTIFICATE', root.certificate.der));
+  }
+
+  /** Whether an issuing CA without a class may have issued the hub's certificate: until this device saw that the hub has none any more. */
+  get generalAuthority(): 'accepted' | 'refused' {
+    return this.#generalRefused ? 'refused' : 'accepted';
   }
 
   /** SHA-256 of the newest, hex. */
@@ -114,13 +140,15 @@ export class KnownRoots {
   }
 
   /**
-   * Takes what follows from the known roots, durably. `serverChain` is what the hub presented on the connection that delivered this: older
-   * roots end only if the chain is valid without them.
+   * Takes what follows from the known roots, durably. `serverChain` is the verified path of the connection that delivered this: older roots end
+   * only if the chain is valid without them, and a CA without a class only if one for servers issued the hub's certificate. `issuing` is what
+   * the hub's issuing CAs are, as it says.
    */
   async learn(
     updates: readonly RootUpdate[],
     serverChain: readonly Certificate[],
     nowSeconds: number,
+    issuing: readonly Certificate[] = [],
   ): Promise<Learned> {
     const before = this.#roots.map((root) => root.certificate);
     const followed = followRollovers(before, updates, nowSeconds);
@@ -132,14 +160,22 @@ export class KnownRoots {
     });
     const dropped = Math.max(this.#dropped, this.#mayDrop(roots, updates, serverChain, nowSeconds));
     const listed = roots.some(({ list }, at) => list !== this.#roots[at]?.list);
-    if (followed.kind === 'unchanged' && dropped === this.#dropped && !listed)
-      return { kind: 'learned', added: [], dropped: [] };
-    await replaceFile(this.#path, encodeCanonicalJson(storedOf(roots, dropped)));
+    const refuses = !this.#generalRefused && mayRefuseGeneral(serverChain, issuing);
+    if (followed.kind === 'unchanged' && dropped === this.#dropped && !listed && !refuses)
+      return { kind: 'learned', added: [], dropped: [], generalRefused: false };
+    const generalRefused = this.#generalRefused || refuses;
+    await replaceFile(this.#path, encodeCanonicalJson(storedOf(roots, dropped, generalRefused)));
     const gone = roots.slice(this.#dropped, dropped);
     this.#roots = roots;
     this.#dropped = dropped;
+    this.#generalRefused = generalRefused;
     const added = roots.slice(before.length);
-    return { kind: 'learned', added: added.map(digestOfKnown), dropped: gone.map(digestOfKnown) };
+    return {
+      kind: 'learned',
+      added: added.map(digestOfKnown),
+      dropped: gone.map(digestOfKnown),
+      generalRefused: refuses,
+    };
   }
 
   #mayDrop(
@@ -158,6 +194,13 @@ export class KnownRoots {
     const path = { leaf, intermediates, anchors, atSeconds, purpose: 'tls-server' } as const;
     return validatePath(path).kind === 'valid' ? first : this.#dropped;
   }
+}
+
+// The root's own signature says that a CA is for servers; the hub's word, on a connection that needs no other, that it has none without a
+// class any more.
+function mayRefuseGeneral([, issuer]: readonly Certificate[], issuing: readonly Certificate[]): boolean {
+  if (issuer === undefined || issuing.length === 0) return false;
+  return classOf(issuer) === 'server' && issuing.every((each) => classOf(each) !== undefined);
 }
 
 // Lists only grow. A revocation is permanent: an old list is still true.
@@ -197,9 +240,9 @@ function knownOf({ certificate: root, newWithOld, oldWithNew, list }: Stored['ro
   };
 }
 
-function storedOf(roots: readonly Known[], dropped: number): Stored {
+function storedOf(roots: readonly Known[], dropped: number, generalRefused: boolean): Stored {
   return {
-    type: 'edgekeep-known-roots/v1',
+    type: 'edgekeep-known-roots/v2',
     roots: roots.map(({ certificate: root, links, list }) => ({
       certificate: toBase64url(root.der),
       newWithOld: links === undefined ? null : toBase64url(links.newWithOld.der),
@@ -207,6 +250,7 @@ function storedOf(roots: readonly Known[], dropped: number): Stored {
       list: list === undefined ? null : toBase64url(list),
     })),
     dropped,
+    generalRefused,
   };
 }
 

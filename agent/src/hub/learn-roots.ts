@@ -1,6 +1,7 @@
 // Asks the hub for its roots on a bound connection, and reports which of them this device knows (spec/authorities.md, "What a device
 // does").
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import * as api from '@edgekeep/wire/api/authority';
 import type { HubLink } from './connection.ts';
 import type { Emit } from '../event.ts';
@@ -18,13 +19,18 @@ export async function learnRoots(
   const serverChain = link.serverChain ?? [];
   const answer = await getFromHub(link.send, '/v1/authorities', api.authoritiesResponse);
   if (answer.kind === 'refused') return;
-  const learned = await roots.learn(newsOf(answer.value), serverChain, Math.floor(clock() / 1_000));
+  const issuing = answer.value.issuing.map(({ certificate }) =>
+    parseCertificate(parseBase64url(certificate, 'issuing CA')),
+  );
+  const nowSeconds = Math.floor(clock() / 1_000);
+  const learned = await roots.learn(newsOf(answer.value), serverChain, nowSeconds, issuing);
   if (learned.kind === 'refused') {
     emit({ kind: 'roots-refused', reasons: learned.reasons });
     return;
   }
   for (const sha256 of learned.added) emit({ kind: 'root-learned', sha256 });
   for (const sha256 of learned.dropped) emit({ kind: 'root-dropped', sha256 });
+  if (learned.generalRefused) emit({ kind: 'servers-authority-required' });
   // With only one root, the hub waits for no report.
   if (answer.value.roots.length > 1)
     await postToHub(link.send, '/v1/authorities/known', { root: roots.newest }, api.knownRootResponse);

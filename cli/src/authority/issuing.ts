@@ -1,45 +1,76 @@
 // Rotation of the issuing CA: `edgekeep authority request`, `install`, `activate`, `abandon`, `revoke` (docs/authorities.md).
 import { counted } from '@edgekeep/core/counted';
 import { parseDateTime } from '@edgekeep/core/canonical/date-time';
+import { type IssuedClass, issuedClasses } from '@edgekeep/core/identity/issuing-scope';
 import { readFile } from 'node:fs/promises';
 import { authorityOverview, issuingRequestResponse, issuingRevokeResponse } from '@edgekeep/wire/api/authority';
-import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
+import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
-import { overviewOutcome } from './overview.ts';
+import { type Overview, overviewOutcome } from './overview.ts';
 
 export const request: Command = {
-  usage: 'authority request --out FILE [--again ID]',
+  usage: 'authority request --out FILE [--class CLASS]… [--again ID]…',
   help: `
-The hub makes and keeps the key; the request is written to FILE (PKCS #10, PEM) for edgekeep root sign-issuing.
+The hub makes and keeps the keys of its next issuing CAs, one for each class; the requests are written to FILE (PKCS #10, PEM), all to be
+signed by one edgekeep root sign-issuing.
 
 --out    the file to write; an existing file is never overwritten
---again  makes no new key: writes the request of a waiting issuing CA again, if the file was lost
+--class  server, device or workload; may be repeated (default: all three)
+--again  makes no new key: writes the request of a waiting issuing CA again, if the file was lost; may be repeated
 
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
-  options: { ...operatorOption, out: { type: 'string' }, again: { type: 'string' } },
+  options: {
+    ...operatorOption,
+    out: { type: 'string' },
+    class: { type: 'string', multiple: true },
+    again: { type: 'string', multiple: true },
+  },
   async run(args) {
     const out = args.required('out');
-    const again = args.option('again');
+    const again = args.all('again');
+    const classes = args.all('class').map(classNamed);
     const operator = await openOperator(args);
-    const value =
-      again === undefined
-        ? await operator.send('POST', '/v1/authorities/request', {}, issuingRequestResponse)
-        : await waitingRequest(operator, again);
-    await writeNewFile(out, value.request, 0o644);
-    const text = `issuing CA ${value.id}\nrequest in ${out}: have the root sign it (edgekeep root sign-issuing)`;
-    return { exitCode: exitCodes.ok, value: { id: value.id, out }, text };
+    const requests = again.length === 0 ? await newRequests(operator, classes) : await waitingRequests(operator, again);
+    await writeNewFile(out, requests.map((each) => each.request).join(''), 0o644);
+    const lines = requests.map(({ id, class: each }) => `issuing CA ${id} (${each})`);
+    const text = [...lines, `requests in ${out}: have the root sign them (edgekeep root sign-issuing)`].join('\n');
+    const issuing = requests.map(({ id, class: each }) => ({ id, class: each }));
+    return { exitCode: exitCodes.ok, value: { issuing, out }, text };
   },
 };
+
+function classNamed(text: string): IssuedClass {
+  const found = issuedClasses.find((each) => each === text);
+  if (found === undefined) throw new UsageError(`--class takes ${issuedClasses.join(', ')}`);
+  return found;
+}
+
+interface Waiting {
+  readonly id: string;
+  readonly class: string;
+  readonly request: string;
+}
+
+async function newRequests(operator: Operator, classes: readonly IssuedClass[]): Promise<readonly Waiting[]> {
+  const body = classes.length === 0 ? {} : { classes };
+  const {
+    id,
+    request: pem,
+    requests,
+  } = await operator.send('POST', '/v1/authorities/request', body, issuingRequestResponse);
+  // A hub of the version before makes one for all classes.
+  return requests ?? [{ id, class: 'general', request: pem }];
+}
 
 export const install: Command = {
   usage: 'authority install FILE [--activate now|TIME] [--force]',
   help: `
-FILE is what edgekeep root sign-issuing wrote. Without --activate the CA waits for edgekeep authority activate.
+FILE is what edgekeep root sign-issuing wrote: all CAs in it are taken, or none. Without --activate they wait for edgekeep authority activate.
 
---activate  let it issue now, or from a time like 2027-03-01T06:00Z
+--activate  let them issue now, or from a time like 2027-03-01T06:00Z
 --force     activate although devices do not know its root
 
 ${operatorHelp}
@@ -58,9 +89,9 @@ ${operatorHelp}
 };
 
 export const activate: Command = {
-  usage: 'authority activate ID [--at TIME] [--force]',
+  usage: 'authority activate ID… [--at TIME] [--force]',
   help: `
-The one in use retires: its certificates stay valid until they end, then its key is destroyed. The server certificate follows at once, open
+The one of its class that is in use retires: its certificates stay valid until they end, then its key is destroyed. The server certificate follows at once, open
 connections stay.
 
 --at     later, at a time like 2027-03-01T06:00Z
@@ -68,14 +99,16 @@ connections stay.
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { least: 1, most: 8 },
   options: { ...operatorOption, at: { type: 'string' }, force: { type: 'boolean' } },
   async run(args) {
     const at = args.option('at');
     const body = { ...(at === undefined ? {} : { at: timeOf(at, '--at') }), force: args.flag('force') };
-    return overviewOutcome(
-      await (await openOperator(args)).send('POST', pathOf(args, 'activate'), body, authorityOverview),
-    );
+    const paths = args.positionals.map((id) => pathOf(id, 'activate'));
+    const operator = await openOperator(args);
+    let overview: Overview = await operator.get('/v1/authorities', authorityOverview);
+    for (const path of paths) overview = await operator.send('POST', path, body, authorityOverview);
+    return overviewOutcome(overview);
   },
 };
 
@@ -93,7 +126,7 @@ ${operatorHelp}
   async run(args) {
     const body = { note: args.required('note') };
     return overviewOutcome(
-      await (await openOperator(args)).send('POST', pathOf(args, 'abandon'), body, authorityOverview),
+      await (await openOperator(args)).send('POST', pathOf(args.positionals[0], 'abandon'), body, authorityOverview),
     );
   },
 };
@@ -113,21 +146,26 @@ ${operatorHelp}
   options: { ...operatorOption, note: { type: 'string' } },
   async run(args) {
     const body = { note: args.required('note') };
-    const value = await (await openOperator(args)).send('POST', pathOf(args, 'revoke'), body, issuingRevokeResponse);
+    const value = await (
+      await openOperator(args)
+    ).send('POST', pathOf(args.positionals[0], 'revoke'), body, issuingRevokeResponse);
     const text = `${counted(value.certificates, 'certificate')} of ${counted(value.devices, 'device')} revoked, ${counted(value.connectionsClosed, 'connection')} closed`;
     const next = value.activated === null ? '' : `\nthe issuing CA in use is ${value.activated}`;
     return { exitCode: exitCodes.ok, value, text: text + next };
   },
 };
 
-async function waitingRequest(operator: Operator, id: string) {
+async function waitingRequests(operator: Operator, ids: readonly string[]): Promise<readonly Waiting[]> {
   const { issuing } = await operator.get('/v1/authorities', authorityOverview);
-  const { request: pem = null } = issuing.find((each) => each.id === id) ?? {};
-  if (pem === null) throw new UsageError(`no issuing CA ${id} waits to be signed: edgekeep authority list`);
-  return { id, request: pem };
+  return ids.map((id) => {
+    const found = issuing.find((each) => each.id === id);
+    if (found === undefined || found.request === null)
+      throw new UsageError(`no issuing CA ${id} waits to be signed: edgekeep authority list`);
+    return { id, class: found.class, request: found.request };
+  });
 }
 
-function pathOf({ positionals: [id = ''] }: Arguments, verb: string): string {
+function pathOf(id = '', verb: string): string {
   if (!/^[0-9a-f]{40}$/.test(id)) throw new UsageError('ID is shown by edgekeep authority list, 40 hex digits');
   return `/v1/authorities/issuing/${id}/${verb}`;
 }

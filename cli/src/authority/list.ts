@@ -6,7 +6,7 @@ import { authorityOverview, pendingDevices } from '@edgekeep/wire/api/authority'
 import { type Arguments, exitCodes, type Command } from '../command.ts';
 import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
-import { overviewOutcome } from './overview.ts';
+import { overviewOutcome, signaturesPending } from './overview.ts';
 
 export const list: Command = {
   usage: 'authority list',
@@ -28,8 +28,8 @@ export const list: Command = {
 export const pending: Command = {
   usage: 'authority pending [--after ID] [--limit N]',
   help: `
-Devices that may connect and have not shown that they know the newest root. Exit code 1 when there are any: an issuing CA under that root
-is then not activated without --force.
+What the root has to sign or the hub has to activate, and the devices that may connect and have not shown that they know the newest root.
+Exit code 1 when there are any: an issuing CA under that root is then not activated without --force.
 
 --after  continue after this id
 --limit  how many at most; not above 1000 (default: 100)
@@ -40,7 +40,10 @@ ${operatorHelp}
   options: { ...operatorOption, after: { type: 'string' }, limit: { type: 'string' } },
   async run(args) {
     const query = new URLSearchParams({ after: args.option('after') ?? '', limit: args.option('limit') ?? '100' });
-    const value = await (await openOperator(args)).get(`/v1/authorities/pending?${query.toString()}`, pendingDevices);
+    const operator = await openOperator(args);
+    const signatures = signaturesPending(await operator.get('/v1/authorities', authorityOverview));
+    const missing = await operator.get(`/v1/authorities/pending?${query.toString()}`, pendingDevices);
+    const value = { ...missing, signatures };
     const rows = value.devices.map(({ id, tier, seenAt, rootVersion }) => [
       id,
       tier,
@@ -48,10 +51,12 @@ ${operatorHelp}
       String(rootVersion),
     ]);
     const more = value.next === null ? '' : `\nmore: --after ${value.next}`;
-    const none = value.devices.length === 0;
-    const text = none
-      ? 'every device knows it'
+    const known = value.devices.length === 0;
+    const devices = known
+      ? 'every device knows the newest root'
       : table([['DEVICE', 'TIER', 'SEEN (UTC)', 'KNOWS ROOT'], ...rows]) + more;
+    const none = known && signatures.length === 0;
+    const text = [...signatures, devices].join('\n');
     return { exitCode: none ? exitCodes.ok : exitCodes.refused, value, text };
   },
 };

@@ -8,22 +8,22 @@ export const authorityVerbs: Verbs = {
     load: () => import('./list.ts').then((m) => m.list),
   },
   'authority pending': {
-    summary: 'show the devices that do not know the newest root',
+    summary: 'show what the root has to sign, and the devices that do not know the newest root',
     example: 'authority pending',
     load: () => import('./list.ts').then((m) => m.pending),
   },
   'authority request': {
-    summary: 'make the key of the hub’s next issuing CA',
+    summary: 'make the keys of the hub’s next issuing CAs',
     example: 'authority request --out issuing.csr',
     load: () => import('./issuing.ts').then((m) => m.request),
   },
   'authority install': {
-    summary: 'give the hub the signed certificate of its next issuing CA',
+    summary: 'give the hub the signed certificates of its next issuing CAs',
     example: 'authority install issuing.pem --activate now',
     load: () => import('./issuing.ts').then((m) => m.install),
   },
   'authority activate': {
-    summary: 'start to issue with the next issuing CA',
+    summary: 'start to issue with the next issuing CAs',
     example: 'authority activate 0ab3c5… --at 2027-03-01T06:00Z',
     load: () => import('./issuing.ts').then((m) => m.activate),
   },

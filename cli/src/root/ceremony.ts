@@ -5,9 +5,11 @@ import { toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import type { CeremonyKind } from '@edgekeep/core/identity/ceremony-record';
 import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { classOf } from '@edgekeep/core/identity/certificate-class';
 import { encodeCrl, encodeCrlEntry, parseCrl, type RevokedCertificate } from '@edgekeep/core/identity/crl';
 import { type DistinguishedName, nameText } from '@edgekeep/core/identity/distinguished-name';
 import { type CertificateTemplate, issueCertificate } from '@edgekeep/core/identity/issue';
+import { scopeOf, scopeText } from '@edgekeep/core/identity/issuing-scope';
 import { issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/profile';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { CertificateRequest } from '@edgekeep/core/identity/request';
@@ -34,17 +36,25 @@ export async function selfSign(
   return parseCertificate(await issueCertificate(template, signer));
 }
 
-/** What `signIssuing` would sign, for confirmation: it ends with the root at the latest. */
+/**
+ * What `signIssuing` would sign, for confirmation: it ends with the root at the latest. The class, and the trust domain of workloads, are the
+ * request's; without a class it issues for all of them. Throws `certificate-invalid` for a class that no hub issues.
+ */
 export function issuingTemplate(
   root: Certificate,
-  { spki, subject }: CertificateRequest,
+  { spki, subject, extensions }: CertificateRequest,
   period: { readonly nowSeconds: number; readonly days: number },
 ): CertificateTemplate {
   const input = inputOf(spki, period);
   if (root.notAfterSeconds <= period.nowSeconds) throw new CoreError('certificate-invalid', 'the root has ended');
   const notAfterSeconds = Math.min(input.notAfterSeconds, root.notAfterSeconds);
   const notBeforeSeconds = Math.max(input.notBeforeSeconds, root.notBeforeSeconds);
-  return issuingAuthorityProfile({ ...input, notBeforeSeconds, notAfterSeconds }, root, subject);
+  return issuingAuthorityProfile(
+    { ...input, notBeforeSeconds, notAfterSeconds },
+    root,
+    subject,
+    scopeOf({ extensions }),
+  );
 }
 
 /** Signs the certificate of an issuing CA. */
@@ -131,6 +141,7 @@ export function describe(certificate: Certificate): Readonly<Record<string, stri
     subject: nameText(certificate.subject),
     notAfter: dateText(certificate.notAfterSeconds),
     pathLength: String(basicConstraints?.pathLength ?? 'any'),
+    ...(classOf(certificate) === undefined ? {} : { class: scopeText(scopeOf(certificate)) }),
   };
 }
 

@@ -1,10 +1,12 @@
-// `edgekeep root sign-issuing`: the root signs the request of a hub's issuing CA.
+// `edgekeep root sign-issuing`: the root signs the requests of a hub's issuing CAs, all that are in one file.
 import { toHex } from '@edgekeep/core/bytes';
-import { certificateDigest } from '@edgekeep/core/identity/certificate';
-import { CoreError } from '@edgekeep/core/error';
+import { counted } from '@edgekeep/core/counted';
+import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
+import { classOf } from '@edgekeep/core/identity/certificate-class';
+import { scopeOf, scopeText } from '@edgekeep/core/identity/issuing-scope';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { keyIdentifierOf } from '@edgekeep/core/identity/public-key';
-import { parseCertificateRequest } from '@edgekeep/core/identity/request';
+import { type CertificateRequest, parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { exitCodes, type Command } from '../command.ts';
 import { readBounded } from '../bounded-file.ts';
 import { describeTemplate, fingerprintText, issuingTemplate, signIssuing } from './ceremony.ts';
@@ -18,8 +20,9 @@ const REQUEST_BYTES_MAX = 64 * 1024;
 export const command: Command = {
   usage: `root sign-issuing ${keyUsage} --request FILE --out FILE [--days N] [--yes]`,
   help: `
-Verifies that the request was signed with the key it contains, shows what will be signed, and asks. Then it writes a line into the ceremony
-record, and the certificate followed by the root (PEM) to --out. Only name and key are taken from the request.
+Verifies the proof of possession of each request in the file, shows what will be signed, asks, writes a line for each into the ceremony
+record, and then the certificates followed by the root (PEM). Only name, key and class are taken from a request, and the trust domain of
+workloads; the bounds of a class are in docs/authorities.md.
 
 ${keyHelp}
 --request  the file that the hub wrote (edgekeep authority request, edgekeep hub init --issuing-request)
@@ -37,30 +40,48 @@ ${keyHelp}
   },
   async run(args) {
     const out = args.required('out');
-    const text = Buffer.from(await readBounded(args.required('request'), REQUEST_BYTES_MAX)).toString('utf8');
-    const [der] = parsePem(text, 'CERTIFICATE REQUEST');
-    if (der === undefined) throw new CoreError('certificate-request-invalid', 'the file holds no request');
-    const request = parseCertificateRequest(der);
+    const requests = await readRequests(args.required('request'));
     const days = daysOf(args, issuingDays, issuingDays);
     const root = await openRoot(args);
     const nowMs = Date.now();
-    const template = issuingTemplate(root.certificate, request, { nowSeconds: Math.floor(nowMs / 1_000), days });
-    const id = toHex(keyIdentifierOf(request.spki));
-    await confirm(args, 'Sign this issuing CA?', [
-      ...describeTemplate(template),
-      'path length  0 (it may issue no further authorities)',
-      `key          ${id}`,
+    const period = { nowSeconds: Math.floor(nowMs / 1_000), days };
+    const templates = requests.map((request) => issuingTemplate(root.certificate, request, period));
+    const shown = requests.flatMap((request, at) => {
+      const template = templates[at];
+      return template === undefined ? [] : [...describeTemplate(template), ...describeRequest(request), ''];
+    });
+    await confirm(args, `Sign ${counted(requests.length, 'issuing CA')}?`, [
+      ...shown,
       `root         ${fingerprintText(root.certificate)}`,
     ]);
-    const certificate = await signIssuing(root, template, nowMs);
-    const pem = encodePem('CERTIFICATE', certificate.der) + encodePem('CERTIFICATE', root.certificate.der);
+    const signed: Certificate[] = [];
+    for (const template of templates) signed.push(await signIssuing(root, template, nowMs));
+    const pem = [...signed, root.certificate].map(({ der }) => encodePem('CERTIFICATE', der)).join('');
     await writeNewFile(out, pem, 0o644);
-    const value = {
-      out,
-      id,
+    const issuing = signed.map((certificate) => ({
+      id: idOf(certificate),
+      class: classOf(certificate) ?? 'general',
       sha256: toHex(certificateDigest(certificate)),
       notAfter: certificate.notAfterSeconds * 1_000,
-    };
-    return { exitCode: exitCodes.ok, value, text: `issuing CA ${id}\nwritten to ${out}` };
+    }));
+    const lines = issuing.map(({ id, class: each }) => `issuing CA ${id} (${each})`);
+    return { exitCode: exitCodes.ok, value: { out, issuing }, text: [...lines, `written to ${out}`].join('\n') };
   },
 };
+
+async function readRequests(path: string): Promise<readonly CertificateRequest[]> {
+  const text = Buffer.from(await readBounded(path, REQUEST_BYTES_MAX)).toString('utf8');
+  return parsePem(text, 'CERTIFICATE REQUEST').map(parseCertificateRequest);
+}
+
+function describeRequest(request: CertificateRequest): readonly string[] {
+  return [
+    'path length  0 (it may issue no further authorities)',
+    `issues for   ${scopeText(scopeOf(request))}`,
+    `key          ${idOf(request)}`,
+  ];
+}
+
+function idOf({ spki }: Pick<CertificateRequest, 'spki'>): string {
+  return toHex(keyIdentifierOf(spki));
+}

@@ -2,14 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
-import { parseHex } from '@edgekeep/core/bytes';
+import { parseHex, toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
-import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import type { RevokedCertificate } from '@edgekeep/core/identity/crl';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { parsePem } from '@edgekeep/core/identity/pem';
+import { keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { replaceFile, writeNewFile } from '@edgekeep/host/durable-file';
-import { exitCodes, type Command } from '../command.ts';
+import { exitCodes, type Command, UsageError } from '../command.ts';
 import { signRootList } from './ceremony.ts';
 import { confirm, daysOf } from './confirm.ts';
 import type { OpenRoot } from './root-folder.ts';
@@ -19,13 +20,14 @@ const listDays = 180;
 const listFile = 'root.crl';
 
 export const command: Command = {
-  usage: `root sign-crl ${keyUsage} [--revoke CERTIFICATE]… --out FILE [--days N] [--yes]`,
+  usage: `root sign-crl ${keyUsage} [--revoke CERTIFICATE]… [--id ID]… --out FILE [--days N] [--yes]`,
   help: `
 Adds certificates of issuing CAs to the root's list (root.crl in the folder), and signs it. When no certificate is added,
 the list is renewed unchanged.
 
 ${keyHelp}
 --revoke  PEM file of an issuing CA of this root; may be repeated
+--id      which one, where a file has several: its id in edgekeep authority list; may be repeated
 --out     the file to write, DER; an existing file is never overwritten
 --days    how many days until its next update (default: ${listDays})
 --yes     do not ask
@@ -34,6 +36,7 @@ ${keyHelp}
   options: {
     ...keyOptions,
     revoke: { type: 'string', multiple: true },
+    id: { type: 'string', multiple: true },
     out: { type: 'string' },
     days: { type: 'string' },
     yes: { type: 'boolean' },
@@ -43,7 +46,9 @@ ${keyHelp}
     const days = daysOf(args, listDays, 3_650);
     const root = await openRoot(args);
     const nowMs = Date.now();
-    const revoked = await Promise.all(args.all('revoke').map((file) => readRevoked(root, file, nowMs)));
+    const ids = args.all('id');
+    const files = args.all('revoke');
+    const revoked = (await Promise.all(files.map((file) => readRevoked(root, file, ids, nowMs)))).flat();
     const lines = revoked.map(({ serial }) => `revoke       ${Buffer.from(serial).toString('hex')}`);
     await confirm(args, 'Sign this list?', [...lines, `next update  in ${days} days`]);
     const kept = join(root.folder, listFile);
@@ -56,14 +61,34 @@ ${keyHelp}
   },
 };
 
-async function readRevoked({ certificate: root }: OpenRoot, file: string, nowMs: number): Promise<RevokedCertificate> {
-  const [der] = parsePem(await readFile(file, 'utf8'), 'CERTIFICATE');
-  if (der === undefined) throw new CoreError('certificate-invalid', `${file} holds no certificate`);
-  const certificate = parseCertificate(der);
-  const own =
-    equalNames(certificate.issuer, root.subject) && certificate.extensions.basicConstraints?.authority === true;
-  if (!own) throw new CoreError('certificate-invalid', `${file} is not an issuing CA of this root`);
-  const serial = serialText(certificate);
-  const even = serial.padStart(serial.length + (serial.length % 2), '0');
-  return { serial: parseHex(even, 'serial'), revokedAtSeconds: Math.floor(nowMs / 1_000), reason: 'cACompromise' };
+async function readRevoked(
+  { certificate: root }: OpenRoot,
+  file: string,
+  ids: readonly string[],
+  nowMs: number,
+): Promise<readonly RevokedCertificate[]> {
+  const all = parsePem(await readFile(file, 'utf8'), 'CERTIFICATE').map(parseCertificate);
+  const own = all.filter(
+    ({ subject, issuer, extensions }) =>
+      equalNames(issuer, root.subject) &&
+      !equalNames(subject, issuer) &&
+      extensions.basicConstraints?.authority === true,
+  );
+  const chosen = ids.length === 0 ? own : own.filter((each) => ids.includes(idOf(each)));
+  if (chosen.length === 0) throw new CoreError('certificate-invalid', `${file} has no such issuing CA of this root`);
+  // A ceremony's file has the CAs of all classes, and the key of one was stolen.
+  if (chosen.length > 1 && ids.length === 0)
+    throw new UsageError(
+      `${file} has ${chosen.length} issuing CAs, name those to revoke: --id ${own.map(idOf).join(' --id ')}`,
+    );
+  return chosen.map((certificate) => {
+    const serial = serialText(certificate);
+    const even = serial.padStart(serial.length + (serial.length % 2), '0');
+    const revokedAtSeconds = Math.floor(nowMs / 1_000);
+    return { serial: parseHex(even, 'serial'), revokedAtSeconds, reason: 'cACompromise' };
+  });
+}
+
+function idOf({ spki }: Certificate): string {
+  return toHex(keyIdentifierOf(spki));
 }

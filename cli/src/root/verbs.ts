@@ -8,7 +8,7 @@ export const rootVerbs: Verbs = {
     load: () => import('./init.ts').then((m) => m.command),
   },
   'root sign-issuing': {
-    summary: 'sign the request of an issuing CA with the offline root',
+    summary: 'sign the requests of issuing CAs with the offline root',
     example:
       'root sign-issuing --folder /media/usb/root --request /media/carry/issuing.csr --out /media/carry/issuing.pem',
     load: () => import('./sign-issuing.ts').then((m) => m.command),

@@ -278,6 +278,16 @@ export function certificatePolicies(...policies: readonly [string, ...string[]])
   return { oid: extensionOid.certificatePolicies, critical: false, value };
 }
 
+/** The names below an authority (RFC 5280 section 4.2.1.10). */
+export function nameConstraints({ permitted, excluded }: NameConstraints): Extension {
+  const list = (at: number, names: readonly GeneralName[]) =>
+    names.length === 0
+      ? []
+      : [derValue(contextTag(at, true), ...names.map((name) => derSequence(encodeGeneralName(name))))];
+  const value = derSequence(...list(0, permitted), ...list(1, excluded));
+  return { oid: extensionOid.nameConstraints, critical: true, value };
+}
+
 /** No revocation check for an OCSP responder's own short-lived certificate (RFC 6960 section 4.2.2.2.1). */
 export function ocspNoCheck(): Extension {
   return { oid: ocspOid.noCheck, critical: false, value: derNull() };

@@ -18,6 +18,7 @@ import {
 } from './extensions.ts';
 import { type GeneralName, parseIpAddress } from './general-name.ts';
 import type { CertificateTemplate } from './issue.ts';
+import { type IssuingScope, scopeExtensions } from './issuing-scope.ts';
 import { attributeOid, keyPurposeOid } from './oid.ts';
 import { keyIdentifierOf } from './public-key.ts';
 import { type WorkloadId, workloadSpiffeId } from './spiffe-id.ts';
@@ -50,11 +51,12 @@ export function rootProfile(input: ProfileInput, subject: DistinguishedName): Ce
   };
 }
 
-/** An issuing authority below `issuer`, with path length 0. */
+/** An issuing authority below `issuer`, with path length 0; without a scope, as before there were classes, it issues for all of them. */
 export function issuingAuthorityProfile(
   input: ProfileInput,
   issuer: Certificate,
   subject: DistinguishedName,
+  scope?: IssuingScope,
 ): CertificateTemplate {
   return {
     ...input,
@@ -63,6 +65,7 @@ export function issuingAuthorityProfile(
     extensions: [
       basicConstraints(true, 0),
       keyUsage('keyCertSign', 'cRLSign'),
+      ...(scope === undefined ? [] : scopeExtensions(scope)),
       subjectKeyIdentifier(keyIdentifierOf(input.spki)),
       authorityKeyIdentifier(identifierOf(issuer)),
     ],

@@ -4,6 +4,7 @@ import { type Signer, signerFromKey } from '../signer.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
 import { commonNameOnly } from './distinguished-name.ts';
 import { type CertificateTemplate, issueCertificate } from './issue.ts';
+import type { IssuingScope } from './issuing-scope.ts';
 import { issuingAuthorityProfile, rootProfile } from './profile.ts';
 import { encodeSpki } from './public-key.ts';
 import { newWithOldTemplate, oldWithNewTemplate, type RootLinks } from './rollover.ts';
@@ -28,10 +29,14 @@ export async function testRoot(period: TestPeriod, name = 'Test root'): Promise<
   return { certificate: await issueTo(rootProfile(input, commonNameOnly(name)), signer), signer };
 }
 
-export async function testIssuing(root: TestAuthority, period: TestPeriod): Promise<TestAuthority> {
+export async function testIssuing(
+  root: TestAuthority,
+  period: TestPeriod,
+  scope?: IssuingScope,
+): Promise<TestAuthority> {
   const signer = newSigner();
   const input = { spki: encodeSpki(signer.publicKey), serialRandom: randomBytes(16), ...period };
-  const template = issuingAuthorityProfile(input, root.certificate, commonNameOnly('Test issuing CA'));
+  const template = issuingAuthorityProfile(input, root.certificate, commonNameOnly('Test issuing CA'), scope);
   return { certificate: await issueTo(template, root.signer), signer };
 }
 

@@ -1,12 +1,14 @@
 // The authorities of a running hub: the CA that issues now, the certificates that are accepted, and the chains that are sent. Operator
 // requests change the store and then call `reload`, which notifies the followers.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
+import type { IssuedClass } from '@edgekeep/core/identity/issuing-scope';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import type { Clock } from '../common/clock.ts';
 import type { OwnCertificate } from './expiry.ts';
 import { readInitialCertificates } from '../secrets/initial-certificates.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { Database } from '../store/database.ts';
+import type { AuthorityClass } from '../store/tables/authority.ts';
 import {
   adoptFirst,
   type AuthorityState,
@@ -58,9 +60,9 @@ export class Authorities {
     return this.#state.root.certificate;
   }
 
-  /** The CA that issues. */
-  get active(): IssuingAuthority {
-    return this.#state.active;
+  /** The CA that issues certificates of this class. */
+  activeFor(certificateClass: IssuedClass): IssuingAuthority {
+    return this.#state.active[certificateClass];
   }
 
   /** The issuing CA with this id, if its certificates are accepted. */
@@ -118,8 +120,10 @@ export class Authorities {
       ...roots.filter(isTrusted).map(({ version, status, certificate }) => {
         return { name: status === 'current' ? 'root' : `${status} root ${version}`, certificate };
       }),
-      ...trusted.map(({ id, status, certificate }) => {
-        return { name: status === 'active' ? 'issuing CA' : `${status} issuing CA ${id.slice(0, 8)}`, certificate };
+      ...trusted.map((issuing) => {
+        const { id, status, certificate } = issuing;
+        const name = issuingText(issuing);
+        return { name: status === 'active' ? name : `${status} ${name} ${id.slice(0, 8)}`, certificate };
       }),
     ];
   }
@@ -149,6 +153,18 @@ export class Authorities {
     const issuing = this.issuing(issuerIdOf(certificate));
     return issuing === undefined ? [] : [issuing.certificate];
   }
+}
+
+const issuingTexts: Readonly<Record<AuthorityClass, string>> = {
+  general: 'issuing CA',
+  server: 'issuing CA for servers',
+  device: 'issuing CA for devices',
+  workload: 'issuing CA for workloads',
+};
+
+/** For people: what kind of CA this is. */
+export function issuingText(issuing: Pick<IssuingAuthority, 'class'>): string {
+  return issuingTexts[issuing.class];
 }
 
 function isTrusted({ status }: RootAuthority): boolean {

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { createHubKeys } from '../secrets/hub-keys.ts';
+import type { IssuedClass } from '@edgekeep/core/identity/issuing-scope';
+import { createHubKeys, issuingKeyName } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSealed } from '../secrets/open-keys.ts';
 import { plainKeys } from '../secrets/plain-keys.ts';
@@ -20,7 +21,7 @@ import { Authorities } from './authorities.ts';
 import { abandonIssuing, requestIssuing } from './issuing-orders.ts';
 import { AuthorityKeeper } from '../jobs/authority-keeper.ts';
 import { LiveCredential } from './server-credential.ts';
-import { issuerIdOf, issuingKeyName } from './state.ts';
+import { issuerIdOf } from './state.ts';
 
 const dayMs = 86_400_000;
 const bornMs = Date.UTC(2027, 0, 1);
@@ -30,7 +31,12 @@ async function made(t: TestContext, unlock?: Uint8Array) {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-authority-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const unlockers = unlock === undefined ? [] : [{ kind: 'program', secret: Uint8Array.from(unlock) } as const];
-  await createHubKeys(folder, { rootFolder: join(folder, 'root'), unlockers, nowSeconds: bornMs / 1_000 });
+  await createHubKeys(folder, {
+    rootFolder: join(folder, 'root'),
+    unlockers,
+    trustDomain: 'edgekeep.local',
+    nowSeconds: bornMs / 1_000,
+  });
   const time = { ms: bornMs };
   const clock = () => time.ms;
   const database = await Database.open(join(folder, 'hub.sqlite'));
@@ -78,13 +84,13 @@ test('a hub that runs for years always has a server certificate, and listeners t
   const shown = parsePem(String(contexts.at(-1)?.cert), 'CERTIFICATE').map(parseCertificate);
   assert.deepEqual(
     shown.map(serialText),
-    [credential.current.certificate, authorities.active.certificate].map(serialText),
+    [credential.current.certificate, authorities.activeFor('server').certificate].map(serialText),
   );
 });
 
 test('nothing that is issued outlives the issuing CA, and a hub still starts when that has ended', async (t) => {
   const { authorities, credential, keeper, time, database, settings, clock } = await made(t);
-  const end = authorities.active.certificate.notAfterSeconds;
+  const end = authorities.activeFor('server').certificate.notAfterSeconds;
   time.ms = end * 1_000 - 10 * dayMs;
   await keeper.sweep();
   assert.equal(credential.current.certificate.notAfterSeconds, end);
@@ -96,11 +102,11 @@ test('nothing that is issued outlives the issuing CA, and a hub still starts whe
 // SECURITY.md: HUB-25
 test('an alarm is raised once for each threshold, graver as the end comes nearer, and over when the certificate is replaced', async (t) => {
   const { authorities, keeper, time, database, warned } = await made(t);
-  const endMs = authorities.active.certificate.notAfterSeconds * 1_000;
+  const endMs = authorities.activeFor('device').certificate.notAfterSeconds * 1_000;
   const query = { state: 'any', kind: 'certificate-expiring', limit: 100 } as const;
   const standing = async () =>
     (await listAlerts(database.read, query)).alerts
-      .filter(({ title }) => title.startsWith('issuing CA'))
+      .filter(({ title }) => title.startsWith('issuing CA for devices'))
       .map(({ severity, count, state }) => `${severity} ${count} ${state}`);
   const at = async (daysBefore: number) => {
     time.ms = endMs - daysBefore * dayMs;
@@ -115,7 +121,7 @@ test('an alarm is raised once for each threshold, graver as the end comes nearer
   // Off for two months: only the nearest threshold raises an alarm.
   assert.deepEqual(await at(13), ['high 3 open']);
   assert.deepEqual(await at(0.5), ['critical 4 open']);
-  assert.equal(warned.filter((line) => line.startsWith('issuing CA')).length, 4);
+  assert.equal(warned.filter((line) => line.startsWith('issuing CA for devices')).length, 4);
   assert.equal(warned.filter((line) => line.startsWith('root')).length, 0);
 });
 
@@ -145,25 +151,29 @@ test('keys of issuing CAs live in the sealed store, come back after a restart, a
   const unlock = randomBytes(32);
   const { keyStore, keeper, authorities, folder, ...parts } = await made(t, unlock);
   const order = { ...parts, keyStore, authorities };
-  const { id } = await requestIssuing(order, 'ada');
+  const [{ id } = { id: '' }] = await requestIssuing(order, { classes: ['device'], actor: 'ada' });
   assert.ok((await keyStore.names()).includes(issuingKeyName(id)));
   await using again = await openSealed(join(folder, 'keys'), { kind: 'program', secret: Uint8Array.from(unlock) });
   assert.ok((await again.names()).includes(issuingKeyName(id)));
   await abandonIssuing(order, { id, note: 'a test', actor: 'ada' });
   await keeper.sweep();
   assert.ok(!(await keyStore.names()).includes(issuingKeyName(id)));
-  assert.ok((await keyStore.names()).includes('issuing-key.pem'), 'the one in use is gone');
+  const inUse = issuingKeyName(authorities.activeFor('device').id);
+  assert.ok((await keyStore.names()).includes(inUse), 'the one in use is gone');
 });
 
 test('no more than a few requests wait at a time', async (t) => {
   const parts = await made(t);
-  for (let at = 0; at < 4; at += 1) await requestIssuing(parts, 'ada');
-  await assert.rejects(requestIssuing(parts, 'ada'), { code: 'conflict' });
+  const ask = (classes: readonly IssuedClass[]) => requestIssuing(parts, { classes, actor: 'ada' });
+  for (let at = 0; at < 4; at += 1) await ask(['device', 'server']);
+  await assert.rejects(ask(['device']), { code: 'conflict' });
+  await assert.rejects(ask(['workload', 'server']), { code: 'conflict' });
+  await ask(['workload']);
 });
 
 test('a store whose issuing CA has lost its key says so and does not start', async (t) => {
   const { folder, database, clock, credential, authorities } = await made(t);
-  assert.equal(issuerIdOf(credential.current.certificate), authorities.active.id);
+  assert.equal(issuerIdOf(credential.current.certificate), authorities.activeFor('server').id);
   const empty = plainKeys(await mkdtemp(join(folder, 'empty-')));
   await assert.rejects(Authorities.open(folder, { database, keyStore: empty, clock }), { code: 'settings-invalid' });
 });

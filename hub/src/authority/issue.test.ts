@@ -30,7 +30,8 @@ test('a certificate is for its device and for TLS clients, on a path to the root
   await using hub = await openIssuer();
   const leaf = await hub.issue();
   assert.equal(deviceIdOf(leaf), 'press-1');
-  const { active, root } = hub.authorities;
+  const { root } = hub.authorities;
+  const active = hub.authorities.activeFor('device');
   const path = { leaf, intermediates: [active.certificate], anchors: [root] } as const;
   const kindAt = (atSeconds: number, purpose: 'tls-client' | 'tls-server' = 'tls-client') =>
     validatePath({ ...path, atSeconds, purpose }).kind;
@@ -42,7 +43,7 @@ test('a certificate is for its device and for TLS clients, on a path to the root
 test('a certificate lives as long as it was ordered, and never longer than its issuer', async () => {
   await using hub = await openIssuer();
   assert.equal((await hub.issue()).notAfterSeconds, nowSeconds + 3_600);
-  const issuerEnds = hub.authorities.active.certificate.notAfterSeconds;
+  const issuerEnds = hub.authorities.activeFor('device').certificate.notAfterSeconds;
   const late = await hub.issue(newSigner(), 86_400, (issuerEnds - 60) * 1_000);
   assert.equal(late.notAfterSeconds, issuerEnds);
 });
@@ -82,7 +83,8 @@ test('what the hub shows of itself is for the names it was asked for, with a key
   const names = one.certificate.extensions.subjectAltName?.names.map(({ kind }) => kind);
   assert.deepEqual(names, ['dns', 'ip']);
   assert.notEqual(one.privateKeyPem, other.privateKeyPem);
-  const { active, root } = hub.authorities;
+  const { root } = hub.authorities;
+  const active = hub.authorities.activeFor('server');
   const path = { leaf: one.certificate, intermediates: [active.certificate], anchors: [root] } as const;
   const kindFor = (purpose: 'tls-client' | 'tls-server') =>
     validatePath({ ...path, atSeconds: nowSeconds, purpose }).kind;

@@ -38,7 +38,7 @@ export async function issueDeviceCertificate(
   authorities: Authorities,
   order: DeviceCertificateOrder,
 ): Promise<Certificate> {
-  const { active } = authorities;
+  const active = authorities.activeFor('device');
   const nowSeconds = Math.floor(order.nowMs / 1_000);
   const template = deviceProfile(
     {
@@ -158,7 +158,7 @@ export async function issueServerCredential(
   names: readonly string[],
   order: OwnCertificateOrder,
 ): Promise<ServerCredential> {
-  const { active } = authorities;
+  const active = authorities.activeFor('server');
   const { privateKey, input } = newKeyFor(active, order, serverLifeSeconds);
   const template = serverProfile({ ...input, statusUrls: statusUrlsOf(active, order.publicUrl) }, active.certificate, {
     dnsNames: names.filter((name) => isIP(name) === 0),
@@ -202,7 +202,7 @@ export async function recordHubCertificate(
 
 // No certificate outlives its issuer, because the path through it would end first. An issuer that has ended raises alarms; a hub must start
 // under it, so that somebody can install the next.
-function endWithin({ notAfterSeconds }: Certificate, nowSeconds: number, lifeSeconds: number): number {
+export function endWithin({ notAfterSeconds }: Certificate, nowSeconds: number, lifeSeconds: number): number {
   const end = nowSeconds + lifeSeconds;
   return notAfterSeconds > nowSeconds ? Math.min(end, notAfterSeconds) : end;
 }

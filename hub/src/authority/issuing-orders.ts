@@ -4,22 +4,24 @@ import { counted } from '@edgekeep/core/counted';
 import { generateKeyPairSync } from 'node:crypto';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
-import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { equalNames } from '@edgekeep/core/identity/distinguished-name';
+import { type IssuedClass, issuedClasses } from '@edgekeep/core/identity/issuing-scope';
 import { validatePath } from '@edgekeep/core/identity/path';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
-import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
+import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../common/clock.ts';
 import { HubError } from '../common/error.ts';
-import { issuingName, privatePem } from '../secrets/hub-keys.ts';
+import { encodeIssuingRequest, issuingKeyName, privatePem, scopeFor } from '../secrets/hub-keys.ts';
+import { issuingProblems } from '../secrets/initial-certificates.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
+import type { AuthorityClass, IssuingAuthorityRow } from '../store/tables/authority.ts';
 import type { Authorities } from './authorities.ts';
 import type { RevocationSettings } from './revocation-status.ts';
-import { issuingIdOf, issuingKeyName, readRoots, type RootAuthority } from './state.ts';
+import { issuingIdOf, readRoots, type RootAuthority } from './state.ts';
 import { countPending } from './views.ts';
 
 export interface AuthoritySettings extends RevocationSettings {
@@ -28,6 +30,7 @@ export interface AuthoritySettings extends RevocationSettings {
     readonly alarmDays: readonly number[];
     readonly checkSeconds: number;
   };
+  readonly workloads: { readonly trustDomain: string };
 }
 
 export interface AuthorityDependencies {
@@ -38,80 +41,133 @@ export interface AuthorityDependencies {
   readonly settings: AuthoritySettings;
 }
 
-// One that waits and one that was forgotten; more is a mistake.
+// For each class one that waits and one that was forgotten; more is a mistake.
 const WAITING_MAX = 4;
 const dayMs = 86_400_000;
 
-/** Makes the next key, durably, and the request for its certificate (PEM). Throws `conflict` when too many requests wait. */
-export async function requestIssuing(
-  { database, keyStore, clock }: AuthorityDependencies,
-  actor: string,
-): Promise<{ readonly id: string; readonly request: string }> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const signer = signerFromKey(privateKey);
-  const id = issuingIdOf({ spki: encodeSpki(signer.publicKey) });
-  const request = await encodeCertificateRequest({ subject: commonNameOnly(issuingName) }, signer);
-  await assertRoomToWait(database.read);
-  const pem = privatePem(privateKey);
-  // Before the row: a row always has its key, and a key without a row is useless.
-  await keyStore.add(issuingKeyName(id), pem).finally(() => pem.fill(0));
-  await database.write(async (trx) => {
-    await assertRoomToWait(trx);
-    const nowMs = clock();
-    const empty = { root_sha256: null, der: null, activates_at: null, activated_at: null, ended_at: null };
-    const row = { ...empty, id, status: 'requested', request, added_at: nowMs } as const;
-    await trx
-      .insertInto('issuing_authority')
-      .values({ ...row, revocation_reason: null, final_list: null })
-      .execute();
-    await appendEntry(trx, { at: nowMs, kind: 'issuing-authority-requested', actor, subject: subjectOf(id), data: {} });
-  });
-  return { id, request: encodePem('CERTIFICATE REQUEST', request) };
+export interface IssuingRequest {
+  readonly id: string;
+  readonly class: IssuedClass;
+  /** PEM. */
+  readonly request: string;
 }
 
-async function assertRoomToWait(db: Pick<WriteTransaction, 'selectFrom'>): Promise<void> {
+/** Makes the next key of each class, durably, and the request for its certificate. Throws `conflict` when too many requests wait. */
+export async function requestIssuing(
+  { database, keyStore, settings, clock }: AuthorityDependencies,
+  { classes, actor }: { readonly classes: readonly IssuedClass[]; readonly actor: string },
+): Promise<readonly IssuingRequest[]> {
+  const made = await Promise.all(classes.map((each) => newRequest(each, settings.workloads.trustDomain)));
+  await assertRoomToWait(database.read, classes);
+  // Before the rows: a row always has its key, and a key without a row is useless.
+  for (const { id, key } of made) {
+    const pem = privatePem(key);
+    await keyStore.add(issuingKeyName(id), pem).finally(() => pem.fill(0));
+  }
+  await database.write(async (trx) => {
+    await assertRoomToWait(trx, classes);
+    for (const each of made) await recordRequest(trx, each, actor, clock());
+  });
+  return made.map(({ id, class: certificateClass, request }) => {
+    return { id, class: certificateClass, request: encodePem('CERTIFICATE REQUEST', request) };
+  });
+}
+
+async function newRequest(certificateClass: IssuedClass, trustDomain: string) {
+  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const id = issuingIdOf({ spki: encodeSpki(signerFromKey(key).publicKey) });
+  const request = await encodeIssuingRequest(key, scopeFor(certificateClass, trustDomain));
+  return { id, class: certificateClass, key, request };
+}
+
+async function recordRequest(
+  trx: WriteTransaction,
+  { id, class: certificateClass, request }: Awaited<ReturnType<typeof newRequest>>,
+  actor: string,
+  nowMs: number,
+): Promise<void> {
+  const empty = { root_sha256: null, der: null, activates_at: null, activated_at: null, ended_at: null };
+  const row = { ...empty, id, class: certificateClass, status: 'requested', request, added_at: nowMs } as const;
+  await trx
+    .insertInto('issuing_authority')
+    .values({ ...row, revocation_reason: null, final_list: null })
+    .execute();
+  const data = { class: certificateClass };
+  await appendEntry(trx, { at: nowMs, kind: 'issuing-authority-requested', actor, subject: subjectOf(id), data });
+}
+
+async function assertRoomToWait(
+  db: Pick<WriteTransaction, 'selectFrom'>,
+  classes: readonly IssuedClass[],
+): Promise<void> {
   const waiting = await db
     .selectFrom('issuing_authority')
-    .select('id')
+    .select('class')
     .where('status', 'in', ['requested', 'next'])
     .execute();
-  if (waiting.length < WAITING_MAX) return;
-  throw new HubError('conflict', `${waiting.length} issuing CAs are waiting already: install one, or give one up`);
+  for (const wanted of classes) {
+    const count = waiting.filter((row) => row.class === wanted).length;
+    if (count < WAITING_MAX) continue;
+    const text = `${count} issuing CAs of class ${wanted} are waiting already: install one, or give one up`;
+    throw new HubError('conflict', text);
+  }
 }
 
 /**
- * Takes the certificate that the root signed. Its certificates are accepted from now on; it issues once it is activated. Returns its id.
+ * Takes the certificates that the root signed, all or none; a root behind them is ignored. Their certificates are accepted from now on; each
+ * issues once it is activated. Returns their ids.
  */
-export async function installIssuing(dependencies: AuthorityDependencies, pem: string, actor: string): Promise<string> {
+export async function installIssuing(
+  dependencies: AuthorityDependencies,
+  pem: string,
+  actor: string,
+): Promise<readonly string[]> {
   const { database, authorities, clock } = dependencies;
-  const [der] = parsePem(pem, 'CERTIFICATE');
-  if (der === undefined) throw invalid('there is no certificate in it');
-  const certificate = parseCertificate(der);
-  const id = issuingIdOf(certificate);
+  const signed = parsePem(pem, 'CERTIFICATE')
+    .map(parseCertificate)
+    .filter(({ subject, issuer }) => !equalNames(subject, issuer));
+  if (signed.length === 0) throw invalid('there is none in it');
   await database.write(async (trx) => {
     // Its root may have been dropped since the request was let in.
-    const root = assertUsable(certificate, await readRoots(trx), clock());
-    await assertRow(trx, id, ['requested']);
-    const changed = { status: 'next', root_sha256: root.sha256, der: certificate.der } as const;
-    await trx.updateTable('issuing_authority').set(changed).where('id', '=', id).execute();
-    await appendEntry(trx, {
-      at: clock(),
-      kind: 'issuing-authority-installed',
-      actor,
-      subject: subjectOf(id),
-      data: {
-        certificate: toHex(certificateDigest(certificate)),
-        root: root.sha256,
-        notAfter: certificate.notAfterSeconds * 1_000,
-      },
-    });
+    const roots = await readRoots(trx);
+    for (const certificate of signed) await installOne(trx, certificate, roots, { actor, nowMs: clock() });
   });
   await authorities.reload();
-  return id;
+  return signed.map(issuingIdOf);
+}
+
+async function installOne(
+  trx: WriteTransaction,
+  certificate: Certificate,
+  roots: readonly RootAuthority[],
+  { actor, nowMs }: { readonly actor: string; readonly nowMs: number },
+): Promise<void> {
+  const id = issuingIdOf(certificate);
+  const row = await assertRow(trx, id, ['requested']);
+  const root = assertUsable(certificate, row, roots, nowMs);
+  const changed = { status: 'next', root_sha256: root.sha256, der: certificate.der } as const;
+  await trx.updateTable('issuing_authority').set(changed).where('id', '=', id).execute();
+  await appendEntry(trx, {
+    at: nowMs,
+    kind: 'issuing-authority-installed',
+    actor,
+    subject: subjectOf(id),
+    data: {
+      class: row.class,
+      certificate: toHex(certificateDigest(certificate)),
+      root: root.sha256,
+      notAfter: certificate.notAfterSeconds * 1_000,
+    },
+  });
 }
 
 // spec/authorities.md, "The request of an issuing CA".
-function assertUsable(certificate: Certificate, roots: readonly RootAuthority[], nowMs: number): RootAuthority {
+function assertUsable(
+  certificate: Certificate,
+  row: IssuingAuthorityRow,
+  roots: readonly RootAuthority[],
+  nowMs: number,
+): RootAuthority {
   const known = roots.filter(({ status }) => status !== 'dropped');
   const anchors = known.map((root) => root.certificate);
   const verdict = validatePath({
@@ -122,18 +178,7 @@ function assertUsable(certificate: Certificate, roots: readonly RootAuthority[],
     purpose: 'any',
   });
   if (verdict.kind === 'refused') throw invalid('it does not chain to a root of this hub', verdict.reasons);
-  const { basicConstraints, keyUsage, subjectKeyIdentifier } = certificate.extensions;
-  const identifier = toHex(subjectKeyIdentifier ?? new Uint8Array(0));
-  const checks: readonly (readonly [boolean, string])[] = [
-    [
-      basicConstraints?.authority === true && basicConstraints.pathLength === 0,
-      'it is not an authority with path length 0',
-    ],
-    [keyUsage?.includes('keyCertSign') === true, 'its key usage lacks keyCertSign'],
-    [keyUsage?.includes('cRLSign') === true, 'its key usage lacks cRLSign'],
-    [identifier === issuingIdOf(certificate), 'its subject key identifier is not the one of its key (RFC 7093)'],
-  ];
-  const problems = checks.filter(([holds]) => !holds).map(([, problem]) => problem);
+  const problems = issuingProblems(certificate, parseCertificateRequest(row.request ?? new Uint8Array(0)));
   if (problems.length > 0) throw invalid('it does not meet the rules for an issuing CA', problems);
   const root = known.find((each) => verdict.chain.includes(each.certificate));
   if (root === undefined) throw new TypeError('a path without one of the anchors');
@@ -184,12 +229,15 @@ export async function activateIn(
       reasons: [{ code: 'root-unknown', message: '`edgekeep authority pending` names them' }],
     });
   }
-  await trx.updateTable('issuing_authority').set({ status: 'retiring' }).where('status', '=', 'active').execute();
+  await assertNotBack(trx, row);
+  await retireActive(trx, row.class);
   await trx
     .updateTable('issuing_authority')
     .set({ status: 'active', activated_at: nowMs, activates_at: null })
     .where('id', '=', row.id)
     .execute();
+  // The one for all classes goes on until each has a CA of its own.
+  if ((await classesWithoutAuthority(trx)).length === 0) await retireActive(trx, 'general');
   if (own !== current) {
     await trx
       .updateTable('root_authority')
@@ -204,8 +252,32 @@ export async function activateIn(
     kind: 'issuing-authority-activated',
     actor,
     subject: subjectOf(row.id),
-    data: { root: own.sha256, generation: own.version, newRoot: own !== current, missing: pending },
+    data: { class: row.class, root: own.sha256, generation: own.version, newRoot: own !== current, missing: pending },
   });
+}
+
+async function retireActive(trx: WriteTransaction, certificateClass: AuthorityClass): Promise<void> {
+  await trx
+    .updateTable('issuing_authority')
+    .set({ status: 'retiring' })
+    .where('status', '=', 'active')
+    .where('class', '=', certificateClass)
+    .execute();
+}
+
+/** The classes that have no active CA of their own. */
+export async function classesWithoutAuthority(trx: WriteTransaction): Promise<readonly IssuedClass[]> {
+  const rows = await trx.selectFrom('issuing_authority').select('class').where('status', '=', 'active').execute();
+  return issuedClasses.filter((wanted) => rows.every((row) => row.class !== wanted));
+}
+
+// A request from before there were classes may have been signed meanwhile; with it, agents that refuse such a CA would be lost.
+async function assertNotBack(trx: WriteTransaction, row: IssuingAuthorityRow): Promise<void> {
+  if (row.class !== 'general' || (await classesWithoutAuthority(trx)).length === issuedClasses.length) return;
+  throw new HubError(
+    'conflict',
+    'this hub has CAs of one class each: `edgekeep authority request` asks for the next ones',
+  );
 }
 
 /** Gives up a CA that issues nothing yet; its key is destroyed. */

@@ -32,7 +32,7 @@ async function openResponder() {
   await addDevices(database, deviceRow('press-1'));
   const watch = await RevocationWatch.start(database, () => undefined, 1_000);
   const time = { ms: bornMs };
-  const issuing = authorities.active;
+  const issuing = authorities.activeFor('device');
   const responder = new OcspResponder({ database, issuing, watch, clock: () => time.ms, answerSeconds });
   return {
     database,

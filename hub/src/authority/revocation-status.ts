@@ -12,7 +12,7 @@ import { type IssuedList, RevocationList } from './crl.ts';
 import { type OcspAnswered, OcspResponder } from './ocsp.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { Database } from '../store/database.ts';
-import type { Authorities } from './authorities.ts';
+import { type Authorities, issuingText } from './authorities.ts';
 import type { IssuingAuthority } from './state.ts';
 
 export interface RevocationSettings {
@@ -21,7 +21,7 @@ export interface RevocationSettings {
 
 export interface RevocationStatusDependencies {
   readonly database: Database;
-  readonly authorities: Pick<Authorities, 'state' | 'active' | 'issuing' | 'follow'>;
+  readonly authorities: Pick<Authorities, 'state' | 'activeFor' | 'issuing' | 'follow'>;
   readonly watch: RevocationWatch;
   readonly clock: Clock;
   readonly settings: RevocationSettings;
@@ -42,8 +42,8 @@ export class RevocationStatus {
     dependencies.authorities.follow(async () => this.#forgetEnded());
   }
 
-  /** The list of the issuing CA in use, or of the one named; the last list once a CA no longer signs. Throws `not-found`. */
-  async list(id: string = this.#dependencies.authorities.active.id): Promise<IssuedList> {
+  /** The list of the issuing CA in use for devices, or of the one named; the last list once a CA no longer signs. Throws `not-found`. */
+  async list(id: string = this.#dependencies.authorities.activeFor('device').id): Promise<IssuedList> {
     const issuing = this.#dependencies.authorities.issuing(id);
     if (issuing !== undefined) return this.#of(issuing).list.current();
     const row = await this.#dependencies.database.read
@@ -84,7 +84,7 @@ export class RevocationStatus {
     const { trusted } = this.#dependencies.authorities.state;
     return Promise.all(
       trusted.map(async (issuing) => ({
-        name: issuing.status === 'active' ? 'OCSP responder' : `OCSP responder of ${issuing.id.slice(0, 8)}`,
+        name: responderText(issuing),
         certificate: await this.#of(issuing).responder.certificate(),
       })),
     );
@@ -98,9 +98,9 @@ export class RevocationStatus {
   }
 
   #responderFor(request: OcspRequest): OcspResponder {
-    const { state, active } = this.#dependencies.authorities;
+    const { state } = this.#dependencies.authorities;
     const asked = state.trusted.find((issuing) => this.#of(issuing).responder.isFor(request));
-    return this.#of(asked ?? active).responder;
+    return this.#of(asked ?? state.active.device).responder;
   }
 
   #of(issuing: IssuingAuthority): Answering {
@@ -115,6 +115,11 @@ export class RevocationStatus {
     this.#answering.set(issuing.id, made);
     return made;
   }
+}
+
+function responderText(issuing: IssuingAuthority & { readonly status: string }): string {
+  if (issuing.status !== 'active') return `OCSP responder of ${issuing.id.slice(0, 8)}`;
+  return issuing.class === 'general' ? 'OCSP responder' : `OCSP responder of the ${issuingText(issuing)}`;
 }
 
 function issuedListOf(der: Uint8Array): IssuedList {

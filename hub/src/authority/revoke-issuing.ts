@@ -8,8 +8,14 @@ import { announceDisconnects } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
-import { activateIn, assertRow, type AuthorityDependencies, subjectOf } from './issuing-orders.ts';
+import type { AuthorityClass, IssuingAuthorityRow } from '../store/tables/authority.ts';
+import {
+  activateIn,
+  assertRow,
+  type AuthorityDependencies,
+  classesWithoutAuthority,
+  subjectOf,
+} from './issuing-orders.ts';
 
 const reason = 'cACompromise';
 const dayMs = 86_400_000;
@@ -52,7 +58,7 @@ interface MarkOrder {
 async function mark(trx: WriteTransaction, order: MarkOrder) {
   const { id, note, actor, nowMs } = order;
   const row = await assertRow(trx, id, ['next', 'active', 'retiring']);
-  const activated = row.status === 'active' ? await replace(trx, order) : null;
+  const activated = row.status === 'active' ? await replace(trx, row, order) : null;
   await trx
     .updateTable('issuing_authority')
     .set({ status: 'revoked', ended_at: nowMs, revocation_reason: reason })
@@ -73,21 +79,32 @@ async function mark(trx: WriteTransaction, order: MarkOrder) {
   return { ...counts, revoked };
 }
 
-async function replace(trx: WriteTransaction, { actor, nowMs, overlapMs }: MarkOrder): Promise<string> {
+/** Activates what takes the place of an active CA; returns the id of the first. */
+async function replace(
+  trx: WriteTransaction,
+  ended: IssuingAuthorityRow,
+  { actor, nowMs, overlapMs }: MarkOrder,
+): Promise<string> {
   const waiting = await trx
     .selectFrom('issuing_authority')
     .selectAll()
     .where('status', '=', 'next')
     .orderBy('added_at')
     .execute();
-  const next: IssuingAuthorityRow | undefined = waiting.at(-1);
-  if (next === undefined) {
+  const newest = (wanted: AuthorityClass) => waiting.findLast((row) => row.class === wanted);
+  const next = newest(ended.class);
+  // After one for all classes, those of the single classes count too, if none is missing.
+  const several = ended.class === 'general' ? (await classesWithoutAuthority(trx)).map(newest) : [undefined];
+  const found = next === undefined ? several : [next];
+  const rows = found.flatMap((row) => row ?? []);
+  const [first] = rows;
+  if (first === undefined || rows.length < found.length) {
     throw new HubError(
       'conflict',
       'it is the one in use and no other is installed: `edgekeep authority request`, have it signed, install it, then revoke',
     );
   }
   // A device that does not know the new root finds the path by the links that the hub sends (spec/authorities.md, "A device that slept").
-  await activateIn(trx, next, { force: true, actor, nowMs, overlapMs });
-  return next.id;
+  for (const row of rows) await activateIn(trx, row, { force: true, actor, nowMs, overlapMs });
+  return first.id;
 }

@@ -59,7 +59,7 @@ export class LiveCredential {
   #stands(): boolean {
     const { authorities, clock } = this.#dependencies;
     const { certificate } = this.#credential;
-    return issuerIdOf(certificate) === authorities.active.id && !isTwoThirdsOver(certificate, clock());
+    return issuerIdOf(certificate) === authorities.activeFor('server').id && !isTwoThirdsOver(certificate, clock());
   }
 
   async #replace(): Promise<void> {

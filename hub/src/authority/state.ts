@@ -3,14 +3,16 @@
 import { nameIssuer } from '../revocation/certificates.ts';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type IssuedClass, scopeOf } from '@edgekeep/core/identity/issuing-scope';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Kysely } from 'kysely';
 import { HubError } from '../common/error.ts';
-import { firstIssuingKeyName, readSigner } from '../secrets/hub-keys.ts';
+import { firstIssuingKeyName, issuingKeyName, readSigner } from '../secrets/hub-keys.ts';
+import type { InitialCertificates } from '../secrets/initial-certificates.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow, IssuingStatus, RootStatus } from '../store/tables/authority.ts';
+import type { AuthorityClass, IssuingAuthorityRow, IssuingStatus, RootStatus } from '../store/tables/authority.ts';
 import type { Tables } from '../store/schema.ts';
 
 export interface RootAuthority {
@@ -31,6 +33,7 @@ export interface RootAuthority {
 export interface IssuingAuthority {
   /** Its key identifier, hex. */
   readonly id: string;
+  readonly class: AuthorityClass;
   readonly certificate: Certificate;
   readonly signer: Signer;
 }
@@ -39,8 +42,8 @@ export interface AuthorityState {
   readonly roots: readonly RootAuthority[];
   /** The root in use. */
   readonly root: RootAuthority;
-  /** The CA that issues. */
-  readonly active: IssuingAuthority;
+  /** The CA that issues for each class. */
+  readonly active: Readonly<Record<IssuedClass, IssuingAuthority>>;
   /** The CAs whose certificates are accepted, and that answer for them: next, active, retiring. */
   readonly trusted: readonly (IssuingAuthority & { readonly status: IssuingStatus })[];
 }
@@ -55,11 +58,6 @@ export function issuingIdOf(certificate: Pick<Certificate, 'spki'>): string {
 /** Id of the issuing CA that a certificate names as its issuer; empty when it names none. */
 export function issuerIdOf({ extensions }: Certificate): string {
   return toHex(extensions.authorityKeyIdentifier ?? new Uint8Array(0));
-}
-
-/** The entry of an issuing CA's key in the key store. Entries of later CAs carry half of their id, because names there are short. */
-export function issuingKeyName(id: string): string {
-  return `issuing-${id.slice(0, 32)}.pem`;
 }
 
 /** Reads the snapshot. `known` has the signers of an earlier one: keys are read once. Throws `settings-invalid` when a key is missing. */
@@ -77,10 +75,22 @@ export async function readAuthorityState(
     .execute();
   const trusted = await Promise.all(rows.map((row) => openIssuing(row, keyStore, known)));
   const root = roots.find(({ status }) => status === 'current');
-  const active = trusted.find(({ status }) => status === 'active');
-  if (root === undefined || active === undefined)
-    throw new HubError('store-failed', 'the store names no root or no issuing CA in use: restore it from a backup');
+  if (root === undefined)
+    throw new HubError('store-failed', 'the store names no root in use: restore it from a backup');
+  const activeFor = (wanted: IssuedClass) => issuerFor(wanted, trusted);
+  const active = { server: activeFor('server'), device: activeFor('device'), workload: activeFor('workload') };
   return { roots, root, active, trusted };
+}
+
+// A hub from before there were classes has one CA for all of them, until the root has signed those of each class.
+function issuerFor(wanted: IssuedClass, trusted: AuthorityState['trusted']): IssuingAuthority {
+  const active = trusted.filter(({ status }) => status === 'active');
+  const found = active.find((each) => each.class === wanted) ?? active.find((each) => each.class === 'general');
+  if (found !== undefined) return found;
+  throw new HubError(
+    'store-failed',
+    `the store names no issuing CA of class ${wanted} in use: restore it from a backup`,
+  );
 }
 
 /** The roots, oldest first, as `db` has them: an order reads them in the transaction that acts, and not from the snapshot. */
@@ -114,7 +124,7 @@ async function openIssuing(row: IssuingAuthorityRow, keyStore: KeyStore, known: 
   if (row.der === null) throw new HubError('store-failed', `the issuing CA ${row.id} has no certificate`);
   const certificate = parseCertificate(row.der);
   const signer = known.get(row.id) ?? (await readIssuingKey(row.id, keyStore));
-  return { id: row.id, certificate, signer, status: row.status };
+  return { id: row.id, class: row.class, certificate, signer, status: row.status };
 }
 
 /** Throws `settings-invalid` when the key is not in the key store. */
@@ -133,11 +143,10 @@ export async function readIssuingKey(id: string, keyStore: KeyStore): Promise<Si
 /** Moves the initial certificates of a hub into a store that has none; they issued everything until then. */
 export async function adoptFirst(
   trx: WriteTransaction,
-  first: { readonly root: Certificate; readonly issuing: Certificate; readonly nowMs: number },
+  first: InitialCertificates & { readonly nowMs: number },
 ): Promise<void> {
   const { root, issuing, nowMs } = first;
   const sha256 = toHex(certificateDigest(root));
-  const id = issuingIdOf(issuing);
   await trx
     .insertInto('root_authority')
     .values({
@@ -152,22 +161,29 @@ export async function adoptFirst(
       overlap_ends_at: null,
     })
     .execute();
-  await trx
-    .insertInto('issuing_authority')
-    .values({
-      id,
-      status: 'active',
-      root_sha256: sha256,
-      request: null,
-      der: issuing.der,
-      added_at: nowMs,
-      activates_at: null,
-      activated_at: nowMs,
-      ended_at: null,
-      revocation_reason: null,
-      final_list: null,
-    })
-    .execute();
+  for (const certificate of issuing) {
+    await trx
+      .insertInto('issuing_authority')
+      .values({
+        id: issuingIdOf(certificate),
+        class: scopeOf(certificate)?.certificateClass ?? 'general',
+        status: 'active',
+        root_sha256: sha256,
+        request: null,
+        der: certificate.der,
+        added_at: nowMs,
+        activates_at: null,
+        activated_at: nowMs,
+        ended_at: null,
+        revocation_reason: null,
+        final_list: null,
+      })
+      .execute();
+  }
+  // A store from before there were several issuing CAs: what is in it is of the only one.
+  const [only, ...more] = issuing;
+  if (only === undefined || more.length > 0) return;
+  const id = issuingIdOf(only);
   await nameIssuer(trx, id);
   await trx.updateTable('hub_certificate').set({ issuer: id }).where('issuer', '=', '').execute();
 }

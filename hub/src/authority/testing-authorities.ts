@@ -8,6 +8,11 @@ import { Authorities } from './authorities.ts';
 /** Made at `nowMs`. */
 export async function openTestAuthorities({ database, folder }: TestStore, nowMs: number): Promise<Authorities> {
   const rootFolder = join(folder, 'root');
-  await createHubKeys(folder, { rootFolder, unlockers: [], nowSeconds: Math.floor(nowMs / 1_000) });
+  await createHubKeys(folder, {
+    rootFolder,
+    unlockers: [],
+    trustDomain: 'edgekeep.local',
+    nowSeconds: Math.floor(nowMs / 1_000),
+  });
   return Authorities.open(folder, { database, keyStore: plainKeys(join(folder, 'keys')), clock: () => nowMs });
 }

@@ -4,12 +4,12 @@ import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { firstIssuingKeyName, readSigner } from '../secrets/hub-keys.ts';
+import { firstIssuingKeyName, issuingKeyName, readSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
 import { makeLastList } from './crl.ts';
 import { activateIssuing, type AuthorityDependencies, subjectOf } from './issuing-orders.ts';
-import { issuingIdOf, issuingKeyName, readIssuingKey } from './state.ts';
+import { issuingIdOf, readIssuingKey } from './state.ts';
 
 /** Activates what was scheduled and is due. */
 export async function activateDue(dependencies: AuthorityDependencies): Promise<void> {
@@ -67,9 +67,14 @@ export async function closeEnded({ database, keyStore, settings, clock }: Author
     .where('status', 'in', ['retired', 'revoked'])
     .where('final_list', 'is', null)
     .execute();
-  for (const { id, der } of ended) {
+  for (const { id, class: certificateClass, der } of ended) {
     if (der === null) continue;
-    const issuing = { id, certificate: parseCertificate(der), signer: await readIssuingKey(id, keyStore) };
+    const issuing = {
+      id,
+      class: certificateClass,
+      certificate: parseCertificate(der),
+      signer: await readIssuingKey(id, keyStore),
+    };
     const nowMs = clock();
     const list = await makeLastList(database, issuing, { nowMs, lifeSeconds: settings.revocation.crlSeconds });
     await database.write(async (trx) => {

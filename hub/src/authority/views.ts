@@ -67,6 +67,7 @@ export async function issuingViews(
         .executeTakeFirstOrThrow();
       return {
         id: row.id,
+        class: row.class,
         status: row.status,
         request:
           row.status === 'requested' && row.request !== null ? encodePem('CERTIFICATE REQUEST', row.request) : null,

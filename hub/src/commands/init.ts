@@ -51,7 +51,8 @@ export async function initHub(
   if (await exists(join(folder, settingsFileName))) {
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
   }
-  await createHubKeys(folder, { rootFolder, unlockers, nowSeconds: Math.floor(nowMs / 1_000) });
+  const { trustDomain } = settings.workloads;
+  await createHubKeys(folder, { rootFolder, unlockers, trustDomain, nowSeconds: Math.floor(nowMs / 1_000) });
   for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots'])
     await mkdir(join(folder, place), { recursive: true });
   const database = await Database.open(join(folder, 'hub.sqlite'));

@@ -170,7 +170,7 @@ const period = { notBeforeSeconds: 0, notAfterSeconds: 4_000_000_000 };
 const input = { spki: encodeSpki(publicKey), serialRandom: new Uint8Array(16), ...period };
 const certificate = parseCertificate(await issueCertificate(rootProfile(input, commonNameOnly('Issuing')), signer));
 // As on the rows that `seedFleet` makes.
-const issuing = { id: '', certificate, signer };
+const issuing = { id: '', class: 'general', certificate, signer } as const;
 
 test('the list is kept until something changes or half of its life is over, and its number always grows', async () => {
   await seedFleet(database, { count: 5, notAfterMs });

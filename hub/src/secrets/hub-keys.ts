@@ -3,12 +3,19 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toHex } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/profile';
-import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import {
+  type IssuedClass,
+  issuedClasses,
+  type IssuingScope,
+  requestedScope,
+} from '@edgekeep/core/identity/issuing-scope';
+import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initialCertificateFiles } from './initial-certificates.ts';
@@ -35,10 +42,15 @@ export interface HubKeys {
   readonly platformKey: PlatformKey;
 }
 
-/** Names of the hub's keys in its key store; those of the platform key are in secrets/platform-key.ts. */
-/** Common name of every issuing CA; the key identifier tells them apart. */
-export const issuingName = 'Edgekeep issuing CA';
+/** Common names of issuing CAs; the key identifier tells two of one class apart. */
+const issuingNames: Readonly<Record<IssuedClass, string>> = {
+  server: 'Edgekeep servers CA',
+  device: 'Edgekeep devices CA',
+  workload: 'Edgekeep workloads CA',
+};
+/** The key of the one CA that a hub had before there were classes. */
 export const firstIssuingKeyName = 'issuing-key.pem';
+/** Names of the hub's other keys in its key store; those of the platform key are in secrets/platform-key.ts. */
 const keyNames = { log: 'log-key.pem', attestation: 'attestation-key.pem' } as const;
 
 /**
@@ -50,17 +62,19 @@ export async function createHubKeys(
   order: {
     readonly rootFolder: string | undefined;
     readonly unlockers: readonly NewUnlocker[];
+    /** Of workloads. */
+    readonly trustDomain: string;
     readonly nowSeconds: number;
   },
 ): Promise<void> {
-  const { rootFolder, unlockers, nowSeconds } = order;
+  const { rootFolder, unlockers, trustDomain, nowSeconds } = order;
   const keys = join(folder, 'keys');
   await mkdir(keys, { recursive: true, mode: 0o700 });
-  const issuing = newKey('ec');
-  if (rootFolder === undefined) await writeRequest(keys, issuing);
+  const issuing = issuedClasses.map((each) => ({ key: newKey('ec'), scope: scopeFor(each, trustDomain) }));
+  if (rootFolder === undefined) await writeRequests(keys, issuing);
   else await makeRoot(keys, issuing, { rootFolder, nowSeconds });
   const entries = new Map<string, Uint8Array>([
-    [firstIssuingKeyName, privatePem(issuing)],
+    ...issuing.map(({ key }) => [issuingKeyName(issuingKeyId(key)), privatePem(key)] as const),
     [keyNames.log, privatePem(newKey('ed25519'))],
     [keyNames.attestation, privatePem(newKey('ec'))],
     [platformKeyName(1), randomBytes(platformKeyLength)],
@@ -70,14 +84,40 @@ export async function createHubKeys(
   for (const secret of entries.values()) secret.fill(0);
 }
 
-async function writeRequest(keys: string, issuing: KeyObject): Promise<void> {
-  const request = await encodeCertificateRequest({ subject: commonNameOnly(issuingName) }, signerFromKey(issuing));
-  await writeNewFile(join(keys, initialCertificateFiles.request), encodePem('CERTIFICATE REQUEST', request));
+interface NewIssuing {
+  readonly key: KeyObject;
+  readonly scope: IssuingScope;
+}
+
+/** What a CA of this class may issue at a hub with this trust domain. */
+export function scopeFor(certificateClass: IssuedClass, trustDomain: string): IssuingScope {
+  return certificateClass === 'workload' ? { certificateClass, trustDomain } : { certificateClass };
+}
+
+/** DER PKCS #10 for an issuing CA: the class and the trust domain are what it asks for. */
+export async function encodeIssuingRequest(key: KeyObject, scope: IssuingScope): Promise<Uint8Array> {
+  const subject = commonNameOnly(issuingNames[scope.certificateClass]);
+  return encodeCertificateRequest({ subject, extensions: requestedScope(scope) }, signerFromKey(key));
+}
+
+/** The entry of an issuing CA's key in the key store: half of its id, because names there are short. */
+export function issuingKeyName(id: string): string {
+  return `issuing-${id.slice(0, 32)}.pem`;
+}
+
+function issuingKeyId(key: KeyObject): string {
+  return toHex(keyIdentifierOf(encodeSpki(signerFromKey(key).publicKey)));
+}
+
+async function writeRequests(keys: string, issuing: readonly NewIssuing[]): Promise<void> {
+  const requests = await Promise.all(issuing.map(({ key, scope }) => encodeIssuingRequest(key, scope)));
+  const pem = requests.map((der) => encodePem('CERTIFICATE REQUEST', der)).join('');
+  await writeNewFile(join(keys, initialCertificateFiles.request), pem);
 }
 
 async function makeRoot(
   keys: string,
-  issuing: KeyObject,
+  issuing: readonly NewIssuing[],
   { rootFolder, nowSeconds }: { readonly rootFolder: string; readonly nowSeconds: number },
 ): Promise<void> {
   await mkdir(rootFolder, { recursive: true, mode: 0o700 });
@@ -85,10 +125,15 @@ async function makeRoot(
   const signer = signerFromKey(root);
   const ownTemplate = rootProfile(period(root, nowSeconds, rootYears), commonNameOnly('Edgekeep root'));
   const certificate = parseCertificate(await issueCertificate(ownTemplate, signer));
-  const name = commonNameOnly(issuingName);
-  const template = issuingAuthorityProfile(period(issuing, nowSeconds, issuingYears), certificate, name);
+  const issued = await Promise.all(
+    issuing.map(({ key, scope }) => {
+      const name = commonNameOnly(issuingNames[scope.certificateClass]);
+      const input = period(key, nowSeconds, issuingYears);
+      return issueCertificate(issuingAuthorityProfile(input, certificate, name, scope), signer);
+    }),
+  );
   const rootPem = encodePem('CERTIFICATE', certificate.der);
-  const issuingPem = encodePem('CERTIFICATE', await issueCertificate(template, signer));
+  const issuingPem = issued.map((der) => encodePem('CERTIFICATE', der)).join('');
   await writeNewFile(join(rootFolder, 'root-key.pem'), privatePem(root));
   await writeNewFile(join(rootFolder, 'root.pem'), rootPem);
   await writeNewFile(join(keys, initialCertificateFiles.root), rootPem);

@@ -23,6 +23,7 @@ import { migration as tokenMakers } from './migrations/0019-token-makers.ts';
 import { migration as admission } from './migrations/0016-admission.ts';
 import { migration as leaseOrder } from './migrations/0020-lease-order.ts';
 import { migration as hubNames } from './migrations/0021-hub-names.ts';
+import { migration as authorityClasses } from './migrations/0022-authority-classes.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
@@ -48,4 +49,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0019-token-makers': tokenMakers,
   '0020-lease-order': leaseOrder,
   '0021-hub-names': hubNames,
+  '0022-authority-classes': authorityClasses,
 };

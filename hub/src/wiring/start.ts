@@ -7,6 +7,7 @@ import { weighWorkloadGroups } from '../respond/workload-claims.ts';
 import { weighBreadth } from '../access/breadth-alarm.ts';
 import { AlertLines } from '../alert/alert-lines.ts';
 import { Assembly } from './assembly.ts';
+import { weighGeneral } from '../authority/general-alarm.ts';
 import { weighCoverage } from '../attest/coverage-alarm.ts';
 import type { AuditLog } from '../audit/log.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
@@ -163,6 +164,9 @@ async function startJobs(
   };
   const sweep = scheduler.add(new AuthorityKeeper(dependencies).job);
   await weighReservedNames(database, namesInSettings(settings), clock());
+  const weighClasses = () => weighGeneral(database, authorities.state, clock());
+  await weighClasses();
+  authorities.follow(weighClasses);
   await weighCoverage(database, settings, clock());
   await doors.attestation.references.weighFormerSets(clock());
   const policy = fleet.access.facts.policies.current();

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
+import { scopeOf } from '@edgekeep/core/identity/issuing-scope';
 import { workloadProfile } from '@edgekeep/core/identity/profile';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
@@ -12,7 +13,8 @@ import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../common/error.ts';
 import { reservedProblem } from '../store/hub-names.ts';
-import { recordCertificate, statusUrlsOf } from '../authority/issue.ts';
+import { endWithin, recordCertificate, statusUrlsOf } from '../authority/issue.ts';
+import type { IssuingAuthority } from '../authority/state.ts';
 import { clockSkewSeconds } from '../secrets/hub-keys.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import { getDevice } from '../registry/states.ts';
@@ -51,7 +53,8 @@ export async function certifyWorkload(
   const { deviceId, workload, nowMs } = order;
   const { trustDomain, certificateSeconds } = settings.workloads;
   const { spki } = parseCertificateRequest(order.certificateRequest);
-  const { active } = authorities;
+  const active = authorities.activeFor('workload');
+  assertDomain(active, trustDomain);
   const nowSeconds = Math.floor(nowMs / 1_000);
   const id = { trustDomain, deviceId, workload };
   const template = workloadProfile(
@@ -59,7 +62,7 @@ export async function certifyWorkload(
       spki,
       serialRandom: randomBytes(16),
       notBeforeSeconds: nowSeconds - clockSkewSeconds,
-      notAfterSeconds: nowSeconds + certificateSeconds,
+      notAfterSeconds: endWithin(active.certificate, nowSeconds, certificateSeconds),
       statusUrls: statusUrlsOf(active, settings.publicUrl),
     },
     active.certificate,
@@ -80,6 +83,16 @@ export async function certifyWorkload(
       await recordWorkloadChange(trx, order, { change: 'registered', reason: '', logIndex, actor, nowMs });
   });
   return { certificate, spiffeId: workloadSpiffeId(id) };
+}
+
+// The root signed for one trust domain; a certificate for another would have no valid path.
+function assertDomain({ certificate }: IssuingAuthority, trustDomain: string): void {
+  const scope = scopeOf(certificate);
+  if (scope?.certificateClass !== 'workload' || scope.trustDomain === trustDomain) return;
+  throw refused(
+    'trust-domain-changed',
+    `the CA for workloads is for the trust domain ${scope.trustDomain}, not ${trustDomain}: \`edgekeep authority request --class workload\``,
+  );
 }
 
 // A key of the device, or of another program on it, must not be used for this program as well.

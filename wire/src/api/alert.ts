@@ -26,6 +26,7 @@ export const alertKinds = [
   'boots-not-compared',
   'job-failing',
   'name-reserved',
+  'general-authority',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

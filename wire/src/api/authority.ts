@@ -1,6 +1,7 @@
 // Messages about authorities (spec/authorities.md): what devices learn and report, and the operator's requests.
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { issuedClasses } from '@edgekeep/core/identity/issuing-scope';
 import type { OfferedRoot } from '@edgekeep/core/identity/rollover';
 import { z } from 'zod';
 
@@ -20,6 +21,9 @@ export const issuingStatus = z.enum([
   'revoked',
   'abandoned',
 ] as const);
+
+/** What an issuing CA issues for; `general` is one from before there were classes. */
+export const issuingClass = z.enum([...issuedClasses, 'general']);
 
 /** Device listener: all roots that ever existed, oldest first, and the issuing CAs that are accepted. */
 export const authoritiesResponse = z.object({
@@ -76,6 +80,8 @@ export type RootView = z.infer<typeof rootView>;
 
 export const issuingView = z.object({
   id: issuingId,
+  /** A hub of the version before leaves it out. */
+  class: issuingClass.default('general'),
   status: issuingStatus,
   /** PEM, while it waits to be signed. */
   request: z.string().nullable(),
@@ -93,9 +99,19 @@ export type IssuingView = z.infer<typeof issuingView>;
 
 export const authorityOverview = z.object({ roots: z.array(rootView), issuing: z.array(issuingView) });
 
-export const issuingRequestResponse = z.object({ id: issuingId, request: z.string() });
+/** Left out: one of each class. */
+export const issuingRequestRequest = z
+  .strictObject({ classes: z.array(z.enum(issuedClasses)).min(1).max(issuedClasses.length).optional() })
+  .prefault({});
 
-/** PEM, the issuing CA first; anything after it is ignored. */
+/** `request` is all requests, PEM; `id` is the first, for programs of the version before. */
+export const issuingRequestResponse = z.object({
+  id: issuingId,
+  request: z.string(),
+  requests: z.array(z.object({ id: issuingId, class: issuingClass, request: z.string() })).optional(),
+});
+
+/** PEM, the issuing CAs; their root among them is ignored. */
 export const issuingInstallRequest = z.strictObject({
   certificates: z.string().max(100_000),
   /** Unix milliseconds; `now` for at once; left out: it waits for a separate request. */

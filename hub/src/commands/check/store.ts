@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { issuedClasses, scopeOf } from '@edgekeep/core/identity/issuing-scope';
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import type { HubSettings } from '../../settings.ts';
@@ -21,7 +22,12 @@ export async function checkStore(path: string, settings: HubSettings, nowMs: num
     const whole = z.object({ quick_check: z.string() }).parse(store.prepare('PRAGMA quick_check(1)').get());
     if (whole.quick_check !== 'ok')
       return [failed('store', `damaged: ${whole.quick_check}`, 'restore a backup (docs/backup.md)')];
-    return [checkVersion(store, path), ...checkEnds(store, settings, nowMs), ...checkVendorRoots(store, nowMs)];
+    return [
+      checkVersion(store, path),
+      ...checkEnds(store, settings, nowMs),
+      ...checkClasses(store, settings),
+      ...checkVendorRoots(store, nowMs),
+    ];
   } catch (error) {
     if (!(error instanceof Error && 'errcode' in error)) throw error;
     return [
@@ -69,6 +75,34 @@ function checkEnds(store: DatabaseSync, { expiryWarningDays }: HubSettings, nowM
       return warning(name, `ends ${end}`, 'roll over: docs/authorities.md');
     return ok(name, `ends ${end}`);
   });
+}
+
+const classRow = z.object({ class: z.string(), der: z.instanceof(Uint8Array) });
+
+/** Whether each class has an issuing CA of its own, and the one for workloads the trust domain of the settings. */
+function checkClasses(store: DatabaseSync, { workloads }: HubSettings): readonly Finding[] {
+  const columns = store.prepare("select name from pragma_table_info('issuing_authority')").all();
+  // A store from before there were classes: the next start names what is missing.
+  if (!columns.some(({ name }) => name === 'class')) return [];
+  const rows = store
+    .prepare("select class, der from issuing_authority where status = 'active' and der is not null")
+    .all()
+    .map((row) => classRow.parse(row));
+  const without = issuedClasses.filter((wanted) => rows.every((row) => row.class !== wanted));
+  if (without.length > 0) {
+    const next = 'edgekeep authority request, have the root sign it: docs/authorities.md';
+    return [warning('issuing CAs', `one issues for ${without.join(', ')}, as before there were classes`, next)];
+  }
+  const domain = rows
+    .map(({ der }) => scopeOf(parseCertificate(der)))
+    .find((each) => each?.certificateClass === 'workload');
+  if (domain?.certificateClass === 'workload' && domain.trustDomain !== workloads.trustDomain) {
+    const found = `the CA for workloads is for ${domain.trustDomain}, the setting is ${workloads.trustDomain}`;
+    return [
+      failed('issuing CAs', found, 'edgekeep authority request --class workload, or correct workloads.trustDomain'),
+    ];
+  }
+  return [ok('issuing CAs', `one each for ${issuedClasses.join(', ')}`)];
 }
 
 const rootRow = z.object({

@@ -1,5 +1,6 @@
 // Operator API: the authorities, their rotation and roll-over (spec/authorities.md).
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { issuedClasses } from '@edgekeep/core/identity/issuing-scope';
 import * as api from '@edgekeep/wire/api/authority';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -34,6 +35,7 @@ type AuthorityOperatorRouteDependencies = AuthorityDependencies & {
 
 export function authorityOperatorRoutes(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
   addReading(app, dependencies);
+  addRequests(app, dependencies);
   addIssuing(app, dependencies);
   addRoots(app, dependencies);
 }
@@ -75,24 +77,6 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
   const admin = dependencies.requireScope('admin');
 
   app.post(
-    '/v1/authorities/request',
-    { ...admin, bodyLimit: bodyBytes.none, schema: { response: { 200: api.issuingRequestResponse } } },
-    async ({ actor }) => requestIssuing(dependencies, actor),
-  );
-
-  app.post(
-    '/v1/authorities/install',
-    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.issuingInstallRequest, ...answer } },
-    async ({ body, actor }) => {
-      const id = await installIssuing(dependencies, body.certificates, actor);
-      const { activate, force } = body;
-      if (activate !== undefined)
-        await activateIssuing(dependencies, { id, atMs: activate === 'now' ? undefined : activate, force, actor });
-      return overviewOf(dependencies);
-    },
-  );
-
-  app.post(
     '/v1/authorities/issuing/:id/activate',
     {
       ...admin,
@@ -122,6 +106,37 @@ function addIssuing(app: HttpServer, dependencies: AuthorityOperatorRouteDepende
       schema: { params: byIssuing, body: api.issuingEndRequest, response: { 200: api.issuingRevokeResponse } },
     },
     async ({ params, body, actor }) => revokeIssuing(dependencies, { id: params.id, note: body.note, actor }),
+  );
+}
+
+function addRequests(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
+  const admin = dependencies.requireScope('admin');
+
+  app.post(
+    '/v1/authorities/request',
+    {
+      ...admin,
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.issuingRequestRequest, response: { 200: api.issuingRequestResponse } },
+    },
+    async ({ body, actor }) => {
+      const classes = [...new Set(body.classes ?? issuedClasses)];
+      const requests = await requestIssuing(dependencies, { classes, actor });
+      const request = requests.map((each) => each.request).join('');
+      return { id: requests[0]?.id ?? '', request, requests: [...requests] };
+    },
+  );
+
+  app.post(
+    '/v1/authorities/install',
+    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.issuingInstallRequest, ...answer } },
+    async ({ body, actor }) => {
+      const ids = await installIssuing(dependencies, body.certificates, actor);
+      const { activate, force } = body;
+      for (const id of activate === undefined ? [] : ids)
+        await activateIssuing(dependencies, { id, atMs: activate === 'now' ? undefined : activate, force, actor });
+      return overviewOf(dependencies);
+    },
   );
 }
 

@@ -1,4 +1,5 @@
 // The tables that `authority` writes (spec/authorities.md).
+import type { IssuedClass } from '@edgekeep/core/identity/issuing-scope';
 import type { Generated } from 'kysely';
 
 export interface AuthorityTables {
@@ -45,9 +46,13 @@ export interface RootAuthorityRow {
 /** requested -> next -> active -> retiring -> retired; or revoked, or given up before it was used. */
 export type IssuingStatus = 'requested' | 'next' | 'active' | 'retiring' | 'retired' | 'revoked' | 'abandoned';
 
+/** `general` is one from before there were classes: it issues for those that have no CA of their own. */
+export type AuthorityClass = IssuedClass | 'general';
+
 export interface IssuingAuthorityRow {
   /** Its key identifier, hex: the authority key identifier in certificates that it issues. */
   readonly id: string;
+  readonly class: AuthorityClass;
   readonly status: IssuingStatus;
   /** Null until it is signed. */
   readonly root_sha256: string | null;
