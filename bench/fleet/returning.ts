@@ -158,7 +158,7 @@ function signingOnly(
   member: Member,
   boot: Boot,
   onQuote: () => void,
-): Pick<RootOfTrust, 'attest' | 'describe' | 'activateCredential'> {
+): Pick<RootOfTrust, 'attest' | 'describe' | 'activateCredential' | 'openKey'> {
   const sign = quoteOf(member.attestationKey, boot);
   const absent = () => Promise.reject(new Error('nothing here enrolls'));
   return {
@@ -168,5 +168,6 @@ function signingOnly(
     },
     describe: absent,
     activateCredential: absent,
+    openKey: absent,
   };
 }

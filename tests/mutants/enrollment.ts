@@ -12,6 +12,27 @@ const est = 'hub/src/enrollment/est.ts';
 
 export const enrollmentMutants: readonly Mutant[] = [
   {
+    id: 'enrollment/element-keys',
+    file: 'hub/src/enrollment/idevid.ts',
+    find: "=== undefined ? 'secure-element' : 'software'",
+    replace: "!== null ? 'secure-element' : 'software'",
+    breaks: 'an IDevID gives the tier only to keys that its manufacturer certified beside it',
+  },
+  {
+    id: 'enrollment/element-serial',
+    file: 'core/src/identity/element-keys.ts',
+    find: 'named === undefined || named.serialNumber !== idevid.serialNumber',
+    replace: 'named === undefined || named.serialNumber.length === 0',
+    breaks: 'keys are certified for the device of the IDevID',
+  },
+  {
+    id: 'enrollment/element-agreement',
+    file: 'hub/src/enrollment/complete.ts',
+    find: 'if (answer === undefined && token !== undefined) return;',
+    replace: 'if (answer === undefined) return;',
+    breaks: 'the agreement key is at hand',
+  },
+  {
     id: 'enrollment/other-form',
     file: 'core/src/identity/certificate-identity.ts',
     find: 'const forms = [certificate.der, ...otherForms(certificate)];',
@@ -161,8 +182,8 @@ export const enrollmentMutants: readonly Mutant[] = [
   {
     id: 'enrollment/tier-vouched',
     file: stepOne,
-    find: "tierOfToken !== 'secure-element' && trusted === undefined) {",
-    replace: 'tierOfToken === null && trusted !== undefined) {',
+    find: "tierOfToken !== 'secure-element' && !certified) {",
+    replace: 'tierOfToken === null && certified) {',
     breaks: 'a key in a file does not pass for hardware',
   },
   {

@@ -6,6 +6,7 @@ import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qu
 import { encodeVerifierKey, type NoteSigner, verifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { agreementContext } from '@edgekeep/core/access/wrapped-key';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
@@ -154,7 +155,11 @@ export class TestDevice {
     };
     const start = await link.ask('POST', `${address}/challenge`, changes.start?.(honest) ?? honest);
     if (start.status !== 200) return start;
-    const { nonce, credential } = accepted(start, enrollChallengeResponse);
+    const { nonce, credential, agreement } = accepted(start, enrollChallengeResponse);
+    const opened =
+      agreement === undefined
+        ? undefined
+        : await this.rootOfTrust.openKey({ kind: 'hpke', ...agreement }, { leaseId: agreementContext(this.id) });
     const activate = async () =>
       this.rootOfTrust.activateCredential(
         parseBase64url(credential?.blob ?? '', 'blob'),
@@ -175,6 +180,7 @@ export class TestDevice {
     const end = {
       ...(idevid !== undefined && { idevidProof: proofDocument(await idevid.prove(idevidProofMessage(subject))) }),
       ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
+      ...(opened === undefined ? {} : { agreementSecret: toBase64url(opened) }),
       certificateRequest: toBase64url(request),
       evidence: await this.evidence('certify', parseBase64url(nonce, 'nonce'), spki),
       witnessKey: this.witnessKey,

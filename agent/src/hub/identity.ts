@@ -1,5 +1,6 @@
 // How the device gets its operational certificate (spec/api.md): enrollment proves the root of trust to a hub that does not know it yet,
 // recovery proves it again after a restart, renewal does so ahead of time on a live connection.
+import { agreementContext } from '@edgekeep/core/access/wrapped-key';
 import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
@@ -16,7 +17,7 @@ import { type Credential, credentialOf, makeOperationalKey, type OperationalKey 
 
 export interface IdentityDependencies {
   readonly deviceId: string;
-  readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential' | 'idevid'>;
+  readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential' | 'idevid' | 'openKey'>;
   readonly prover: Prover;
   readonly clocks: Clocks;
   readonly hubTime: HubTime;
@@ -47,7 +48,11 @@ export async function enroll(
   const start = { deviceId, identity, ...shown, ...(token === undefined ? {} : { token }) };
   const challenge = await postToHub(send, '/v1/enroll/challenge', start, enrollChallengeResponse);
   if (challenge.kind === 'refused') return challenge;
-  const { nonce, pcrs, credential } = challenge.value;
+  const { nonce, pcrs, credential, agreement } = challenge.value;
+  const opened =
+    agreement === undefined
+      ? undefined
+      : await rootOfTrust.openKey({ kind: 'hpke', ...agreement }, { leaseId: agreementContext(deviceId) });
   const secret =
     credential === undefined
       ? undefined
@@ -59,6 +64,7 @@ export async function enroll(
   const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: proof.key.spki, deviceId, identity };
   const body = {
     ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
+    ...(opened === undefined ? {} : { agreementSecret: toBase64url(opened) }),
     ...proof.document,
     witnessKey,
     ...(idevid === undefined ? {} : { idevidProof: proofDocument(await idevid.prove(idevidProofMessage(subject))) }),

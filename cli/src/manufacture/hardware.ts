@@ -8,6 +8,7 @@ import { equalBytes } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { validateEndorsement } from '@edgekeep/core/identity/endorsement';
+import type { ElementKeyUsage } from '@edgekeep/core/identity/idevid';
 import { type IdevidProof, idevidProofMessage, verifyIdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
@@ -31,6 +32,8 @@ export type Examined =
       readonly spki: Uint8Array;
       /** The identifier of the root of trust, hex. */
       readonly rootSha256: string;
+      /** Of a token: its other keys, which the manufacturer certifies beside the IDevID. */
+      readonly beside: readonly { readonly spki: Uint8Array; readonly usage: ElementKeyUsage }[];
       /** One of the named vendors certified the TPM that holds it. */
       readonly inVerifiedTpm: boolean;
     }
@@ -51,7 +54,7 @@ export async function withHardware<Result>(
   if (place.kind === 'pkcs11') {
     const signer = await madeSigner(place.place);
     const proof = { signature: await signer.sign(idevidProofMessage(subject)) };
-    const examined = examineToken(signer, proof, subject, await signingKeyDigest(place.place));
+    const examined = examineToken(signer, proof, subject, await tokenKeys(place.place));
     return use(examined, async (chain) => ((await writeTokenChain(place.place, chain)) ? 'stored' : 'no-room'));
   }
   await using tpm = await TpmRootOfTrust.open(place.address, { endorsementKey: place.endorsementKey });
@@ -68,6 +71,7 @@ export async function withHardware<Result>(
     kind: 'genuine',
     spki: encodeSpki(publicKey),
     rootSha256: digestOf(encodeSpki(publicKeyOfArea(parsePublic(identity.endorsementKey.publicArea)))),
+    beside: [],
     inVerifiedTpm: vendorRoots.length > 0,
   };
   // Awaited here: the TPM is closed when this function ends.
@@ -118,11 +122,15 @@ function examineToken(
   { publicKey }: Signer,
   proof: IdevidProof,
   subject: Parameters<typeof idevidProofMessage>[0],
-  rootSha256: string,
+  { signing, agreement }: { readonly signing: Uint8Array; readonly agreement: Uint8Array },
 ): Examined {
   const verdict = verifyIdevidProof(proof, { publicKey, subject, attestationKey: undefined });
   if (verdict.kind === 'refused') return verdict;
-  return { kind: 'genuine', spki: encodeSpki(publicKey), rootSha256, inVerifiedTpm: false };
+  const beside = [
+    { spki: signing, usage: 'digitalSignature' },
+    { spki: agreement, usage: 'keyAgreement' },
+  ] as const;
+  return { kind: 'genuine', spki: encodeSpki(publicKey), rootSha256: digestOf(signing), beside, inVerifiedTpm: false };
 }
 
 async function madeSigner(place: IdevidPlace): Promise<Signer> {
@@ -132,9 +140,10 @@ async function madeSigner(place: IdevidPlace): Promise<Signer> {
 }
 
 // The device's own keys are made on the line as well: the manifest names its root of trust.
-async function signingKeyDigest(place: IdevidPlace): Promise<string> {
+async function tokenKeys(place: IdevidPlace) {
   await using session = await TokenSession.open({ ...place, keyLabels: defaultKeyLabels });
-  return digestOf(encodeSpki(session.publicKeys.signing));
+  const { signing, agreement } = session.publicKeys;
+  return { signing: encodeSpki(signing), agreement: encodeSpki(agreement) };
 }
 
 function digestOf(spki: Uint8Array): string {

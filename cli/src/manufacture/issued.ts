@@ -5,7 +5,12 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
-import { type IdevidSubject, idevidProfile } from '@edgekeep/core/identity/idevid';
+import {
+  elementKeyProfile,
+  type ElementKeyUsage,
+  type IdevidSubject,
+  idevidProfile,
+} from '@edgekeep/core/identity/idevid';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { writeFileOnce } from '@edgekeep/host/durable-file';
@@ -55,6 +60,22 @@ export async function issueOnce(manufacturer: Manufacturer, order: IssueOrder): 
   const other = await recorded(manufacturer, record, order);
   if (other?.kind === 'refused' && claimed) await rm(claim);
   return other ?? refused('serial-taken', `${order.serialNumber} was issued in the meantime`);
+}
+
+/** The certificates of the other keys in the device's token, for the same device as the IDevID. Written down nowhere: each is for one key. */
+export async function issueBeside(
+  { issuing, signer, organization }: Manufacturer,
+  { nowSeconds, ...subject }: Omit<IssueOrder, 'spki'>,
+  keys: readonly { readonly spki: Uint8Array; readonly usage: ElementKeyUsage }[],
+): Promise<readonly Uint8Array[]> {
+  const certificates: Uint8Array[] = [];
+  for (const { spki, usage } of keys) {
+    const input = { spki, serialRandom: randomBytes(16), notBeforeSeconds: nowSeconds };
+    certificates.push(
+      await issueCertificate(elementKeyProfile(input, issuing, { ...subject, organization }, usage), signer),
+    );
+  }
+  return certificates;
 }
 
 async function recorded(

@@ -3,7 +3,7 @@ import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identi
 import { certificateIdentity } from '@edgekeep/core/identity/certificate-identity';
 import { writeIdevidFile } from '@edgekeep/hardware/idevid-file';
 import { type HardwarePlace, withHardware } from './hardware.ts';
-import { issueOnce } from './issued.ts';
+import { issueBeside, issueOnce } from './issued.ts';
 import { type ManifestLine, serialTag } from './manifest.ts';
 import type { Manufacturer } from './manufacturer.ts';
 
@@ -45,7 +45,7 @@ export async function makeDevice(
   const { nowSeconds, vendorRoots, enrollmentGroup } = terms;
   return withHardware(place, { serialNumber, vendorRoots, nowSeconds }, async (examined, store) => {
     if (examined.kind === 'refused') return examined;
-    const { spki, rootSha256, inVerifiedTpm } = examined;
+    const { spki, rootSha256, inVerifiedTpm, beside } = examined;
     const hardwareType = order.hardwareType ?? manufacturer.hardwareType;
     const issued = await issueOnce(manufacturer, {
       serialNumber,
@@ -57,7 +57,8 @@ export async function makeDevice(
     });
     if (issued.kind === 'refused') return issued;
     const [leaf] = issued.chain;
-    const kept = await keep(issued.chain, store, idevidFile);
+    const ofKeys = await issueBeside(manufacturer, { serialNumber, hardwareType, product, nowSeconds }, beside);
+    const kept = await keep([...issued.chain, ...ofKeys], store, idevidFile);
     if (kept === undefined) {
       const message = 'the hardware has no room for the certificate: name a file of the device for it (idevidFile)';
       return { kind: 'refused', code: 'no-room', message };

@@ -65,3 +65,8 @@ export type HpkeWrappedKey = Extract<WrappedKey, { readonly kind: 'hpke' }>;
 
 /** HPKE `info` of a wrapped model key; the associated data is the lease id as UTF-8. */
 export const wrappedKeyHpkeInfo = 'edgekeep model key v1';
+
+/** The associated data of the secret that an enrolling secure element opens: no lease has such an id. */
+export function agreementContext(deviceId: string): string {
+  return `edgekeep-enroll-v1 ${deviceId}`;
+}

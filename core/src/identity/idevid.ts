@@ -30,6 +30,9 @@ const tpmHardwareType = '2.23.133.1.2';
 /** Serial numbers that this product issues: within PrintableString, safe as a file name, 1 to 64 characters. */
 export const deviceSerialPattern = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 
+/** What a certificate beside an IDevID is for (spec/secure-element.md, "Whose keys"). */
+export type ElementKeyUsage = 'digitalSignature' | 'keyAgreement';
+
 /** An IDevID, or an authority above one, has no end date: none is requested. */
 export type IdevidProfileInput = Omit<ProfileInput, 'notAfterSeconds' | 'statusUrls'>;
 
@@ -75,6 +78,18 @@ export function idevidProfile(
   };
 }
 
+/** The certificate of another key in the same secure element as the IDevID's: same subject and hardware, the usage of that key. */
+export function elementKeyProfile(
+  input: IdevidProfileInput,
+  issuer: Certificate,
+  subject: Omit<IdevidSubject, 'inVerifiedTpm'>,
+  usage: ElementKeyUsage,
+): CertificateTemplate {
+  const template = idevidProfile(input, issuer, subject);
+  const [, ...others] = template.extensions;
+  return { ...template, extensions: [keyUsage(usage), ...others] };
+}
+
 /** A manufacturer's authority, self-signed or below `issuer`. Without an end date, because its end would end every IDevID below it. */
 export function manufacturerProfile(
   input: IdevidProfileInput,
@@ -107,7 +122,7 @@ export interface Idevid {
   readonly hardwareType: string;
   /** As text where it is printable ASCII, else hex. */
   readonly hardwareSerial: string;
-  /** The authority states that the key is bound to a TPM: not valid for a device without one. */
+  /** The hardware is a TPM, or the authority states that the key is bound to one: not valid for a device without a TPM. */
   readonly inTpm: boolean;
 }
 
@@ -154,6 +169,20 @@ export type IdevidReading =
   | { readonly kind: 'read'; readonly idevid: Idevid }
   | { readonly kind: 'refused'; readonly reasons: readonly IdevidReason[] };
 
+/** What a certificate says about its device, where it says it as an IDevID does. */
+export type NamedHardware = Pick<Idevid, 'serialNumber' | 'hardwareType' | 'hardwareSerial'>;
+
+/** The device that a certificate names; undefined unless it names exactly one. */
+export function readNamedHardware(certificate: Certificate): NamedHardware | undefined {
+  const serials = certificate.subject.parts.flat().filter(({ oid }) => oid === attributeOid.serialNumber);
+  const modules = hardwareModuleNames(certificate);
+  const [serial] = serials;
+  const [module] = modules;
+  if (serials.length !== 1 || modules.length !== 1 || serial?.text === undefined || module === undefined)
+    return undefined;
+  return { serialNumber: serial.text, hardwareType: module.type, hardwareSerial: textOf(module.serialNumber) };
+}
+
 /** The requirements for the certificate itself; the issuer is not checked here. */
 export function readIdevid(certificate: Certificate): IdevidReading {
   const { extensions, version } = certificate;
@@ -195,7 +224,10 @@ export function readIdevid(certificate: Certificate): IdevidReading {
       serialNumber: serial.text,
       hardwareType: module.type,
       hardwareSerial,
-      inTpm: policies.includes(verifiedTpmFixed) || policies.includes(verifiedTpmResidency),
+      inTpm:
+        module.type === tpmHardwareType ||
+        policies.includes(verifiedTpmFixed) ||
+        policies.includes(verifiedTpmResidency),
     },
   };
 }

@@ -31,19 +31,28 @@ export function readTokenChain(place: IdevidPlace): Promise<readonly Uint8Array[
   return inTokenSession(place, 'reading the IDevID', (cryptoki, session) => {
     const leaf = readCertificate(cryptoki, session, labelOf(place));
     if (leaf === undefined) return [];
-    const issuer = readCertificate(cryptoki, session, issuerLabel(place));
-    return issuer === undefined ? [leaf] : [leaf, issuer];
+    const beside = [issuerLabel(place), ...keyLabels(place)];
+    return [leaf, ...beside.flatMap((label) => readCertificate(cryptoki, session, label) ?? [])];
   });
 }
 
-/** Replaces the stored certificates; false when the token takes none. Of the issuers it stores the nearest. */
+/**
+ * Replaces the stored certificates; false when the token takes none. Of the issuers it stores the nearest, and of the certificates of other
+ * keys in the token at most two.
+ */
 export function writeTokenChain(place: IdevidPlace, chain: readonly Uint8Array[]): Promise<boolean> {
-  const [leaf, issuer] = chain;
+  const [leaf, ...others] = chain;
+  const [issuer] = others.filter(isAuthority);
+  const ofKeys = others.filter((der) => !isAuthority(der));
   if (leaf === undefined) throw new TypeError('no certificate to store');
   return inTokenSession(place, 'storing the IDevID', (cryptoki, session) => {
     try {
       writeCertificate(cryptoki, session, labelOf(place), leaf);
       if (issuer !== undefined) writeCertificate(cryptoki, session, issuerLabel(place), issuer);
+      for (const [at, label] of keyLabels(place).entries()) {
+        const der = ofKeys[at];
+        if (der !== undefined) writeCertificate(cryptoki, session, label, der);
+      }
       return true;
     } catch (error) {
       if (noRoomValues.includes(returnValueOf(error))) return false;
@@ -54,6 +63,8 @@ export function writeTokenChain(place: IdevidPlace, chain: readonly Uint8Array[]
 
 const labelOf = ({ idevidLabel = defaultIdevidLabel }: IdevidPlace) => idevidLabel;
 const issuerLabel = (place: IdevidPlace) => `${labelOf(place)}-issuer`;
+const keyLabels = (place: IdevidPlace) => [`${labelOf(place)}-signing`, `${labelOf(place)}-agreement`];
+const isAuthority = (der: Uint8Array) => parseForeignCertificate(der).extensions.basicConstraints?.authority === true;
 
 function certificateObjects(cryptoki: Cryptoki, session: Handle, label: string): readonly Handle[] {
   const { binding } = cryptoki;

@@ -36,6 +36,7 @@ import { spendShownToken, tokenActor } from './shown-token.ts';
 
 export interface EnrollmentAnswer {
   readonly credentialSecret: Uint8Array | undefined;
+  readonly agreementSecret?: Uint8Array | undefined;
   readonly certificateRequest: Uint8Array;
   readonly evidence: Evidence;
   readonly witnessKey: string;
@@ -64,6 +65,7 @@ async function completeOnce(
   answer: EnrollmentAnswer,
 ): Promise<Certificate> {
   assertCredentialOpened(pending, answer);
+  assertAgreementOpened(pending, answer);
   assertWitnessKey(answer);
   const { spki } = parseCertificateRequest(answer.certificateRequest);
   const row = rowOf(pending, answer);
@@ -89,6 +91,23 @@ function assertCredentialOpened(pending: PendingEnrollment, { credentialSecret }
   }
 }
 
+/**
+ * 1. The device has the agreement key that it named. An agent of the version before does not prove it: it is served in this version where an
+ * operator's token vouches for the element.
+ */
+function assertAgreementOpened(
+  { agreementSecret, proof, token }: PendingEnrollment,
+  { agreementSecret: answer }: EnrollmentAnswer,
+): void {
+  if (agreementSecret === undefined || proof.tier !== 'secure-element') return;
+  if (answer === undefined && token !== undefined) return;
+  if (answer === undefined || !equalBytes(answer, agreementSecret))
+    throw refused(
+      'agreement-key-not-possessed',
+      'the secret for the agreement key was not opened: the device does not have that key',
+    );
+}
+
 /** 2. The witness key is one for cosignatures. */
 function assertWitnessKey({ witnessKey }: EnrollmentAnswer): void {
   if (parseVerifierKey(witnessKey).type !== 'cosignature-v1')
@@ -96,12 +115,12 @@ function assertWitnessKey({ witnessKey }: EnrollmentAnswer): void {
 }
 
 function rowOf(
-  { deviceId, identity, rootSha256, incarnation }: PendingEnrollment,
+  { deviceId, identity, proof, rootSha256, incarnation }: PendingEnrollment,
   answer: EnrollmentAnswer,
 ): DeviceRow {
   return {
     id: deviceId,
-    tier: identity.kind,
+    tier: proof.tier,
     state: 'registered',
     state_reason: incarnation === 1 ? 'enrolled' : 'enrolled again',
     identity: JSON.stringify(identity),
@@ -230,13 +249,13 @@ async function admit(
 }
 
 function entryData(
-  { identity, rootSha256, idevid, incarnation }: PendingEnrollment,
+  { proof, rootSha256, idevid, incarnation }: PendingEnrollment,
   { row, certificate }: Registration,
   group: EnrollmentGroup | undefined,
   site: string | null,
 ) {
   return {
-    tier: identity.kind,
+    tier: proof.tier,
     rootSha256,
     witnessKey: row.witness_key,
     certificate: toHex(certificateDigest(certificate)),

@@ -4,6 +4,7 @@ import { replaceIdevid } from '../registry/device-row.ts';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { certificateDigests, certificateIdentity } from '@edgekeep/core/identity/certificate-identity';
+import { uncertifiedKey } from '@edgekeep/core/identity/element-keys';
 import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { type Idevid, validateIdevid } from '@edgekeep/core/identity/idevid';
@@ -30,6 +31,10 @@ export interface TrustedIdevid {
   /** The groups without which the path would not exist. */
   readonly anchorGroups: readonly string[];
   readonly makersWord: MakerEvidence;
+  /** The authority that issued it. */
+  readonly issuer: Certificate;
+  /** Everything that the device sent beside it. */
+  readonly sent: readonly Certificate[];
 }
 
 /** This hub does not trust its manufacturer: the IDevID proves nothing, and does no harm beside another proof. */
@@ -73,6 +78,8 @@ export async function readShownIdevid(
   return {
     kind: 'trusted',
     idevid,
+    issuer: chain[1] ?? leaf,
+    sent,
     authorities: chain.slice(1).map(({ spki }) => sha256Hex(spki)),
     anchorGroups,
     makersWord: { kind: 'idevid', chain, judgedAtMs: nowMs, notes: [], anchorGroups },
@@ -85,6 +92,23 @@ export async function readShownIdevid(
  */
 export function idevidDigestsOf({ idevid: { certificate } }: Pick<TrustedIdevid, 'idevid'>): readonly string[] {
   return [...certificateDigests(certificate), sha256Hex(certificate.spki)];
+}
+
+/**
+ * The tier that a proven IDevID gives a secure element: `software` unless its manufacturer certified both keys beside it. The signature of
+ * one key says nothing about where another one is.
+ */
+export function tierByIdevid(
+  { idevid, issuer, sent }: Pick<TrustedIdevid, 'idevid' | 'issuer' | 'sent'>,
+  { signingKey, encryptionKey }: Extract<DeviceIdentity, { kind: 'secure-element' }>,
+  nowMs: number,
+): 'secure-element' | 'software' {
+  const keys = {
+    signing: parseBase64url(signingKey, 'signingKey'),
+    agreement: parseBase64url(encryptionKey, 'encryptionKey'),
+  };
+  const atSeconds = Math.floor(nowMs / 1_000);
+  return uncertifiedKey(keys, { idevid, issuer, sent, atSeconds }) === undefined ? 'secure-element' : 'software';
 }
 
 /** Step two: throws `enrollment-refused` unless the device has the key of the IDevID and used it in this enrollment. */

@@ -12,6 +12,7 @@ import type { Tables } from '../store/schema.ts';
 /** What a new device has proven; only `deviceId` is a mere claim. */
 export interface EnrollmentProof {
   readonly deviceId: string;
+  /** That somebody vouched for or proved: of a secure element `software` where neither. */
   readonly tier: string;
   /** SHA-256 of its root of trust's SPKI, hex. */
   readonly rootSha256: string;

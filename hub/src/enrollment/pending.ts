@@ -35,6 +35,8 @@ export interface PendingEnrollment {
   readonly makersWords: readonly MakerEvidence[];
   /** The address of the request. */
   readonly address: string;
+  /** A secret that only the agreement key of a secure element opens. */
+  readonly agreementSecret: Uint8Array | undefined;
   /** A secret that only the TPM with both keys can read; undefined for a device without a TPM. */
   readonly credentialSecret: Uint8Array | undefined;
 }

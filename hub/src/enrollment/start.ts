@@ -1,6 +1,9 @@
 // Step one of an enrollment (spec/enrollment.md, "Step one"): may this device enroll, and what must it prove? The numbers are those of the page.
 import { randomBytes } from 'node:crypto';
-import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { agreementContext, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
+import { parseBase64url, toBase64url, utf8 } from '@edgekeep/core/bytes';
+import { hpkeSeal } from '@edgekeep/core/identity/hpke';
+import { parseP256Point } from '@edgekeep/core/identity/p256-point';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
 import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
@@ -12,7 +15,14 @@ import { reservedProblem } from '../store/hub-names.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
 import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
-import { assertIdOfSerial, idevidDigestsOf, readShownIdevid, type ShownIdevid, type TrustedIdevid } from './idevid.ts';
+import {
+  assertIdOfSerial,
+  idevidDigestsOf,
+  readShownIdevid,
+  type ShownIdevid,
+  tierByIdevid,
+  type TrustedIdevid,
+} from './idevid.ts';
 import { type EnrollmentGroup, type EnrollmentProof, matchEnrollmentGroup, mayBeVouchedFor } from './match.ts';
 import { tokenUnfit } from './one-time-token.ts';
 import { type EnrollmentDependencies, type PendingEnrollment, refused } from './pending.ts';
@@ -34,6 +44,7 @@ export interface EnrollmentRequest {
 export interface EnrollmentStart {
   readonly pending: PendingEnrollment;
   readonly credential: { readonly blob: string; readonly encryptedSecret: string } | undefined;
+  readonly agreement: { readonly encapsulatedKey: string; readonly ciphertext: string } | undefined;
 }
 
 /** Throws `enrollment-refused` with the reason of the rule that the device does not pass. Writes nothing. */
@@ -46,7 +57,8 @@ export async function startEnrollment(
   const shown = await readShown(dependencies, request);
   await assertMayBeVouchedFor(dependencies, known, shown);
   const proven = await proveMakers(dependencies, request);
-  const proof = proofOf(known, shown, proven);
+  const tier = tierOf(request, shown);
+  const proof = proofOf({ ...known, tier }, shown, proven);
   // 6. A returning device keeps its group and its place in it; the order to wipe it vouches for hardware that is still the same.
   await assertNotBlocked(dependencies.database.read, proof.idevidDigests, 'IDevID');
   const { returning } = known;
@@ -58,13 +70,23 @@ export async function startEnrollment(
   const { idevid } = shown;
   const trusted = idevid?.kind === 'trusted' ? idevid : undefined;
   await assertOwnId(dependencies, deviceId, { known, token, group, trusted });
-  assertTierVouched(identity, token, group, trusted);
+  if (tier === 'secure-element') assertTierVouched(request, token, group, trusted);
   const { credentialSecret, credential } = challengeFor(identity, proven.endorsement);
+  const { agreementSecret, agreement } = agreementFor(request);
   const makersWords = [proven.endorsement, proven.deviceId, trusted].flatMap((each) => each?.makersWord ?? []);
   const incarnation = incarnationOf(returning) + 1;
   const { rootSha256 } = known;
-  const joining = { token, proof, group, idevid: trusted, makersWords, incarnation, credentialSecret };
-  return { pending: { deviceId, identity, rootSha256, address, ...joining }, credential };
+  const joining = {
+    token,
+    proof,
+    group,
+    agreementSecret,
+    idevid: trusted,
+    makersWords,
+    incarnation,
+    credentialSecret,
+  };
+  return { pending: { deviceId, identity, rootSha256, address, ...joining }, credential, agreement };
 }
 
 interface Known {
@@ -206,20 +228,48 @@ async function assertOwnId(
   if (trusted !== undefined && !named) await assertIdOfSerial(database.read, trusted, deviceId);
 }
 
+/** 11. An operator vouches for a secure element by a token, its manufacturer by certificates of both its keys; else its keys are in files. */
+function tierOf({ identity, nowMs }: EnrollmentRequest, { token, idevid }: Shown): DeviceIdentity['kind'] {
+  if (identity.kind !== 'secure-element' || idevid?.kind !== 'trusted') return identity.kind;
+  const vouched = token?.kind === 'group' || token?.tier === 'secure-element';
+  return vouched ? identity.kind : tierByIdevid(idevid, identity, nowMs);
+}
+
 /** 11. A device cannot show where its key is: a token for any tier must not let a key in a file pass for hardware. */
 function assertTierVouched(
-  { kind }: DeviceIdentity,
+  { identity, nowMs }: EnrollmentRequest,
   token: ShownToken | undefined,
   group: EnrollmentGroup | undefined,
   trusted: TrustedIdevid | undefined,
 ): void {
-  const tierOfToken = token?.kind === 'one-time' ? token.tier : group?.terms.tier;
-  if (kind === 'secure-element' && tierOfToken !== 'secure-element' && trusted === undefined) {
+  if (identity.kind !== 'secure-element') return;
+  const tierOfToken = token?.kind === 'one-time' ? token.tier : token === undefined ? undefined : group?.terms.tier;
+  const certified = trusted !== undefined && tierByIdevid(trusted, identity, nowMs) === 'secure-element';
+  if (tierOfToken !== 'secure-element' && !certified) {
     throw refused(
       'tier-not-vouched',
       'a secure element needs an enrollment token made for that tier: `edgekeep enroll token --tier secure-element`',
     );
   }
+}
+
+/** 12. A secure element gets a secret that opens with its agreement key. */
+function agreementFor({
+  deviceId,
+  identity,
+}: EnrollmentRequest): Pick<EnrollmentStart, 'agreement'> & Pick<PendingEnrollment, 'agreementSecret'> {
+  if (identity.kind !== 'secure-element') return { agreementSecret: undefined, agreement: undefined };
+  const agreementSecret = randomBytes(credentialSecretLength);
+  const { encapsulatedKey, ciphertext } = hpkeSeal({
+    recipientPublicKey: parseP256Point(parseBase64url(identity.encryptionKey, 'encryptionKey')),
+    info: utf8(wrappedKeyHpkeInfo),
+    aad: utf8(agreementContext(deviceId)),
+    plaintext: agreementSecret,
+  });
+  return {
+    agreementSecret,
+    agreement: { encapsulatedKey: toBase64url(encapsulatedKey), ciphertext: toBase64url(ciphertext) },
+  };
 }
 
 /** 12. The keys are readable; a TPM gets a credential that only it can open. */

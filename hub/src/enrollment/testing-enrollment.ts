@@ -116,6 +116,7 @@ export async function enrollWith(
   const nonce = randomBytes(32);
   const honest: Answer = {
     credentialSecret: pending.credentialSecret,
+    agreementSecret: pending.agreementSecret,
     certificateRequest: await encodeCertificateRequest({ subject: commonNameOnly(device.id) }, operational),
     evidence: certify(device, nonce, encodeSpki(operational.publicKey), boot),
     witnessKey: newWitnessKey(device.id),

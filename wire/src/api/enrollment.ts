@@ -16,6 +16,8 @@ export const enrollChallengeResponse = z.object({
   nonce: nonceBytes,
   /** Only for a TPM: MakeCredential's two parts for TPM2_ActivateCredential. */
   credential: z.object({ blob: tpmBytes, encryptedSecret: tpmBytes }).optional(),
+  /** Only for a secure element: a secret that opens with its agreement key, as a wrapped key of kind `hpke`. */
+  agreement: z.object({ encapsulatedKey: base64url(200), ciphertext: base64url(200) }).optional(),
   pcrs: z.array(z.int().min(0).max(23)),
 });
 
@@ -31,6 +33,8 @@ export type IdevidProofDocument = z.infer<typeof idevidProof>;
 export const enrollCompleteRequest = z.strictObject({
   /** The result of TPM2_ActivateCredential; absent for a software device. */
   credentialSecret: base64url(100).optional(),
+  /** The opened secret of `agreement`; only where the challenge had one. */
+  agreementSecret: base64url(100).optional(),
   /** DER PKCS#10. */
   certificateRequest: base64url(3_000),
   /** Over qualifyingData('certify', nonce, SPKI of the request). */

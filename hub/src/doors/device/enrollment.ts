@@ -49,14 +49,14 @@ function addEnrollment(app: HttpServer, dependencies: IdentityDeviceRouteDepende
       const connection = door.anyone(request);
       connection.claimed = request.body.deviceId;
       const nowMs = clock();
-      const { pending, credential } = await startEnrollment(dependencies, {
+      const { pending, credential, agreement } = await startEnrollment(dependencies, {
         ...request.body,
         address: connection.remoteAddress,
         nowMs,
       });
       begun.set(connection, pending);
       const nonce = openChallenge(connection, nowMs, settings.challengeSeconds);
-      return { nonce: toBase64url(nonce), pcrs: settings.pcrs, ...(credential === undefined ? {} : { credential }) };
+      return { nonce: toBase64url(nonce), pcrs: settings.pcrs, credential, agreement };
     },
   );
 
@@ -76,6 +76,8 @@ function addEnrollment(app: HttpServer, dependencies: IdentityDeviceRouteDepende
       if (pending === undefined)
         throw new HubError('challenge-missing', 'begin with POST /v1/enroll/challenge on this connection');
       const certificate = await completeEnrollment(dependencies, pending, {
+        agreementSecret:
+          body.agreementSecret === undefined ? undefined : parseBase64url(body.agreementSecret, 'agreementSecret'),
         credentialSecret:
           body.credentialSecret === undefined ? undefined : parseBase64url(body.credentialSecret, 'credentialSecret'),
         certificateRequest: parseBase64url(body.certificateRequest, 'certificateRequest'),
