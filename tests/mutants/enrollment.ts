@@ -19,11 +19,11 @@ export const enrollmentMutants: readonly Mutant[] = [
     breaks: 'an IDevID gives the tier only to keys that its manufacturer certified beside it',
   },
   {
-    id: 'enrollment/element-serial',
+    id: 'enrollment/element-issuer',
     file: 'core/src/identity/element-keys.ts',
-    find: 'named === undefined || named.serialNumber !== idevid.serialNumber',
-    replace: 'named === undefined || named.serialNumber.length === 0',
-    breaks: 'keys are certified for the device of the IDevID',
+    find: "return validatePath(path).kind === 'valid';",
+    replace: 'return validatePath(path).kind.length > 0;',
+    breaks: 'the manufacturer of the IDevID certified the keys beside it',
   },
   {
     id: 'enrollment/element-agreement',
