@@ -51,7 +51,7 @@ async function pretender(id: string): Promise<RootOfTrust> {
   };
 }
 
-// SECURITY.md: DEV-56
+// SECURITY.md: DEV-60
 test('a genuine IDevID does not make a secure element of keys in files: the tier is software, and it gets no key', async () => {
   await using device = await TestDevice.with('sn-70', await pretender('sn-70'));
   accepted(await device.tryEnroll(world, undefined), certificateResponse);
@@ -64,7 +64,7 @@ test('a genuine IDevID does not make a secure element of keys in files: the tier
   });
 });
 
-// SECURITY.md: DEV-56
+// SECURITY.md: DEV-60
 test('without an IDevID, keys in files need the token that an operator makes for the tier', async () => {
   await using device = await TestDevice.with('sn-71', await pretender('sn-71'));
   const answer = await device.tryEnroll(world, await world.enrollmentToken(), {
@@ -73,7 +73,7 @@ test('without an IDevID, keys in files need the token that an operator makes for
   assertRefused(answer, { status: 403, code: 'enrollment-refused', reason: 'tier-not-vouched' });
 });
 
-// SECURITY.md: DEV-56
+// SECURITY.md: DEV-60
 test('the certificates of another device’s keys do not help', async () => {
   const hardware = await pretender('sn-72');
   const borrowed = await works.issue(encodeSpki(newSigner().publicKey), { serialNumber: 'SN-73' });

@@ -77,7 +77,7 @@ async function tierOf({ database }: EnrollmentHub): Promise<string> {
   return (await database.read.selectFrom('device').select('tier').executeTakeFirstOrThrow()).tier;
 }
 
-// SECURITY.md: DEV-56
+// SECURITY.md: DEV-60
 test('one signature of an IDevID does not make hardware of two keys that nobody certified beside it', async () => {
   const others: Readonly<Record<string, readonly Uint8Array[]>> = {
     'nothing beside it': [],
@@ -119,7 +119,7 @@ test('an IDevID whose own key signs the evidence needs the agreement key certifi
   assert.equal(await tierOf(without), 'software');
 });
 
-// SECURITY.md: DEV-56
+// SECURITY.md: DEV-60
 test('the agreement key is at hand: a device that does not open the hub’s secret is refused', async () => {
   await using hub = await hubOfWorks();
   for (const agreementSecret of [undefined, new Uint8Array(32)]) {
@@ -128,7 +128,7 @@ test('the agreement key is at hand: a device that does not open the hub’s secr
   }
 });
 
-// SECURITY.md: DEV-56
+// SECURITY.md: DEV-60
 test('a group for secure elements takes none whose keys nobody certified; an operator’s token for the tier vouches for them', async () => {
   await using hub = await hubOfWorks({ tier: 'secure-element' });
   assert.equal(await refusalOf(enroll(hub, [])), 'enrollment-refused: tier-not-allowed');
