@@ -16,7 +16,7 @@ async function examinePolicy(operator: Operator): Promise<Finding> {
     return warning(
       'policy',
       `policy ${version}: ${claimLines(unnamed).join('; ')}`,
-      'ask what the hub decides, or name the claims, @claims("…"), and apply it again',
+      'use what the hub decides (named members, tags, attestation), or name the claims by @claims("…"), and apply it again',
     );
   if (keysForEveryDevice.length === 0) return ok('policy', `policy ${version} asks for more than an attested TPM`);
   return warning(

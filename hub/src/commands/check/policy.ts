@@ -41,7 +41,7 @@ function claimFindings(version: number, policy: Policy): readonly Finding[] {
     failed(
       'claims',
       `policy ${version} rests on what devices say of themselves, by ${claimsText(uses)}: such a permit gives no keys and no connections`,
-      'ask what the hub decides, or name the claims, @claims("…"), and apply the policy again (docs/design/claims.md)',
+      'use what the hub decides (named members, tags, attestation), or name the claims by @claims("…"), and apply the policy again (docs/design/claims.md)',
     ),
   ];
 }
