@@ -15,8 +15,8 @@ export const command: Command = {
 LOG is the log of a boot before the update, as for \`edgekeep attest reference\`. Writes the reference values of the boot after it: publish them
 before the update, and withdraw the old ones when the fleet has moved. An option that no event of the log explains is refused.
 
---replace OLD=NEW  files before and after: a kernel, an initrd, a loader, a configuration of GRUB, or a unified kernel image (its sections too)
---text OLD=NEW     in the commands and command lines that GRUB executes, for example a kernel's version; OLD=>NEW where they have a = in them
+--replace OLD=NEW  files before and after: a kernel, an initrd, a loader, a configuration of GRUB, or a unified kernel image (its sections too); may be repeated
+--text OLD=NEW     in the commands and command lines that GRUB executes, for example a kernel's version; OLD=>NEW where they have a = in them; may be repeated
 --name NAME        lower-case letters, digits, dots, dashes; at most 64
 --version VERSION  of what boots then
 --out FILE         where to write; - for standard output
