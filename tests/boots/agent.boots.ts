@@ -13,7 +13,7 @@ import { TestAgent } from '../support/test-agent.ts';
 import { bootPcrs, BootWorld, goldenValues, reportOf, skipWithoutBoots } from './boot-world.ts';
 import { firmware } from './debian.ts';
 import { makeImageDisk } from './disks.ts';
-import { guestCommandLine, guestInitrd } from './guest.ts';
+import { guestCommandLine, guestInitrd, type GuestReport } from './guest.ts';
 import { makeImageSigner, makeUnifiedImage } from './unified-image.ts';
 
 const skip = skipWithoutBoots === false ? await skipWithout('objcopy', 'sbsign', 'openssl') : skipWithoutBoots;
@@ -32,49 +32,61 @@ after(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-async function agentAfter(id: string, bootLog: Uint8Array, userspaceLogFile?: string): Promise<TestAgent> {
-  const firmwareLogFile = join(world.folder, `${id}.log`);
-  await writeFile(firmwareLogFile, bootLog);
-  const address = `unix:${world.machine.tpmAddress.path}`;
+/** One device through several boots. */
+const id = 'press-7';
+const logFile = () => join(world.folder, `${id}.log`);
+
+function newAgent(): Promise<TestAgent> {
   const settings = {
-    rootOfTrust: { kind: 'tpm', address } as const,
+    rootOfTrust: { kind: 'tpm', address: `unix:${world.machine.tpmAddress.path}` } as const,
     models: [{ name: 'surface', use: 'program' } as const],
-    measuredStart: { firmwareLogFile, ...(userspaceLogFile === undefined ? {} : { userspaceLogFile }) },
+    // No such log of systemd, as before version 255.
+    measuredStart: { firmwareLogFile: logFile(), userspaceLogFile: join(world.folder, 'none') },
   };
   return TestAgent.prepare(hub, id, settings, 'tpm');
 }
 
-test(
-  'a machine that booted Debian is affirmed and gets a key; with another command line it is refused',
-  { skip },
-  async (t) => {
-    const good = reportOf(await world.boot(await world.grubDisk()));
-    await hub.publishReferenceValues(goldenValues('debian', good.bootLog));
-    await using agent = await agentAfter('press-7', good.bootLog);
-    await t.test('the key of the model opens in the TPM of this boot', async () => {
-      const story = await agent.start({ bootId: 'good' });
-      const { status, reasons } = await story.next('attested');
-      assert.deepEqual([status, reasons], ['affirming', []]);
-      await story.next('ready');
-      await agent.stop();
-    });
-    await t.test('the next boot has another command line, and the hub names the event', async () => {
-      const disk = await world.grubDisk({ commandLine: `${guestCommandLine} init=/bin/sh` });
-      const changed = reportOf(await world.boot(disk));
-      await writeFile(join(world.folder, 'press-7.log'), changed.bootLog);
-      const story = await agent.start({ bootId: 'changed' });
-      const { code, reasons } = await story.next('refused');
-      assert.equal(code, 'attestation-refused');
-      assert.match(
-        reasons.map(({ message }) => message).join('\n'),
-        /PCR 8: an event differs: event \d+ is EV_IPL "grub_cmd: linux .*init=\/bin\/sh"/,
-      );
-      assert.equal(story.has('ready'), false);
-    });
-  },
-);
+test('one device through three boots', { skip }, async (t) => {
+  const good = reportOf(await world.boot(await world.grubDisk()));
+  await hub.publishReferenceValues(goldenValues('debian', good.bootLog));
+  await using agent = await newAgent();
+  await t.test('Debian is affirmed, and the key of the model opens in the TPM of this boot', async () => {
+    await writeFile(logFile(), good.bootLog);
+    const story = await agent.start({ bootId: 'good' });
+    const { status, reasons } = await story.next('attested');
+    assert.deepEqual([status, reasons], ['affirming', []]);
+    await story.next('ready');
+    await agent.stop();
+  });
+  await t.test('with another command line it is refused, and the hub names the event', async () => {
+    const disk = await world.grubDisk({ commandLine: `${guestCommandLine} init=/bin/sh` });
+    await writeFile(logFile(), reportOf(await world.boot(disk)).bootLog);
+    const story = await agent.start({ bootId: 'changed' });
+    const { code, reasons } = await story.next('refused');
+    assert.equal(code, 'attestation-refused');
+    assert.match(
+      reasons.map(({ message }) => message).join('\n'),
+      /PCR 8: an event differs: event \d+ is EV_IPL "grub_cmd: linux .*init=\/bin\/sh"/,
+    );
+    assert.equal(story.has('ready'), false);
+    await agent.stop();
+  });
+  await t.test('what systemd measures after the boot of a unified image is no fault', async () => {
+    const report = await bootedImage();
+    await hub.publishReferenceValues(goldenValues('image', report.bootLog));
+    await writeFile(logFile(), report.bootLog);
+    {
+      await using tpm = await TpmRootOfTrust.open(world.machine.tpmAddress);
+      for (const { digest } of bootPhases.slice(0, 4)) await tpm.extend(11, digest);
+    }
+    const story = await agent.start({ bootId: 'image' });
+    const { status, reasons } = await story.next('attested');
+    assert.deepEqual([status, reasons], ['affirming', []]);
+    await story.next('ready');
+  });
+});
 
-test('what systemd measures after the boot of a unified image is no fault', { skip }, async () => {
+async function bootedImage(): Promise<GuestReport> {
   const signer = await makeImageSigner(world.folder);
   const { kernel, busybox } = world.files;
   const initrd = await guestInitrd(busybox);
@@ -83,16 +95,5 @@ test('what systemd measures after the boot of a unified image is no fault', { sk
   const image = await makeUnifiedImage(world.folder, 'agent', parts, signer);
   const keys = { platformKey: signer.der, keyExchangeKey: signer.der, allowed: signer.der };
   const variables = await world.variables(firmware.noKeys, keys);
-  const report = reportOf(await world.boot(await makeImageDisk(world.newFolder(), image), variables));
-  await hub.publishReferenceValues(goldenValues('image', report.bootLog));
-  {
-    await using tpm = await TpmRootOfTrust.open(world.machine.tpmAddress);
-    for (const { digest } of bootPhases.slice(0, 4)) await tpm.extend(11, digest);
-  }
-  // No such file, as before systemd 255: the phases themselves explain PCR 11.
-  await using agent = await agentAfter('press-8', report.bootLog, join(world.folder, 'no-log-of-systemd'));
-  const story = await agent.start({ bootId: 'image' });
-  const { status, reasons } = await story.next('attested');
-  assert.deepEqual([status, reasons], ['affirming', []]);
-  await story.next('ready');
-});
+  return reportOf(await world.boot(await makeImageDisk(world.newFolder(), image), variables));
+}
