@@ -24,7 +24,7 @@ import { DeviceLink } from '../support/device-link.ts';
 import { openFalseHub } from '../support/false-hub.ts';
 import { authorityOf, credentialUnder, plainTemplate } from '../support/hub-authority.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
-import { newOperationalKey } from '../support/test-device.ts';
+import { newOperationalKey, TestDevice } from '../support/test-device.ts';
 
 const { serverAuth, clientAuth } = keyPurposeOid;
 const missing = ['openssl', 'curl'].find((program) => spawnSync(program, ['version']).error !== undefined);
@@ -209,14 +209,12 @@ test('no workload, device or person gets a name that could be a host’s', async
     assertRefused(await send('/v1/people', { name }), reserved);
   for (const id of ['localhost', 'hub-1']) {
     assertRefused(await send('/v1/token-devices', { id }), reserved);
-    await using stranger = await DeviceLink.open(world.hub);
-    const identity = { kind: 'software', signingKey: 'AA', encryptionKey: 'AA' };
-    const start = await stranger.ask('POST', '/v1/enroll/start', {
-      deviceId: id,
-      token: await world.enrollmentToken(),
-      identity,
+    await using stranger = await TestDevice.withoutTpm(id, join(world.folder, id));
+    assertRefused(await stranger.tryEnroll(world, await world.enrollmentToken()), {
+      status: 403,
+      code: 'enrollment-refused',
+      reason: 'name-reserved',
     });
-    assert.notEqual(start.status, 200);
   }
   const lines = `${JSON.stringify({ id: 'hub-1' })}\n`;
   const imported = await world.askOperator('POST', '/v1/devices/import', {
