@@ -12,6 +12,7 @@ import type { IssuedClass } from '@edgekeep/core/identity/issuing-scope';
 import { keyPurposeOid } from '@edgekeep/core/identity/oid';
 import { deviceProfile, ocspResponderProfile, serverProfile, workloadProfile } from '@edgekeep/core/identity/profile';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { checkNames } from '@edgekeep/hub/commands/check/names';
 import { operatorFromFile } from '@edgekeep/cli/operator';
 import { alertList } from '@edgekeep/wire/api/alert';
 import { whoAmI, workloadCertificateResponse } from '@edgekeep/wire/api/workload';
@@ -253,6 +254,11 @@ test('a workload that has such a name from before gets no further certificate, a
   assertRefused(await ask(), { status: 403, code: 'workload-refused', reason: 'name-reserved' });
   const { alerts } = await own.world.operator.get('/v1/alerts?kind=name-reserved', alertList);
   assert.match(alerts[0]?.title ?? '', /workload gate/);
+  const findings = checkNames(own.world.storeFile, { names: ['localhost', 'gate'], publicUrl: null });
+  assert.deepEqual(
+    findings.map(({ state, found }) => ({ state, found })),
+    [{ state: 'warning', found: 'workload with the name of a host: gate' }],
+  );
   // A name that the hub gave up is still in the settings of clients.
   await own.world.rename(['localhost']);
   const again = { name: 'hub-1', device: 'software' };
