@@ -17,7 +17,7 @@ LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0
 A bank in the header for which some event has no digest is reported as not replayed; the others are shown.
 
 --bank BANK   sha1, sha256, sha384 or sha512 (default: every bank of the log)
---events      shows the events too: number, PCR, type, and what their data says; no digest covers the data of many types, so an attacker
+--events      show the events too: number, PCR, type, and what their data says; no digest covers the data of many types, so an attacker
               may have written it
 `,
   positionals: { least: 1, most: 1 },

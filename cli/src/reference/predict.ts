@@ -15,12 +15,12 @@ export const command: Command = {
 LOG is the log of a boot before the update, as for \`edgekeep attest reference\`. Writes the reference values of the boot after it: publish them
 before the update, and withdraw the old ones when the fleet has moved. An option that no event of the log explains is refused.
 
---replace OLD=NEW  files before and after: a kernel, an initrd, a loader, a configuration of GRUB, or a unified kernel image (its sections too); may be repeated
---text OLD=NEW     in the commands and command lines that GRUB executes, for example a kernel's version; OLD=>NEW where they have a = in them; may be repeated
+--replace OLD=NEW  a file of the boot, before and after the update: a kernel, an initrd, a loader, a configuration of GRUB, or a unified kernel image (its sections too); may be repeated
+--text OLD=NEW     replaces text in the commands and command lines that GRUB executes, for example a kernel's version; write OLD=>NEW if the text contains =; may be repeated
 --name NAME        lower-case letters, digits, dots, dashes; at most 64
---version VERSION  of what boots then
+--version VERSION  the version of what boots after the update
 --out FILE         where to write; - for standard output
---pcrs LIST        as for attest reference
+--pcrs LIST        for example 0,2,4,7 or 0-7 (default: as for edgekeep attest reference)
 `,
   positionals: { least: 1, most: 64 },
   options: {
