@@ -96,7 +96,8 @@ test('the IMA log of the boot explains PCR 10, also when it is longer than the q
   const pcrs = [0, 2, 4, 7, 8, 9, 10, 14];
   const { status, reasons, imaLog } = await world.appraise(report, [known], pcrs);
   assert.deepEqual([status, reasons], ['affirming', []]);
-  assert.ok((imaLog?.entries ?? 0) > 1, 'more was measured than the aggregate of the boot');
+  // The policy leaves out what lies in memory, as all of this guest does: the aggregate of the boot is left.
+  assert.equal(imaLog?.entries, 1);
   // What is measured between the quote and the reading of the log.
   const longer = { ...report, imaLog: concat(report.imaLog, imaNgLog(3)) };
   const again = await world.appraise(longer, [known], pcrs);
