@@ -84,6 +84,13 @@ function isInside(one: string, other: string): boolean {
 /** Floors from the top down; each place is a path under src without its ending. */
 export type Floors = readonly (readonly string[])[];
 
+/** The floors as ARCHITECTURE.md draws them: a line is a floor, two spaces are between places. Throws when there is no drawing. */
+export function floorsDrawn(page: string): Floors {
+  const [, drawn] = /^## The floors of the hub\n[^`]*`[^`]*`[^`]*```\n([^`]+)```$/m.exec(page) ?? [];
+  if (drawn === undefined) throw new TypeError('no drawing under "The floors of the hub"');
+  return drawn.split('\n').flatMap((line) => (line === '' ? [] : [line.split('  ')]));
+}
+
 /** Rule 1: imports of a higher floor, and places without a floor. */
 export function arrowsUp(sources: readonly Source[], src: string, floors: Floors): readonly string[] {
   const floorOf = (place: string) =>

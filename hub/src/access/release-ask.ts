@@ -62,7 +62,7 @@ export function factsAsked({ gate }: ReleaseDependencies, { deviceId, model, con
   return { action: 'releaseKey', deviceId, model, country: gate.countryOf(connection.remoteAddress), nowMs } as const;
 }
 
-/** 3. */
+/** 3. A device that an operator cut off or retired gets no key. */
 export function assertMayAsk(state: DeviceState): void {
   if (state === 'quarantined' || state === 'wiped') {
     throw new HubError('device-quarantined', `this device is ${state}: an operator must release it first`);

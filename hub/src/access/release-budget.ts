@@ -34,7 +34,7 @@ function releasesAllowed({ leaseSeconds, lease }: ReleaseBudgetSettings): number
   return lease.maxPerWindow + Math.ceil(renewals * renewalsAllowedTimes);
 }
 
-/** Throws `rate-limited` when the device has used up its limit. */
+/** 4a. Throws `rate-limited` when the device has used up its limit. */
 export async function assertWithinBudget(
   db: Kysely<Tables>,
   ask: BudgetAsk,

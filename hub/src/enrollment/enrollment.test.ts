@@ -8,7 +8,7 @@ import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
-import { testRoot } from '@edgekeep/core/identity/testing-roots';
+import { testIssuing, testRoot } from '@edgekeep/core/identity/testing-roots';
 import { groupTerms, type GroupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { rootDigestOf } from '../attest/root-keys.ts';
 import { type TestDevice, testKeyDevice, testReferences } from '../attest/testing-device.ts';
@@ -238,8 +238,40 @@ test('a maker whose root is removed between the steps vouches for nobody', async
     token: await hub.token(),
     between: () => removeVendorRoot(hub.database, removal),
   });
-  assert.match(await refusalOf(raced), /^enrollment-refused/);
+  assert.equal(await refusalOf(raced), 'enrollment-refused: vendor-root-removed');
   assert.deepEqual(await rows(hub), []);
+});
+
+test('an intermediate that is removed between the steps admits no device, whether the hub or the device has it', async () => {
+  await using hub = await openEnrollmentHub();
+  const issuing = await testIssuing(hub.maker, { notBeforeSeconds: 0, notAfterSeconds: 4e9 });
+  const stored = { kind: 'tpm', anchor: false, source: 'test', certificates: [issuing.certificate], ...by } as const;
+  const remove = () =>
+    removeVendorRoot(hub.database, {
+      kind: 'tpm',
+      sha256: sha256Hex(issuing.certificate.der),
+      force: true,
+      reason: 'compromised',
+      ...by,
+    });
+  const alone = await madeTpmDevice('press-3', 3, issuing);
+  assert.ok(alone.identity.kind === 'tpm');
+  const endorsementCertificates = [...alone.identity.endorsementCertificates, toBase64url(issuing.certificate.der)];
+  const withIssuer = { ...alone, identity: { ...alone.identity, endorsementCertificates } };
+  for (const device of [alone, withIssuer]) {
+    await importVendorRoots(hub.database, stored);
+    await hub.vendorRoots.reload();
+    const raced = enrollWith(hub, device, { token: await hub.token(), between: remove });
+    assert.equal(await refusalOf(raced), 'enrollment-refused: vendor-root-removed');
+  }
+  await hub.vendorRoots.reload();
+  const later = enrollWith(hub, withIssuer, { token: await hub.token() });
+  assert.equal(await refusalOf(later), 'enrollment-refused: vendor-root-removed');
+  assert.deepEqual(await rows(hub), []);
+  await importVendorRoots(hub.database, stored);
+  await hub.vendorRoots.reload();
+  await enrollWith(hub, alone, { token: await hub.token() });
+  assert.deepEqual(await rows(hub), ['press-3 active tpm']);
 });
 
 test('a group takes the devices of its maker without a token, up to its limit and under its prefix', async () => {

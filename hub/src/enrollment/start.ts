@@ -54,19 +54,16 @@ export async function startEnrollment(
 ): Promise<EnrollmentStart> {
   const { deviceId, identity, address } = request;
   const known = await recall(dependencies, request);
-  const shown = await readShown(dependencies, request);
+  const shown = { token: await readToken(dependencies, request), idevid: await readIdevid(dependencies, request) };
   await assertMayBeVouchedFor(dependencies, known, shown);
   const proven = await proveMakers(dependencies, request);
   const tier = tierOf(request, shown);
   const proof = proofOf({ ...known, tier }, shown, proven);
-  // 6. A returning device keeps its group and its place in it; the order to wipe it vouches for hardware that is still the same.
-  await assertNotBlocked(dependencies.database.read, proof.idevidDigests, 'IDevID');
   const { returning } = known;
-  const group = returning === undefined ? await matchEnrollmentGroup(dependencies.database.read, proof) : undefined;
+  const group = await groupFor(dependencies, returning, proof);
   const token = await tokenNeeded(dependencies, request, { known, shown, proven, group });
   assertTokenOfGroup(deviceId, token, group);
-  if (returning !== undefined && !comesBackByItself(identity.kind))
-    await assertFreshToken(dependencies.database.read, returning, token);
+  await assertTokenAfterWipe(dependencies, request, returning, token);
   const { idevid } = shown;
   const trusted = idevid?.kind === 'trusted' ? idevid : undefined;
   await assertOwnId(dependencies, deviceId, { known, token, group, trusted });
@@ -115,21 +112,26 @@ interface Shown {
   readonly idevid: ShownIdevid | undefined;
 }
 
-/** 2. The token, and 3. the IDevID, where they are shown. */
-async function readShown(
+/** 2. The token, where one is shown. */
+async function readToken(
+  { database }: EnrollmentDependencies,
+  { deviceId, identity, token, nowMs }: EnrollmentRequest,
+): Promise<ShownToken | undefined> {
+  if (token === undefined) return undefined;
+  return findShownToken(database.read, token, { deviceId, tier: identity.kind, nowMs });
+}
+
+/** 3. The IDevID, where one is shown. */
+async function readIdevid(
   { database, vendorRoots }: EnrollmentDependencies,
-  request: EnrollmentRequest,
-): Promise<Shown> {
-  const { deviceId, identity, token, idevid, nowMs } = request;
-  const asker = { deviceId, tier: identity.kind, nowMs };
-  const trust = vendorRoots.trust('idevid');
-  return {
-    token: token === undefined ? undefined : await findShownToken(database.read, token, asker),
-    idevid:
-      idevid === undefined
-        ? undefined
-        : await readShownIdevid(database.read, idevid.chain, { tier: identity.kind, trust, nowMs }),
-  };
+  { identity, idevid, nowMs }: EnrollmentRequest,
+): Promise<ShownIdevid | undefined> {
+  if (idevid === undefined) return undefined;
+  return readShownIdevid(database.read, idevid.chain, {
+    tier: identity.kind,
+    trust: vendorRoots.trust('idevid'),
+    nowMs,
+  });
 }
 
 /** Whether the device needs a token if no maker and no group vouches for it. */
@@ -181,6 +183,19 @@ function proofOf({ deviceId, tier, rootSha256 }: Known, shown: Shown, proven: Pr
   };
 }
 
+/**
+ * 6. The group that admits a new device. A returning device keeps its group and its place in it; the order to wipe it vouches for hardware
+ * that is still the same.
+ */
+async function groupFor(
+  { database }: EnrollmentDependencies,
+  returning: DeviceRecord | undefined,
+  proof: EnrollmentProof,
+): Promise<EnrollmentGroup | undefined> {
+  await assertNotBlocked(database.read, proof.idevidDigests, 'IDevID');
+  return returning === undefined ? matchEnrollmentGroup(database.read, proof) : undefined;
+}
+
 /** 7. The token that counts. Without a certificate of a maker nothing shows where a key is, even if a manifest lists it. */
 async function tokenNeeded(
   dependencies: EnrollmentDependencies,
@@ -210,6 +225,17 @@ function assertTokenOfGroup(deviceId: string, token: ShownToken | undefined, gro
     const message = `this token is of the enrollment group ${token.group}, and ${deviceId} comes ${by}: enroll without it, or with a one-time token`;
     throw refused('token-of-another-group', message);
   }
+}
+
+/** 9. A wiped device whose root of trust can be copied needs a token that was made for it after the wipe. */
+async function assertTokenAfterWipe(
+  { database }: EnrollmentDependencies,
+  { identity }: EnrollmentRequest,
+  returning: DeviceRecord | undefined,
+  token: ShownToken | undefined,
+): Promise<void> {
+  if (returning === undefined || comesBackByItself(identity.kind)) return;
+  await assertFreshToken(database.read, returning, token);
 }
 
 /** 10. A device that nobody named takes the id of its serial number. */

@@ -30,7 +30,7 @@ const NOTE_CHARACTERS_MAX = 600;
 
 /**
  * Stores what the certificates said in the enrollment that this transaction completes, in place of earlier data. Throws `enrollment-refused`
- * when an operator has removed the anchor of a path since it was judged.
+ * when an operator has removed a certificate of a path.
  */
 export async function recordMakers(
   trx: WriteTransaction,
@@ -40,7 +40,7 @@ export async function recordMakers(
   await trx.deleteFrom('device_maker').where('device_id', '=', deviceId).execute();
   await trx.deleteFrom('device_maker_path').where('device_id', '=', deviceId).execute();
   for (const word of words) {
-    await assertAnchorStands(trx, word);
+    await assertNoneRemoved(trx, word);
     await recordMaker(trx, deviceId, word);
   }
 }
@@ -83,19 +83,22 @@ async function knownDigests(
   return [...new Set(named)];
 }
 
-async function assertAnchorStands(trx: WriteTransaction, { kind, chain, anchorGroups }: MakerEvidence): Promise<void> {
-  const anchor = chain.at(-1);
-  if (anchor === undefined || anchorGroups.length > 0) return;
-  const standing = await trx
+// A removed intermediate refuses the path also when the device sent it: who has its stolen key has its certificate too. An anchor that a group
+// supplies need not be in the store.
+async function assertNoneRemoved(trx: WriteTransaction, { kind, chain, anchorGroups }: MakerEvidence): Promise<void> {
+  const judged = anchorGroups.length > 0 ? chain.slice(0, -1) : chain;
+  const stored = await trx
     .selectFrom('vendor_root')
-    .select('sha256')
+    .select(['sha256', 'role', 'removed_at'])
     .where('kind', '=', kind)
-    .where('sha256', '=', sha256Hex(anchor.der))
-    .where('role', '<>', 'intermediate')
-    .where('removed_at', 'is', null)
-    .executeTakeFirst();
-  if (standing !== undefined) return;
-  const message = 'the root that this device’s certificate ends at was removed in the meantime';
+    .where('sha256', 'in', judged.flatMap(certificateDigests))
+    .execute();
+  const anchor = chain.at(-1);
+  const digest = anchor === undefined ? undefined : sha256Hex(anchor.der);
+  const anchored =
+    anchorGroups.length > 0 || stored.some(({ sha256, role }) => sha256 === digest && role !== 'intermediate');
+  if (anchored && stored.every(({ removed_at }) => removed_at === null)) return;
+  const message = 'an operator removed a certificate of the maker that this device’s path needs';
   throw new HubError('enrollment-refused', message, { reasons: [{ code: 'vendor-root-removed', message }] });
 }
 
