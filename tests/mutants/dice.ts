@@ -393,7 +393,7 @@ export const diceMutants: readonly Mutant[] = [
   {
     id: 'dice/blocked',
     file: 'hub/src/enrollment/start.ts',
-    find: "  await assertNotBlocked(dependencies.database.read, proof.idevidDigests, 'IDevID');\n",
+    find: "  await assertNotBlocked(database.read, proof.idevidDigests, 'IDevID');\n",
     replace: '',
     breaks: 'a blocked DeviceID certificate does not enroll',
   },

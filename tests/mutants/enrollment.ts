@@ -12,6 +12,13 @@ const est = 'hub/src/enrollment/est.ts';
 
 export const enrollmentMutants: readonly Mutant[] = [
   {
+    id: 'enrollment/removed-intermediate',
+    file: 'hub/src/vendor-root/device-makers.ts',
+    find: 'if (anchored && stored.every(({ removed_at }) => removed_at === null)) return;',
+    replace: 'if (anchored) return;',
+    breaks: 'no certificate of the path was removed since step one',
+  },
+  {
     id: 'enrollment/element-keys',
     file: 'hub/src/enrollment/idevid.ts',
     find: "=== undefined ? 'secure-element' : 'software'",

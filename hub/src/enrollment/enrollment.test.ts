@@ -242,6 +242,7 @@ test('a maker whose root is removed between the steps vouches for nobody', async
   assert.deepEqual(await rows(hub), []);
 });
 
+// SECURITY.md: DEV-07
 test('an intermediate that is removed between the steps admits no device, whether the hub or the device has it', async () => {
   await using hub = await openEnrollmentHub();
   const issuing = await testIssuing(hub.maker, { notBeforeSeconds: 0, notAfterSeconds: 4e9 });
