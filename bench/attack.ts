@@ -116,8 +116,9 @@ async function tryAll(scene: Scene): Promise<readonly Tried[]> {
   for (const [at, pass] of ['first', 'second', 'third'].entries()) {
     const again = tried.filter(({ tries: [first] }) => first === undefined || first.slower > TRIED_AGAIN_ABOVE);
     if (again.length === 0) break;
-    const quiet = await quietRates({ ...scene.order, seconds: scene.settings.roundSeconds });
-    quiets.push(quiet);
+    for (let left = at === 0 ? 3 : 1; left > 0; left -= 1)
+      quiets.push(await quietRates({ ...scene.order, seconds: scene.settings.trySeconds }));
+    const quiet = quietestOf(quiets);
     harness.progress(
       `${pass} tries; quiet: device ${quiet.device.toFixed(1)}, operator ${quiet.operator.toFixed(1)} ms`,
     );
@@ -129,14 +130,25 @@ async function tryAll(scene: Scene): Promise<readonly Tried[]> {
       if (at === 0) noteOutcomes(scene, name, attempt);
     }
   }
-  harness.figure('quiet: p99 of the device, median', spread(quiets.map(({ device }) => device)).median, 'ms');
-  harness.figure('quiet: p99 of the operator, median', spread(quiets.map(({ operator }) => operator)).median, 'ms');
+  harness.figure(`quiet: p99 of the device, least of ${quiets.length}`, quietestOf(quiets).device, 'ms');
+  harness.figure(`quiet: p99 of the operator, least of ${quiets.length}`, quietestOf(quiets).operator, 'ms');
   for (const { name, tries } of tried) {
     const rates = tries.map((attempt) => `${attempt.device.toFixed(1)} and ${attempt.operator.toFixed(1)}`).join(', ');
     const words = tries.length === 1 ? 'one try' : `median of ${tries.length} tries`;
     harness.figure(`${name} (device and operator in each try: ${rates}): slower, ${words}`, medianOf(tries), 'x');
   }
   return tried;
+}
+
+// What else runs on the machine makes a quiet second slower, and with it every attack seem weaker; nothing makes it faster.
+function quietestOf(quiets: readonly Rates[]): Rates {
+  const least = (value: (rates: Rates) => number) => Math.min(...quiets.map(value));
+  return {
+    device: least(({ device }) => device),
+    operator: least(({ operator }) => operator),
+    newcomer: least(({ newcomer }) => newcomer),
+    failed: least(({ failed }) => failed),
+  };
 }
 
 function noteOutcomes({ harness, settings }: Scene, name: AttackName, { result, rates }: Attacked): void {
