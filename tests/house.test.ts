@@ -219,7 +219,7 @@ test('imports between the folders of a package form no circle', () => {
   assert.deepEqual(circles(sources), []);
 });
 
-test('a circle between folders is found, also one of three, of types, or of a file and a folder', () => {
+test('a circle between folders is found, also one of three, of types, of a file and a folder, or of a folder and its parent', () => {
   const from = (path: string, ...names: readonly string[]) => ({
     path,
     text: names.map((name) => `import type { A } from '${name}';`).join('\n'),
@@ -238,6 +238,12 @@ test('a circle between folders is found, also one of three, of types, or of a fi
     from('hub/src/doors/operator/door.ts', '../http/server.ts'),
   ];
   assert.deepEqual(circles(doors), ['hub/src/doors/http', 'hub/src/doors/operator']);
+  const parent = [
+    from('core/src/attest/values.ts', './dice/layer.ts'),
+    from('core/src/attest/dice/chain.ts', '../reason.ts'),
+  ];
+  assert.deepEqual(circles(parent), ['core/src/attest', 'core/src/attest/dice']);
+  assert.deepEqual(circles(parent.slice(1)), []);
 });
 
 test('no folder of the hub imports a higher floor', () => {

@@ -2,7 +2,7 @@
 // DeviceID.
 import type { Mutant } from './mutant.ts';
 
-const appraise = 'core/src/attest/dice/appraise.ts';
+const appraise = 'core/src/attest/dice-appraise.ts';
 const chain = 'core/src/attest/dice/chain.ts';
 const match = 'core/src/attest/dice/layer-match.ts';
 const flags = 'core/src/attest/dice/flags.ts';
@@ -378,7 +378,7 @@ export const diceMutants: readonly Mutant[] = [
   },
   {
     id: 'dice/sealing-key-point',
-    file: 'core/src/attest/dice/statement.ts',
+    file: 'core/src/attest/dice-statement.ts',
     find: "const sealingKey = encodeP256Point(parseP256Point(parseBase64url(text, 'sealing key')));",
     replace: "const sealingKey = parseBase64url(text, 'sealing key');",
     breaks: 'a model key is sealed to a point of P-256',

@@ -60,11 +60,10 @@ export function arrowsBetween(sources: readonly Source[], placeOf: (path: string
   return [...arrows.values()];
 }
 
-/** Rule 1: the places that reach themselves, between folders and between rooms. A folder belongs to the one that it lies in. */
+/** Rule 1: the places that reach themselves, between folders and between rooms. A folder and the one that it lies in are two places. */
 export function circles(sources: readonly Source[]): readonly string[] {
   return [folderOf, roomOf].flatMap((placeOf) => {
-    const arrows = arrowsBetween(sources, placeOf).filter(({ from, to }) => !isInside(from, to) && !isInside(to, from));
-    const next = Map.groupBy(arrows, ({ from }) => from);
+    const next = Map.groupBy(arrowsBetween(sources, placeOf), ({ from }) => from);
     const reached = (from: string, seen: Set<string> = new Set()): Set<string> => {
       for (const { to } of next.get(from) ?? []) {
         if (seen.has(to)) continue;
@@ -75,10 +74,6 @@ export function circles(sources: readonly Source[]): readonly string[] {
     };
     return [...next.keys()].filter((place) => reached(place).has(place));
   });
-}
-
-function isInside(one: string, other: string): boolean {
-  return one.startsWith(`${other}/`);
 }
 
 /** Floors from the top down; each place is a path under src without its ending. */

@@ -1,7 +1,7 @@
 // `attest verify --attestation`: the answer of a device's agent to `GET /attest?nonce=HEX` (spec/agent.md section 4), appraised here and
 // now, trusting nothing but the key. The attestation result inside, which is the hub's opinion, is ignored.
 import { appraiseEvidence, type Appraisal } from '@edgekeep/core/attest/appraise';
-import { parseDiceStatement } from '@edgekeep/core/attest/dice/statement';
+import { parseDiceStatement } from '@edgekeep/core/attest/dice-statement';
 import {
   type Evidence,
   EVIDENCE_BYTES_MAX,

@@ -8,7 +8,7 @@ import { logReasons, namedAbsent } from './absent-evidence.ts';
 import { type BootCoverage, coverageOf } from './boot-coverage.ts';
 import { matchBoot } from './boot-match.ts';
 import type { DiceLayer, DiceTrust } from './dice/chain.ts';
-import { type DiceFacts, layerClaims, matchDiceBoot, verifyDiceEvidence } from './dice/appraise.ts';
+import { type DiceFacts, layerClaims, matchDiceBoot, verifyDiceEvidence } from './dice-appraise.ts';
 import {
   type DiceEvidence,
   type Evidence,

@@ -1,6 +1,7 @@
 // Why an appraisal is not affirming: a closed list of codes, each with its PCR and log event, or its DICE layer, so that an operator reads
 // "PCR 4, event 31, EV_EFI_BOOT_SERVICES_APPLICATION ..." and not "PCR mismatch". Codes are listed in spec/attestation-result.md.
 import { toHex } from '../bytes.ts';
+import { diceReasonCodes } from './dice/reason.ts';
 import { describeEventData } from './event-data/describe.ts';
 import { eventTypeName } from './event-type.ts';
 import type { ExtendedEvent } from './replay.ts';
@@ -26,17 +27,7 @@ export const reasonCodes = [
   'pcr-not-covered',
   'boot-not-covered',
   'reference-values-missing',
-  // the chain of a DICE device, and its layers against the reference values (spec/dice.md)
-  'dice-path-refused',
-  'dice-profile-refused',
-  'dice-layer-missing',
-  'dice-layer-order',
-  'dice-device-differs',
-  'dice-layer-unexpected',
-  'dice-field-differs',
-  'dice-fwid-unexpected',
-  'dice-svn-too-low',
-  'dice-flag-set',
+  ...diceReasonCodes,
   // the tier
   'measured-by-software',
   'software-root-of-trust',

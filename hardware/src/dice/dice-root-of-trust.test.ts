@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
 import { appraiseEvidence } from '@edgekeep/core/attest/appraise';
-import { parseDiceStatement } from '@edgekeep/core/attest/dice/statement';
+import { parseDiceStatement } from '@edgekeep/core/attest/dice-statement';
 import { encodeEventLogHeader } from '@edgekeep/core/attest/event-log';
 import { toBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
 import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';

@@ -5,7 +5,7 @@ import { createPublicKey, randomBytes, sign } from 'node:crypto';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { deviceIdPosition } from '@edgekeep/core/attest/dice/chain';
 import { sealingKeyOf } from '@edgekeep/core/attest/dice/sealing-key';
-import { encodeDiceStatement } from '@edgekeep/core/attest/dice/statement';
+import { encodeDiceStatement } from '@edgekeep/core/attest/dice-statement';
 import { CoreError } from '@edgekeep/core/error';
 import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';

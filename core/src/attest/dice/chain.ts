@@ -6,8 +6,8 @@ import type { Certificates } from '../../identity/certificate-index.ts';
 import { equalNames, nameText } from '../../identity/distinguished-name.ts';
 import { type PathResult, validatePath } from '../../identity/path.ts';
 import { signatureAlgorithmOf } from '../../signer.ts';
-import type { Reason, ReasonCode } from '../reason.ts';
 import { diceExtensionOid, diceKeyPurposeOid } from './oid.ts';
+import type { DiceReason, DiceReasonCode } from './reason.ts';
 import { type ReadTcbInfo, tcbInfosIn } from './tcb-info.ts';
 
 /** The vendors that the operator trusts to certify genuine chips. */
@@ -35,7 +35,7 @@ export interface DiceChain {
 
 export type DiceChainResult =
   | ({ readonly kind: 'valid' } & DiceChain)
-  | { readonly kind: 'refused'; readonly reasons: readonly Reason[] };
+  | { readonly kind: 'refused'; readonly reasons: readonly DiceReason[] };
 
 const MESSAGE_LENGTH_MAX = 400;
 
@@ -102,7 +102,7 @@ export type DeviceIdResult =
       readonly kind: 'valid';
       /** The DeviceID certificate first, the anchor last. */ readonly chain: readonly Certificate[];
     }
-  | { readonly kind: 'refused'; readonly reasons: readonly Reason[] };
+  | { readonly kind: 'refused'; readonly reasons: readonly DiceReason[] };
 
 /** A single DeviceID certificate, followed by its issuers: path and profile. Throws as `validateDiceChain`. */
 export function validateDeviceId(
@@ -281,8 +281,8 @@ function orderReasons(group: readonly DiceLayer[], below: number | undefined): r
   return reasons;
 }
 
-function refused(code: ReasonCode, messages: readonly string[]) {
-  const reasons: readonly Reason[] = messages.map((message) => ({ code, message: printable(message) }));
+function refused(code: DiceReasonCode, messages: readonly string[]) {
+  const reasons: readonly DiceReason[] = messages.map((message) => ({ code, message: printable(message) }));
   return { kind: 'refused', reasons } as const;
 }
 

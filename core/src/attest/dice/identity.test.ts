@@ -9,7 +9,7 @@ import { keyUsage } from '../../identity/extensions.ts';
 import { encodeSpki } from '../../identity/public-key.ts';
 import { signerFromKey } from '../../signer.ts';
 import { fixedKey } from '../testing.ts';
-import { verifyDiceEvidence } from './appraise.ts';
+import { verifyDiceEvidence } from '../dice-appraise.ts';
 import { deviceIdPosition, validateDeviceId, validateDiceChain } from './chain.ts';
 import { diceExtensionOid } from './oid.ts';
 import { aliasProfile, deviceIdProfile, identityProfile, multiLayerProfile } from './testing-profile.ts';

@@ -1,15 +1,15 @@
 // Compares the layers of a DICE chain with the expected ones (spec/dice.md, "Layers against reference values"). Each difference is a reason
 // that names layer, field, found and expected value.
-import type { Reason, ReasonCode } from '../reason.ts';
 import type { DiceLayer } from './chain.ts';
 import { flagProblems, noFlags } from './flags.ts';
 import { fwidText } from './fwid.ts';
+import type { DiceReason, DiceReasonCode } from './reason.ts';
 import type { ReferenceLayer } from './reference-layer.ts';
 
 const ALTERNATIVES_SHOWN_MAX = 3;
 
 /** Empty when every layer has its entry, every entry its layer, and they agree. */
-export function matchLayers(layers: readonly DiceLayer[], wanted: readonly ReferenceLayer[]): readonly Reason[] {
+export function matchLayers(layers: readonly DiceLayer[], wanted: readonly ReferenceLayer[]): readonly DiceReason[] {
   const unexpected = layers.filter((layer) => entryFor(layer, wanted) === undefined);
   const missing = wanted.filter((entry) => !layers.some((layer) => isAt(layer, entry)));
   return [
@@ -38,10 +38,10 @@ function isAt({ layer, index }: DiceLayer, entry: ReferenceLayer): boolean {
   return entry.layer === layer && (entry.index ?? 0) === index;
 }
 
-function differences(found: DiceLayer, wanted: ReferenceLayer): readonly Reason[] {
+function differences(found: DiceLayer, wanted: ReferenceLayer): readonly DiceReason[] {
   const { layer, tcbInfo } = found;
   const place = `${placeOf(found)} "${printable(wanted.name)}"`;
-  const reasons: Reason[] = [];
+  const reasons: DiceReason[] = [];
   for (const field of ['vendor', 'model'] as const) {
     if (wanted[field] === undefined || wanted[field] === tcbInfo[field]) continue;
     const both = `${field} is ${quoted(tcbInfo[field])}, expected ${quoted(wanted[field])}`;
@@ -88,6 +88,6 @@ function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]|["'\\<>&]/g, '?').slice(0, 80);
 }
 
-function reason(code: ReasonCode, layer: number, message: string): Reason {
+function reason(code: DiceReasonCode, layer: number, message: string): DiceReason {
   return { code, message, layer };
 }

@@ -13,7 +13,7 @@ import { fixedKey } from '../testing.ts';
 import { fwidAlgorithms } from './fwid.ts';
 import { aliasProfile, deviceIdProfile, middleLayerProfile } from './testing-profile.ts';
 import { sealingKeyOf } from './sealing-key.ts';
-import { encodeDiceStatement } from './statement.ts';
+import { encodeDiceStatement } from '../dice-statement.ts';
 import type { TcbInfo } from './tcb-info.ts';
 
 export const testSeconds = 1_800_000_000;

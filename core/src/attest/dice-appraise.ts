@@ -1,19 +1,19 @@
 // Appraises the DICE part of evidence (spec/dice.md): the chain under the vendor's roots, the signature of its leaf, freshness, and the layers
 // against the reference values.
 import { type KeyObject, verify } from 'node:crypto';
-import { parseForeignCertificate, publicKeyOf } from '../../identity/certificate.ts';
-import { hashOf, signatureAlgorithmOf } from '../../signer.ts';
-import { matchBoot } from '../boot-match.ts';
-import type { DiceEvidence } from '../evidence.ts';
-import type { Reason } from '../reason.ts';
-import type { ReferenceValues } from '../reference-values.ts';
-import type { ReplayedLog } from '../replay.ts';
-import { statementReasons, type StatementExpectations } from '../statement.ts';
-import { type TrustVector, trustValues } from '../trust-vector.ts';
-import { type AppraisedLayer, appraisedLayerOf } from './appraised-layer.ts';
-import { type DiceLayer, type DiceTrust, validateDiceChain } from './chain.ts';
-import { matchLayers } from './layer-match.ts';
-import { parseDiceStatement } from './statement.ts';
+import { parseForeignCertificate, publicKeyOf } from '../identity/certificate.ts';
+import { hashOf, signatureAlgorithmOf } from '../signer.ts';
+import { matchBoot } from './boot-match.ts';
+import type { DiceEvidence } from './evidence.ts';
+import type { Reason } from './reason.ts';
+import type { ReferenceValues } from './reference-values.ts';
+import type { ReplayedLog } from './replay.ts';
+import { statementReasons, type StatementExpectations } from './statement.ts';
+import { type TrustVector, trustValues } from './trust-vector.ts';
+import { type AppraisedLayer, appraisedLayerOf } from './dice/appraised-layer.ts';
+import { type DiceLayer, type DiceTrust, validateDiceChain } from './dice/chain.ts';
+import { matchLayers } from './dice/layer-match.ts';
+import { parseDiceStatement } from './dice-statement.ts';
 
 /** What the verifier knows besides the evidence. */
 export interface DiceExpectations extends StatementExpectations {

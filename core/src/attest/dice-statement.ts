@@ -1,10 +1,10 @@
 // What a DICE device signs (spec/dice.md, "Fields"): the statement of a device without a TPM, and the key to which model keys are sealed.
 import { z } from 'zod';
-import { parseBase64url, toBase64url, toHex } from '../../bytes.ts';
-import { CoreError } from '../../error.ts';
-import { encodeP256Point, parseP256Point } from '../../identity/p256-point.ts';
-import { encodeCanonicalJson, parseCanonicalJson } from '../../json.ts';
-import { type SoftwareStatement, softwareStatementOf, softwareStatementSchema } from '../evidence.ts';
+import { parseBase64url, toBase64url, toHex } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { encodeP256Point, parseP256Point } from '../identity/p256-point.ts';
+import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import { type SoftwareStatement, softwareStatementOf, softwareStatementSchema } from './evidence.ts';
 
 export interface DiceStatement extends SoftwareStatement {
   /** P-256 HPKE public key, an uncompressed point of 65 bytes. */

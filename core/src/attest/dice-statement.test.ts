@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
 import { test } from 'node:test';
-import { encodeP256Point } from '../../identity/p256-point.ts';
-import { fixedKey } from '../testing.ts';
-import { encodeDiceStatement, parseDiceStatement } from './statement.ts';
+import { encodeP256Point } from '../identity/p256-point.ts';
+import { fixedKey } from './testing.ts';
+import { encodeDiceStatement, parseDiceStatement } from './dice-statement.ts';
 
 const sealingKey = encodeP256Point(createPublicKey(fixedKey(7)));
 const statement = { qualifyingData: new Uint8Array(32), pcrs: new Map([[14, new Uint8Array(32)]]), sealingKey };
