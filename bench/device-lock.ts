@@ -78,9 +78,9 @@ async function measureCuts(harness: Harness, world: HubWorld): Promise<void> {
   judge(harness, 'a hub that stops to the connection’s end on the device', noticed, NOTICED_MS_MAX);
 }
 
-function judge(harness: Harness, what: string, values: readonly number[], most: number): void {
+function judge(harness: Harness, what: string, values: readonly number[], maxMs: number): void {
   const p99 = percentile(values, 0.99);
   harness.figure(`${what}, p50`, percentile(values, 0.5), 'ms');
   harness.figure(`${what}, p99`, p99, 'ms');
-  harness.verdict(p99 < most, `${what}: p99 ${p99.toFixed(1)} ms (below ${most}) over ${values.length}`);
+  harness.verdict(p99 < maxMs, `${what}: p99 ${p99.toFixed(1)} ms (below ${maxMs}) over ${values.length}`);
 }

@@ -189,6 +189,9 @@ const ownWords: readonly (readonly [RegExp, string])[] = [
   [/^(?:spots?|\w*Spots?)$/, 'origin'],
   [/^(?:descent|\w*Descent)$/, 'lineage'],
   [/^(?:news|\w*News|newsFor)$/, 'updates'],
+  [/^(?:most|least)$/, 'max… or min…, and of what'],
+  [/^\w*[cC]omesBack\w*$/, 'what it proves or does'],
+  [/^JobPlaces?$/, 'the node it runs on'],
   [/^(?:\w*[a-z])?(?<!Same)Board$/, 'what it collects'],
   // A release of a model, a receipt and settings are made of parts.
   [/^(?!ModelRelease|Receipt|Settings)[A-Z]\w+Parts$/, 'dependencies'],
@@ -196,20 +199,71 @@ const ownWords: readonly (readonly [RegExp, string])[] = [
 // Of what others import.
 const tooGeneral = /^(?:Cut|Moment|Order|Place|Life|Where|Made|End|Asked|Answered|Wanted|Lane|Pulse|Turns)$/;
 
-test('what a file declares has the word of the field', () => {
-  const declared = /^\s*(export )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm;
-  const wordFor = (name: string, isExported: boolean) =>
-    ownWords.find(([word]) => word.test(name))?.[1] ??
-    (isExported && tooGeneral.test(name) ? 'a word that says which' : undefined);
+const keptNames: Spelling['exceptions'] = [
+  { path: /^agent\/src\/state-lock\.ts$/, text: /^birthtimeNs$/, why: 'a member of Node' },
+  { path: /^bench\/(?:attack|harness|harness\.test)\.ts$/, text: /^(?:most|least)$/, why: 'members of stored figures' },
+  { path: /former-/, text: /^twoPlaces$/, why: 'a former setting' },
+];
+
+const declared = /^\s*(export )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm;
+// Parameters, fields, members of objects, and names that a destructuring gives.
+const taken =
+  /(?:^[^\S\n]*|[(,{]\s*)(?:(?:readonly|static) |\.\.\.)*#?(\w+)\??(?=\s*(?:[:,)};]|=(?!=)))|: (\w+)(?=\s*[,}])/gm;
+
+/** Names that the field has another word for. Comments and texts in quotes are left out. */
+function wrongNames(text: string): readonly { readonly name: string; readonly word: string }[] {
+  const code = text.replaceAll(/^\s*(?:\/\/|\*|\/\*\*).*$/gm, '').replaceAll(/'(?:[^'\\\n]|\\.)*'/g, "''");
+  const names = new Map<string, string>();
+  const add = (name: string, word: string | undefined) => word !== undefined && names.set(name, word);
+  for (const [, one, other = ''] of code.matchAll(taken)) add(one ?? other, ownWordFor(one ?? other));
+  for (const [, exported, name = ''] of code.matchAll(declared))
+    add(
+      name,
+      ownWordFor(name) ?? (exported !== undefined && tooGeneral.test(name) ? 'a word that says which' : undefined),
+    );
+  return [...names].map(([name, word]) => ({ name, word }));
+}
+
+function ownWordFor(name: string): string | undefined {
+  return ownWords.find(([word]) => word.test(name))?.[1];
+}
+
+test('what a file declares and takes has the word of the field', () => {
+  const used = new Set<object>();
+  const isKept = (path: string, name: string) => {
+    const kept = keptNames.filter((each) => each.path.test(path) && each.text.test(name));
+    for (const each of kept) used.add(each);
+    return kept.length > 0;
+  };
   const found = files
     .filter((path) => path.endsWith('.ts') && !path.startsWith('hub/src/store/'))
     .flatMap((path) =>
-      [...readFileSync(join(root, path), 'utf8').matchAll(declared)]
-        .map(([, exported, name = '']) => [name, wordFor(name, exported !== undefined)] as const)
-        .filter(([, word]) => word !== undefined)
-        .map(([name, word]) => `${path}: ${name}; say ${word}`),
+      wrongNames(readFileSync(join(root, path), 'utf8'))
+        .filter(({ name }) => !isKept(path, name))
+        .map(({ name, word }) => `${path}: ${name}; say ${word}`),
     );
   assert.deepEqual(found, []);
+  const idle = keptNames.filter((each) => !used.has(each)).map(({ why }) => why);
+  assert.deepEqual(idle, [], 'exceptions that nothing needs');
+});
+
+test('a word of our own is found as a declaration, a parameter, a field and a member', () => {
+  const names = (text: string) => wrongNames(text).map(({ name }) => name);
+  for (const text of [
+    'const most = 3;',
+    'function read(path: string, most: number): void {',
+    'function read(\n  most = 3,\n) {',
+    'const isFull = (most) => true;',
+    'readonly #most: number;',
+    'wrong({ positionals: { most, other } }: Command)',
+    'async ({ limit: most }) => most',
+  ])
+    assert.deepEqual(names(text), ['most'], text);
+  assert.deepEqual(names('positionals: { least: 1, most: 2 },'), ['least', 'most']);
+  assert.deepEqual(names('start(news: () => Promise<void>) {'), ['news']);
+  assert.deepEqual(names('export type Cut = string;\ntype Place = string;'), ['Cut']);
+  for (const text of ['// at most: 3', ' * most: of them', "throw new Error('the most, at least');", 'maxBytes: 3'])
+    assert.deepEqual(names(text), [], text);
 });
 
 test('a message of an API is a request or a response', () => {

@@ -22,8 +22,8 @@ async function breakingProxy(port: number, breaks: readonly number[]) {
     for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}));
     client.on('data', (chunk) => {
       bytes += chunk.length;
-      const most = breaks[large];
-      if (most !== undefined && bytes > most) {
+      const maxBytes = breaks[large];
+      if (maxBytes !== undefined && bytes > maxBytes) {
         large += 1;
         client.destroy();
         upstream.destroy();

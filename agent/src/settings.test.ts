@@ -10,7 +10,7 @@ import { agentSettingsSchema, parseAgentSettings, readAgentSettings } from './se
 const page = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8');
 const section = page.split(/^## /m).find((text) => text.startsWith('Agent\n')) ?? '';
 const [, example = ''] = /```json\n([\s\S]*?)```/.exec(section) ?? [];
-const least = () => ({
+const minimal = () => ({
   stateFolder: '/var/lib/edgekeep',
   deviceId: 'press-7',
   hub: { host: 'hub.example', caFile: 'ca.pem', logKey: 'key', attestationKeyFiles: ['attestation.pem'] },
@@ -43,7 +43,7 @@ function namesIn(schema: z.core.JSONSchema.BaseSchema, prefix = ''): readonly st
 }
 
 test('defaults are filled in', () => {
-  const settings = parseAgentSettings(least());
+  const settings = parseAgentSettings(minimal());
   assert.deepEqual([settings.hub.port, settings.checkinSeconds, settings.measuredStart.pcr], [8443, 30, 14]);
   assert.deepEqual(settings.rootOfTrust, { kind: 'tpm', address: 'device:/dev/tpmrm0', endorsementKey: 'rsa-2048' });
 });
@@ -56,12 +56,12 @@ test('what cannot work is refused by name', () => {
     ['an address that is none', { rootOfTrust: { kind: 'tpm', address: 'tpm0' } }],
     ['a resettable PCR', { measuredStart: { pcr: 16 } }],
     ['a stage name with a line break', { measuredStart: { stages: [{ name: 'a\nb', folder: 'a', signature: 'b' }] } }],
-    ['no key for attestation results', { hub: { ...least().hub, attestationKeyFiles: [] } }],
+    ['no key for attestation results', { hub: { ...minimal().hub, attestationKeyFiles: [] } }],
     ['a model named twice', { models: [{ name: 'a' }, { name: 'a' }] }],
     ['a model name that leaves its folder', { models: [{ name: '../a' }] }],
   ];
   for (const [what, change] of wrong) {
-    assert.throws(() => parseAgentSettings({ ...least(), ...change }), { code: 'settings-invalid' }, what);
+    assert.throws(() => parseAgentSettings({ ...minimal(), ...change }), { code: 'settings-invalid' }, what);
   }
 });
 

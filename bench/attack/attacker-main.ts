@@ -105,11 +105,11 @@ function handshake(): Promise<string> {
   });
 }
 
-async function halfHandshakes(most: number): Promise<void> {
+async function halfHandshakes(maxConnections: number): Promise<void> {
   // The first bytes of a ClientHello, and nothing more.
   const begun = Buffer.from('16030100f8010000f40303', 'hex');
   while (performance.now() < ends) {
-    for (let at = 0; at < most && performance.now() < ends; at += 1) {
+    for (let at = 0; at < maxConnections && performance.now() < ends; at += 1) {
       tries += 1;
       const socket = connectTcp({ ...order.device, localAddress: order.address }, () => socket.write(begun));
       socket.on('error', (error) => count(failureOf(error))).on('close', () => count('closed'));
@@ -118,10 +118,10 @@ async function halfHandshakes(most: number): Promise<void> {
   }
 }
 
-async function slowly(most: number): Promise<void> {
+async function slowly(maxConnections: number): Promise<void> {
   const head =
     'POST /v1/enroll/challenge HTTP/1.1\r\nhost: hub\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n{';
-  for (let at = 0; at < most && performance.now() < ends; at += 1) {
+  for (let at = 0; at < maxConnections && performance.now() < ends; at += 1) {
     tries += 1;
     const socket = connectTls({ ...base, ...order.device }, () => {
       socket.write(head);

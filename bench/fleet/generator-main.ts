@@ -70,7 +70,7 @@ function obey(order: FleetProcessOrder): Promise<Answer> {
     case 'quarantine':
       return quarantine(order);
     case 'receipts':
-      return Promise.resolve(bodies.slice(0, order.most).map(receiptIn));
+      return Promise.resolve(bodies.slice(0, order.maxReceipts).map(receiptIn));
   }
 }
 

@@ -8,7 +8,7 @@ export type FleetProcessOrder =
   /** Quarantines devices one by one while others continue to release. */
   | { readonly kind: 'quarantine'; readonly count: number; readonly url: string; readonly token: string }
   /** Some of the received receipts, base64url. */
-  | { readonly kind: 'receipts'; readonly most: number };
+  | { readonly kind: 'receipts'; readonly maxReceipts: number };
 
 export interface PhaseResult {
   /** The successful releases. */

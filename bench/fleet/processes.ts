@@ -92,7 +92,7 @@ export interface DevicesProcess {
   bind(from: number, to: number): Promise<PhaseResult>;
   release(atOnce: number, seconds: number): Promise<ReleaseResult>;
   quarantine(count: number, operator: { readonly url: string; readonly token: string }): Promise<QuarantineResult>;
-  receipts(most: number): Promise<readonly string[]>;
+  receipts(maxReceipts: number): Promise<readonly string[]>;
   /** All failures, in any order. */
   readonly failures: FailureCounts;
   [Symbol.asyncDispose](): Promise<void>;
@@ -150,7 +150,7 @@ export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess
       await counted(Promise.resolve(result.others));
       return result;
     },
-    receipts: (most) => ask(child, { kind: 'receipts', most }),
+    receipts: (maxReceipts) => ask(child, { kind: 'receipts', maxReceipts }),
     get failures() {
       return failures;
     },

@@ -122,13 +122,13 @@ function exitCodeOf(error: unknown, code: string | undefined): number {
   return exitCodes.input;
 }
 
-function wrongNumber(found: readonly string[], { positionals: { least, most } }: Command): string | undefined {
-  if (found.length > most) {
-    const [surplus = ''] = found.slice(most);
+function wrongNumber(found: readonly string[], { positionals: { min, max } }: Command): string | undefined {
+  if (found.length > max) {
+    const [surplus = ''] = found.slice(max);
     return `unexpected argument: ${surplus} (a value with spaces needs quotes)`;
   }
-  if (found.length >= least) return undefined;
-  return `expected ${least === most ? '' : 'at least '}${counted(least, 'argument')}, found ${found.length}`;
+  if (found.length >= min) return undefined;
+  return `expected ${min === max ? '' : 'at least '}${counted(min, 'argument')}, found ${found.length}`;
 }
 
 // The nearest known option beside one that is unknown.

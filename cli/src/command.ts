@@ -40,7 +40,7 @@ export interface Command {
   readonly usage: string;
   /** Longer help: the meaning of each option, its default and unit. */
   readonly help: string;
-  readonly positionals: { readonly least: number; readonly most: number };
+  readonly positionals: { readonly min: number; readonly max: number };
   readonly options: ParseArgsOptionsConfig;
   run(args: Arguments): Promise<Outcome>;
 }

@@ -57,11 +57,14 @@ export class ByteReader {
     return this.#view.getBigUint64(at, littleEndian);
   }
 
-  /** A byte string after its own 16-bit length (the TPM2B form); `most` limits it. */
-  sized16(most = 0xffff): Uint8Array {
+  /** A byte string after its own 16-bit length (the TPM2B form); `maxLength` limits it. */
+  sized16(maxLength = 0xffff): Uint8Array {
     const length = this.u16();
-    if (length > most) {
-      throw new CoreError('bytes-too-long', `${this.#what}: a field of ${length} bytes, at most ${most} are allowed`);
+    if (length > maxLength) {
+      throw new CoreError(
+        'bytes-too-long',
+        `${this.#what}: a field of ${length} bytes, at most ${maxLength} are allowed`,
+      );
     }
     return this.bytes(length);
   }

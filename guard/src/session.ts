@@ -138,8 +138,8 @@ function describe(metadata: InferenceSession.ValueMetadata): TensorInterface {
   // Sizes that a request chooses have a limit per request.
   const elements = shape.reduce((product, size) => product * Math.max(1, size), 1);
   if (elements > ELEMENTS_MAX) {
-    const most = `at most ${ELEMENTS_MAX} are served`;
-    throw new GuardError('model-interface', `${metadata.name} declares ${elements} elements, ${most}`);
+    const limit = `at most ${ELEMENTS_MAX} are served`;
+    throw new GuardError('model-interface', `${metadata.name} declares ${elements} elements, ${limit}`);
   }
   return { name: metadata.name, datatype, shape };
 }

@@ -79,7 +79,7 @@ const ranges = {
   contrast: { leastMillionths: 100_000, mostMillionths: 200_000 },
   noise: { leastMillionths: 10_000, mostMillionths: 20_000 },
 };
-const clean: ImageStatistics = { brightness: 0.4, contrast: 0.15, noise: 0.015, least: 0, most: 1 };
+const clean: ImageStatistics = { brightness: 0.4, contrast: 0.15, noise: 0.015, min: 0, max: 1 };
 
 test('an image within every range has nothing unusual, the ends included', () => {
   assert.deepEqual(unusualStatistics(clean, ranges), []);
@@ -102,7 +102,7 @@ test('every statistic outside its range is named with its side', () => {
 });
 
 test('a single value far beyond the value range is unusual although the mean is not', () => {
-  assert.deepEqual(unusualStatistics({ ...clean, most: 1.01 }, ranges), ['values-out-of-range']);
-  assert.deepEqual(unusualStatistics({ ...clean, least: -0.01 }, ranges), ['values-out-of-range']);
-  assert.deepEqual(unusualStatistics({ ...clean, most: 1.0001 }, ranges), []);
+  assert.deepEqual(unusualStatistics({ ...clean, max: 1.01 }, ranges), ['values-out-of-range']);
+  assert.deepEqual(unusualStatistics({ ...clean, min: -0.01 }, ranges), ['values-out-of-range']);
+  assert.deepEqual(unusualStatistics({ ...clean, max: 1.0001 }, ranges), []);
 });

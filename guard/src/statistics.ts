@@ -12,13 +12,13 @@ export interface ImageBatch {
   readonly width: number;
 }
 
-/** On values scaled so that the settings' value range becomes 0..1; `least` and `most` are the extremes of single values. */
+/** On values scaled so that the settings' value range becomes 0..1; `min` and `max` are the extremes of single values. */
 export interface ImageStatistics {
   readonly brightness: number;
   readonly contrast: number;
   readonly noise: number;
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
 }
 
 /**
@@ -33,10 +33,10 @@ export function batchStatistics(
   batch: ImageBatch,
   valueRange: GuardSettings['input']['valueRange'],
 ): readonly ImageStatistics[] {
-  const least = valueRange.leastMillionths / 1e6;
-  const scale = 1 / (valueRange.mostMillionths / 1e6 - least);
+  const min = valueRange.leastMillionths / 1e6;
+  const scale = 1 / (valueRange.mostMillionths / 1e6 - min);
   const images: ImageStatistics[] = [];
-  for (let index = 0; index < batch.count; index += 1) images.push(imageStatistics(batch, index, least, scale));
+  for (let index = 0; index < batch.count; index += 1) images.push(imageStatistics(batch, index, min, scale));
   return images;
 }
 
@@ -50,17 +50,17 @@ export function unusualStatistics(
     if (statistics[name] < ranges[name].leastMillionths / 1e6 - edgeTolerance) reasons.push(`${name}-low`);
     if (statistics[name] > ranges[name].mostMillionths / 1e6 + edgeTolerance) reasons.push(`${name}-high`);
   }
-  if (statistics.least < -valueTolerance || statistics.most > 1 + valueTolerance) reasons.push('values-out-of-range');
+  if (statistics.min < -valueTolerance || statistics.max > 1 + valueTolerance) reasons.push('values-out-of-range');
   return reasons;
 }
 
 // Row by row, loops by index: this runs before every answer, and on small images the model itself takes a tenth of a millisecond. (for...of over a
 // typed array takes ten times as long.) Grey values are kept as sums over the channels; dividing by their number and scaling to 0..1 are
 // linear, so they are done at the end.
-function imageStatistics(batch: ImageBatch, index: number, least: number, scale: number): ImageStatistics {
+function imageStatistics(batch: ImageBatch, index: number, min: number, scale: number): ImageStatistics {
   const { data, channels, height, width } = batch;
   const start = index * channels * height * width;
-  const totals: Totals = { shift: 0, sum: 0, squares: 0, response: 0, least: Infinity, most: -Infinity };
+  const totals: Totals = { shift: 0, sum: 0, squares: 0, response: 0, min: Infinity, max: -Infinity };
   addExtremes(data, start, start + channels * height * width, totals);
   // Second differences along this row and the two before it.
   let below = new Float64Array(width);
@@ -80,11 +80,11 @@ function imageStatistics(batch: ImageBatch, index: number, least: number, scale:
   const mean = totals.sum / pixels;
   const deviation = Math.sqrt(Math.max(0, totals.squares / pixels - mean * mean));
   return {
-    brightness: ((totals.shift + mean) / channels - least) * scale,
+    brightness: ((totals.shift + mean) / channels - min) * scale,
     contrast: (deviation / channels) * scale,
     noise: (Math.sqrt(Math.PI / 2) * (totals.response / channels) * scale) / (6 * (width - 2) * (height - 2)),
-    least: (totals.least - least) * scale,
-    most: (totals.most - least) * scale,
+    min: (totals.min - min) * scale,
+    max: (totals.max - min) * scale,
   };
 }
 
@@ -94,19 +94,19 @@ interface Totals {
   sum: number;
   squares: number;
   response: number;
-  least: number;
-  most: number;
+  min: number;
+  max: number;
 }
 
 function addExtremes(data: ImageBatch['data'], from: number, to: number, totals: Totals): void {
-  let { least, most } = totals;
+  let { min, max } = totals;
   for (let at = from; at < to; at += 1) {
     const value = data[at] ?? Number.NaN;
-    if (value < least) least = value;
-    if (value > most) most = value;
+    if (value < min) min = value;
+    if (value > max) max = value;
   }
-  totals.least = least;
-  totals.most = most;
+  totals.min = min;
+  totals.max = max;
 }
 
 /** Fills `sums` with one row's sums over the channels. */

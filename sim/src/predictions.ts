@@ -16,12 +16,17 @@ export interface Tally {
 
 const labelsSchema = z.object({ images: z.record(z.string(), z.string()) });
 
-/** Asks about `most` of the labelled test images. */
-export async function tallyTestSet(socketPath: string, model: string, folder: string, most: number): Promise<Tally> {
+/** Asks about `maxImages` of the labelled test images. */
+export async function tallyTestSet(
+  socketPath: string,
+  model: string,
+  folder: string,
+  maxImages: number,
+): Promise<Tally> {
   const { images } = parseJson(await readFile(join(folder, 'labels.json')), labelsSchema, 'labels.json');
   const all = Object.entries(images);
   // Spread over the classes, which the list contains one after another.
-  const chosen = all.filter((_, at) => at % Math.ceil(all.length / most) === 0);
+  const chosen = all.filter((_, at) => at % Math.ceil(all.length / maxImages) === 0);
   const tally = { images: 0, right: 0, accepted: 0, fallback: 0, review: 0 };
   for (const [file, label] of chosen) {
     const answer = await predict(socketPath, model, join(folder, file));

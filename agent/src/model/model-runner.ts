@@ -53,7 +53,7 @@ export interface ModelRunnerDependencies extends Omit<LeaseDependencies, 'link'>
 }
 
 /** A guard that keeps crashing is restarted after longer and longer pauses. */
-const restartDelayMs = { first: 1_000, most: 900_000 } as const;
+const restartDelayMs = { min: 1_000, max: 900_000 } as const;
 /** After this long a crash counts as the first one again. */
 const steadyAfterMs = 300_000;
 
@@ -308,7 +308,7 @@ export class ModelRunner {
     this.#dependencies.emit({ kind: 'guard-ended', model: this.name, why });
     await this.lock(why);
     this.#crashes = performance.now() - since > steadyAfterMs ? 0 : this.#crashes + 1;
-    await pause(Math.min(restartDelayMs.most, restartDelayMs.first * 2 ** this.#crashes), this.#disposal.signal);
+    await pause(Math.min(restartDelayMs.max, restartDelayMs.min * 2 ** this.#crashes), this.#disposal.signal);
     await this.refresh('now');
   }
 

@@ -16,7 +16,7 @@ Devices behind the same address are cut off as well.
 --hours     how long (default: 24)
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, reason: { type: 'string' }, hours: { type: 'string' } },
   async run(args) {
     const [network = ''] = args.positionals;
@@ -35,7 +35,7 @@ ${operatorHelp}
 export const unblock: Command = {
   usage: 'address unblock NETWORK --reason TEXT',
   help: `--reason    why; recorded in the audit log\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {
     const [network = ''] = args.positionals;
@@ -49,7 +49,7 @@ export const unblock: Command = {
 export const list: Command = {
   usage: 'address list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);

@@ -16,7 +16,7 @@ The newest 1000 alerts.
 --device    only alerts about one device
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, state: { type: 'string' }, kind: { type: 'string' }, device: { type: 'string' } },
   async run(args) {
     const chosen = new URLSearchParams({ limit: String(SHOWN_MAX) });

@@ -6,7 +6,7 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 export const acknowledge: Command = {
   usage: 'alert acknowledge ALERT [--note TEXT]',
   help: `It stays until it is closed. A more severe one with the same cause opens it again.\n\n--note      what is being done; recorded in the audit log\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, note: { type: 'string' } },
   async run(args) {
     const note = args.option('note');
@@ -17,7 +17,7 @@ export const acknowledge: Command = {
 export const close: Command = {
   usage: 'alert close ALERT --note TEXT',
   help: `The same event later opens a new alert.\n\n--note      what it was; recorded in the audit log\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, note: { type: 'string' } },
   async run(args) {
     return order(args, 'close', { note: args.required('note') });

@@ -7,7 +7,7 @@ import { table, timeText } from '../table.ts';
 export const command: Command = {
   usage: 'alert show ALERT',
   help: `ALERT is also its audit entry: \`audit prove ALERT\`. What each kind means: spec/alerts.md.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;

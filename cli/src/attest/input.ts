@@ -5,15 +5,15 @@ import { CoreError } from '@edgekeep/core/error';
 import { UsageError } from '../command.ts';
 
 /**
- * The whole file; throws `bytes-too-long` when it holds more than `most` bytes. Reads to the end, because files of /sys have wrong sizes.
+ * The whole file; throws `bytes-too-long` when it holds more than `maxBytes` bytes. Reads to the end, because files of /sys have wrong sizes.
  */
-export async function readBounded(path: string, most: number): Promise<Uint8Array> {
+export async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
   const stream: AsyncIterable<Uint8Array> = createReadStream(path);
   for await (const part of stream) {
     length += part.length;
-    if (length > most) throw new CoreError('bytes-too-long', `${path}: more than ${most} bytes`);
+    if (length > maxBytes) throw new CoreError('bytes-too-long', `${path}: more than ${maxBytes} bytes`);
     parts.push(part);
   }
   return concat(...parts);

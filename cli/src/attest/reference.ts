@@ -18,7 +18,7 @@ them. The output names the PCRs that are left out because they differ between de
 --out FILE         where to write; - for standard output
 --pcrs LIST        for example 0,2,4,7 or 0-7 (default: 0, 2, 4, 7 and 14, with 8 and 9 for GRUB or 11 for a unified kernel image)
 `,
-  positionals: { least: 1, most: 64 },
+  positionals: { min: 1, max: 64 },
   options: { name: { type: 'string' }, version: { type: 'string' }, out: { type: 'string' }, pcrs: { type: 'string' } },
   async run(args) {
     const out = args.required('out');

@@ -20,7 +20,7 @@ A bank in the header for which some event has no digest is reported as not repla
 --events      show the events too: number, PCR, type, and what their data says; no digest covers the data of many types, so an attacker
               may have written it
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { bank: { type: 'string' }, events: { type: 'boolean' } },
   async run(args) {
     const [path = ''] = args.positionals;

@@ -45,7 +45,7 @@ Exit code 0: verified; 1: refused, with every reason.
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
 --dice-root FILE       PEM, DER or PKCS #7: roots that the chain of a DICE device may end at; may be repeated
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     attestation: { type: 'string' },
     quote: { type: 'string' },

@@ -11,7 +11,7 @@ import { table, timeText } from '../table.ts';
 export const show: Command = {
   usage: 'audit show [--from INDEX] [--limit N]',
   help: `--from      first entry (default: shows the newest)\n--limit     how many (default: 50)\n${operatorHelp}`,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, from: { type: 'string' }, limit: { type: 'string' } },
   async run(args) {
     const query = new URLSearchParams({ limit: args.option('limit') ?? '50' });
@@ -30,7 +30,7 @@ export const show: Command = {
 export const prove: Command = {
   usage: 'audit prove INDEX [--out FILE]',
   help: `Prints (or writes) a C2SP tlog-proof: checkpoint and inclusion proof of one entry.\n\n--out       write the proof here, and the entry beside it as FILE.entry\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, out: { type: 'string' } },
   async run(args) {
     const [index = ''] = args.positionals;
@@ -46,7 +46,7 @@ export const prove: Command = {
 export const trust: Command = {
   usage: 'trust show [--out FILE]',
   help: `Keep a copy: with it you can verify receipts offline, and notice when the hub changes its keys.\n\n--out       write the file here (default: print it)\n${operatorHelp}`,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, out: { type: 'string' } },
   async run(args) {
     const bytes = await (await openOperator(args)).getBytes('/v1/trust');
@@ -60,7 +60,7 @@ export const trust: Command = {
 export const receiptGet: Command = {
   usage: 'receipt get [LEASE] --out FILE',
   help: `LEASE is a lease id (\`edgekeep device show\`); without it the newest release is taken.\n\n--out       the receipt file to write\n${operatorHelp}`,
-  positionals: { least: 0, most: 1 },
+  positionals: { min: 0, max: 1 },
   options: { ...operatorOption, out: { type: 'string' } },
   async run(args) {
     const operator = await openOperator(args);

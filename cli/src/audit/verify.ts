@@ -23,7 +23,7 @@ entry, compares every tile, and verifies the checkpoint's signatures.
 
 With the word hub in place of a URL it reads the log of the operator file's hub, including entries, which needs the scope audit:read.
 ${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     key: { type: 'string' },
     origin: { type: 'string' },

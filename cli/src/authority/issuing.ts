@@ -21,7 +21,7 @@ signed by one edgekeep root sign-issuing.
 
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     ...operatorOption,
     out: { type: 'string' },
@@ -75,7 +75,7 @@ FILE is what edgekeep root sign-issuing wrote: all CAs in it are taken, or none.
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, activate: { type: 'string' }, force: { type: 'boolean' } },
   async run(args) {
     const [file = ''] = args.positionals;
@@ -99,7 +99,7 @@ connections stay.
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 8 },
+  positionals: { min: 1, max: 8 },
   options: { ...operatorOption, at: { type: 'string' }, force: { type: 'boolean' } },
   async run(args) {
     const at = args.option('at');
@@ -121,7 +121,7 @@ For a request that was never signed, or a certificate that was never activated. 
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, note: { type: 'string' } },
   async run(args) {
     const body = { note: args.required('note') };
@@ -142,7 +142,7 @@ edgekeep root sign-crl, edgekeep authority install-crl.
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, note: { type: 'string' } },
   async run(args) {
     const body = { note: args.required('note') };

@@ -11,7 +11,7 @@ import { overviewOutcome, signaturesPending } from './overview.ts';
 export const list: Command = {
   usage: 'authority list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const overview = await (await openOperator(args)).get('/v1/authorities', authorityOverview);
@@ -36,7 +36,7 @@ Exit code 1 when there are any: an issuing CA under that root is then not activa
 
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, after: { type: 'string' }, limit: { type: 'string' } },
   async run(args) {
     const query = new URLSearchParams({ after: args.option('after') ?? '', limit: args.option('limit') ?? '100' });

@@ -23,7 +23,7 @@ that knows it accepts no other successor of the old one.
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, yes: { type: 'boolean' } },
   async run(args) {
     const [file = ''] = args.positionals;
@@ -48,7 +48,7 @@ An old root is dropped after this time, when no issuing CA under it is left.
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, until: { type: 'string' } },
   async run(args) {
     const body = { endsAt: timeOf(args.required('until'), '--until') };
@@ -67,7 +67,7 @@ find it at /crl/root/SHA256.
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, root: { type: 'string' } },
   async run(args) {
     const [file = ''] = args.positionals;

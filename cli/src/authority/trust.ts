@@ -20,7 +20,7 @@ step is refused (exit code 1) and changes nothing. Roots that the hub has droppe
 
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const file = operatorFileOf(args);

@@ -13,7 +13,7 @@ or has ended: for a daily check.
 
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const page = await (await openOperator(args)).get('/v1/expiry', expiry);

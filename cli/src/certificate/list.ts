@@ -13,7 +13,7 @@ export const command: Command = {
 --state     only those that are valid, revoked, or ended (default: any)
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, device: { type: 'string' }, state: { type: 'string' } },
   async run(args) {
     const state = args.option('state') ?? 'any';

@@ -21,7 +21,7 @@ Revokes in one transaction, closes live connections within a second on every hub
 --may-return    with --device: the devices may prove themselves and get another certificate, instead of being quarantined
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     ...operatorOption,
     device: { type: 'string', multiple: true },

@@ -13,7 +13,7 @@ The script has the words of this version: write it anew after an upgrade.
   bash   edgekeep completion bash > ~/.local/share/bash-completion/completions/edgekeep
   zsh    edgekeep completion zsh > DIR/_edgekeep, where DIR is in $fpath before compinit runs
   fish   edgekeep completion fish > ~/.config/fish/completions/edgekeep.fish`,
-    positionals: { least: 1, most: 1 },
+    positionals: { min: 1, max: 1 },
     options: {},
     async run({ positionals: [shell = ''] }) {
       const script = Object.hasOwn(shells, shell) ? shells[shell] : undefined;

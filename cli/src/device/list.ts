@@ -13,7 +13,7 @@ export const command: Command = {
 --sort      id, tier, state, attestation, seenAt or enrolledAt; with a leading - in descending order: --sort=-seenAt (default: id)
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, filter: { type: 'string' }, sort: { type: 'string' } },
   async run(args) {
     const operator = await openOperator(args);

@@ -9,7 +9,7 @@ export const command: Command = {
 command makes it try once more; the device gets it at its next check-in.
 
 ${operatorHelp}`,
-  positionals: { least: 2, most: 2 },
+  positionals: { min: 2, max: 2 },
   options: operatorOption,
   async run(args) {
     const [id = '', model = ''] = args.positionals;

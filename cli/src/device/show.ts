@@ -15,7 +15,7 @@ export const command: Command = {
 --attestation-key  write the attestation key of a device with a TPM to this file: \`edgekeep attest verify --key\` takes it
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, 'attestation-key': { type: 'string' } },
   async run(args) {
     const [id = ''] = args.positionals;

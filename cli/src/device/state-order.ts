@@ -8,7 +8,7 @@ function stateRequest(verb: string, effect: string, route = verb): Command {
   return {
     usage: `device ${verb} ID --reason TEXT`,
     help: `${effect}\n\n--reason    why; recorded in the audit log\n${operatorHelp}`,
-    positionals: { least: 1, most: 1 },
+    positionals: { min: 1, max: 1 },
     options: { ...operatorOption, reason: { type: 'string' } },
     async run(args) {
       const [id = ''] = args.positionals;

@@ -7,7 +7,7 @@ import { timeText } from '../table.ts';
 export const add: Command = {
   usage: 'token-device add ID',
   help: `Prints the device's secret once. Such a device has the lowest tier: it reports, but gets no key.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;
@@ -19,7 +19,7 @@ export const add: Command = {
 export const roll: Command = {
   usage: 'token-device roll ID [--overlap-hours N]',
   help: `Prints the new secret once.\n\n--overlap-hours  how long the older one stays valid (default: 24)\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, 'overlap-hours': { type: 'string' } },
   async run(args) {
     const [id = ''] = args.positionals;

@@ -27,7 +27,7 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
                   the file vendor-roots.json of a kit; may be repeated
   --operator FILE  the operator file of a hub: reports what it allows, and judges this machine's maker by its present trust
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     tpm: { type: 'string' },
     pkcs11: { type: 'string' },

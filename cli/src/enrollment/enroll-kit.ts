@@ -35,7 +35,7 @@ ${rootOfTrustHelp}
 --hub       how the device reaches the hub (default: the first name in the hub's certificate)
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     ...operatorOption,
     ...rootOfTrustOptions,

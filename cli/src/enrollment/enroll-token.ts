@@ -17,7 +17,7 @@ It ends with your API token at the latest, unless somebody takes it over (enroll
 --hours     how long it is valid (default: 24)
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, device: { type: 'string' }, tier: { type: 'string' }, hours: { type: 'string' } },
   async run(args) {
     const hours = Number(args.option('hours') ?? '24');

@@ -33,7 +33,7 @@ export const create: Command = {
 --description      for people
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     ...operatorOption,
     kind: { type: 'string' },
@@ -87,7 +87,7 @@ ${operatorHelp}
 export const list: Command = {
   usage: 'enrollment-group list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);
@@ -105,7 +105,7 @@ export const list: Command = {
 export const show: Command = {
   usage: 'enrollment-group show NAME',
   help: `Tokens are shown by the start of their SHA-256, as in the audit log.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
@@ -145,7 +145,7 @@ your API token at the latest, unless somebody takes it over (enroll token hand-o
 --older-hours  how long older tokens of the group stay valid, 0 to end them now (default: until they expire)
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     ...operatorOption,
     uses: { type: 'string' },
@@ -171,7 +171,7 @@ ${operatorHelp}
 export const disable: Command = {
   usage: 'enrollment-group disable NAME --reason TEXT',
   help: `Devices that have enrolled by it are unchanged.\n\n--reason    why; devices that are refused get it, and it is recorded in the audit log\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {
     const [name = ''] = args.positionals;
@@ -185,7 +185,7 @@ export const disable: Command = {
 export const enable: Command = {
   usage: 'enrollment-group enable NAME',
   help: operatorHelp,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
@@ -197,7 +197,7 @@ export const enable: Command = {
 export const limit: Command = {
   usage: 'enrollment-group limit NAME --devices N|any',
   help: `Counts all devices that ever enrolled by it; they stay, even if the new limit is lower.\n\n--devices   how many devices may enroll by it, or any\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, devices: { type: 'string' } },
   async run(args) {
     const [name = ''] = args.positionals;
@@ -211,7 +211,7 @@ export const limit: Command = {
 export const drop: Command = {
   usage: 'enrollment-group delete NAME',
   help: `Its tokens and its list end with it.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;

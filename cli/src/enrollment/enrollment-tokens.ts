@@ -20,7 +20,7 @@ One-time tokens and those of enrollment groups, by the start of their SHA-256 as
 --all       also those that were used, were revoked or have ended
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, all: { type: 'boolean' } },
   async run(args) {
     const operator = await openOperator(args);
@@ -47,7 +47,7 @@ ${operatorHelp}
 export const revoke: Command = {
   usage: 'enroll token revoke ID',
   help: `No device enrolls with it from now on; devices that have enrolled are unchanged. \`edgekeep enroll token list\` shows the ids.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;
@@ -64,7 +64,7 @@ needed, the other approves it (\`edgekeep approval approve\`).
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;

@@ -11,7 +11,7 @@ export const list: Command = {
 --all       also those that have enrolled (default: only those that have not)
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, all: { type: 'boolean' } },
   async run(args) {
     const operator = await openOperator(args);
@@ -37,7 +37,7 @@ ${operatorHelp}
 export const remove: Command = {
   usage: 'expected-device remove ID',
   help: `Its id and its root of trust are free again. A device that has enrolled is unchanged.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;

@@ -13,7 +13,7 @@ root of trust, and with no other. The old one stays refused unless it is importe
 --reason    why; recorded in the audit log
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, root: { type: 'string' }, reason: { type: 'string' } },
   async run(args) {
     const [id = ''] = args.positionals;

@@ -8,7 +8,7 @@ import { table, timeText } from '../table.ts';
 export const list: Command = {
   usage: 'root-of-trust list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);
@@ -29,7 +29,7 @@ SHA256      of the SubjectPublicKeyInfo of its key, shown by \`device show\` as 
 --reason    why; a refused device gets it, and it is recorded in the audit log
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {
     const [rootSha256 = ''] = args.positionals;
@@ -46,7 +46,7 @@ ${operatorHelp}
 export const unblock: Command = {
   usage: 'root-of-trust unblock SHA256 --reason TEXT',
   help: `--reason    why; recorded in the audit log\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {
     const [root = ''] = args.positionals;

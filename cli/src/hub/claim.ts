@@ -48,7 +48,7 @@ Makes a token that only you have, registers it for you with the role administrat
 --days      how long your token is valid (default: 90)
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, name: { type: 'string' }, out: { type: 'string' }, days: { type: 'string' } },
   async run(args) {
     const name = args.required('name');

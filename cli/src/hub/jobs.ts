@@ -12,7 +12,7 @@ Lists the jobs of the hub node that answers: how often each runs, when it ran la
 last run of a job has failed.
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);

@@ -51,7 +51,7 @@ program that unlocks a hub: name it in the setting unlockProgram, and give the h
 --token     the token's label; without it and --slot the only token there is
 --slot      its slot, where labels do not distinguish tokens
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     ...tokenChoiceOptions,
     module: { type: 'string' },
@@ -95,7 +95,7 @@ export const pkcs11Unseal: Command = {
   help: `
 Prints the secret of \`secrets pkcs11-seal\` to standard output, raw, and only into a pipe. Another token, or the same one with other keys, is refused.
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {},
   async run(args) {
     if (process.stdout.isTTY) throw new UsageError('the secret is written only into a pipe, not to a terminal');

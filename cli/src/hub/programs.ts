@@ -21,7 +21,7 @@ ${keyHelp}
 --person         the owner of the first API token (default: admin)
 --settings       a JSON object of settings that differ from the defaults (docs/settings.md); kept in DIR/hub.json
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     data: { type: 'string' },
     'root-folder': { type: 'string' },
@@ -54,7 +54,7 @@ gets its next issuing CA by edgekeep authority install.
 --data         the hub's data folder
 --root-sha256  the root's SHA-256 as noted at the ceremony; another root is refused
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { data: { type: 'string' }, 'root-sha256': { type: 'string' } },
   run: (args) => runHub('install-issuing', args, ['data', 'root-sha256']),
 };
@@ -69,7 +69,7 @@ ${keyHelp}
 --share          a share file; may be repeated: one for each share that is needed
 --wait           when the keys need a person, open no listener and wait for \`edgekeep hub unlock\`; do not ask at a terminal
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     data: { type: 'string' },
     'passphrase-fd': { type: 'string' },
@@ -88,7 +88,7 @@ a check failed.
 
 --data      the hub's data folder
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { data: { type: 'string' } },
   run: (args) => runHub('check', args, ['data']),
 };
@@ -103,7 +103,7 @@ a separate command; the hub starts after the last one that is needed. Wrong ones
 --passphrase-fd  read the passphrase from this file descriptor; without it the terminal asks
 --share          a share file; may be repeated; without it the terminal asks
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     data: { type: 'string' },
     'passphrase-fd': { type: 'string' },
@@ -126,7 +126,7 @@ ${keyHelp}
 --new-passphrase-fd  read a new passphrase from this file descriptor; without it the terminal asks
 --share-folder       the folder for new shares
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     data: { type: 'string' },
     add: { type: 'string', multiple: true },
@@ -147,7 +147,7 @@ For a policy that shuts everybody out (spec/access.md, "The way back"). The audi
 
 --data      the hub's data folder; stop the hub first
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { data: { type: 'string' } },
   run: (args) => runHub('reset-policy', args, ['data']),
 };
@@ -162,7 +162,7 @@ Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md).
 --blobs     the sealed files of models too
 --plain     include the keys of a plain hub, unencrypted
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     data: { type: 'string' },
     out: { type: 'string' },
@@ -185,7 +185,7 @@ Shows the program that the backup would execute (the setting unlockProgram), and
 --data      the folder to make; missing or empty
 --yes       restore a backup that names such a program, without asking
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { data: { type: 'string' }, yes: { type: 'boolean' } },
   run: (args) => runHub('restore', args, ['data'], ['yes']),
 };
@@ -208,7 +208,7 @@ const agentNodeOptions = ['--max-semi-space-size=1'];
 export const agentRun: Command = {
   usage: 'agent run --state DIR',
   help: `Reads DIR/agent.json (docs/settings.md), enrolls if necessary, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder`,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { state: { type: 'string' } },
   run: async (args) => runProgram('@edgekeep/agent/main', given(args, ['state']), agentNodeOptions),
 };

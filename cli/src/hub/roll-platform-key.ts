@@ -16,7 +16,7 @@ needs it any more. A hub that is stopped in between continues when it starts aga
 --wait      return when the old key is deleted
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, wait: { type: 'boolean' } },
   async run(args) {
     const operator = await openOperator(args);

@@ -29,7 +29,7 @@ name it in the setting unlockProgram, and give the hub a second unlocker, in cas
 --pcrs      PCRs of the SHA-256 bank that must be as they are now (default: ${defaultPcrs})
 ${tpmHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...tpmOption, pcrs: { type: 'string' } },
   async run(args) {
     const [path = ''] = args.positionals;
@@ -74,7 +74,7 @@ Prints the secret of \`secrets tpm-seal\` to standard output, raw, and only into
 
 ${tpmHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: tpmOption,
   async run(args) {
     if (process.stdout.isTTY) throw new UsageError('the secret is written only into a pipe, not to a terminal');

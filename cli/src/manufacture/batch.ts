@@ -30,7 +30,7 @@ retry failed devices. A serial number never gets a second IDevID.
 ${vendorRootsHelp}
 --enrollment-group  the manifest group at the hub that will list the devices
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     ca: { type: 'string' },
     input: { type: 'string' },

@@ -36,7 +36,7 @@ ${vendorRootsHelp}
 --manifest         a line is added to this file
 --enrollment-group  the manifest group at the hub that will list the device
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     ...tokenOptions,
     ca: { type: 'string' },

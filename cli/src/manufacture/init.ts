@@ -18,7 +18,7 @@ Makes a root, whose key must be taken offline, and an issuing CA, whose key stay
 ${tokenHelp}
 --key-label      CKA_LABEL of the key (default: edgekeep-manufacturer)
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     ...tokenOptions,
     ca: { type: 'string' },

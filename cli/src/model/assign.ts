@@ -10,7 +10,7 @@ published. The group must have named members, or a filter over values that the h
 report (reported.PATH, seenAt, holds, fault) is refused.
 
 ${operatorHelp}`,
-  positionals: { least: 2, most: 101 },
+  positionals: { min: 2, max: 101 },
   options: operatorOption,
   run: async (args) => change(args, 'add'),
 };
@@ -18,7 +18,7 @@ ${operatorHelp}`,
 export const unassign: Command = {
   usage: 'model unassign MODEL GROUP…',
   help: `Their devices get no more keys of the model, unless by another group. Their present leases run out.\n\n${operatorHelp}`,
-  positionals: { least: 2, most: 101 },
+  positionals: { min: 2, max: 101 },
   options: operatorOption,
   run: async (args) => change(args, 'remove'),
 };

@@ -24,7 +24,7 @@ written as soon as it is verified: the output before an error is a correct begin
 
 Exit code 1: wrong key or associated data, or the file was cut or changed.
 `,
-  positionals: { least: 2, most: 2 },
+  positionals: { min: 2, max: 2 },
   options: { 'key-file': { type: 'string' }, 'aad-file': { type: 'string' } },
   async run(args) {
     const [input = '', output = ''] = args.positionals;

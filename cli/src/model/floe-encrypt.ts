@@ -28,7 +28,7 @@ Encrypts IN to OUT with AES-256-GCM in segments; "-" is stdin or stdout. OUT app
 --segment-length  length of an encrypted segment in bytes, ${SEGMENT_LENGTH_MIN} to ${SEGMENT_LENGTH_MAX} (default: ${segmentLengthDefault})
 --aad-file        its bytes are bound to the file and must be given again to decrypt it (default: none)
 `,
-  positionals: { least: 2, most: 2 },
+  positionals: { min: 2, max: 2 },
   options: {
     'key-file': { type: 'string' },
     'segment-length': { type: 'string' },

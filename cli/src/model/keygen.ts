@@ -21,7 +21,7 @@ Writes the private key to KEY.pem (PKCS#8, mode 0600, not encrypted) and the pub
 --type  p256 (default), p384 or p521 sign bundles; ed25519 signs single files with --detached
 --out   the file for the private key
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { type: { type: 'string' }, out: { type: 'string' } },
   async run(args) {
     const type = args.option('type') ?? 'p256';

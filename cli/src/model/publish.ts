@@ -20,7 +20,7 @@ file), which devices open in memory for \`edgekeep model run\`. The key must be 
 --no-ort    do not add the optimized .ort twin of each .onnx file
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     ...operatorOption,
     name: { type: 'string' },

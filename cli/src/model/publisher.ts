@@ -10,7 +10,7 @@ import { table } from '../table.ts';
 export const trust: Command = {
   usage: 'publisher trust PUB.pem [--name NAME]',
   help: `From now on the hub accepts models and reference values signed with this key.\n\n--name      for people (default: the file’s name)\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, name: { type: 'string' } },
   async run(args) {
     const [file = ''] = args.positionals;
@@ -23,7 +23,7 @@ export const trust: Command = {
 export const list: Command = {
   usage: 'publisher list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const { publishers } = await (

@@ -7,7 +7,7 @@ import { table, timeText } from '../table.ts';
 export const list: Command = {
   usage: 'model list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const value = await (await openOperator(args)).get('/v1/models', modelList);
@@ -27,7 +27,7 @@ export const list: Command = {
 export const withdraw: Command = {
   usage: 'model withdraw NAME VERSION',
   help: `No device is offered this version or gets its key again, and its leases end. This cannot be undone, and devices refuse every lower version than one that they served: publish a higher version.\n\n${operatorHelp}`,
-  positionals: { least: 2, most: 2 },
+  positionals: { min: 2, max: 2 },
   options: operatorOption,
   async run(args) {
     const [name = '', version = ''] = args.positionals;

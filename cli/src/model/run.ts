@@ -40,7 +40,7 @@ The exit code is COMMAND's; 1 when the agent stopped it or has no key of the mod
 --socket    the agent's admin socket (default: ${socketDefault})
 --file      only this file of the model; may be repeated
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { socket: { type: 'string' }, file: { type: 'string', multiple: true } },
   async run(args) {
     const [name = ''] = args.positionals;

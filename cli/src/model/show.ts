@@ -15,7 +15,7 @@ export const command: Command = {
 VERSION only those that hold or refuse that version.
 
 ${operatorHelp}`,
-  positionals: { least: 1, most: 2 },
+  positionals: { min: 1, max: 2 },
   options: operatorOption,
   async run(args) {
     const [name = '', version] = args.positionals;

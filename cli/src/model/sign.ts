@@ -22,7 +22,7 @@ at the top of the folder and the signature's own file are left out. A symbolic l
 --ignore-path        leave this file or folder out; relative to PATH, may be repeated
 --detached           PATH is one file; write the 64 bytes of an Ed25519 signature over it instead of a bundle
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     key: { type: 'string' },
     'certificate-chain': { type: 'string' },

@@ -24,11 +24,11 @@ function losingHub(loses: readonly number[], { differs = false } = {}) {
     if (differs && offset > 0) throw new HubRefusal(409, 'upload-differs', 'other bytes');
     kept = kept.subarray(0, offset);
     if (offset > 0) assert.equal(headers['upload-sha256'], createHash('sha256').update(kept).digest('hex'));
-    const most = loses[tries.length - 1];
+    const maxBytes = loses[tries.length - 1];
     for await (const chunk of source) {
       kept = Buffer.concat([kept, chunk]);
-      if (most !== undefined && kept.length >= offset + most) {
-        kept = kept.subarray(0, offset + most);
+      if (maxBytes !== undefined && kept.length >= offset + maxBytes) {
+        kept = kept.subarray(0, offset + maxBytes);
         throw new Unreachable('connection lost');
       }
     }

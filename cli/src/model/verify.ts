@@ -28,7 +28,7 @@ Exit code 1: it did not; every reason is listed by its code (spec/model-signatur
 --ignore-unsigned-files  accept every file that the signature does not list
 --detached               PATH is one file and --signature the 64 bytes of an Ed25519 signature over it
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     signature: { type: 'string' },
     'public-key': { type: 'string' },

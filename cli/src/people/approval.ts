@@ -14,7 +14,7 @@ Your requests, and those that you could approve.
 --all       also decided and expired requests
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, all: { type: 'boolean' } },
   async run(args) {
     const state = args.flag('all') ? 'any' : 'waiting';
@@ -34,7 +34,7 @@ ${operatorHelp}
 export const show: Command = {
   usage: 'approval show ID',
   help: `The whole request, and its SHA-256. Compare the SHA-256 with the other person before you approve.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const value = await fetchRequest(args);
@@ -50,7 +50,7 @@ Carries out the request of another person once, exactly as \`approval show\` sho
 --digest    the SHA-256 from \`approval show\`: exactly what you read is carried out
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, digest: { type: 'string' } },
   async run(args) {
     const digest = args.option('digest');
@@ -71,7 +71,7 @@ ${operatorHelp}
 export const refuse: Command = {
   usage: 'approval refuse ID --reason TEXT',
   help: `It is never carried out; the requester can ask again.\n\n--reason    why; recorded in the audit log\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {
     const order = { reason: args.required('reason') };

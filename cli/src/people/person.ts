@@ -15,7 +15,7 @@ NAME        1 to 40 of a-z, 0-9, dot, dash and underscore
 --address   write the hub's address and root certificate to this file, for the person; it contains no secret
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, address: { type: 'string' } },
   async run(args) {
     const [name = ''] = args.positionals;
@@ -29,7 +29,7 @@ ${operatorHelp}
 export const list: Command = {
   usage: 'person list',
   help: `The people with their number of valid tokens, and whether root operations wait for a second person.\n\n${operatorHelp}`,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const value = await (await openOperator(args)).get('/v1/people', personList);
@@ -54,7 +54,7 @@ One person may do this alone: it only removes rights.
 --reason    why; recorded in the audit log
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {
     const [name = ''] = args.positionals;
@@ -72,7 +72,7 @@ ${operatorHelp}
 export const enable: Command = {
   usage: 'person enable NAME',
   help: `Ended tokens stay ended: the person prepares another.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;

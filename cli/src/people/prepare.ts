@@ -15,7 +15,7 @@ register it with \`edgekeep token create --person NAME --sha256 HEX\`. Until the
 --from      the file of \`edgekeep person add --address FILE\`, or any operator file of the hub
 --out       the operator file to write; it must not exist
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { from: { type: 'string' }, out: { type: 'string' } },
   async run(args) {
     const from = args.required('from');

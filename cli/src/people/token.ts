@@ -37,7 +37,7 @@ Prints the token once; the hub keeps only its SHA-256. The token is yours unless
 --sha256    the SHA-256 of that token, in hex
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     ...operatorOption,
     name: { type: 'string' },
@@ -89,7 +89,7 @@ Owner, rights, end, and when and from which address each was last used (to the m
 --all       also those that are revoked or have ended
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, person: { type: 'string' }, all: { type: 'boolean' } },
   async run(args) {
     const tokens = await allTokens(await openOperator(args), {
@@ -127,7 +127,7 @@ async function allTokens(
 export const show: Command = {
   usage: 'token show ID',
   help: `Owner, rights, maker, and when and from which address it was last used.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;
@@ -151,7 +151,7 @@ export const revoke: Command = {
   usage: 'token revoke NAME|ID',
   help: `Your tokens of this name, or the one with this id, are refused from now on, and so are the tokens that they made. With the scope admin, a name that
 you do not use yourself means the one person who has it; if several people have it, their ids are listed and nothing is ended.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
@@ -173,7 +173,7 @@ the other approves it (\`edgekeep approval approve\`).
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;

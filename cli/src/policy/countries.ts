@@ -8,7 +8,7 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 export const command: Command = {
   usage: 'policy countries [FILE]',
   help: `FILE has a network and a country on each line, "10.1.0.0/16 AT"; lines that begin with # are ignored. It replaces the whole table.\n\n${operatorHelp}`,
-  positionals: { least: 0, most: 1 },
+  positionals: { min: 0, max: 1 },
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);

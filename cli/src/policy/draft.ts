@@ -14,7 +14,7 @@ const filesHelp = 'FILE is a *.cedar or *.test.json file, or a folder of both.';
 export const validate: Command = {
   usage: 'policy validate FILE…',
   help: `${filesHelp} Exit code 1 and every reason when a hub would refuse it.`,
-  positionals: { least: 1, most: 64 },
+  positionals: { min: 1, max: 64 },
   options: {},
   async run(args) {
     const { text } = await readPolicyFiles(args.positionals);
@@ -38,7 +38,7 @@ export const validate: Command = {
 export const test: Command = {
   usage: 'policy test FILE…',
   help: `${filesHelp} A test is a question to the policy with the expected answer (spec/access.md). Exit code 1 when one fails.`,
-  positionals: { least: 1, most: 64 },
+  positionals: { min: 1, max: 64 },
   options: {},
   async run(args) {
     const { text, tests } = await readPolicyFiles(args.positionals);
@@ -65,7 +65,7 @@ ${filesHelp} Statements are compared by name; comments, white space and order ma
 --version   compare with this version (default: the one in force)
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 64 },
+  positionals: { min: 1, max: 64 },
   options: { ...operatorOption, version: { type: 'string' } },
   async run(args) {
     const { text } = await readPolicyFiles(args.positionals);

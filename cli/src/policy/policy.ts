@@ -10,7 +10,7 @@ import { readPolicyFiles } from './files.ts';
 export const show: Command = {
   usage: 'policy show [--version N]',
   help: `--version   an earlier one (default: the one in force)\n${operatorHelp}`,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, version: { type: 'string' } },
   async run(args) {
     const operator = await openOperator(args);
@@ -42,7 +42,7 @@ decisions; if any of these fails, the one in force stays. Live connections that 
 --expect-version   the version that it replaces; if another one is in force, nothing is applied
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 64 },
+  positionals: { min: 1, max: 64 },
   options: { ...operatorOption, 'expect-version': { type: 'string' } },
   async run(args) {
     const { text, tests } = await readPolicyFiles(args.positionals);
@@ -55,7 +55,7 @@ ${operatorHelp}
 export const history: Command = {
   usage: 'policy history',
   help: `The newest 1000. \`edgekeep policy show --version N\` shows one.\n\n${operatorHelp}`,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const { versions } = await (await openOperator(args)).get('/v1/policy/versions?limit=1000', policyVersions);
@@ -79,7 +79,7 @@ Applies its text and tests again, as the next version.
 --expect-version   the version that it replaces; if another one is in force, nothing is applied
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, 'expect-version': { type: 'string' } },
   async run(args) {
     const [text = ''] = args.positionals;

@@ -21,7 +21,7 @@ Asks the policy in force and the draft the newest recorded decisions again, and 
 --no-fleet  the recorded decisions only
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 64 },
+  positionals: { min: 0, max: 64 },
   options: {
     ...operatorOption,
     countries: { type: 'string' },

@@ -29,7 +29,7 @@ Proves from one file and public keys why a model key was released to a device. N
   --quorum N               how many witnesses must have cosigned (default: as in the trust file, or all that are given)
   --manifest FILE          the model's manifest, where the receipt names it by digest only
   --model-signature FILE   the model's signature bundle (OMS), in the same case`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: {
     trust: { type: 'string' },
     'log-key': { type: 'string' },

@@ -30,7 +30,7 @@ model=TEXT         what the layer must state as its model
 name=TEXT          for people (default: the file's name)
 allow=FLAG         an operational flag that may be set; may be repeated
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     name: { type: 'string' },
     version: { type: 'string' },

@@ -22,7 +22,7 @@ before the update, and withdraw the old ones when the fleet has moved. An option
 --out FILE         where to write; - for standard output
 --pcrs LIST        for example 0,2,4,7 or 0-7 (default: as for edgekeep attest reference)
 `,
-  positionals: { least: 1, most: 64 },
+  positionals: { min: 1, max: 64 },
   options: {
     replace: { type: 'string', multiple: true },
     text: { type: 'string', multiple: true },

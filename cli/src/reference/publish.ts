@@ -35,7 +35,7 @@ any published set are affirmed, where the set covers the boot; the answer says w
 --key       PEM private key of a trusted publisher
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, key: { type: 'string' } },
   async run(args) {
     const [file = ''] = args.positionals;
@@ -54,7 +54,7 @@ function coverageLines({ notCovered }: View): readonly string[] {
 export const list: Command = {
   usage: 'reference list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const schema = z.object({ referenceValues: z.array(referenceValuesView) });
@@ -77,7 +77,7 @@ export const list: Command = {
 export const withdraw: Command = {
   usage: 'reference withdraw NAME VERSION',
   help: `Devices that match only this set are no longer affirmed.\n\n${operatorHelp}`,
-  positionals: { least: 2, most: 2 },
+  positionals: { min: 2, max: 2 },
   options: operatorOption,
   async run(args) {
     const [name = '', version = ''] = args.positionals;

@@ -9,7 +9,7 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 export const show: Command = {
   usage: 'device attributes ID',
   help: operatorHelp,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;
@@ -27,7 +27,7 @@ FILE        a JSON object; it replaces all desired attributes
 --replaces  refuse if the stored version is another one (default: replace any version)
 ${operatorHelp}
 `,
-  positionals: { least: 2, most: 2 },
+  positionals: { min: 2, max: 2 },
   options: { ...operatorOption, replaces: { type: 'string' } },
   async run(args) {
     const [id = '', file = ''] = args.positionals;

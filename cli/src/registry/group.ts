@@ -14,7 +14,7 @@ export const create: Command = {
 --description  for people
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, filter: { type: 'string' }, description: { type: 'string' } },
   async run(args) {
     const [name = ''] = args.positionals;
@@ -32,7 +32,7 @@ function claimsText(claims: readonly string[]): string {
 export const list: Command = {
   usage: 'group list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const { groups } = await (await openOperator(args)).get('/v1/groups', groupList);
@@ -49,7 +49,7 @@ export const list: Command = {
 export const show: Command = {
   usage: 'group show NAME',
   help: `Members that are expected and have not enrolled yet are not shown.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
@@ -71,7 +71,7 @@ function membersVerb(verb: 'add' | 'remove'): Command {
   return {
     usage: `group ${verb} NAME ID…`,
     help: `At most 1000 devices at once.\n\n${operatorHelp}`,
-    positionals: { least: 2, most: 1_001 },
+    positionals: { min: 2, max: 1_001 },
     options: operatorOption,
     async run(args) {
       const [name = '', ...ids] = args.positionals;
@@ -89,7 +89,7 @@ export const remove = membersVerb('remove');
 export const drop: Command = {
   usage: 'group delete NAME',
   help: operatorHelp,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;

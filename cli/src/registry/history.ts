@@ -7,7 +7,7 @@ import { table, timeText } from '../table.ts';
 export const command: Command = {
   usage: 'device history ID',
   help: `The newest 100 changes. ENTRY is the audit entry of the change: \`audit prove ENTRY\`.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;

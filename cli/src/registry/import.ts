@@ -17,7 +17,7 @@ Invalid lines are reported and left out; importing the same file again changes n
 
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [file = ''] = args.positionals;

@@ -10,7 +10,7 @@ export const disable: Command = {
 
 --reason    why; the device gets it, and it is recorded in the audit log
 ${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
   async run(args) {
     const [id = ''] = args.positionals;
@@ -25,7 +25,7 @@ ${operatorHelp}`,
 export const enable: Command = {
   usage: 'device enable ID',
   help: `The device may connect again, in its old state; it must attest before it gets a key.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;

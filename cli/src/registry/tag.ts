@@ -11,7 +11,7 @@ KEY=VALUE   sets a tag, or replaces its value
 --remove    removes a tag; may be repeated
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 65 },
+  positionals: { min: 1, max: 65 },
   options: { ...operatorOption, remove: { type: 'string', multiple: true } },
   async run(args) {
     const [id = '', ...pairs] = args.positionals;

@@ -12,10 +12,10 @@ export async function confirm(args: Arguments, question: string, lines: readonly
 }
 
 /** A whole number of days. */
-export function daysOf(args: Arguments, standard: number, most: number, name = 'days'): number {
+export function daysOf(args: Arguments, standard: number, maxDays: number, name = 'days'): number {
   const text = args.option(name);
   if (text === undefined) return standard;
   const days = Number(text);
-  if (/^\d{1,5}$/.test(text) && days >= 1 && days <= most) return days;
-  throw new UsageError(`--${name} takes a whole number from 1 to ${most}`);
+  if (/^\d{1,5}$/.test(text) && days >= 1 && days <= maxDays) return days;
+  throw new UsageError(`--${name} takes a whole number from 1 to ${maxDays}`);
 }

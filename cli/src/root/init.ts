@@ -21,7 +21,7 @@ ${keyHelp}
 --days   how many days it is valid (default: ${rootDays})
 --plain  store the key in the folder without a passphrase: for tests
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...keyOptions, name: { type: 'string' }, days: { type: 'string' }, plain: { type: 'boolean' } },
   async run(args) {
     const folder = args.required('folder');

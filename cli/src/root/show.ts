@@ -14,7 +14,7 @@ Needs no key. Exit code 3 when a line of the record is missing, changed or signe
 
 --folder  the root's folder
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { folder: { type: 'string' } },
   async run(args) {
     const folder = args.required('folder');

@@ -30,7 +30,7 @@ ${keyHelp}
 --days     how many days it is valid, at most ${issuingDays} and never longer than the root (default: ${issuingDays})
 --yes      do not ask
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     ...keyOptions,
     request: { type: 'string' },

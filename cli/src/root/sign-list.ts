@@ -32,7 +32,7 @@ ${keyHelp}
 --days    how many days until its next update (default: ${listDays})
 --yes     do not ask
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     ...keyOptions,
     revoke: { type: 'string', multiple: true },

@@ -20,7 +20,7 @@ ${keyHelp}
 --out  the file for the three certificates; an existing file is never overwritten
 --yes  do not ask
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: {
     ...keyOptions,
     'new-folder': { type: 'string' },

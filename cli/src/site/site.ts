@@ -39,7 +39,7 @@ ${operatorHelp}
 export const create: Command = {
   usage: `site create NAME ${descriptionUsage}`,
   help: descriptionHelp,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, ...descriptionOptions },
   async run(args) {
     const [name = ''] = args.positionals;
@@ -52,7 +52,7 @@ export const create: Command = {
 export const change: Command = {
   usage: `site change NAME ${descriptionUsage}`,
   help: `Replaces all data of the site: values that are left out here are removed. Its devices stay.\n${descriptionHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, ...descriptionOptions },
   async run(args) {
     const [name = ''] = args.positionals;
@@ -64,7 +64,7 @@ export const change: Command = {
 export const list: Command = {
   usage: 'site list',
   help: operatorHelp,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: operatorOption,
   async run(args) {
     const { sites } = await (await openOperator(args)).get('/v1/sites', siteList);
@@ -83,7 +83,7 @@ export const list: Command = {
 export const show: Command = {
   usage: 'site show NAME',
   help: `\`edgekeep device list --filter site==NAME\` lists its devices.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
@@ -96,7 +96,7 @@ function devicesVerb(verb: 'assign' | 'unassign'): Command {
   return {
     usage: `site ${verb} NAME ID…`,
     help: `At most 1000 devices at once.\n\n${operatorHelp}`,
-    positionals: { least: 2, most: 1_001 },
+    positionals: { min: 2, max: 1_001 },
     options: operatorOption,
     async run(args) {
       const [name = '', ...ids] = args.positionals;
@@ -113,7 +113,7 @@ export const unassign = devicesVerb('unassign');
 export const drop: Command = {
   usage: 'site delete NAME',
   help: operatorHelp,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;

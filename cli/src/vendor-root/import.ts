@@ -27,7 +27,7 @@ ${kindHelp}
 --anchor    paths may end at these certificates, although they are not self-signed
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1_000 },
+  positionals: { min: 1, max: 1_000 },
   options: { ...operatorOption, ...kindOption, anchor: { type: 'boolean' } },
   async run(args) {
     const kind = kindIn(args) ?? 'tpm';

@@ -15,7 +15,7 @@ with Edgekeep.
 --kind      only this kind (default: all)
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, ...kindOption },
   async run(args) {
     const kind = kindIn(args);

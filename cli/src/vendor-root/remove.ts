@@ -18,7 +18,7 @@ SHA256      of the certificate, or its first characters, as \`vendor-root list\`
 --force     even while devices depend on it
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, ...kindOption, reason: { type: 'string' }, force: { type: 'boolean' } },
   async run(args) {
     const [text = ''] = args.positionals;

@@ -24,7 +24,7 @@ NAME           a-z, 0-9 and hyphens; at most 63
 --description  for people
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, ...targetOptions, description: { type: 'string' } },
   async run(args) {
     const [name = ''] = args.positionals;
@@ -44,7 +44,7 @@ The declared workloads. With --device: all workloads of that device, its own and
 --group        of one group
 ${operatorHelp}
 `,
-  positionals: { least: 0, most: 0 },
+  positionals: { min: 0, max: 0 },
   options: { ...operatorOption, ...targetOptions },
   async run(args) {
     const device = args.option('device');
@@ -80,7 +80,7 @@ run out within hours (\`workload disable\` ends them on one device now).
 --group        on every device of this group
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...operatorOption, ...targetOptions },
   async run(args) {
     const [name = ''] = args.positionals;

@@ -18,7 +18,7 @@ ${help}
 --reason       why; recorded in the audit log
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options: { ...options, reason: { type: 'string' } },
   async run(args) {
     const order = { reason: args.required('reason') };
@@ -31,7 +31,7 @@ ${operatorHelp}
 export const enable: Command = {
   usage: 'workload enable NAME --device ID',
   help: `Revoked certificates stay revoked; the agent gets the next one at its next check-in.\n\n${help}\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options,
   async run(args) {
     const value = await (await openOperator(args)).send('POST', `${pathOf(args)}/enable`, {}, workloadSwitched);
@@ -42,7 +42,7 @@ export const enable: Command = {
 export const history: Command = {
   usage: 'workload history NAME --device ID',
   help: `Newest first, with the audit entry of each change.\n\n${help}\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
+  positionals: { min: 1, max: 1 },
   options,
   async run(args) {
     const value = await (await openOperator(args)).get(`${pathOf(args)}/history`, workloadHistory);

@@ -77,11 +77,11 @@ test('the longest result there can be fits the limit', async () => {
     pcr: 14,
     event: 19,
   }));
-  const most = Number.MAX_SAFE_INTEGER;
+  const maxInteger = Number.MAX_SAFE_INTEGER;
   const layers = Array.from({ length: EAR_LAYERS_MAX }, () => ({
-    layer: most,
-    index: most,
-    svn: most,
+    layer: maxInteger,
+    index: maxInteger,
+    svn: maxInteger,
     'tcb-info': 'ab'.repeat(32),
   }));
   // Layers belong to a DICE device, reasons of the tier to a TPM: no result has both.

@@ -49,11 +49,11 @@ export interface DiceEvidence {
 
 export type Evidence = TpmEvidence | SoftwareEvidence | DiceEvidence;
 
-/** Bytes in JSON: canonical unpadded base64url of at most `most` bytes. */
-function bytesSchema(most: number, what: string) {
+/** Bytes in JSON: canonical unpadded base64url of at most `maxBytes` bytes. */
+function bytesSchema(maxBytes: number, what: string) {
   return z
     .string()
-    .max(Math.ceil((most * 4) / 3), `${what} is longer than ${most} bytes`)
+    .max(Math.ceil((maxBytes * 4) / 3), `${what} is longer than ${maxBytes} bytes`)
     .transform((text): Uint8Array => parseBase64url(text, `evidence ${what}`));
 }
 

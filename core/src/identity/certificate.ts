@@ -165,9 +165,9 @@ function readVersion(fields: DerReader): 1 | 2 | 3 {
 
 function readSerial(fields: DerReader): Uint8Array {
   const serial = fields.integer();
-  const most = SERIAL_LENGTH_MAX[fields.rules];
-  if (serial.length > most)
-    throw new CoreError('der-invalid', `certificate: a serial number of ${serial.length} octets, at most ${most}`);
+  const maxLength = SERIAL_LENGTH_MAX[fields.rules];
+  if (serial.length > maxLength)
+    throw new CoreError('der-invalid', `certificate: a serial number of ${serial.length} octets, at most ${maxLength}`);
   const [first = 0] = serial;
   const zero = serial.length === 1 && first === 0;
   // RFC 5280 section 4.1.2.2: authorities must not issue these, readers should handle them gracefully.

@@ -53,6 +53,6 @@ export function makerOf(certificate: Certificate): string {
 }
 
 /** A name, a path or a note that came with a certificate, in a form that may be stored and shown. */
-export function printable(text: string, most = NAME_CHARACTERS_MAX): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, most);
+export function printable(text: string, maxLength = NAME_CHARACTERS_MAX): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, maxLength);
 }

@@ -91,8 +91,8 @@ export function encryptSegment(
   randomBytes: RandomBytes,
   into: Uint8Array = new Uint8Array(plaintext.length + segmentOverhead),
 ): Uint8Array {
-  const most = state.segmentLength - segmentOverhead;
-  if (isFinal ? plaintext.length > most : plaintext.length !== most) {
+  const maxLength = state.segmentLength - segmentOverhead;
+  if (isFinal ? plaintext.length > maxLength : plaintext.length !== maxLength) {
     throw new CoreError(
       'sealed-model-invalid',
       `sealed file: segment ${position} of ${plaintext.length} bytes does not fit a segment length of ${state.segmentLength}`,

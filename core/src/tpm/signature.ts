@@ -47,8 +47,8 @@ export function readTpmSignature(reader: ByteReader): TpmSignature {
   }
 }
 
-function readNumber(reader: ByteReader, most: number): Uint8Array {
-  const number = reader.sized16(most);
+function readNumber(reader: ByteReader, maxLength: number): Uint8Array {
+  const number = reader.sized16(maxLength);
   if (number.length === 0) throw new CoreError('tpm-structure-invalid', 'signature: an empty number');
   return number;
 }

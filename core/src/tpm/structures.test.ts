@@ -19,7 +19,7 @@ import { attestationKeyTemplate, endorsementTemplate } from './template.ts';
 /** fast-check's records have no prototype unless told otherwise, and ours have one. */
 const record = <T>(model: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record<T>(model, { noNullPrototype: true });
-const bytesOf = (least: number, most = least) => fc.uint8Array({ minLength: least, maxLength: most });
+const bytesOf = (minLength: number, maxLength = minLength) => fc.uint8Array({ minLength, maxLength });
 const hash = fc.constantFrom('sha256', 'sha384', 'sha512');
 const selections = fc
   .uniqueArray(fc.constantFrom('sha1', 'sha256', 'sha384', 'sha512'), { maxLength: 4 })

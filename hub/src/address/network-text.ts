@@ -22,9 +22,12 @@ export function namedNetwork(text: string): string {
       'expected an address or a network whose host bits are zero: 203.0.113.9, 203.0.113.0/24, 2001:db8::/48',
     );
   }
-  const least = PREFIX_MIN[network.family];
-  if (network.prefixLength < least)
-    throw new HubError('request-invalid', `a network of IPv${network.family} has a prefix of ${least} at least`);
+  const minPrefixLength = PREFIX_MIN[network.family];
+  if (network.prefixLength < minPrefixLength)
+    throw new HubError(
+      'request-invalid',
+      `a network of IPv${network.family} has a prefix of ${minPrefixLength} at least`,
+    );
   return canonical;
 }
 

@@ -34,7 +34,7 @@ export class AlertLines {
       name: 'alert-lines',
       summary: "writes a line in the hub's own log for each new alert",
       everyMilliseconds: everyMs,
-      place: 'every-node',
+      runsOn: 'every-node',
       run: () => this.poll(),
     };
   }

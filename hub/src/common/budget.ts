@@ -18,18 +18,18 @@ const BUCKETS_MAX = 200_000;
 
 export class Budgets {
   readonly #perSecond: number;
-  readonly #most: number;
+  readonly #maxTokens: number;
   readonly #buckets = new LruMap<Bucket>(BUCKETS_MAX);
 
   constructor({ perSecond, burstSeconds, minBurst = 1 }: Rate) {
     this.#perSecond = perSecond;
-    this.#most = Math.max(minBurst, perSecond * burstSeconds);
+    this.#maxTokens = Math.max(minBurst, perSecond * burstSeconds);
   }
 
   /** Takes `cost` from the key's budget. Returns false and takes nothing when less is left. */
   spend(key: string, nowMs: number, cost = 1): boolean {
     const bucket = this.#at(key, nowMs);
-    if (bucket.tokens < Math.min(cost, this.#most)) return false;
+    if (bucket.tokens < Math.min(cost, this.#maxTokens)) return false;
     bucket.tokens -= cost;
     return true;
   }
@@ -37,19 +37,19 @@ export class Budgets {
   /** Charges what was used already; the key may end up in debt, by a full bucket at most. */
   charge(key: string, nowMs: number, cost: number): void {
     const bucket = this.#at(key, nowMs);
-    bucket.tokens = Math.max(-this.#most, bucket.tokens - cost);
+    bucket.tokens = Math.max(-this.#maxTokens, bucket.tokens - cost);
   }
 
   /** The seconds until the key has `cost`; 0 when it has enough now. */
   secondsUntil(key: string, nowMs: number, cost = 1): number {
-    const missing = Math.min(cost, this.#most) - this.#at(key, nowMs).tokens;
+    const missing = Math.min(cost, this.#maxTokens) - this.#at(key, nowMs).tokens;
     return Math.max(0, missing / this.#perSecond);
   }
 
   #at(key: string, nowMs: number): Bucket {
-    const bucket = this.#buckets.get(key) ?? this.#open(key, { tokens: this.#most, atMs: nowMs });
+    const bucket = this.#buckets.get(key) ?? this.#open(key, { tokens: this.#maxTokens, atMs: nowMs });
     const earned = (Math.max(0, nowMs - bucket.atMs) / 1_000) * this.#perSecond;
-    bucket.tokens = Math.min(this.#most, bucket.tokens + earned);
+    bucket.tokens = Math.min(this.#maxTokens, bucket.tokens + earned);
     bucket.atMs = nowMs;
     return bucket;
   }

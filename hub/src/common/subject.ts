@@ -3,7 +3,7 @@
 import type { Registry } from 'prom-client';
 
 /** `every-node`: on each hub of a store. `one-node`: only on the hub that leads. */
-export type JobPlace = 'every-node' | 'one-node';
+export type JobNode = 'every-node' | 'one-node';
 
 export interface Job {
   /** Unique, kebab-case; the label in metrics. */
@@ -12,7 +12,7 @@ export interface Job {
   readonly summary: string;
   /** From the start of one run to the start of the next. Without one the job runs on request only. */
   readonly everyMilliseconds?: number;
-  readonly place: JobPlace;
+  readonly runsOn: JobNode;
   /** One run. Rejects when it could not do its work; the next run tries again. `signal` aborts when the hub ends. */
   run(signal: AbortSignal): Promise<unknown>;
 }

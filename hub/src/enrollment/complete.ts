@@ -24,13 +24,7 @@ import { assertIdevidFree, proveIdevid, recordIdevid, refuseIdevidClone, type Tr
 import { allocateSite, joinEnrollmentGroup } from './join.ts';
 import { assertAnchorGroupsOpen, type EnrollmentGroup, matchEnrollmentGroup } from './match.ts';
 import { type EnrollmentDependencies, type PendingEnrollment, refused } from './pending.ts';
-import {
-  assertFreshToken,
-  assertRootNotFormer,
-  beginIncarnation,
-  comesBackByItself,
-  findReturning,
-} from './returning.ts';
+import { assertFreshToken, assertRootNotFormer, beginIncarnation, provesHardware, findReturning } from './returning.ts';
 import type { EnrollmentSettings } from './settings.ts';
 import { spendShownToken, tokenActor } from './shown-token.ts';
 
@@ -238,7 +232,7 @@ async function admit(
   const { returning, imported, settings, row } = now;
   if (returning !== undefined) {
     await assertAnchorGroupsOpen(trx, pending.proof);
-    if (!comesBackByItself(row.tier)) await assertFreshToken(trx, returning, pending.token);
+    if (!provesHardware(row.tier)) await assertFreshToken(trx, returning, pending.token);
     await beginIncarnation(trx, returning, row);
     return undefined;
   }

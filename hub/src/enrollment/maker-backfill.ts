@@ -36,7 +36,7 @@ export function makerBackfill(dependencies: {
   return {
     name: 'maker-backfill',
     summary: 'finds the makers of devices that enrolled before the hub recorded makers',
-    place: 'one-node',
+    runsOn: 'one-node',
     run: async (signal) => {
       while (!signal.aborted && (await findOldPaths(dependencies.database, dependencies.vendorRoots)));
     },

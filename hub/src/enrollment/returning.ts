@@ -42,7 +42,7 @@ const keepsRoot = (tier: string): boolean => tier === 'tpm' || tier === 'dice';
  * Whether the device itself shows that the hardware is present. Anybody who held the firmware can copy the keys of DICE's layers, and the
  * firmware of a wiped device was suspect: there a token is needed instead.
  */
-export const comesBackByItself = (tier: string): boolean => tier === 'tpm';
+export const provesHardware = (tier: string): boolean => tier === 'tpm';
 
 // A key in a file is new after a wipe, and a token replaces it as proof. Hardware stays the same unless an operator orders otherwise.
 function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: ReturningCandidate): void {
@@ -101,7 +101,7 @@ export async function assertFreshToken(
 }
 
 /** What a device was before it was wiped, newest first. */
-export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, most: number) {
+export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, maxListed: number) {
   return db
     .selectFrom('former_identity')
     .select([
@@ -114,19 +114,19 @@ export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, m
     ])
     .where('device_id', '=', deviceId)
     .orderBy('generation', 'desc')
-    .limit(most)
+    .limit(maxListed)
     .execute();
 }
 
 /** Devices that had this root of trust before and ended: the same hardware under another id. */
-export async function formerDevicesOf(db: Kysely<Tables>, rootSha256: string, deviceId: string, most: number) {
+export async function formerDevicesOf(db: Kysely<Tables>, rootSha256: string, deviceId: string, maxListed: number) {
   return db
     .selectFrom('former_identity')
     .select(['device_id as deviceId', 'generation as incarnation', 'ended_at as endedAt'])
     .where('root_sha256', '=', rootSha256)
     .where('device_id', '!=', deviceId)
     .orderBy('ended_at', 'desc')
-    .limit(most)
+    .limit(maxListed)
     .execute();
 }
 

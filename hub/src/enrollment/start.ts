@@ -26,7 +26,7 @@ import {
 import { type EnrollmentGroup, type EnrollmentProof, matchEnrollmentGroup, mayBeVouchedFor } from './match.ts';
 import { tokenUnfit } from './one-time-token.ts';
 import { type EnrollmentDependencies, type PendingEnrollment, refused } from './pending.ts';
-import { assertFreshToken, assertRootNotFormer, comesBackByItself, findReturning } from './returning.ts';
+import { assertFreshToken, assertRootNotFormer, provesHardware, findReturning } from './returning.ts';
 import { findShownToken, type ShownToken } from './shown-token.ts';
 
 const credentialSecretLength = 32;
@@ -234,7 +234,7 @@ async function assertTokenAfterWipe(
   returning: DeviceRecord | undefined,
   token: ShownToken | undefined,
 ): Promise<void> {
-  if (returning === undefined || comesBackByItself(identity.kind)) return;
+  if (returning === undefined || provesHardware(identity.kind)) return;
   await assertFreshToken(database.read, returning, token);
 }
 

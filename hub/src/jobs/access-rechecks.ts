@@ -10,7 +10,7 @@ export function accessRechecks(gate: Pick<AccessGate, 'recheck'>, clock: Clock, 
     name: 'access-rechecks',
     summary: 'asks the policy again for live connections',
     everyMilliseconds: everySeconds * 1_000,
-    place: 'every-node',
+    runsOn: 'every-node',
     run: () => gate.recheck(clock()),
   };
 }

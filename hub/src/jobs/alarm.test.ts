@@ -20,7 +20,7 @@ test('a job that keeps failing is one alert, which the first success closes, als
   const job: Job = {
     name: 'sweep',
     summary: 'sweeps',
-    place: 'every-node',
+    runsOn: 'every-node',
     run: async () => {
       if (fails) throw new Error('no room on the disk');
     },
@@ -80,7 +80,7 @@ test('an alert that is written after the job works again does not stay', async (
     name: 'sweep',
     summary: 'sweeps',
     everyMilliseconds: 1,
-    place: 'every-node',
+    runsOn: 'every-node',
     running: false,
   } as const;
   const run = { ...status, runs: 1, failures: 1, lastStartedAt: 1, lastSucceededAt: undefined };

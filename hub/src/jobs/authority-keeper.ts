@@ -29,7 +29,7 @@ export class AuthorityKeeper {
       name: 'authority-keeper',
       summary: 'does what is due for authorities and certificates, and raises alerts before they end',
       everyMilliseconds: this.#dependencies.settings.authorities.checkSeconds * 1_000,
-      place: 'one-node',
+      runsOn: 'one-node',
       run: () => this.sweep(),
     };
   }

@@ -44,7 +44,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
       name: 'platform-key-roll-over',
       summary: 'wraps every secret again under the newest platform key',
       everyMilliseconds: retryMilliseconds,
-      place: 'one-node',
+      runsOn: 'one-node',
       run: (signal) => this.#rewrapAll(signal),
     });
   }

@@ -11,7 +11,7 @@ function manualJob(over: Partial<Job> = {}) {
     ends.push(end);
     return end.promise;
   };
-  const job: Job = { name: 'work', summary: 'works', everyMilliseconds: 1_000, place: 'every-node', run, ...over };
+  const job: Job = { name: 'work', summary: 'works', everyMilliseconds: 1_000, runsOn: 'every-node', run, ...over };
   return { job, ends };
 }
 
@@ -99,7 +99,7 @@ test('work for one node is left to the node that leads, unless somebody asks thi
   const tick = timers(t);
   let leads = false;
   await using scheduler = new Scheduler({ clock: () => 0, leads: () => leads });
-  const { job, ends } = manualJob({ place: 'one-node' });
+  const { job, ends } = manualJob({ runsOn: 'one-node' });
   const handle = scheduler.add(job);
   scheduler.start();
   tick(3_000);

@@ -1,14 +1,14 @@
-// Runs the hub's recurring work (docs/jobs.md): each job has a name, an interval and a place to run. A job never overlaps itself; a request
+// Runs the hub's recurring work (docs/jobs.md): each job has a name, an interval and the nodes it runs on. A job never overlaps itself; a request
 // that comes while it runs makes it run once more.
 import type { Clock } from '../common/clock.ts';
 import { asHub } from '../store/authority.ts';
-import type { Job, JobHandle, JobPlace } from '../common/subject.ts';
+import type { Job, JobHandle, JobNode } from '../common/subject.ts';
 
 export interface JobStatus {
   readonly name: string;
   readonly summary: string;
   readonly everyMilliseconds: number | undefined;
-  readonly place: JobPlace;
+  readonly runsOn: JobNode;
   readonly running: boolean;
   readonly runs: number;
   readonly failures: number;
@@ -60,8 +60,17 @@ export class Scheduler implements AsyncDisposable {
   /** Adds a job; its first run is one interval after the start. Two jobs of one name are a fault of the program. */
   readonly add = (job: Job): JobHandle => {
     if (this.#entries.has(job.name)) throw new TypeError(`two jobs are named ${job.name}`);
-    const { name, summary, everyMilliseconds, place } = job;
-    const status = { name, summary, everyMilliseconds, place, running: false, runs: 0, failures: 0, failuresInARow: 0 };
+    const { name, summary, everyMilliseconds, runsOn } = job;
+    const status = {
+      name,
+      summary,
+      everyMilliseconds,
+      runsOn,
+      running: false,
+      runs: 0,
+      failures: 0,
+      failuresInARow: 0,
+    };
     const entry: Entry = {
       job,
       timer: undefined,
@@ -103,7 +112,7 @@ export class Scheduler implements AsyncDisposable {
 
   #timed(entry: Entry): void {
     // A run that takes longer than the interval is not followed by a second one at once.
-    if (entry.running !== undefined || (entry.job.place === 'one-node' && !this.#leads())) return;
+    if (entry.running !== undefined || (entry.job.runsOn === 'one-node' && !this.#leads())) return;
     // The failure is in the job's status and was reported.
     void this.#request(entry).catch(() => undefined);
   }

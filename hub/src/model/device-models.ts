@@ -33,12 +33,12 @@ export async function recordModels(
     if (before !== undefined && isSame(before, row)) continue;
     await trx.deleteFrom('device_model').where('device_id', '=', deviceId).where('model', '=', row.model).execute();
     await trx.insertInto('device_model').values(row).execute();
-    await weigh(trx, before, row, { nowMs, most: settings.alerts.devicesRefusingRelease });
+    await weigh(trx, before, row, { nowMs, minDevices: settings.alerts.devicesRefusingRelease });
   }
   for (const before of known.values()) {
     if (reported.has(before.model)) continue;
     await trx.deleteFrom('device_model').where('device_id', '=', deviceId).where('model', '=', before.model).execute();
-    await weigh(trx, before, undefined, { nowMs, most: settings.alerts.devicesRefusingRelease });
+    await weigh(trx, before, undefined, { nowMs, minDevices: settings.alerts.devicesRefusingRelease });
   }
 }
 
@@ -145,14 +145,14 @@ async function weigh(
   trx: WriteTransaction,
   before: DeviceModelRow | undefined,
   now: DeviceModelRow | undefined,
-  { nowMs, most }: { readonly nowMs: number; readonly most: number },
+  { nowMs, minDevices }: { readonly nowMs: number; readonly minDevices: number },
 ): Promise<void> {
   const was = refusedRelease(before);
   const is = refusedRelease(now);
   if (was === is) return;
   if (now !== undefined && is !== undefined) {
     const rows = await refusing(trx, now.model, now.fault_digest ?? '');
-    if (rows.length >= most) {
+    if (rows.length >= minDevices) {
       await raiseAlert(trx, {
         kind: 'release-refused-by-devices',
         severity: 'high',

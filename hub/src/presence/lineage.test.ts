@@ -1,4 +1,4 @@
-// Descent of certificates: a device goes forward, and who comes back with one that was left behind holds a copy.
+// Lineage of certificates: a device renews forward, and one with a certificate left behind is a copy.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addDevices, deviceRow } from '../registry/testing-device.ts';

@@ -166,7 +166,7 @@ export class Presence implements AsyncDisposable {
         name: 'presence',
         summary: 'reports that this node is running, and answers what other nodes ask about its connections',
         everyMilliseconds: tickMs,
-        place: 'every-node',
+        runsOn: 'every-node',
         run: () => this.tick(),
       },
     ];

@@ -31,7 +31,7 @@ export class RevocationWatch {
   }
 
   /**
-   * Starts at the newest version: a node that just started holds no connections. `cut` must not throw. `news` runs after the cuts of each
+   * Starts at the newest version: a node that just started holds no connections. `cut` must not throw. `onRevoked` runs after the cuts of each
    * new version. If it rejects, the version counts as unread, and no request is served until it was read.
    */
   static async start(
@@ -50,7 +50,7 @@ export class RevocationWatch {
         name: 'revocation-poll',
         summary: 'reads the revocations of all nodes and closes the affected connections of this node',
         everyMilliseconds: this.#everyMs,
-        place: 'every-node',
+        runsOn: 'every-node',
         run: () => this.#share(),
       },
     ];

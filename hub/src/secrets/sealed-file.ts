@@ -19,15 +19,15 @@ const kekLength = 32;
 /** People who share one secret: as many as can be called together. */
 export const SHARES_MAX = 16;
 
-const bytesOfLength = (least: number, most = least) =>
-  z.string().refine((text) => text.length <= Math.ceil((most * 4) / 3) && isBytes(text, least, most), {
-    error: `expected ${least === most ? least : `${least} to ${most}`} bytes as base64url`,
+const bytesOfLength = (minBytes: number, maxBytes = minBytes) =>
+  z.string().refine((text) => text.length <= Math.ceil((maxBytes * 4) / 3) && isBytes(text, minBytes, maxBytes), {
+    error: `expected ${minBytes === maxBytes ? minBytes : `${minBytes} to ${maxBytes}`} bytes as base64url`,
   });
 
-function isBytes(text: string, least: number, most: number): boolean {
+function isBytes(text: string, minBytes: number, maxBytes: number): boolean {
   try {
     const { length } = parseBase64url(text, 'bytes');
-    return length >= least && length <= most;
+    return length >= minBytes && length <= maxBytes;
   } catch (error) {
     if (!(error instanceof CoreError)) throw error;
     return false;

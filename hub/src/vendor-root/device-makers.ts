@@ -141,7 +141,7 @@ export interface OldDevice {
 }
 
 /** Devices without a row: until there are none, nobody knows what depends on a root. */
-export async function withoutMaker(db: Kysely<Tables>, most: number): Promise<readonly OldDevice[]> {
+export async function withoutMaker(db: Kysely<Tables>, maxListed: number): Promise<readonly OldDevice[]> {
   return db
     .selectFrom('device')
     .leftJoin('device_maker', 'device_maker.device_id', 'device.id')
@@ -149,6 +149,6 @@ export async function withoutMaker(db: Kysely<Tables>, most: number): Promise<re
     .where('device.tier', 'in', ['tpm', 'dice'])
     .where('device_maker.device_id', 'is', null)
     .orderBy('device.id')
-    .limit(most)
+    .limit(maxListed)
     .execute();
 }

@@ -5,11 +5,11 @@ import { canonicalText, textProblem } from '@edgekeep/core/canonical/text';
 import { canonicalNetwork } from '@edgekeep/core/canonical/network';
 import { z } from 'zod';
 
-/** A text of one line that is compared with others, of 1 to `most` characters. */
-export function lineSchema(most: number) {
+/** A text of one line that is compared with others, of 1 to `maxLength` characters. */
+export function lineSchema(maxLength: number) {
   return z
     .string()
-    .max(most)
+    .max(maxLength)
     .superRefine((text, context) => {
       const message = textProblem(text) ?? (canonicalText(text) === '' ? 'nothing but spaces' : undefined);
       if (message !== undefined) context.addIssue({ code: 'custom', message });

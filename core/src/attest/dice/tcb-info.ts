@@ -121,10 +121,10 @@ function readText(reader: DerReader, wanted: number): string {
   return text;
 }
 
-function readOctets(reader: DerReader, wanted: number, most: number): Uint8Array {
+function readOctets(reader: DerReader, wanted: number, maxBytes: number): Uint8Array {
   const { content } = reader.value(wanted);
-  if (content.length > most)
-    throw new CoreError('der-invalid', `TcbInfo: a field of ${content.length} bytes, at most ${most}`);
+  if (content.length > maxBytes)
+    throw new CoreError('der-invalid', `TcbInfo: a field of ${content.length} bytes, at most ${maxBytes}`);
   return content;
 }
 

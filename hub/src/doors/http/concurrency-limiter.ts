@@ -13,21 +13,21 @@ interface Line {
 }
 
 export class ConcurrencyLimiter {
-  readonly #most: number;
+  readonly #maxWorking: number;
   readonly #lines = new Map<string, Line>();
   /** Requests that were refused because too many waited. */
   refused = 0;
 
-  /** The hub works on `most` at once for each key. */
-  constructor(most: number) {
-    this.#most = most;
+  /** The hub works on `maxWorking` at once for each key. */
+  constructor(maxWorking: number) {
+    this.#maxWorking = maxWorking;
   }
 
   /** Resolves when it is this request's turn, to the function that ends it: call it once, also after a failure. Throws `rate-limited`. */
   async take(key: string): Promise<() => void> {
     const line = this.#lines.get(key) ?? { working: 0, begun: false, waiting: [] };
     this.#lines.set(key, line);
-    if (!line.begun && line.working < this.#most) this.#begin(key, line);
+    if (!line.begun && line.working < this.#maxWorking) this.#begin(key, line);
     else {
       if (line.waiting.length >= WAITING_MAX) {
         this.refused += 1;
@@ -51,7 +51,7 @@ export class ConcurrencyLimiter {
   }
 
   #continue(key: string, line: Line): void {
-    if (line.begun || line.working >= this.#most) return;
+    if (line.begun || line.working >= this.#maxWorking) return;
     const next = line.waiting.shift();
     if (next !== undefined) {
       this.#begin(key, line);

@@ -156,15 +156,15 @@ class BodyAccount {
 
 /** Memory for bodies of all payers of a class. Known devices have memory of their own, so that unknown clients do not fill it. */
 export class BodyRoom {
-  readonly #most: number;
+  readonly #maxBytes: number;
   #used = 0;
 
   constructor(maxBytes: number) {
-    this.#most = maxBytes;
+    this.#maxBytes = maxBytes;
   }
 
   take(bytes: number): boolean {
-    if (this.#used + bytes > this.#most) return false;
+    if (this.#used + bytes > this.#maxBytes) return false;
     this.#used += bytes;
     return true;
   }

@@ -30,9 +30,9 @@ export function admissionRoutes(app: HttpServer, dependencies: StoreRouteDepende
   app.get(
     '/v1/expected-devices',
     { ...read, schema: { querystring: expectedPage, response: { 200: api.expectedDeviceList } } },
-    async ({ query: { state, after, limit: most } }) => {
-      const expected = await listExpected(database.read, { after, limit: most, waiting: state === 'waiting' });
-      return { expected: [...expected], next: expected.length === most ? (expected.at(-1)?.id ?? null) : null };
+    async ({ query: { state, after, limit } }) => {
+      const expected = await listExpected(database.read, { after, limit, waiting: state === 'waiting' });
+      return { expected: [...expected], next: expected.length === limit ? (expected.at(-1)?.id ?? null) : null };
     },
   );
   app.delete(

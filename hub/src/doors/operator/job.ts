@@ -9,8 +9,9 @@ export function jobRoutes(
   { scheduler, requireScope }: { scheduler: Pick<Scheduler, 'list'>; requireScope: RequireScope },
 ): void {
   app.get('/v1/jobs', { ...requireScope('metrics:read'), schema: { response: { 200: jobList } } }, async () => ({
-    jobs: scheduler.list().map((job) => ({
+    jobs: scheduler.list().map(({ runsOn, ...job }) => ({
       ...job,
+      place: runsOn,
       everyMilliseconds: job.everyMilliseconds ?? null,
       lastStartedAt: job.lastStartedAt ?? null,
       lastSucceededAt: job.lastSucceededAt ?? null,
