@@ -521,6 +521,18 @@ test('an exported value without a user is found, and one with a user is not', ()
     text: "import { type Other, busy as works } from '@edgekeep/core/planted';\n",
   };
   assert.deepEqual(unusedExports([planted], [planted, user]), ['core/src/planted.ts#idle']);
+  for (const text of [
+    "import * as api from '@edgekeep/core/planted';\napi.busy(own.api.idle);\n",
+    "const { busy: works } = await import('@edgekeep/core/planted');\n",
+    "load: () => import('@edgekeep/core/planted').then((m) => m.busy),\n",
+    "(await import('@edgekeep/core/planted')).busy();\n",
+  ]) {
+    assert.deepEqual(
+      unusedExports([planted], [planted, { path: 'hub/src/user.ts', text }]),
+      ['core/src/planted.ts#idle'],
+      text,
+    );
+  }
 });
 
 // Shipped migrations are never edited.

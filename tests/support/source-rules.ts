@@ -9,7 +9,10 @@ export interface SourceText {
 }
 
 const imported = /import\s+(?:type\s+)?\{([^}]*)\}\s+from\s+'([^']+)'/g;
-const importedWhole = /import\s+\*\s+as\s+\w+\s+from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)/g;
+const importedWhole = /import\s+\*\s+as\s+(\w+)\s+from\s+'([^']+)'/g;
+// `const { a, b: c } = await import('x')`, `import('x').then((m) => m.a)` and `(await import('x')).a`.
+const importedLate =
+  /(?:\{([^{}]*)\}\s*=\s*await\s+)?import\(\s*'([^']+)'\s*\)(?:\)\.(\w+)|\s*\.then\(\s*\(?(\w+)\)?\s*=>\s*\4\.(\w+))?/g;
 const exportedValue = /^export\s+(?:async\s+)?(?:const|function\*?|class)\s+(\w+)/gm;
 
 /** `path#name` of each exported value that no other file imports. `users` are all texts that may import, tests among them. */
@@ -20,12 +23,18 @@ export function unusedExports(sources: readonly SourceText[], users: readonly So
       const target = fileOf(path, specifier);
       for (const name of names.split(',')) used.add(`${target}#${/^\s*(?:type\s+)?(\w+)/.exec(name)?.[1]}`);
     }
-    for (const [, whole, late] of text.matchAll(importedWhole)) used.add(`${fileOf(path, whole ?? late ?? '')}#*`);
+    for (const [, alias = '', specifier = ''] of text.matchAll(importedWhole)) {
+      const target = fileOf(path, specifier);
+      for (const [, name] of text.matchAll(new RegExp(`(?<![\\w.])${alias}\\.(\\w+)`, 'g')))
+        used.add(`${target}#${name}`);
+    }
+    for (const [, names = '', specifier = '', member, , thenMember] of text.matchAll(importedLate)) {
+      const taken = names.split(',').map((name) => /^\s*(\w+)/.exec(name)?.[1]);
+      for (const name of [...taken, member, thenMember]) used.add(`${fileOf(path, specifier)}#${name}`);
+    }
   }
   return sources.flatMap(({ path, text }) =>
-    used.has(`${path}#*`)
-      ? []
-      : [...text.matchAll(exportedValue)].map(([, name]) => `${path}#${name}`).filter((each) => !used.has(each)),
+    [...text.matchAll(exportedValue)].map(([, name]) => `${path}#${name}`).filter((each) => !used.has(each)),
   );
 }
 

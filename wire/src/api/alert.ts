@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 /** The kinds of alerts; spec/alerts.md explains each and what to do. */
-export const alertKinds = [
+const alertKinds = [
   'values-alike',
   'clone',
   'identity-in-two-places',
@@ -34,7 +34,7 @@ export type AlertKind = (typeof alertKinds)[number];
 export const alertSeverities = ['low', 'medium', 'high', 'critical'] as const;
 export type AlertSeverity = (typeof alertSeverities)[number];
 
-export const alertStates = ['open', 'acknowledged', 'closed'] as const;
+const alertStates = ['open', 'acknowledged', 'closed'] as const;
 export type AlertState = (typeof alertStates)[number];
 
 export const alertView = z.object({

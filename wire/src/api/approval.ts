@@ -14,18 +14,10 @@ export const approvalRequired = z.object({
 });
 export type ApprovalRequired = z.infer<typeof approvalRequired>;
 
-export const approvalStates = [
-  'waiting',
-  'expired',
-  'refused',
-  'approved',
-  'executed',
-  'failed',
-  'interrupted',
-] as const;
+const approvalStates = ['waiting', 'expired', 'refused', 'approved', 'executed', 'failed', 'interrupted'] as const;
 
 /** A request in the list; `show` returns its body. */
-export const approvalSummary = z.object({
+const approvalSummary = z.object({
   id: z.string(),
   operation: z.string(),
   digest: sha256Hex,

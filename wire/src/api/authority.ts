@@ -11,19 +11,11 @@ const rootList = z.string().max(21_846);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const issuingId = z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case');
 const generation = z.number().optional().meta({ deprecated: true });
-export const rootStatus = z.enum(['next', 'current', 'previous', 'dropped']);
-export const issuingStatus = z.enum([
-  'requested',
-  'next',
-  'active',
-  'retiring',
-  'retired',
-  'revoked',
-  'abandoned',
-] as const);
+const rootStatus = z.enum(['next', 'current', 'previous', 'dropped']);
+const issuingStatus = z.enum(['requested', 'next', 'active', 'retiring', 'retired', 'revoked', 'abandoned'] as const);
 
 /** What an issuing CA issues for; `general` is one from before there were classes. */
-export const issuingClass = z.enum([...issuedClasses, 'general']);
+const issuingClass = z.enum([...issuedClasses, 'general']);
 
 /** Device listener: all roots that ever existed, oldest first, and the issuing CAs that are accepted. */
 export const authoritiesResponse = z.object({
@@ -60,7 +52,7 @@ export function offeredRootsOf({ roots }: AuthoritiesResponse): readonly Offered
   }));
 }
 
-export const rootView = z.object({
+const rootView = z.object({
   sha256,
   /** Counts from 1; `generation` is the same, for programs of the version before. */
   version: z.number(),
@@ -78,7 +70,7 @@ export const rootView = z.object({
 });
 export type RootView = z.infer<typeof rootView>;
 
-export const issuingView = z.object({
+const issuingView = z.object({
   id: issuingId,
   /** A hub of the version before leaves it out. */
   class: issuingClass.default('general'),

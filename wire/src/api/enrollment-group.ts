@@ -12,7 +12,7 @@ export const ENROLLMENT_GROUPS_MAX = 10_000;
 /** Valid tokens of one group: one in use, and some during a roll-over. */
 export const GROUP_TOKENS_MAX = 16;
 
-export const enrollmentGroupKinds = ['manifest', 'token', 'ca', 'endorsement-root'] as const;
+const enrollmentGroupKinds = ['manifest', 'token', 'ca', 'endorsement-root'] as const;
 export type EnrollmentGroupKind = (typeof enrollmentGroupKinds)[number];
 
 const count = z.int().min(1).max(1_000_000_000);

@@ -8,7 +8,7 @@ import { tokenIdSchema } from './people.ts';
 export const enrollmentTokenStates = ['usable', 'used', 'expired', 'revoked', 'maker-ended'] as const;
 export type EnrollmentTokenState = (typeof enrollmentTokenStates)[number];
 
-export const enrollmentTokenView = z.object({
+const enrollmentTokenView = z.object({
   /** The start of its SHA-256, as in the audit log. */
   id: tokenIdSchema,
   /** The enrollment group whose devices may use it; null for a one-time token. */

@@ -6,7 +6,7 @@ export const personNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,39}$/);
 export const tokenIdSchema = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits in lower case');
 
 export const personRequest = z.strictObject({ name: personNameSchema });
-export const personView = z.object({
+const personView = z.object({
   name: z.string(),
   addedAt: z.number(),
   /** Null while the person is not disabled. */

@@ -6,7 +6,7 @@ import { countrySchema } from './site.ts';
 import { networkSchema } from './texts.ts';
 
 /** One request replaces the whole table. */
-export const COUNTRY_NETWORKS_MAX = 20_000;
+const COUNTRY_NETWORKS_MAX = 20_000;
 
 const text = z.string().max(262_144);
 const version = z.int().min(1);
@@ -52,9 +52,9 @@ export const policyVersionView = z.object({
 });
 
 /** How many recorded decisions a simulation replays at most. */
-export const REPLAYED_MAX = 100_000;
+const REPLAYED_MAX = 100_000;
 /** How many principals each line of a simulation names at most. */
-export const NAMED_MAX = 100;
+const NAMED_MAX = 100;
 
 const membership = z.strictObject({
   add: z.array(deviceIdSchema).max(1_000).default([]),
@@ -119,7 +119,7 @@ export const simulation = z.object({
 });
 export type Simulation = z.infer<typeof simulation>;
 
-export const countryNetwork = z.strictObject({ network: networkSchema, country: countrySchema });
+const countryNetwork = z.strictObject({ network: networkSchema, country: countrySchema });
 export const countryNetworks = z
   .strictObject({ networks: z.array(countryNetwork).max(COUNTRY_NETWORKS_MAX) })
   .superRefine(({ networks }, context) => {

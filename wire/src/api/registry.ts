@@ -11,12 +11,12 @@ import { lineSchema } from './texts.ts';
 /** Enough for sites, lines and owners; a device that needs more should use attributes. */
 export const TAGS_MAX = 64;
 /** One request; longer lists come by import. */
-export const MEMBERS_MAX = 1_000;
+const MEMBERS_MAX = 1_000;
 /** Characters of a filter (spec/registry.md, "Filter"). */
 export const FILTER_CHARACTERS_MAX = 2_048;
 
 export const tagKeySchema = z.string().regex(attributeKeyPattern);
-export const tagValueSchema = lineSchema(200);
+const tagValueSchema = lineSchema(200);
 export const tagsSchema = z
   .record(tagKeySchema, tagValueSchema)
   .refine((tags) => Object.keys(tags).length <= TAGS_MAX, `more than ${TAGS_MAX} tags`);

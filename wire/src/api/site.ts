@@ -4,12 +4,12 @@ import { deviceIdSchema } from './device.ts';
 import { networkSchema } from './texts.ts';
 
 /** A factory has dozens of networks, not hundreds. */
-export const SITE_NETWORKS_MAX = 64;
+const SITE_NETWORKS_MAX = 64;
 /** One request; longer lists take several. */
-export const SITE_DEVICES_MAX = 1_000;
+const SITE_DEVICES_MAX = 1_000;
 
 /** Levels of the Purdue model (ISA-95, IEC 62264); 3.5 is the zone between plant and office. */
-export const purdueLevels = ['0', '1', '2', '3', '3.5', '4', '5'] as const;
+const purdueLevels = ['0', '1', '2', '3', '3.5', '4', '5'] as const;
 
 export const siteNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
 export const countrySchema = z.string().refine(isCountry, 'not a country of ISO 3166-1: two capitals, AT');

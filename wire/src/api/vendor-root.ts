@@ -10,7 +10,7 @@ export const vendorRootKinds = ['tpm', 'dice', 'idevid'] as const;
 export type VendorRootKind = (typeof vendorRootKinds)[number];
 
 /** `root` signs itself; `anchor` does not, but an operator allowed paths to end at it; `intermediate` is not trusted alone. */
-export const vendorRootRoles = ['root', 'anchor', 'intermediate'] as const;
+const vendorRootRoles = ['root', 'anchor', 'intermediate'] as const;
 export type VendorRootRole = (typeof vendorRootRoles)[number];
 
 /** Certificates of one request; `edgekeep vendor-root import` sends more in several. */
@@ -29,7 +29,7 @@ export const vendorRootRequest = z.strictObject({
   source: z.string().min(1).max(200).default('operator'),
 });
 
-export const vendorRootView = z.object({
+const vendorRootView = z.object({
   kind,
   sha256: z.string(),
   spkiSha256: z.string(),

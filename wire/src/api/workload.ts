@@ -30,7 +30,7 @@ export type DeclarationView = z.infer<typeof declarationView>;
 export const declarationList = z.object({ workloads: z.array(declarationView) });
 export const workloadRemoved = z.object({ name: z.string(), certificatesRevoked: z.number() });
 
-export const deviceWorkloadView = z.object({
+const deviceWorkloadView = z.object({
   name: z.string(),
   spiffeId: z.string(),
   /** `device`, or the groups that it is declared for; empty when it is no longer declared. */
