@@ -3,6 +3,7 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { HostError } from '@edgekeep/host/error';
 import { AgentError } from './error.ts';
 import { localFailureOf } from './local-failure.ts';
 import { readAgentSettings } from './settings.ts';
@@ -37,6 +38,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     process.stderr.write(`${JSON.stringify({ error: local ?? { code, message } })}\n`);
     const isInput =
       local !== undefined ||
+      (error instanceof HostError && error.code === 'folder-unusable') ||
       (error instanceof AgentError && ['settings-invalid', 'state-invalid', 'state-in-use'].includes(error.code));
     return isInput ? exitCodes.input : exitCodes.internal;
   }

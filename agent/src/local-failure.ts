@@ -1,5 +1,6 @@
 // Failures of this machine, in the words of the closed list for models (docs/errors.md, "Models on devices"). Node names them by
 // abbreviations.
+import { HostError } from '@edgekeep/host/error';
 import type { ModelFaultCode } from '@edgekeep/wire/api/model-report';
 
 export interface LocalFailure {
@@ -23,6 +24,8 @@ const ofNetwork: ReadonlySet<unknown> = new Set(['connect', 'bind', 'listen', 'a
 
 /** In words, with the operation and the file that failed; undefined when it is no failure of files, descriptors or memory. */
 export function localFailureOf(error: unknown): LocalFailure | undefined {
+  // Its cause is what the system refused.
+  if (error instanceof HostError && error.code === 'folder-unusable') return localFailureOf(error.cause);
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;
   const { code, syscall } = error;
   if (typeof code !== 'string' || ofNetwork.has(syscall)) return undefined;

@@ -1,6 +1,7 @@
 // The state folder: what survives a restart of the agent; only its user can read it. Nothing in it is secret except the witness key and, on
 // the software tier, the root of trust. Models in it are ciphertext.
-import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { makeFolder } from '@edgekeep/host/make-folder';
+import { chmod, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import type { AgentSettings } from './settings.ts';
@@ -51,11 +52,11 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     receipts: at('receipts'),
     run: at(runFolder),
   };
-  await mkdir(stateFolder, { recursive: true, mode: 0o700 });
+  await makeFolder(stateFolder, { mode: 0o700 });
   await chmod(stateFolder, 0o700);
-  for (const path of [folder.models, folder.receipts]) await mkdir(path, { recursive: true, mode: 0o700 });
+  for (const path of [folder.models, folder.receipts]) await makeFolder(path, { mode: 0o700 });
   // Existing permissions stay: the operator chooses the group that may reach the sockets.
-  await mkdir(folder.run, { recursive: true, mode: 0o750 });
+  await makeFolder(folder.run, { mode: 0o750 });
   return folder;
 }
 

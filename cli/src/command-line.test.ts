@@ -24,7 +24,8 @@ test('the name of a subject alone lists its verbs and no others', async () => {
 test('a file that is not there is named once, with code 3', async () => {
   await assert.rejects(edgekeep('attest', 'replay', '/nonexistent/log'), {
     code: 3,
-    stderr: "edgekeep: ENOENT: no such file or directory, open '/nonexistent/log'\n",
+    stderr:
+      'edgekeep: ENOENT: there is no folder /nonexistent for /nonexistent/log: correct the path, or make the folder first\n',
   });
 });
 

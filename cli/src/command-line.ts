@@ -1,5 +1,6 @@
 // `edgekeep`: finds the verb, parses its arguments, runs it, prints its outcome as text or JSON, and maps errors to exit codes.
 import { messageOf } from '@edgekeep/core/message-of';
+import { systemFailureText } from '@edgekeep/host/system-failure';
 import { parseArgs } from 'node:util';
 import { counted } from '@edgekeep/core/counted';
 import { type Arguments, type Command, type Outcome, exitCodes, UsageError } from './command.ts';
@@ -95,7 +96,7 @@ function print(outcome: Outcome, json: boolean): void {
 
 // Every package's error class carries a stable `code`; system errors carry one too (ENOENT, ECONNREFUSED).
 function report(error: unknown, command: Command, json: boolean): number {
-  const message = messageOf(error);
+  const message = systemFailureText(error) ?? messageOf(error);
   const code = codeOf(error);
   const exitCode = exitCodeOf(error, code);
   if (json) process.stderr.write(`${JSON.stringify({ error: { code: code ?? 'internal', message } })}\n`);

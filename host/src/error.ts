@@ -8,6 +8,8 @@ export const hostErrorCodes = [
   'settings-invalid',
   /** Other users may read or change a file that holds a secret. */
   'file-not-private',
+  /** A folder does not exist and cannot be made. */
+  'folder-unusable',
   /** The person at the terminal gave up. */
   'aborted',
 ] as const;

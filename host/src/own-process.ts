@@ -46,8 +46,11 @@ function useOwnCompileCache(): void {
 /** A folder that nobody else can write or read; undefined when there is none. A missing cache is no failure, so none is reported. */
 export function ownCacheFolder(base?: string): string | undefined {
   try {
-    const folder = join(base ?? cacheBase(), 'edgekeep', 'compile-cache');
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const above = base ?? cacheBase();
+    const folder = join(above, 'edgekeep', 'compile-cache');
+    // One at a time: `recursive` never ends in /proc, and this runs before every verb.
+    for (const each of [above, join(above, 'edgekeep'), folder])
+      if (!existsSync(each)) mkdirSync(each, { mode: 0o700 });
     const { uid, mode } = statSync(folder);
     const isOwn = uid === process.getuid?.() && (mode & openToOthers) === 0;
     return isOwn && othersMayWrite(folder) === undefined ? folder : undefined;

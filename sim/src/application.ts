@@ -1,7 +1,8 @@
 // The last two stages of a demo device's start, signed by the publisher: the agent's and the guard's code of this checkout. Each start
 // signs them again; the signed statement, and so the measurement, changes only with the code.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
@@ -27,7 +28,7 @@ export interface Application {
 }
 
 export async function signApplication(folder: string, signer: Signer): Promise<Application> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const stages = [];
   for (const name of ['agent', 'guard']) {
     const code = dirname(fileURLToPath(import.meta.resolve(`@edgekeep/${name}/main`)));

@@ -1,4 +1,5 @@
 // `npm start`: the main job with a hub and four devices on this machine, reported as it happens. Runs until Ctrl-C.
+import { counted } from '@edgekeep/core/counted';
 import { messageOf } from '@edgekeep/core/message-of';
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -103,7 +104,7 @@ async function tell(demo: Demo, folder: string, progress: Progress): Promise<boo
     proven.push(verdict.kind === 'verified');
     progress.say(
       verdict.kind === 'verified'
-        ? `receipt of ${released.deviceId} verified offline: entry ${verdict.summary.log.index} of ${verdict.summary.log.checkpoint.size}, cosigned by ${verdict.summary.log.cosignatures.length} devices`
+        ? `receipt of ${released.deviceId} verified offline: entry ${verdict.summary.log.index} of ${verdict.summary.log.checkpoint.size}, cosigned by ${counted(verdict.summary.log.cosignatures.length, 'device')}`
         : `receipt does NOT verify: ${verdict.reasons.join('; ')}`,
     );
     printSummary(rows, demo, [

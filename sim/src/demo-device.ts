@@ -1,5 +1,6 @@
 // One device of the demo: a TPM simulator (or none), firmware that measures its boot, and the agent on top.
-import { mkdir, writeFile } from 'node:fs/promises';
+import { makeFolder } from '@edgekeep/host/make-folder';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentEvent } from '@edgekeep/agent/event';
 import { parseAgentSettings } from '@edgekeep/agent/settings';
@@ -28,7 +29,7 @@ export interface DemoDevice {
 /** Powers the device on: its TPM's PCRs start over. */
 export async function powerOn(folder: string, order: DeviceOrder): Promise<DemoDevice> {
   const own = join(folder, 'devices', order.id);
-  await mkdir(own, { recursive: true, mode: 0o700 });
+  await makeFolder(own, { mode: 0o700 });
   if (order.tier === 'software') return { order, folder: own, simulator: undefined };
   const simulator = await TpmSimulator.start({
     stateFolder: join(own, 'tpm'),
@@ -57,7 +58,7 @@ export interface AgentOrder {
 /** Boots the firmware into the log, then starts the agent. */
 export async function startDemoAgent(device: DemoDevice, order: AgentOrder): Promise<Agent> {
   const state = join(device.folder, 'state');
-  await mkdir(state, { recursive: true, mode: 0o700 });
+  await makeFolder(state, { mode: 0o700 });
   const rootOfTrust = await openRootOfTrust(device, state, order.bootId);
   const firmware = await BootLog.open({ folder: join(device.folder, 'firmware'), bootId: order.bootId, rootOfTrust });
   await boot(firmware, device.order.stages);

@@ -1,7 +1,8 @@
 // The demo's hub and its publisher: made at the first start, used again at the next.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -56,7 +57,7 @@ export async function startDemoHub(
   );
   if (isNew)
     await initHub(hubFolder, { rootFolder: join(folder, 'root-key-keep-offline'), settings, nowMs: Date.now() });
-  await mkdir(join(hubFolder, 'vendor-roots'), { recursive: true });
+  await makeFolder(join(hubFolder, 'vendor-roots'));
   for (const [name, pem] of vendorRoots) await writeFile(join(hubFolder, 'vendor-roots', name), pem);
   const hub = await startHub(hubFolder, settings);
   await rememberAddress(operatorFile, hub);
@@ -95,7 +96,7 @@ async function openPublisher(folder: string): Promise<{ signer: Signer; keyFile:
   const keyFile = join(folder, 'key.pem');
   const publicFile = join(folder, 'key.pub.pem');
   if (!(await exists(keyFile))) {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, { mode: 0o700 });
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
     await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   }

@@ -1,6 +1,7 @@
 // The main job, shown: a hub, a publisher, four devices. Two healthy ones get the key and classify images. The one with an altered boot is
 // refused, and the boot event is named. The one without a TPM is refused or allowed by policy, with its tier shown.
-import { mkdir, writeFile, stat } from 'node:fs/promises';
+import { makeFolder } from '@edgekeep/host/make-folder';
+import { writeFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -55,7 +56,7 @@ export async function startDemo(
 ): Promise<Demo> {
   const { progress } = options;
   await using stack = new AsyncDisposableStack();
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, { mode: 0o700 });
   // Before any device is powered on: the simulators of a running demo are in this folder.
   stack.use(lockFolder(folder));
   const { devices, withoutTpm } = await powerOnFleet(folder, progress, stack);
@@ -130,7 +131,7 @@ async function publishBoot(folder: string, hub: DemoHub, application: Applicatio
     version,
   );
   const file = join(folder, 'publisher', 'reference-values.json');
-  await mkdir(dirname(file), { recursive: true });
+  await makeFolder(dirname(file));
   await writeFile(file, encodeReferenceValues(values));
   await publishReferenceValues(hub.operator, file, hub.publisher);
   progress.say(`published what a healthy boot looks like: ${values.events.length} events, signed`);

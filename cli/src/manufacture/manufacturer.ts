@@ -1,6 +1,7 @@
 // A manufacturer's folder (spec/manufacture.md, "Issuing"): its authorities, the place of its issuing key, and what was issued.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
@@ -63,7 +64,7 @@ export interface ManufacturerOrder {
 export async function createManufacturer(order: ManufacturerOrder): Promise<{ readonly root: Certificate }> {
   const { folder, rootFolder, organization, hardwareType, issuingToken, nowSeconds } = order;
   for (const place of [folder, rootFolder, join(folder, 'issued'), join(folder, 'keys')])
-    await mkdir(place, { recursive: true, mode: 0o700 });
+    await makeFolder(place, { mode: 0o700 });
   const place = (name: string) => join(folder, name);
   const period = (key: KeyObject) => ({
     spki: encodeSpki(key),

@@ -17,7 +17,8 @@ export interface PolicyFiles {
 export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyFiles> {
   const files = (await Promise.all(paths.map(filesAt))).flat().toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   const texts = files.filter((path) => path.endsWith('.cedar'));
-  if (texts.length === 0) throw new UsageError('no *.cedar file there');
+  if (texts.length === 0)
+    throw new UsageError(`there is no *.cedar file in ${paths.join(', ')}: give a policy file, or the folder with it`);
   const [only] = texts;
   const text =
     texts.length === 1 && only !== undefined

@@ -1,7 +1,8 @@
 // The folder of a root (spec/authorities.md): certificate, ceremony record, number of the last list, and the key unless a token has it. It
 // is on removable media and used by two people twice a year, so errors say what it lacks.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { CoreError } from '@edgekeep/core/error';
@@ -24,7 +25,7 @@ export interface OpenRoot {
 
 /** Makes the folder, for its user only; refuses one that contains a root already. */
 export async function makeRootFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, { mode: 0o700 });
   for (const name of Object.values(rootFileNames)) {
     const found = await orIfMissing(stat(join(folder, name)), undefined);
     if (found !== undefined)

@@ -1,7 +1,8 @@
 // The measured start of one boot: the next stage is written to a TCG event log, then extended into a PCR. The log is on disk first, so a
 // crash between the two leaves a log one event ahead of the PCR; that is detected and repaired when the log is opened again. The other
 // order would leave a PCR that no log explains.
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { makeFolder } from '@edgekeep/host/make-folder';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeEvent, encodeEventLogHeader, EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { extend, pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
@@ -79,7 +80,7 @@ export class BootLog {
    */
   static async open({ folder, bootId, rootOfTrust, firmwareLog, measuredLater }: BootLogOptions): Promise<BootLog> {
     if (!bootIdPattern.test(bootId)) throw new HardwareError('boot-log-invalid', `not a boot identifier: ${bootId}`);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, { mode: 0o700 });
     const name = `${bootId}${suffix}`;
     for (const other of await readdir(folder)) {
       if (other.endsWith(suffix) && other !== name) await rm(join(folder, other));

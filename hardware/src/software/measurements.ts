@@ -1,6 +1,6 @@
 // Measurements of a device without a TPM: PCRs in a file of its state folder, and statements about them signed by its own key. Every root
 // of trust below a TPM uses this; they differ in the place of the key.
-import { mkdir } from 'node:fs/promises';
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { join } from 'node:path';
 import { encodeSoftwareStatement } from '@edgekeep/core/attest/evidence';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
@@ -29,7 +29,7 @@ export class SoftwareMeasurements {
   static async open({ stateFolder, bootId }: MeasurementsPlace): Promise<SoftwareMeasurements> {
     if (!bootIdPattern.test(bootId))
       throw new HardwareError('software-state-invalid', `not a boot identifier: ${bootId}`);
-    await mkdir(stateFolder, { recursive: true, mode: 0o700 });
+    await makeFolder(stateFolder, { mode: 0o700 });
     return new SoftwareMeasurements(await SoftwarePcrBank.open(join(stateFolder, 'pcrs'), bootId));
   }
 

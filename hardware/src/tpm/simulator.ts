@@ -1,7 +1,8 @@
 // A TPM in software for tests and demonstrations: an swtpm process over a state folder, made once with endorsement certificates from a
 // vendor CA that several simulators share. It proves nothing about the machine it runs on.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -47,8 +48,8 @@ export class TpmSimulator {
         `the path of the state folder is too long for a socket: ${stateFolder}`,
       );
     }
-    await mkdir(stateFolder, { recursive: true, mode: 0o700 });
-    await mkdir(vendorFolder, { recursive: true, mode: 0o700 });
+    await makeFolder(stateFolder, { mode: 0o700 });
+    await makeFolder(vendorFolder, { mode: 0o700 });
     await manufacture(stateFolder, vendorFolder);
     return new TpmSimulator(options, await powerOn(options));
   }

@@ -1,5 +1,6 @@
 // The file operations in the log's folder, few and small, so that a test can simulate a power cut between any two of them.
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { makeFolder } from '@edgekeep/host/make-folder';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '@edgekeep/host/durable-file';
 
@@ -28,7 +29,7 @@ export const diskFiles: LogFiles = {
       throw error;
     }
   },
-  makeFolder: (path) => mkdir(path, { recursive: true }),
+  makeFolder,
   async write(path, bytes) {
     await using file = await open(path, 'w');
     await file.writeFile(bytes);

@@ -15,6 +15,8 @@ import { personNameSchema } from '@edgekeep/wire/api/people';
 import { installInitialCertificates } from '../secrets/initial-certificates.ts';
 import { resetPolicy } from '../access/reset-policy.ts';
 import { checkHub } from './check/check.ts';
+import { HostError } from '@edgekeep/host/error';
+import { systemFailureText } from '@edgekeep/host/system-failure';
 import { HubError } from '../common/error.ts';
 import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
 import { initHub, type NewHub } from './init.ts';
@@ -76,11 +78,19 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     return await main(argv);
   } catch (thrown) {
     const error = asFolderError(dataFolderIn(argv), thrown);
-    const code = error instanceof HubError ? `${error.code}: ` : '';
-    process.stderr.write(`edgekeep hub: ${code}${messageOf(error)}\n`);
-    if (!(error instanceof HubError)) return isFileError(error) ? 3 : 5;
+    process.stderr.write(`edgekeep hub: ${described(error)}\n`);
+    if (!(error instanceof HubError)) return isFileError(error) || error instanceof HostError ? 3 : 5;
     return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : 3;
   }
+}
+
+/** With its code; failures of the system are sentences after theirs. */
+function described(error: unknown): string {
+  if (error instanceof HubError || error instanceof HostError) return `${error.code}: ${error.message}`;
+  const sentence = systemFailureText(error);
+  return sentence !== undefined && error instanceof Error && 'code' in error
+    ? `${String(error.code)}: ${sentence}`
+    : messageOf(error);
 }
 
 // A file named on the command line does not exist or cannot be used.

@@ -1,6 +1,7 @@
 // Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not contain a hub yet.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { httpsUrl } from '@edgekeep/wire/link/url';
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { encodePem } from '@edgekeep/core/identity/pem';
@@ -47,14 +48,13 @@ export async function initHub(
   },
 ): Promise<NewHub> {
   const { rootFolder, settings, nowMs, unlockers = [], person = firstPerson, policyText } = order;
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, { mode: 0o700 });
   if (await exists(join(folder, settingsFileName))) {
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
   }
   const { trustDomain } = settings.workloads;
   await createHubKeys(folder, { rootFolder, unlockers, trustDomain, nowSeconds: Math.floor(nowMs / 1_000) });
-  for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots'])
-    await mkdir(join(folder, place), { recursive: true });
+  for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots']) await makeFolder(join(folder, place));
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = newTokenText();
   const expiresAtMs = nowMs + settings.tokens.bootstrapHours * 3_600_000;

@@ -1,6 +1,8 @@
 // Failures of the environment, in words for people: a read-only folder, a full disk. Node and SQLite name these by numbers
 // and abbreviations.
 import { messageOf } from '@edgekeep/core/message-of';
+import { HostError } from '@edgekeep/host/error';
+import { relative, resolve } from 'node:path';
 import { HubError } from './error.ts';
 
 const systemTexts: Readonly<Record<string, string>> = {
@@ -43,7 +45,16 @@ export function failureText(error: unknown): string {
 
 /** The same error, or `folder-unusable` where it means that the data folder fails. */
 export function asFolderError(folder: string, error: unknown): unknown {
+  if (error instanceof HostError && error.code === 'folder-unusable')
+    return new HubError('folder-unusable', error.message, { cause: error });
+  if (isElsewhere(folder, error)) return error;
   const text = worldFailureOf(error);
   if (text === undefined || (error instanceof HubError && error.code !== 'store-failed')) return error;
   return new HubError('folder-unusable', `${folder} cannot be used: ${text}`, { cause: error });
+}
+
+/** A failure at a path that is not in the folder, such as the file of `--out`. */
+function isElsewhere(folder: string, error: unknown): boolean {
+  if (!(error instanceof Error && 'path' in error && typeof error.path === 'string')) return false;
+  return /^\.\.(\/|$)/.test(relative(resolve(folder), resolve(error.path)));
 }

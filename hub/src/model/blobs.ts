@@ -1,7 +1,8 @@
 // Sealed files on disk, by content: `blobs/<first two hex digits>/<SHA-256>`. They are ciphertext. A file appears under its name only when
 // it is complete, checked and on disk.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, stat } from 'node:fs/promises';
+import { open, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { syncFolder } from '@edgekeep/host/durable-file';
@@ -51,7 +52,7 @@ export class Blobs {
     }
     const sha256 = hash.digest('hex');
     const path = this.#path(sha256);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await rename(place.path, path);
     await syncFolder(dirname(path));
     return { sha256, size };

@@ -1,9 +1,10 @@
 // Files that are being sent (spec/api.md, "Uploads"). The part that arrived before a connection was lost is kept for a week, under a name
 // of its upload. The sender continues after it once it has shown that both sides mean the same bytes.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HubError } from '../common/error.ts';
@@ -58,7 +59,7 @@ export class Incoming {
       resolve();
     };
     try {
-      await mkdir(this.#folder, { recursive: true });
+      await makeFolder(this.#folder);
       await this.#clearOld();
       const hash = await keep(path, beginning ?? { offset: 0, sha256: '' });
       if (beginning !== undefined && hash.copy().digest('hex') !== beginning.sha256)

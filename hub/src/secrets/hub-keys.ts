@@ -1,7 +1,7 @@
 // The hub's own keys, read from its key store: plain files or one sealed file (spec/platform-secrets.md). The root key signs the issuing CA
 // and is not needed afterwards: `hub init` writes it into a separate folder, to be taken offline.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
@@ -69,7 +69,7 @@ export async function createHubKeys(
 ): Promise<void> {
   const { rootFolder, unlockers, trustDomain, nowSeconds } = order;
   const keys = join(folder, 'keys');
-  await mkdir(keys, { recursive: true, mode: 0o700 });
+  await makeFolder(keys, { mode: 0o700 });
   const issuing = issuedClasses.map((each) => ({ key: newKey('ec'), scope: scopeFor(each, trustDomain) }));
   if (rootFolder === undefined) await writeRequests(keys, issuing);
   else await makeRoot(keys, issuing, { rootFolder, nowSeconds });
@@ -120,7 +120,7 @@ async function makeRoot(
   issuing: readonly NewIssuing[],
   { rootFolder, nowSeconds }: { readonly rootFolder: string; readonly nowSeconds: number },
 ): Promise<void> {
-  await mkdir(rootFolder, { recursive: true, mode: 0o700 });
+  await makeFolder(rootFolder, { mode: 0o700 });
   const root = newKey('ec');
   const signer = signerFromKey(root);
   const ownTemplate = rootProfile(period(root, nowSeconds, rootYears), commonNameOnly('Edgekeep root'));

@@ -1,5 +1,5 @@
 // The unlockers that an operator asks for on the command line: `passphrase`, `shares:3/5`, `program:/path argument…`, `none`.
-import { mkdir } from 'node:fs/promises';
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { join, relative, resolve, sep } from 'node:path';
 import { HubError } from '../common/error.ts';
 import { parseNewPassphrase } from './passphrase.ts';
@@ -91,7 +91,7 @@ export function isInside(folder: string, path: string): boolean {
 }
 
 async function writeShares(folder: string, shares: readonly Share[]): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, { mode: 0o700 });
   for (const [at, share] of shares.entries()) {
     await writeNewFile(join(folder, `share-${at + 1}-of-${share.made}.txt`), encodeShareFile(share, at + 1));
   }

@@ -1,8 +1,9 @@
 // `edgekeep hub restore`, spec/platform-secrets.md: a data folder from a backup. The file may come from anywhere: nothing is written
 // outside the folder, and the folder becomes a hub only when everything is complete.
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HubError } from '../common/error.ts';
 import { type HubSettings, parseSettingsText, settingsFileName } from '../settings.ts';
@@ -25,7 +26,7 @@ export async function restoreHub(file: string, folder: string, agree: Agree = ex
   await using input = await open(file, 'r');
   const shown = await settingsIn(input, file);
   await agree(shown.settings);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, { mode: 0o700 });
   if ((await readdir(folder)).length > 0) throw new HubError('backup-refused', `${folder} is not empty`);
   try {
     return await restoreParts(input, folder, shown.sha256);
@@ -90,7 +91,7 @@ async function restoreParts(input: FileHandle, folder: string, settingsSha256: s
 }
 
 async function restorePart(input: FileHandle, start: number, part: BackupPart, target: string): Promise<void> {
-  await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(target), { mode: 0o700 });
   await using output = await open(target, 'wx', 0o600);
   const hash = createHash('sha256');
   for await (const chunk of chunksOf(input, start, part.size)) {
