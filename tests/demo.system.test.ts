@@ -122,10 +122,7 @@ test('a folder on a read-only file system ends the demo in one line', { skip }, 
   await using disk = await SmallDisk.mount(folder.path, 1);
   await disk.makeReadOnly();
   assertOneLine(await demo(disk.folder), /folder-unusable: .* it is read-only/);
-  assertOneLine(
-    await demo(join(disk.folder, 'inside')),
-    /folder-unusable: .*inside cannot be made: .* is read-only/,
-  );
+  assertOneLine(await demo(join(disk.folder, 'inside')), /folder-unusable: .*inside cannot be made: .* is read-only/);
 });
 
 test(

@@ -466,6 +466,14 @@ test('a file is made durable in one place, host/src/durable-file.ts, and a folde
   );
 });
 
+// `recursive` never ends where a parent exists but takes no folders, as in /proc. The agent's model store makes folders below one that it opened.
+test('a folder with its parents is made in one place, host/src/make-folder.ts', () => {
+  const recursive = /\bmkdir(?:Sync)?\((?:[^;]*?)recursive: true/;
+  const found = productSources.filter(({ text }) => recursive.test(text)).map(({ path }) => path);
+  assert.deepEqual(found, ['agent/src/model/model-store.ts']);
+  assert.ok(recursive.test("await mkdir(join(folder, 'a'), { recursive: true, mode: 0o700 });"));
+});
+
 // `host` imports nothing of ours, and takes what was thrown as it is.
 const asText = /\b(\w+) instanceof Error \? \1\.message : String\(\1\)/;
 

@@ -80,6 +80,26 @@ for (const [how, line] of [
   });
 }
 
+test('a hub that is made where no folder can be made says so, also of the folder for its root', async () => {
+  for (const words of [
+    ['--data', '/proc/x'],
+    ['--data', join(world.folder, 'no-root'), '--root-folder', '/proc/x'],
+  ]) {
+    const { code, stdout, stderr } = await edgekeep('hub', 'init', ...words);
+    assert.deepEqual([code, stdout], [3, ''], stderr);
+    assert.match(
+      stderr,
+      /^edgekeep hub: folder-unusable: the folder \/proc\/x cannot be made: [^\n]*: give another place\n$/,
+    );
+  }
+});
+
+test('a backup that is not there is named with the next step', async () => {
+  const { code, stderr } = await edgekeep('hub', 'restore', '/nonexistent', '--data', join(world.folder, 'restored'));
+  assert.equal(code, 3, stderr);
+  assert.match(stderr, /^edgekeep hub: ENOENT: there is no file or folder \/nonexistent: correct the path/);
+});
+
 test('a hub that is made on a read-only disk says so', { skip }, async () => {
   await using disk = await SmallDisk.mount(join(world.folder, 'no-disk'), 1);
   await disk.makeReadOnly();

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { z } from 'zod';
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url));
 const edgekeep = (...words: readonly string[]) => promisify(execFile)(process.execPath, [main, ...words]);
@@ -26,6 +27,23 @@ test('a file that is not there is named once, with code 3', async () => {
     code: 3,
     stderr:
       'edgekeep: ENOENT: there is no folder /nonexistent for /nonexistent/log: correct the path, or make the folder first\n',
+  });
+});
+
+test('a folder in place of a file, and one without policies, are named with the next step', async () => {
+  await assert.rejects(edgekeep('attest', 'replay', '/'), { code: 3, stderr: /^edgekeep: EISDIR: a folder was given/ });
+  const { error } = await edgekeep('policy', 'validate', '/nonexistent', '--json').then(
+    assert.fail,
+    (failed: unknown) =>
+      z
+        .object({ error: z.object({ code: z.string(), message: z.string() }) })
+        .parse(JSON.parse(z.object({ stderr: z.string() }).parse(failed).stderr)),
+  );
+  assert.equal(error.code, 'ENOENT');
+  assert.match(error.message, /^there is no file or folder \/nonexistent: /);
+  await assert.rejects(edgekeep('policy', 'validate', import.meta.dirname), {
+    code: 2,
+    stderr: new RegExp(`^edgekeep: there is no \\*\\.cedar file in ${import.meta.dirname}: `),
   });
 });
 

@@ -14,9 +14,6 @@ export function failureLine(error: unknown, folder: string): string | undefined 
     const full = worldFailureOf(named);
     return full === undefined ? `${named.code}: ${named.message}` : `${folder} cannot be used: ${full}`;
   }
-  // The folder's own path leads nowhere, or through a file system without folders.
-  if (error instanceof Error && 'syscall' in error && error.syscall === 'mkdir')
-    return `folder-unusable: ${folder} cannot be made${advice('folder-unusable')}`;
   return undefined;
 }
 
