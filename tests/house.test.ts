@@ -466,6 +466,14 @@ test('a file is made durable in one place, host/src/durable-file.ts, and a folde
   );
 });
 
+test('a number of devices is printed by `counted`, and the README shows what is printed', () => {
+  const plural = /\.length\} devices\b(?!, at most)/;
+  const found = productSources.filter(({ text }) => plural.test(text)).map(({ path }) => path);
+  assert.deepEqual(found, []);
+  assert.ok(plural.test('by ' + '${' + 'cosignatures.length} devices'));
+  assert.doesNotMatch(readFileSync(join(root, 'README.md'), 'utf8'), /\b1 devices\b/);
+});
+
 // `recursive` never ends where a parent exists but takes no folders, as in /proc. The agent's model store makes folders below one that it opened.
 test('a folder with its parents is made in one place, host/src/make-folder.ts', () => {
   const recursive = /\bmkdir(?:Sync)?\((?:[^;]*?)recursive: true/;

@@ -33,7 +33,7 @@ test('a file that is not there is named once, with code 3', async () => {
 test('a folder in place of a file, and one without policies, are named with the next step', async () => {
   await assert.rejects(edgekeep('attest', 'replay', '/'), { code: 3, stderr: /^edgekeep: EISDIR: a folder was given/ });
   const { error } = await edgekeep('policy', 'validate', '/nonexistent', '--json').then(
-    assert.fail,
+    () => assert.fail('it has to fail'),
     (failed: unknown) =>
       z
         .object({ error: z.object({ code: z.string(), message: z.string() }) })
