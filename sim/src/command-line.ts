@@ -68,7 +68,7 @@ async function run(
   );
   await using demo = await startDemo(folder, { allowSoftware, progress });
   const good = await tell(demo, folder, progress);
-  const devices = `hub and ${demo.outcomes.length} devices`;
+  const devices = `hub and ${counted(demo.outcomes.length, 'device')}`;
   if (exitWhenDone) {
     process.stdout.write(
       `ready: ${devices} ran${good ? ', every outcome as expected' : ', NOT every outcome as expected'}\n`,

@@ -1,5 +1,6 @@
 // The main job, shown: a hub, a publisher, four devices. Two healthy ones get the key and classify images. The one with an altered boot is
 // refused, and the boot event is named. The one without a TPM is refused or allowed by policy, with its tier shown.
+import { counted } from '@edgekeep/core/counted';
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { writeFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -107,7 +108,9 @@ async function assignModel({ operator }: DemoHub, ids: readonly string[], progre
   const assigned = await operator.get(path, assignedGroups);
   if (assigned.groups.includes(demoGroup)) return;
   await operator.send('POST', path, { add: [demoGroup] }, assignedGroups);
-  progress.say(`${demoModel.name} is for the group ${demoGroup}: ${ids.length} devices, and no other gets its key`);
+  progress.say(
+    `${demoModel.name} is for the group ${demoGroup}: ${counted(ids.length, 'device')}, and no other gets its key`,
+  );
 }
 
 async function vendorRoots(devices: readonly DemoDevice[]): Promise<ReadonlyMap<string, string>> {

@@ -1,4 +1,5 @@
 // The devices of the demo. Where the TPM simulator is missing or incomplete, three devices without a TPM show the same story.
+import { counted } from '@edgekeep/core/counted';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { type DemoDevice, type DeviceOrder, powerOn } from './demo-device.ts';
 import { alteredStages, healthyStages } from './firmware.ts';
@@ -28,7 +29,7 @@ export interface Fleet {
 
 /** Powers the devices on; `stack` stops what runs then. */
 export async function powerOnFleet(folder: string, progress: Progress, stack: AsyncDisposableStack): Promise<Fleet> {
-  progress.say(`powering on ${fleet.length} devices`);
+  progress.say(`powering on ${counted(fleet.length, 'device')}`);
   try {
     return { devices: await powerOnAll(folder, fleet, stack), withoutTpm: false };
   } catch (error) {
@@ -36,7 +37,7 @@ export async function powerOnFleet(folder: string, progress: Progress, stack: As
     progress.say(`no TPM simulator here: ${error.message.split('\n')[0]}`);
   }
   progress.say('continuing without the three TPM devices: software roots of trust show the steps, but prove little');
-  progress.say(`powering on ${fleetWithoutTpm.length} devices`);
+  progress.say(`powering on ${counted(fleetWithoutTpm.length, 'device')}`);
   return { devices: await powerOnAll(folder, fleetWithoutTpm, stack), withoutTpm: true };
 }
 
