@@ -7,8 +7,8 @@ import { exitCodes, type Outcome } from './command.ts';
 export const keyProcessOptions = ['--disable-sigusr1'] as const;
 
 /**
- * For the hub: a smaller young generation than V8 would take. Resident memory grows by the garbage of the hardest hour and stays there, and
- * this about halves that growth (docs/performance.md, "Memory of the hub under attack").
+ * For the hub: a smaller young generation than V8 would take. Resident memory grows by the garbage of the hardest hour and stays there
+ * (docs/performance.md, "Memory of the hub under attack").
  */
 export const hubNodeOptions = ['--max-semi-space-size=8'] as const;
 
