@@ -75,6 +75,8 @@ export async function runTestFiles(files, { cwd, env, flags, seconds }) {
   const left = await leftovers(child.pid, mark);
   if (left.length > 0) problems.push(`left running: ${left.map(({ name, pid }) => `${name} (${pid})`).join(', ')}`);
   kill(left, child.pid);
+  // A killed process lives on until the kernel has taken it apart.
+  if (left.length > 0) await leftovers(child.pid, mark);
   running.delete(entry);
   // The processes that held the pipes are gone now.
   const waiting = new AbortController();
