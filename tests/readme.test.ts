@@ -11,12 +11,13 @@ import { ending } from './support/child.ts';
 
 const root = join(import.meta.dirname, '..');
 
-// Numbers, times, ports, digests and the paths of a machine differ between runs; the words must not.
+// Numbers (and with them the ending of a noun), times, ports, digests and the paths of a machine differ between runs; the words must not.
 function wordsOf(line: string): string {
   return line
     .replaceAll(/\S*\.demo\S*|\S*edgekeep-readme\S*/g, 'PATH')
     .replaceAll(/[0-9a-f]{16,}/g, '#')
     .replaceAll(/\d+(?:\.\d+)?/g, '#')
+    .replaceAll(/# (device|image)s\b/g, '# $1')
     .replaceAll(/\s+/g, ' ')
     .trim();
 }
