@@ -26,13 +26,13 @@ export function threatsIn(text: string): readonly Threat[] {
   );
 }
 
-/** The claims of a test file, in their order. The title is the first text after the comment. */
+/** The claims of a test file, in their order. The title is the first text after the comment; a value that a template fills in is `…`. */
 export function claimsIn(text: string): readonly Claim[] {
   const pattern =
     /^[ \t]*\/\/ SECURITY\.md: ([A-Z0-9-]+(?:, [A-Z0-9-]+)*)\n[^'"`]*(?:'((?:[^'\\\n]|\\.)+)'|"([^"\n]+)"|`([^`]+)`)/gm;
   return [...text.matchAll(pattern)].map(([, ids = '', single, double, template]) => ({
     ids: ids.split(', '),
-    title: (single ?? double ?? template ?? '').replaceAll("\\'", "'"),
+    title: (single ?? double ?? template ?? '').replaceAll("\\'", "'").replaceAll(/\$\{[^}]*\}/g, '…'),
   }));
 }
 
@@ -49,7 +49,9 @@ export function claims(): readonly (Claim & { readonly file: string })[] {
 /** The text of the appendix. */
 export function appendix(threats: readonly Threat[], found: readonly (Claim & { readonly file: string })[]): string {
   const sections = threats.map(({ id, threat }) => {
-    const shown = found.filter(({ ids }) => ids.includes(id)).map(({ file, title }) => `- \`${file}\`: ${title}`);
+    const lines = found.filter(({ ids }) => ids.includes(id)).map(({ file, title }) => `- \`${file}\`: ${title}`);
+    // A test for each row of a table has one title.
+    const shown = [...new Set(lines)];
     return `## ${id}\n\n${threat}\n\n${shown.length > 0 ? shown.join('\n') : 'No test.'}\n`;
   });
   return `# Tests behind SECURITY.md

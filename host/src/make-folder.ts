@@ -7,8 +7,8 @@ import { orIfMissing } from './missing-file.ts';
 import { systemFailureText } from './system-failure.ts';
 
 /**
- * Returns the topmost folder that it made, undefined when all exist. `mode` is that of each folder that is made; those that exist keep theirs. Throws `folder-unusable` with the folder that cannot be made;
- * its cause is the failure of the system.
+ * Returns the topmost folder that it made, undefined when all exist. Each folder that it makes gets `mode`; those that exist keep theirs.
+ * Throws `folder-unusable`, which names the folder that cannot be made, with the failure of the system as its cause.
  */
 export async function makeFolder(
   path: string,

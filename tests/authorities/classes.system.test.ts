@@ -166,7 +166,7 @@ test('when its last certificate has ended the old CA retires, and agents refuse 
   await story.next('servers-authority-required');
   assert.equal(await knownBy(awake), true);
   assert.equal(await believesThief('refused'), false);
-  assert.match(lastRefusal, /no CA for servers/);
+  assert.match(lastRefusal, /not a CA for servers/);
 });
 
 const skip = spawnSync('openssl', ['version']).error === undefined ? false : 'openssl is not installed';

@@ -1,9 +1,10 @@
-// All mutants: one file per subject.
+// All mutants: one file per subject, two for DICE.
 import { attestMutants } from './attest.ts';
 import { certificateMutants } from './certificate.ts';
 import { claimMutants } from './claims.ts';
 import { deviceMutants } from './device.ts';
 import { diceMutants } from './dice.ts';
+import { diceChainMutants } from './dice-chain.ts';
 import { enrollmentMutants } from './enrollment.ts';
 import { logMutants } from './log.ts';
 import { modelMutants } from './model.ts';
@@ -19,6 +20,7 @@ export const mutants: readonly Mutant[] = [
   ...claimMutants,
   ...deviceMutants,
   ...diceMutants,
+  ...diceChainMutants,
   ...enrollmentMutants,
   ...logMutants,
   ...modelMutants,

@@ -101,8 +101,8 @@ test('a workload’s and a device’s certificate are none of a server, also wit
 test('a server of the version before, without a class, counts under a CA without one until that is refused', async () => {
   const former = await leafWith({ names: [dns('hub'), { kind: 'ip', bytes: parseIpAddress('127.0.0.1') }] });
   assert.equal(asked(former), 'valid');
-  assert.match(asked(former, { generalAuthority: 'refused' }), /no CA for servers/);
-  assert.match(asked(server, { generalAuthority: 'refused' }), /no CA for servers/);
+  assert.match(asked(former, { generalAuthority: 'refused' }), /not a CA for servers/);
+  assert.match(asked(server, { generalAuthority: 'refused' }), /not a CA for servers/);
 });
 
 test('the path is one whose signatures were verified, also when the server sends more', async () => {

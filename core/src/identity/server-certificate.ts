@@ -23,7 +23,8 @@ export interface ServerExpectation {
 export type ServerVerdict =
   | {
       readonly kind: 'valid';
-      /** Leaf first, root last; every signature was verified. */ readonly chain: readonly Certificate[];
+      /** Leaf first, root last; every signature was verified. */
+      readonly chain: readonly Certificate[];
     }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
@@ -42,7 +43,7 @@ function serverReasons(
   [leaf, issuer]: readonly Certificate[],
   { name, generalAuthority }: ServerExpectation,
 ): readonly string[] {
-  if (leaf === undefined || issuer === undefined) return ['a root is no certificate of a server'];
+  if (leaf === undefined || issuer === undefined) return ['the server showed a root as its own certificate'];
   const problem = classProblem(leaf, issuer, 'server');
   // The words of the other reasons rest on a class that can be read.
   if (problem !== undefined) return [problem];
@@ -51,7 +52,7 @@ function serverReasons(
   const checks: readonly (readonly [boolean, string])[] = [
     [
       generalAuthority === 'accepted' || classOf(issuer) === 'server',
-      'its issuer is no CA for servers, and this hub has had one for long',
+      'its issuer is not a CA for servers, and this hub has one',
     ],
     // A workload's certificate is for both ends of TLS.
     [purposes.every((purpose) => purpose === keyPurposeOid.serverAuth), 'it is not for servers alone'],

@@ -11,7 +11,7 @@ import type { ConnectionOptions, DetailedPeerCertificate, PeerCertificate, TlsOp
 import { WireError } from '../error.ts';
 
 // Groups of key exchange, in the order of preference: hybrid first, so that what is recorded today stays secret from a quantum computer. A
-// client sends a share of both groups with a star: a hub of before, which knows X25519 only, answers without another round trip. A server
+// client sends a share of both groups with a star: a hub of an earlier version, which knows X25519 only, answers without another round trip. A server
 // asks a client that knows the hybrid group for it, also when the client prefers another.
 const keyExchangeGroups = '*X25519MLKEM768/*X25519:P-256:P-384';
 
