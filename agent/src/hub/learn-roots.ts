@@ -23,7 +23,7 @@ export async function learnRoots(
     parseCertificate(parseBase64url(certificate, 'issuing CA')),
   );
   const nowSeconds = Math.floor(clock() / 1_000);
-  const learned = await roots.learn(newsOf(answer.value), serverChain, nowSeconds, issuing);
+  const learned = await roots.learn(updatesIn(answer.value), serverChain, nowSeconds, issuing);
   if (learned.kind === 'refused') {
     emit({ kind: 'roots-refused', reasons: learned.reasons });
     return;
@@ -36,7 +36,7 @@ export async function learnRoots(
     await postToHub(link.send, '/v1/authorities/known', { root: roots.newest }, api.knownRootResponse);
 }
 
-function newsOf(answer: api.AuthoritiesResponse): readonly RootUpdate[] {
+function updatesIn(answer: api.AuthoritiesResponse): readonly RootUpdate[] {
   const offered = api.offeredRootsOf(answer);
   return answer.roots.flatMap(({ status, list }, at) => {
     const root = offered[at];

@@ -1,6 +1,7 @@
 // EFI signature lists and signature data (UEFI 2.10, section 32.4.1): what PK, KEK, db and dbx hold, and which of their certificates let an
 // image run.
 import { ByteReader } from '../../bytes.ts';
+import { counted } from '../../counted.ts';
 import { CoreError } from '../../error.ts';
 import { parseForeignCertificate } from '../../identity/certificate.ts';
 import { attributeText, nameText } from '../../identity/distinguished-name.ts';
@@ -54,8 +55,4 @@ function certificateText(der: Uint8Array): string {
     if (!(error instanceof CoreError)) throw error;
     return `certificate of ${der.length} bytes`;
   }
-}
-
-function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
 }

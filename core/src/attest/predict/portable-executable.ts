@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { ByteReader } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
 
-/** Kernels with an initrd inside have some hundred MiB. */
+/** Of a file, and of its sections in memory together: kernels with an initrd inside have some hundred MiB. */
 export const IMAGE_BYTES_MAX = 1024 * 1024 * 1024;
 const SECTIONS_MAX = 96;
 
@@ -97,16 +97,18 @@ function layoutOf(file: Uint8Array): Layout {
 }
 
 function readSections(reader: ByteReader, count: number): readonly Section[] {
-  return Array.from({ length: count }, () => {
+  const sections = Array.from({ length: count }, () => {
     const name = Buffer.from(reader.bytes(8)).toString('latin1').replace(/\0+$/, '');
     const virtualSize = reader.u32(true);
     reader.u32(true);
     const size = reader.u32(true);
     const offset = reader.u32(true);
     reader.bytes(16);
-    if (virtualSize > IMAGE_BYTES_MAX) throw invalid(`its section ${name} has ${virtualSize} bytes in memory`);
     return { name, virtualSize, size, offset };
   });
+  const inMemory = sections.reduce((sum, { virtualSize }) => sum + virtualSize, 0);
+  if (inMemory > IMAGE_BYTES_MAX) throw invalid(`its sections have ${inMemory} bytes in memory`);
+  return sections;
 }
 
 function invalid(problem: string): CoreError {

@@ -66,6 +66,15 @@ test('a section is as long as it is in memory', () => {
   assert.equal(Buffer.from(sectionsOf(shorter).get('.osrel') ?? []).toString(), 'ID=x');
 });
 
+test('sections that together take too much memory are refused before they are made', () => {
+  const half = { content: utf8('x'), virtualSize: 600 * 1024 * 1024 };
+  const image = executable([
+    { name: '.linux', ...half },
+    { name: '.initrd', ...half },
+  ]);
+  assert.throws(() => sectionsOf(image), { code: 'image-invalid', message: /1258291200 bytes in memory/ });
+});
+
 test('a file that is no image, or whose parts lie outside it, is refused', () => {
   const image = executable([text('.text', 'code')]);
   assert.throws(() => authenticodeDigest(utf8('MZ')), { code: 'image-invalid' });
