@@ -1,10 +1,8 @@
 // A hub's folder, its backup, an agent's state and a kit from the commit before "The house in order" (make-fixture.ts, at 8d0f8f5) still
 // work: they contain the names of that version.
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { certificateResponse } from '@edgekeep/wire/api/enrollment';
@@ -13,8 +11,6 @@ import { deviceList } from '@edgekeep/wire/api/device-view';
 import { groupDetail } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { accepted, assertRefused } from '../support/answer.ts';
-import type { HubWorld } from '../support/hub-world.ts';
-import { TestAgent } from '../support/test-agent.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { OldWorld } from './old-world.ts';
 
@@ -29,15 +25,6 @@ const openHub = () => old.open((to) => cp(old.at('hub'), to, { recursive: true }
 async function tokens() {
   const file: unknown = JSON.parse(await readFile(old.at('tokens.json'), 'utf8'));
   return z.object({ group: z.string(), enroller: z.string(), forbidden: z.string() }).parse(file);
-}
-
-/** The tokens in the archive end a day or a year after it was made; the test must work longer than that. */
-async function withTokensAlive(to: string): Promise<void> {
-  await cp(old.at('hub'), to, { recursive: true });
-  const ends = Date.now() + 3_600_000;
-  using store = new DatabaseSync(join(to, 'hub.sqlite'));
-  for (const table of ['api_token', 'enrolment_token', 'enrolment_group_token'])
-    store.prepare(`update ${table} set expires_at = ?`).run(ends);
 }
 
 test('a hub runs with settings in former names, and has its devices, groups and filters', async () => {
@@ -56,7 +43,7 @@ test('a hub runs with settings in former names, and has its devices, groups and 
 });
 
 test('a token with the scope enrolment:write does what it did, unless the policy forbids it by that name', async () => {
-  await using world = await old.open(withTokensAlive);
+  await using world = await old.open(old.withTokensAlive);
   const { enroller, forbidden } = await tokens();
   const ask = (token: string) => world.askOperator('POST', '/v1/enrollment-tokens', { token, body: '{}' });
   assert.equal((await ask(enroller)).status, 200);
@@ -65,7 +52,7 @@ test('a token with the scope enrolment:write does what it did, unless the policy
 });
 
 test('tokens for enrollment that are not used yet let devices in, and a group has the member by its filter', async () => {
-  await using world = await old.open(withTokensAlive);
+  await using world = await old.open(old.withTokensAlive);
   const { group } = await tokens();
   await using device = await TestDevice.withoutTpm('line-3-1', join(world.folder, 'line-3-1'));
   accepted(await device.tryEnroll(world, group), certificateResponse);
@@ -80,17 +67,17 @@ test('tokens for enrollment that are not used yet let devices in, and a group ha
 
 test('an agent comes back with its state and gets its key', async () => {
   await using world = await openHub();
-  await using agent = await agentOn(world, 'agent', 'press-1', { models: [{ name: 'opaque', use: 'program' }] });
+  await using agent = await old.agentOn(world, 'agent', 'press-1', { models: [{ name: 'opaque', use: 'program' }] });
   const story = await agent.start();
   await story.next('attested');
   await story.next('ready');
 });
 
 test('a kit enrolls with its settings and its token file in former names', async () => {
-  await using world = await old.open(withTokensAlive);
+  await using world = await old.open(old.withTokensAlive);
   const kit: object = JSON.parse(await readFile(old.at('kit', 'agent.json'), 'utf8'));
   // The test's own pause would be a second spelling of one setting.
-  await using agent = await agentOn(world, 'kit', 'press-2', { ...kit, maxReconnectSeconds: undefined });
+  await using agent = await old.agentOn(world, 'kit', 'press-2', { ...kit, maxReconnectSeconds: undefined });
   const story = await agent.start();
   await story.next('enrolled');
   await story.next('attested');
@@ -101,17 +88,3 @@ test('a backup restores to a hub that starts', async () => {
   const { devices } = await world.operator.get('/v1/devices', deviceList);
   assert.equal(devices.length, 2);
 });
-
-/** An agent on the archive's content of `folder`, with the keys of its kit. */
-async function agentOn(world: HubWorld, folder: string, id: string, settings: object): Promise<TestAgent> {
-  const state = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
-  for (const each of [old.at('agent'), old.at(folder)]) {
-    const isOther = (path: string) => folder === 'kit' && each === old.at('agent') && !isKey(path, each);
-    await cp(each, state, { recursive: true, filter: (path) => !isOther(path) });
-  }
-  return TestAgent.onState(world, id, state, settings);
-}
-
-function isKey(path: string, folder: string): boolean {
-  return path === folder || ['hub-ca.pem', 'attestation.pem', 'publisher.pem'].some((name) => path.endsWith(name));
-}

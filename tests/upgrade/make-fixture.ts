@@ -1,5 +1,6 @@
 // Writes what a version leaves on disk, for the next version's tests: a hub's data folder, its backup, and the state of an agent. Run at commit
-// bb920f5 it made `before-world.tar.gz`, and with the names of that commit, at 8d0f8f5, `before-house.tar.gz`. Every key in such a file is a test key.
+// bb920f5 it made `before-world.tar.gz`, with the names of that commit, at 8d0f8f5, `before-house.tar.gz`, and at f83494fe `before-joins.tar.gz`. Every
+// key in such a file is a test key.
 // usage: node tests/upgrade/make-fixture.ts FILE.tar.gz
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -126,6 +127,14 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
     anything,
   );
   await world.setState('thin-1', 'quarantine');
+  await using lost = await TestDevice.withoutTpm('thin-2', join(root, 'lost'), healthyBoot);
+  await lost.enroll(world);
+  await operator.send(
+    'POST',
+    '/v1/certificates/revoke',
+    { devices: ['thin-2'], reason: 'keyCompromise', note: 'it is lost' },
+    anything,
+  );
   await using agent = await TestAgent.prepare(world, 'press-1', { models: [{ name: 'opaque', use: 'program' }] });
   const story = await agent.start();
   await story.next('ready');

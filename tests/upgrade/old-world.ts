@@ -1,12 +1,13 @@
 // The files of an earlier version, unpacked: a hub's data folder, its backup, an agent's state (make-fixture.ts).
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { HubWorld } from '../support/hub-world.ts';
+import { TestAgent } from '../support/test-agent.ts';
 
 const run = promisify(execFile);
 
@@ -39,6 +40,25 @@ export class OldWorld implements AsyncDisposable {
     return HubWorld.reopen(folder, settings);
   }
 
+  /** Fills a hub's folder as `open` wants it. The tokens in an archive end a day or a year after it was made; the test must work longer than that. */
+  readonly withTokensAlive = async (to: string): Promise<void> => {
+    await cp(this.at('hub'), to, { recursive: true });
+    const ends = Date.now() + 3_600_000;
+    using store = new DatabaseSync(join(to, 'hub.sqlite'));
+    for (const table of ['api_token', 'enrolment_token', 'enrolment_group_token'])
+      store.prepare(`update ${table} set expires_at = ?`).run(ends);
+  };
+
+  /** An agent on the archive's content of `folder`: the agent's own state, or a kit with the keys that belong to it. */
+  async agentOn(world: HubWorld, folder: 'agent' | 'kit', id: string, settings: object): Promise<TestAgent> {
+    const state = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
+    for (const each of new Set([this.at('agent'), this.at(folder)])) {
+      const isOther = (path: string) => folder === 'kit' && each === this.at('agent') && !isKey(path, each);
+      await cp(each, state, { recursive: true, filter: (path) => !isOther(path) });
+    }
+    return TestAgent.onState(world, id, state, settings);
+  }
+
   // The token in an archive ends a year after it was made; the tests must work longer than that.
   async #newAdminToken(hubFolder: string): Promise<void> {
     const token = `ek_${randomBytes(32).toString('base64url')}`;
@@ -57,4 +77,8 @@ export class OldWorld implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true });
   }
+}
+
+function isKey(path: string, folder: string): boolean {
+  return path === folder || ['hub-ca.pem', 'attestation.pem', 'publisher.pem'].some((name) => path.endsWith(name));
 }
