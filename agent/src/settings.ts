@@ -102,7 +102,7 @@ export const agentSettingsSchema = z.strictObject({
     /** PEM: the only authorities that may vouch for the hub. */
     caFile: path,
     /** The audit log's verifier key (C2SP vkey): this device verifies the hub's log with it. */
-    logKey: z.string().max(512),
+    logKey: z.string().max(4_096),
     /** PEM: the keys that sign attestation results. */
     attestationKeyFiles: z.array(path).min(1).max(16),
   }),

@@ -128,15 +128,15 @@ describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip 
     );
   });
 
-  test('the receipt fetched on the device verifies offline with the trust file, and is at most 16 KiB', async () => {
+  test('the receipt fetched on the device verifies offline with the trust file, and is at most 16 KiB without cosignatures', async () => {
     const receipt = join(world.folder, 'receipt.json');
     const fetched = await bash('curl -s --fail --unix-socket "$SOCKET" "http://localhost/receipts/engine" > "$OUT"', {
       SOCKET: device.socket('agent'),
       OUT: receipt,
     });
     assert.equal(fetched.code, 0);
-    assert.equal(RECEIPT_BYTES_MAX, 16 * 1024);
-    assert((await readFile(receipt)).length <= RECEIPT_BYTES_MAX);
+    assert.ok(RECEIPT_BYTES_MAX > 16 * 1024);
+    assert.ok((await readFile(receipt)).length <= 16 * 1024);
     const trust = join(world.folder, 'trust.json');
     const shown = await edgekeep('trust', 'show', '--out', trust, '--operator', world.hub.operatorFile);
     assert.equal(shown.code, 0, shown.stderr);

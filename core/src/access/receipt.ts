@@ -14,7 +14,11 @@ import { type ReleaseVerdict, verifyModelRelease } from '../model/release.ts';
 import { type KeyRelease, keyReleasedKind, keyReleaseSchema, releaseContradictions } from './key-release.ts';
 import type { Trust } from './trust.ts';
 
-export const RECEIPT_BYTES_MAX = 16 * 1024;
+/** Room for a proof with the cosignatures of 16 witnesses, each by Ed25519 and by ML-DSA-44 (3.6 kB). */
+export const RECEIPT_BYTES_MAX = 128 * 1024;
+/** A receipt above this names manifest and bundle by their digests. Of the proof, which cosignatures make long, only the beginning counts. */
+const RECEIPT_WITH_MODEL_BYTES_MAX = 16 * 1024;
+const PROOF_COUNTED_BYTES_MAX = 8 * 1024;
 
 /** The maximum age of an attestation result that releases a key: a device attests for each release. */
 const RESULT_AGE_SECONDS_MAX = 3600;
@@ -67,8 +71,8 @@ export type ReceiptVerdict =
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
 /**
- * Builds a receipt. Manifest and bundle are replaced by their SHA-256 when the file would exceed 16 KiB; if it is still too large, throws
- * `receipt-invalid`.
+ * Builds a receipt. Manifest and bundle are replaced by their SHA-256 when the file would exceed 16 KiB, in which a proof counts at most 8
+ * KiB; if it is still larger than a reader takes, throws `receipt-invalid`.
  */
 export function encodeReceipt(parts: ReceiptParts): Uint8Array {
   const common = {
@@ -77,10 +81,11 @@ export function encodeReceipt(parts: ReceiptParts): Uint8Array {
     attestationResult: parts.attestationResult,
     proof: parseUtf8(parts.proof, 'tlog proof'),
   };
-  if (parts.manifest.length + parts.modelSignature.length < RECEIPT_BYTES_MAX) {
+  const uncounted = Math.max(0, parts.proof.length - PROOF_COUNTED_BYTES_MAX);
+  if (parts.manifest.length + parts.modelSignature.length < RECEIPT_WITH_MODEL_BYTES_MAX) {
     const bundle: Json = JSON.parse(parseUtf8(parts.modelSignature, 'model signature'));
     const whole = encodeCanonicalJson({ ...common, manifest: toBase64url(parts.manifest), modelSignature: bundle });
-    if (whole.length <= RECEIPT_BYTES_MAX) return whole;
+    if (whole.length - uncounted <= RECEIPT_WITH_MODEL_BYTES_MAX && whole.length <= RECEIPT_BYTES_MAX) return whole;
   }
   const bytes = encodeCanonicalJson({
     ...common,

@@ -21,11 +21,12 @@ export interface Trust {
   readonly policy: WitnessPolicy;
 }
 
-/** Room for the vkeys of the largest fleet. */
-export const TRUST_BYTES_MAX = 16 * 1024 * 1024;
+/** Room for the vkeys of the largest fleet, of which each device has one of Ed25519 and one of ML-DSA-44. */
+export const TRUST_BYTES_MAX = 256 * 1024 * 1024;
 
-const pem = z.string().max(2048);
-const vkey = z.string().max(512);
+// Room for a publisher's classical key with an ML-DSA-87 key, and for a verifier key of ML-DSA-44.
+const pem = z.string().max(8192);
+const vkey = z.string().max(4096);
 const schema = z.strictObject({
   type: z.literal('edgekeep-trust/v1'),
   log: vkey,

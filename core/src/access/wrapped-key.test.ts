@@ -28,7 +28,7 @@ test('unknown fields and kinds, PCRs out of order, padding and oversized fields 
     { ...imported, pcrs: [0, 0] },
     { ...imported, pcrs: [24] },
     { ...imported, duplicate: 'AA==' },
-    { ...imported, duplicate: 'A'.repeat(1367) },
+    { ...imported, duplicate: 'A'.repeat(2049) },
     { ...imported, parent: 'rsa-1024' },
     { ...imported, approval: { ...approval, extra: 1 } },
     { ...imported, terms: { ...terms, extra: 1 } },

@@ -5,8 +5,11 @@ import { pcrCount } from '../tpm/pcr-selection.ts';
 import { endorsementKeyKinds } from '../tpm/template.ts';
 import { leaseTermsSchema } from './lease-terms.ts';
 
-/** A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate at most 140, a seed under RSA-4096 514: 1 KiB of bytes is ample for each. */
-const FIELD_CHARACTERS_MAX = 1366;
+/**
+ * A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate at most 140, a seed under RSA-4096 514; the encapsulated key of ML-KEM-768 with
+ * a point of P-256 is 1153.
+ */
+const FIELD_CHARACTERS_MAX = 2048;
 
 const base64url = z
   .string()

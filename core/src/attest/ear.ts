@@ -15,7 +15,7 @@ import { statusOfVector, trustStatuses, type TrustStatus, type TrustVector } fro
 
 const EAR_PROFILE = 'tag:github.com,2023:veraison/ear';
 const EAR_TYP = 'eat+jwt'; // RFC 9782
-export const EAR_BYTES_MAX = 8 * 1024; // travels in a receipt of at most 16 KiB
+export const EAR_BYTES_MAX = 16 * 1024; // travels in a receipt; room for a signature of 6 kB
 const REASONS_MAX = 4; // the first ones tell what is wrong; the audit log has all
 const MESSAGE_LENGTH_MAX = 600;
 export const EAR_LAYERS_MAX = 16; // a chain has at most eight certificates, and few say more than one thing

@@ -24,7 +24,7 @@ export type ForkProof =
       readonly proof: readonly Uint8Array[];
     };
 
-const FORK_PROOF_BYTES_MAX: number = 3 * NOTE_BYTES_MAX;
+export const FORK_PROOF_BYTES_MAX: number = 3 * NOTE_BYTES_MAX;
 
 const note = z.string().max(NOTE_BYTES_MAX);
 const hash = z.string().length(44);

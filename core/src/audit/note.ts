@@ -8,8 +8,8 @@ import type { Signer } from '../signer.ts';
 /** signed-note requires at least 16; a fleet's checkpoint carries the cosignatures of many devices. */
 const NOTE_SIGNATURES_MAX = 256;
 
-/** Room for 16 post-quantum signatures of 5 kB beside the fleet's; more is refused before it is decoded. */
-export const NOTE_BYTES_MAX = 262_144;
+/** Room for 128 witnesses with a line of Ed25519 and one of ML-DSA-44 (3.4 kB) each; more is refused before it is decoded. */
+export const NOTE_BYTES_MAX = 524_288;
 
 /** signed-note, "Signature types": the byte in key ids and verifier keys. */
 const typeBytes = { ed25519: 0x01, 'cosignature-v1': 0x04 } as const;

@@ -39,7 +39,7 @@ export interface CosignatureCollectorDependencies {
   readonly maxRoundSeconds: number;
 }
 
-/** The number of cosignatures that one checkpoint carries: a receipt of 16 KiB must hold them. A larger quorum is carried whole. */
+/** The number of cosignatures that one checkpoint carries: a receipt must hold them. A larger quorum is carried whole. */
 const COSIGNATURES_MAX = 16;
 
 /** How far a device's clock may be ahead of the hub's. Seconds. */

@@ -1,4 +1,5 @@
 // The messages about the audit log (spec/audit-log.md): entries and proofs for operators, checkpoints for devices that witness it.
+import { NOTE_BYTES_MAX } from '@edgekeep/core/audit/note';
 import { z } from 'zod';
 
 export const auditList = z.object({
@@ -27,7 +28,7 @@ export const checkpointResponse = z.object({
 
 export const cosignatureRequest = z.strictObject({
   /** The checkpoint's signed note with this device's cosignature line added. */
-  checkpoint: z.string().max(100_000),
+  checkpoint: z.string().max(NOTE_BYTES_MAX),
 });
 
 /** Entries of the audit log with the calling device as subject or actor, from an index on. */

@@ -17,13 +17,13 @@ export const enrollChallengeResponse = z.object({
   /** Only for a TPM: MakeCredential's two parts for TPM2_ActivateCredential. */
   credential: z.object({ blob: tpmBytes, encryptedSecret: tpmBytes }).optional(),
   /** Only for a secure element: a secret that opens with its agreement key, as a wrapped key of kind `hpke`. */
-  agreement: z.object({ encapsulatedKey: base64url(200), ciphertext: base64url(200) }).optional(),
+  agreement: z.object({ encapsulatedKey: base64url(2_048), ciphertext: base64url(200) }).optional(),
   pcrs: z.array(z.int().min(0).max(23)),
 });
 
 const idevidProof = z.strictObject({
   /** DER ECDSA over the message of spec/manufacture.md, "Proof at enrollment". */
-  signature: base64url(200),
+  signature: base64url(6_400),
   /** TPM2B_PUBLIC, TPMS_ATTEST and TPMT_SIGNATURE of TPM2_CertifyCreation; from a TPM only. */
   residency: z.strictObject({ publicArea: tpmBytes, attest: tpmBytes, signature: tpmBytes }).optional(),
 });
@@ -36,11 +36,11 @@ export const enrollCompleteRequest = z.strictObject({
   /** The opened secret of `agreement`; only where the challenge had one. */
   agreementSecret: base64url(100).optional(),
   /** DER PKCS#10. */
-  certificateRequest: base64url(3_000),
+  certificateRequest: base64url(12_000),
   /** Over qualifyingData('certify', nonce, SPKI of the request). */
   evidence: evidenceSchema,
   /** A C2SP witness vkey: the device will cosign checkpoints under it. */
-  witnessKey: z.string().max(300),
+  witnessKey: z.string().max(4_096),
   /** Proof that the device has the key of the IDevID; only with an IDevID. */
   idevidProof: idevidProof.optional(),
 });
@@ -48,10 +48,10 @@ export const enrollCompleteRequest = z.strictObject({
 export const certificateResponse = z.object({
   deviceId: deviceIdSchema,
   /** PEM, the device's certificate first, then the issuing CA. */
-  certificateChain: z.string().max(20_000),
+  certificateChain: z.string().max(80_000),
 });
 
-export const renewRequest = z.strictObject({ certificateRequest: base64url(3_000), evidence: evidenceSchema });
+export const renewRequest = z.strictObject({ certificateRequest: base64url(12_000), evidence: evidenceSchema });
 
 /** A restarted device, without a certificate: the id that it claims. `renewRequest` completes it on the same connection. */
 export const recoverChallengeRequest = z.strictObject({ deviceId: deviceIdSchema });

@@ -1,6 +1,6 @@
 // The operator's messages about publishers whose signatures count (spec/model-signature.md).
 import { z } from 'zod';
 
-export const publisherRequest = z.strictObject({ name: z.string().min(1).max(100), publicKey: z.string().max(2_000) });
+export const publisherRequest = z.strictObject({ name: z.string().min(1).max(100), publicKey: z.string().max(8_192) });
 
 export const publisherResponse = z.object({ fingerprint: z.string(), name: z.string() });

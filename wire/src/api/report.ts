@@ -1,4 +1,5 @@
 // A device's report, and what the hub wants of it (spec/api.md, "Device API").
+import { FORK_PROOF_BYTES_MAX } from '@edgekeep/core/audit/fork-proof';
 import { z } from 'zod';
 import { reportedAttributesSchema } from './attributes.ts';
 import { guardReport } from './guard-report.ts';
@@ -22,7 +23,7 @@ export const reportRequest = z.strictObject({
     .max(64)
     .optional(),
   /** A portable proof that this hub's log forked (edgekeep-fork-proof/v1). */
-  forkProof: z.string().max(100_000).optional(),
+  forkProof: z.string().max(FORK_PROOF_BYTES_MAX).optional(),
   /** The reported attributes, the whole document each time (spec/registry.md). */
   attributes: reportedAttributesSchema.optional(),
   /** The models that it should run, and their state on it. */

@@ -13,6 +13,8 @@ import { refused, type SignatureRefused } from './reason.ts';
 export const BUNDLE_LENGTH_MAX = 64 * 1024 * 1024;
 /** A publisher's chain has two or three certificates; this limits path building. */
 const CHAIN_LENGTH_MAX = 10;
+/** Room for ML-DSA-87, whose 4627 bytes are 6172 characters. */
+const SIGNATURE_CHARACTERS_MAX = 8192;
 
 const versionWritten = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const versionsRead: readonly string[] = [
@@ -56,7 +58,9 @@ const bundleSchema = z.strictObject({
     payloadType: z.string().max(200),
     payload: z.string(),
     // sigstore_bundle.proto: exactly one signature.
-    signatures: z.array(z.strictObject({ sig: z.string().min(1).max(1024), keyid: z.string().nullish() })).length(1),
+    signatures: z
+      .array(z.strictObject({ sig: z.string().min(1).max(SIGNATURE_CHARACTERS_MAX), keyid: z.string().nullish() }))
+      .length(1),
   }),
 });
 

@@ -1,5 +1,7 @@
 // How many bytes of a body each kind of route reads: the size of its largest legal request and no more. There is no default: a route that
 // takes a body without a limit does not start (`assertLimits`). docs/api-limits.md lists every route with its limit.
+import { FORK_PROOF_BYTES_MAX } from '@edgekeep/core/audit/fork-proof';
+import { NOTE_BYTES_MAX } from '@edgekeep/core/audit/note';
 import { EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/evidence';
 import { VENDOR_ROOT_ORDER_BYTES_MAX } from '@edgekeep/wire/api/vendor-root';
 import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
@@ -33,16 +35,16 @@ export const bodyBytes = {
   referenceValues: Math.ceil(1.75 * mebibyte),
   /** A device id. */
   deviceId: kibibyte,
-  /** Two short certificate chains and two keys. */
-  identity: 64 * kibibyte,
+  /** Two certificate chains and two keys: nine certificates of 12,000 characters. */
+  identity: 128 * kibibyte,
   /** Both logs at their limits, a certificate request, and the signed data. */
-  evidence: EVIDENCE_BYTES_MAX + 32 * kibibyte,
+  evidence: EVIDENCE_BYTES_MAX + 48 * kibibyte,
   /** One piece of an IMA log, base64url. */
   imaPiece: Math.ceil((IMA_PIECE_BYTES_MAX * 4) / 3) + kibibyte,
-  /** A signed note of 100,000 characters with escaped line ends. */
-  note: 192 * kibibyte,
-  /** Counts, models with their faults, attributes, and a fork proof of 100,000 characters. */
-  report: 448 * kibibyte,
+  /** A signed note with escaped line ends. */
+  note: NOTE_BYTES_MAX + 64 * kibibyte,
+  /** Counts, models with their faults, attributes, and a fork proof. */
+  report: FORK_PROOF_BYTES_MAX + 384 * kibibyte,
   /** A certificate request of 22,000 characters. */
   certificateRequest: 32 * kibibyte,
   /** A certificate revocation list of 16 KiB, base64url. */
