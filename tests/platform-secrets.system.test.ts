@@ -54,10 +54,15 @@ async function modelKey(hub: SealedHub, data = hub.data): Promise<Uint8Array> {
   await using store = await openSealed(join(data, 'keys'), { kind: 'program', secret: Uint8Array.from(hub.secret) });
   const database = new DatabaseSync(join(data, 'hub.sqlite'), { readOnly: true });
   try {
-    const row = database.prepare("SELECT wrapped_key FROM model_release WHERE version = '1.0.0'").get();
-    const { wrapped_key: wrapped } = z.object({ wrapped_key: z.instanceof(Uint8Array) }).parse(row);
+    const row = database
+      .prepare("SELECT name, version, manifest_digest, wrapped_key FROM model_release WHERE version = '1.0.0'")
+      .get();
+    const text = z.string();
+    const release = z
+      .object({ name: text, version: text, manifest_digest: text, wrapped_key: z.instanceof(Uint8Array) })
+      .parse(row);
     const { platformKey } = await loadHubKeys(data, store);
-    return unwrapModelKey(platformKey, wrapped, 'inspect', '1.0.0');
+    return unwrapModelKey(platformKey, release.wrapped_key, release);
   } finally {
     database.close();
   }

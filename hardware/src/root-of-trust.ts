@@ -1,6 +1,7 @@
 // How a device proves itself: by a TPM, a secure element, the certificates of DICE layers, or keys in a file for a device without hardware.
 // The agent sees only this interface.
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
+import type { WrapContext } from '@edgekeep/core/access/wrap-context';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
@@ -71,7 +72,9 @@ export type SignedMeasurements =
     };
 
 export interface OpenKeyOptions {
-  /** The lease under which a key was released: the associated data of an HPKE wrapped key. A TPM ignores it. */
+  /** What the key must be for; a wrapped key with a `type` opens for nothing else. */
+  readonly context?: WrapContext;
+  /** For a wrapped key without a `type`: the associated data of an HPKE ciphertext. A TPM ignores it. */
   readonly leaseId?: string;
 }
 
@@ -93,7 +96,7 @@ export interface RootOfTrust {
   /**
    * The key inside `wrapped`; the caller zeroes it after use. Throws `tpm-policy-refused` when the boot state is not the one that the key
    * is bound to, `tpm-lease-over` when the TPM finds that the lease has ended, `tpm-blob-refused` when it was made for another TPM or
-   * altered.
+   * altered, `wrapped-key-refused` when it is for something else than `context`.
    */
   openKey(wrapped: WrappedKey, options?: OpenKeyOptions): Promise<Uint8Array>;
   /**

@@ -80,11 +80,13 @@ export async function modelKeyInHub(
   const store = new DatabaseSync(storeFile, { readOnly: true });
   try {
     const row = store
-      .prepare('SELECT wrapped_key FROM model_release WHERE name = ? AND version = ?')
+      .prepare('SELECT wrapped_key, manifest_digest FROM model_release WHERE name = ? AND version = ?')
       .get(name, version);
-    const { wrapped_key: wrapped } = z.object({ wrapped_key: z.instanceof(Uint8Array) }).parse(row);
+    const { wrapped_key: wrapped, manifest_digest } = z
+      .object({ wrapped_key: z.instanceof(Uint8Array), manifest_digest: z.string() })
+      .parse(row);
     const { platformKey } = await loadHubKeys(hubFolder);
-    return unwrapModelKey(platformKey, wrapped, name, version);
+    return unwrapModelKey(platformKey, wrapped, { name, version, manifest_digest });
   } finally {
     store.close();
   }

@@ -6,6 +6,8 @@ import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qu
 import { encodeVerifierKey, type NoteSigner, verifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { boundToAsk } from '@edgekeep/core/access/release-ask';
+import { boundWrapType } from '@edgekeep/core/access/wrap-context';
 import { agreementContext } from '@edgekeep/core/access/wrapped-key';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
@@ -128,9 +130,13 @@ export class TestDevice {
   }
 
   /** Evidence for a key and, from a TPM, the lease counter. */
-  async releaseProof(nonce: Uint8Array, exporter: Uint8Array): Promise<{ evidence: object; leaseCounter?: object }> {
-    const evidence = await this.evidence('release', nonce, exporter);
-    const counter = await this.rootOfTrust.certifyLeaseCounter?.(qualifyingData('release', nonce, exporter));
+  async releaseProof(
+    nonce: Uint8Array,
+    bound: Uint8Array,
+    purpose: 'release' | 'bound-release' = 'release',
+  ): Promise<{ evidence: object; leaseCounter?: object }> {
+    const evidence = await this.evidence(purpose, nonce, bound);
+    const counter = await this.rootOfTrust.certifyLeaseCounter?.(qualifyingData(purpose, nonce, bound));
     if (counter === undefined) return { evidence };
     const { attest, signature } = counter;
     return { evidence, leaseCounter: { attest: toBase64url(attest), signature: toBase64url(signature) } };
@@ -246,6 +252,18 @@ export class TestDevice {
       version,
       ...(await this.releaseProof(await link.challenge(), link.exporter)),
     });
+  }
+
+  /** Asks in the present form, in which the key is bound to its use; `askForKey` asks as an agent of the version before. */
+  async askForBoundKey(link: DeviceLink, model: string, version: string, sent: object = {}): Promise<Answer> {
+    const ask = { model, version, wraps: [boundWrapType] };
+    const proof = await this.releaseProof(await link.challenge(), boundToAsk(link.exporter, ask), 'bound-release');
+    return link.ask('POST', '/v1/releases', { ...ask, ...proof, ...sent });
+  }
+
+  /** A bound key that must be released. */
+  async releaseBound(link: DeviceLink, model: string, version: string): Promise<Released> {
+    return accepted(await this.askForBoundKey(link, model, version), releaseResponse);
   }
 
   /** A key that must be released. */

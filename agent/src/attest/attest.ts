@@ -70,9 +70,13 @@ export class Prover {
   }
 
   /** The lease counter, signed for the request that the release evidence is for; undefined where this hardware has none. */
-  async leaseCounter(nonce: Uint8Array, exporter: Uint8Array): Promise<SignedLeaseCounter | undefined> {
+  async leaseCounter(
+    purpose: QualifyingPurpose,
+    nonce: Uint8Array,
+    bound: Uint8Array,
+  ): Promise<SignedLeaseCounter | undefined> {
     try {
-      return await this.#dependencies.rootOfTrust.certifyLeaseCounter?.(qualifyingData('release', nonce, exporter));
+      return await this.#dependencies.rootOfTrust.certifyLeaseCounter?.(qualifyingData(purpose, nonce, bound));
     } catch (error) {
       // The hub decides whether it accepts evidence without it.
       if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return undefined;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
+import { boundWrapType } from '@edgekeep/core/access/wrap-context';
 import { encodeReceipt } from '@edgekeep/core/access/receipt';
 import { releasedAtMs, testPublisher, testReceiptParts, testTrust } from '@edgekeep/core/access/testing-receipt';
 import { parseUtf8, toBase64url, toHex } from '@edgekeep/core/bytes';
@@ -38,8 +39,9 @@ const answer = {
   attestationResult: parts.attestationResult,
   receipt: toBase64url(encodeReceipt(parts)),
 } as const;
-const grantAt = (ms: number, sent: Parameters<typeof checkedGrant>[2] = answer, deviceId = 'press-7') =>
-  checkedGrant({ deviceId, trust: testTrust(0) }, model, sent, { wallMs: ms, elapsedMs: 0 });
+type Sent = Parameters<typeof checkedGrant>[2];
+const grantAt = (ms: number, sent: Sent['answer'] = answer, deviceId = 'press-7', wraps?: Sent['wraps']) =>
+  checkedGrant({ deviceId, trust: testTrust(0) }, model, { answer: sent, wraps }, { wallMs: ms, elapsedMs: 0 });
 
 test('a release that a trusted publisher signed is verified, with the files for its use', () => {
   assert.deepEqual([model.version, model.use, model.digestHex], ['1.2.0', 'guard', offered.manifestDigest]);
@@ -103,6 +105,18 @@ test('a lease that is about something else, or over, or that the log does not pr
     ],
   ];
   for (const [what, check] of wrong) assert.throws(check, { code: 'lease-refused' }, what);
+});
+
+// SECURITY.md: DEV-62
+test('a hub that offers bound keys gives no key in the form before, nor another form than was asked for', () => {
+  const wrappedKey = { ...answer.wrappedKey, type: boundWrapType } as const;
+  const granted = grantAt(releasedAtMs, { ...answer, wrappedKey }, 'press-7', [boundWrapType]);
+  assert.deepEqual(granted.context, { purpose: 'model key', lease });
+  assert.throws(() => grantAt(releasedAtMs, answer, 'press-7', [boundWrapType]), { code: 'lease-refused' });
+  assert.throws(() => grantAt(releasedAtMs, { ...answer, wrappedKey }), { code: 'lease-refused' });
+  assert.throws(() => grantAt(releasedAtMs, { ...answer, wrappedKey }, 'press-7', ['another']), {
+    code: 'lease-refused',
+  });
 });
 
 test('the manifest that the receipt names is the one that runs', () => {

@@ -1,9 +1,12 @@
 // Requests a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used. If a
 // receipt does not verify, the log does not prove the release: the key is not opened.
 import { evidenceDocument } from '@edgekeep/core/attest/evidence';
+import type { QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
 import { type Lease, leaseState } from '@edgekeep/core/access/lease';
 import { RECEIPT_BYTES_MAX, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import type { Trust } from '@edgekeep/core/access/trust';
+import { boundToAsk, offersBoundWraps } from '@edgekeep/core/access/release-ask';
+import { boundWrapType, type WrapContext } from '@edgekeep/core/access/wrap-context';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
@@ -23,6 +26,8 @@ import type { VerifiedModel } from './model.ts';
 export interface KeyGrant {
   readonly lease: Lease;
   readonly wrappedKey: WrappedKey;
+  /** What the key must be for, from what was asked for and what the receipt proves. */
+  readonly context: WrapContext;
   readonly attestationResult: string;
   /** The receipt file's bytes. */
   readonly receipt: Uint8Array;
@@ -68,15 +73,21 @@ export function requestKey(
   onLease: (lengthMs: number) => void = () => {},
 ): Promise<Answer<KeyGrant>> {
   return dependencies.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
-    const evidence = evidenceDocument(
-      await dependencies.prover.evidence('release', nonce, exporter, pcrs, { send, known }),
-    );
-    const counter = await dependencies.prover.leaseCounter(nonce, exporter);
+    const { prover } = dependencies;
+    const { name, version } = model;
+    // The hub's nonce says whether it makes bound keys, and this quote covers it: nobody between them can bring both back to the form before.
+    const wraps = offersBoundWraps(nonce) ? [boundWrapType] : undefined;
+    const [purpose, bound]: [QualifyingPurpose, Uint8Array] =
+      wraps === undefined
+        ? ['release', exporter]
+        : ['bound-release', boundToAsk(exporter, { model: name, version, wraps })];
+    const evidence = evidenceDocument(await prover.evidence(purpose, nonce, bound, pcrs, { send, known }));
+    const counter = await prover.leaseCounter(purpose, nonce, bound);
     const leaseCounter = counter && {
       attest: toBase64url(counter.attest),
       signature: toBase64url(counter.signature),
     };
-    const ask = { model: model.name, version: model.version, evidence, leaseCounter };
+    const ask = { model: name, version, wraps, evidence, leaseCounter };
     const begun = readClocks(dependencies.clocks);
     const answer = await postToHub(send, '/v1/releases', ask, releaseResponse, {
       [entryVersionHeader]: saltedEntryVersion,
@@ -84,7 +95,7 @@ export function requestKey(
     if (answer.kind === 'refused') return answer;
     const { notBefore, notAfter } = answer.value.lease;
     onLease((notAfter - notBefore) * 1_000);
-    return { kind: 'ok', value: checkedGrant(dependencies, model, answer.value, begun) };
+    return { kind: 'ok', value: checkedGrant(dependencies, model, { answer: answer.value, wraps }, begun) };
   });
 }
 
@@ -99,14 +110,25 @@ export async function endLeases(rootOfTrust: Pick<RootOfTrust, 'endLeases'>, emi
   }
 }
 
+export interface GrantAnswer {
+  readonly answer: z.infer<typeof releaseResponse>;
+  /** The types of wrapped keys that were asked for; undefined from a hub of the version before. */
+  readonly wraps: readonly string[] | undefined;
+}
+
 /** Throws `lease-refused` unless lease and receipt are about this device, this model and now; `begun` is the time of the request. */
 export function checkedGrant(
   { deviceId, trust }: Pick<LeaseDependencies, 'deviceId' | 'trust'>,
   model: VerifiedModel,
-  answer: z.infer<typeof releaseResponse>,
+  { answer, wraps }: GrantAnswer,
   begun: ClockReading,
 ): KeyGrant {
   const { lease, wrappedKey, attestationResult } = answer;
+  const form = wraps === undefined ? wrappedKey.type === undefined : wraps.includes(wrappedKey.type ?? '');
+  if (!form)
+    throw refused(
+      `its key is wrapped as ${wrappedKey.type ?? 'of the version before'}, asked for ${wraps?.join(', ') ?? 'that form'}`,
+    );
   const about = [lease.deviceId, lease.model, lease.version, lease.manifestDigest].join(' ');
   const expected = [deviceId, model.name, model.version, model.digestHex].join(' ');
   if (about !== expected) throw refused(`it is for ${about}, expected ${expected}`);
@@ -122,7 +144,7 @@ export function checkedGrant(
   const proven = encodeCanonicalJson({ ...verdict.summary.release.lease });
   if (!equalBytes(proven, encodeCanonicalJson({ ...lease }))) throw refused('the receipt proves another lease');
   const life = new Lifetime(begun, (lease.notAfter - lease.notBefore) * 1_000);
-  return { lease, wrappedKey, attestationResult, receipt, life };
+  return { lease, wrappedKey, context: { purpose: 'model key', lease }, attestationResult, receipt, life };
 }
 
 function receiptVerdict(

@@ -228,7 +228,7 @@ export class ModelRunner {
   async #open(model: VerifiedModel, grant: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
     const { rootOfTrust, store, versions, guardHost, listener, emit } = this.#dependencies;
     this.#place = 'key';
-    const modelKey = await rootOfTrust.openKey(grant.wrappedKey, { leaseId: grant.lease.id });
+    const modelKey = await rootOfTrust.openKey(grant.wrappedKey, { context: grant.context, leaseId: grant.lease.id });
     let opened: OpenedModel;
     this.#place = 'open';
     try {

@@ -3,8 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
-import { wrappedKeyHpkeInfo, wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
-import { parseHex, toBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
+import { boundWrapType, encodeWrapContext } from '@edgekeep/core/access/wrap-context';
+import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
+import { parseHex, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { hpkeSeal } from '@edgekeep/core/identity/hpke';
 import { encodeP256Point, parseP256Point } from '@edgekeep/core/identity/p256-point';
 import { parseJson } from '@edgekeep/core/json';
@@ -16,11 +17,8 @@ import { type Command, exitCodes, UsageError } from '../command.ts';
 import { tokenChoice, tokenChoiceOptions } from '../token-choice.ts';
 
 const secretLength = 32;
-/**
- * In the place of the lease for a device's key: nothing else that was sealed to this token opens as a hub's secret, nor the other way
- * round.
- */
-const purpose = 'edgekeep hub unlock';
+/** Nothing else that was sealed to this token opens as a hub's secret, nor the other way round. `leaseId` is for files of the version before. */
+const use = { context: { purpose: 'hub unlock' }, leaseId: 'edgekeep hub unlock' } as const;
 // Different from a device's: a hub and a device may share a token.
 const keyLabels = { signing: 'edgekeep-hub-signing', agreement: 'edgekeep-hub-unlock' };
 
@@ -68,10 +66,11 @@ program that unlocks a hub: name it in the setting unlockProgram, and give the h
     await using token = await TokenSession.open(place);
     const secret = randomBytes(secretLength);
     const { signing, agreement } = token.publicKeys;
-    const context = { info: utf8(wrappedKeyHpkeInfo), aad: utf8(purpose) };
+    const context = { info: encodeWrapContext(use.context), aad: new Uint8Array(0) };
     const { encapsulatedKey, ciphertext } = hpkeSeal({ recipientPublicKey: agreement, plaintext: secret, ...context });
     secret.fill(0);
     const wrapped = {
+      type: boundWrapType,
       kind: 'hpke',
       encapsulatedKey: toBase64url(encapsulatedKey),
       ciphertext: toBase64url(ciphertext),
@@ -107,7 +106,7 @@ Prints the secret of \`secrets pkcs11-seal\` to standard output, raw, and only i
     };
     await using token = await TokenSession.open({ module, token: choice, pinFile, keyLabels }, known);
     const agreement = { publicKey: known.agreement, agree: token.agree.bind(token) };
-    const secret = await openWrappedKey(wrapped, purpose, agreement);
+    const secret = await openWrappedKey(wrapped, use, agreement);
     await new Promise<void>((fulfil, reject) => {
       process.stdout.write(secret, (error) => (error instanceof Error ? reject(error) : fulfil()));
     });

@@ -2,6 +2,7 @@
 // is sealed like a model key for a device: an import blob that opens only in this TPM and in the boot state of the sealing.
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { boundSecret, boundWrapType } from '@edgekeep/core/access/wrap-context';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { concat, toBase64url } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
@@ -14,6 +15,8 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 
 const secretLength = 32;
+/** Nothing else that was sealed to this TPM is printed as a hub's secret. */
+const context = { purpose: 'hub unlock' } as const;
 /** Firmware and its settings, the boot loader and secure boot; not the kernel, which every system update changes. */
 const defaultPcrs = '0,2,4,7';
 const tpmOption = { tpm: { type: 'string' } } as const;
@@ -43,14 +46,16 @@ ${tpmHelp}
       .update(concat(...ordered))
       .digest();
     const secret = randomBytes(secretLength);
+    const bound = boundSecret(secret, context);
     const blob = makeImportBlob({
       parentPublic: parsePublic(endorsementKey.publicArea),
-      secret,
+      secret: bound,
       policyDigest: policyPcr(emptyPolicy(), [selection], digest),
       randomBytes,
     });
-    secret.fill(0);
+    for (const bytes of [secret, bound]) bytes.fill(0);
     const sealed = {
+      type: boundWrapType,
       kind: 'tpm-import',
       publicArea: toBase64url(blob.publicArea),
       duplicate: toBase64url(blob.duplicate),
@@ -80,8 +85,12 @@ ${tpmHelp}
     if (process.stdout.isTTY) throw new UsageError('the secret is written only into a pipe, not to a terminal');
     const [path = ''] = args.positionals;
     const sealed = parseJson(await readFile(path), wrappedKeySchema, path);
+    // A file of the version before names no use; only the key of a model has an authorization value or terms.
+    if (sealed.type === undefined && sealed.kind === 'tpm-import' && (sealed.authValue ?? sealed.terms) !== undefined) {
+      throw new UsageError(`${path} is the key of a model, not a secret of \`secrets tpm-seal\``);
+    }
     await using tpm = await TpmRootOfTrust.open(tpmAddress(args));
-    const secret = await tpm.openKey(sealed);
+    const secret = await tpm.openKey(sealed, { context });
     await new Promise<void>((resolve, reject) => {
       process.stdout.write(secret, (error) => (error instanceof Error ? reject(error) : resolve()));
     });

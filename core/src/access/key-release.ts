@@ -6,6 +6,7 @@ import { deviceIdPattern } from '../identity/device-id.ts';
 import { parseValue } from '../json.ts';
 import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
 import { leaseSchema } from './lease.ts';
+import { boundWrapType } from './wrap-context.ts';
 
 export const keyReleasedKind = 'key-released';
 
@@ -24,6 +25,8 @@ export const keyReleaseSchema = z.strictObject({
   lease: leaseSchema,
   /** SHA-256 of the attestation result's text. */
   attestationResult: sha256Hex,
+  /** `type` of the wrapped key; left out: of the form before, bound to the lease's id at most. */
+  wrap: z.literal(boundWrapType).optional(),
 });
 
 export type KeyRelease = Readonly<z.infer<typeof keyReleaseSchema>>;

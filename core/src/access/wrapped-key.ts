@@ -1,9 +1,10 @@
-// A model key on its way to one device (spec/tpm.md): either an import blob that only one TPM in one boot state opens, or an HPKE
+// A model key on its way to one device (spec/access.md, spec/tpm.md): either an import blob that only one TPM in one boot state opens, or an HPKE
 // ciphertext (RFC 9180) for a device without a TPM. As JSON; bytes are unpadded base64url.
 import { z } from 'zod';
 import { pcrCount } from '../tpm/pcr-selection.ts';
 import { endorsementKeyKinds } from '../tpm/template.ts';
 import { leaseTermsSchema } from './lease-terms.ts';
+import { boundWrapType } from './wrap-context.ts';
 
 /**
  * A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate at most 140, a seed under RSA-4096 514; the encapsulated key of ML-KEM-768 with
@@ -35,8 +36,12 @@ const approval = z.strictObject({
   signature: base64url,
 });
 
+/** Left out: the form of the version before. */
+const type = z.literal(boundWrapType).optional();
+
 export const wrappedKeySchema = z.discriminatedUnion('kind', [
   z.strictObject({
+    type,
     kind: z.literal('tpm-import'),
     publicArea: base64url,
     duplicate: base64url,
@@ -59,14 +64,14 @@ export const wrappedKeySchema = z.discriminatedUnion('kind', [
     /** The terms after PolicyPCR or PolicyAuthorize; present when the TPM itself must end the lease. */
     terms: leaseTermsSchema.optional(),
   }),
-  z.strictObject({ kind: z.literal('hpke'), encapsulatedKey: base64url, ciphertext: base64url }),
+  z.strictObject({ type, kind: z.literal('hpke'), encapsulatedKey: base64url, ciphertext: base64url }),
 ]);
 
 export type WrappedKey = z.infer<typeof wrappedKeySchema>;
 export type TpmWrappedKey = Extract<WrappedKey, { readonly kind: 'tpm-import' }>;
 export type HpkeWrappedKey = Extract<WrappedKey, { readonly kind: 'hpke' }>;
 
-/** HPKE `info` of a wrapped model key; the associated data is the lease id as UTF-8. */
+/** HPKE `info` of a wrapped key without a `type`; the associated data is the lease id as UTF-8. */
 export const wrappedKeyHpkeInfo = 'edgekeep model key v1';
 
 /** The associated data of the secret that an enrolling secure element opens: no lease has such an id. */

@@ -6,22 +6,32 @@ import { CoreError } from '../error.ts';
 
 export const NONCE_LENGTH = 32;
 const EXPORTER_LENGTH = 32;
+const ASK_DIGEST_LENGTH = 32;
 
 /**
  * `certify`: an operational key is certified, bound = its DER SubjectPublicKeyInfo. `release`: a model key is released, bound = the 32-byte
  * TLS exporter. `bind`: a connection is bound to the TPM, nonce = 32 zero bytes, bound = the exporter. `local`: a program on the device
- * asked, bound is empty; a local caller must never be able to get any other purpose.
+ * asked, bound is empty; a local caller must never be able to get any other purpose. `bound-release`: as `release`, and bound is the exporter
+ * and the 32-byte digest of what is asked for.
  */
-export type QualifyingPurpose = 'certify' | 'release' | 'bind' | 'local';
+export type QualifyingPurpose = 'certify' | 'release' | 'bound-release' | 'bind' | 'local';
 
-/** The 32 bytes to quote over: SHA-256(utf8('edgekeep-' + purpose + '-v1') || 0x00 || nonce || bound). Throws `evidence-invalid` for lengths the purpose does not allow. */
+const texts: Readonly<Record<QualifyingPurpose, string>> = {
+  certify: 'edgekeep-certify-v1',
+  release: 'edgekeep-release-v1',
+  'bound-release': 'edgekeep-release-v2',
+  bind: 'edgekeep-bind-v1',
+  local: 'edgekeep-local-v1',
+};
+
+/** The 32 bytes to quote over: SHA-256(utf8(text of the purpose) || 0x00 || nonce || bound). Throws `evidence-invalid` for lengths the purpose does not allow. */
 export function qualifyingData(purpose: QualifyingPurpose, nonce: Uint8Array, bound: Uint8Array): Uint8Array {
   if (nonce.length !== NONCE_LENGTH) {
     throw new CoreError('evidence-invalid', `a nonce has ${NONCE_LENGTH} bytes, found ${nonce.length}`);
   }
   assertBound(purpose, nonce, bound);
   return createHash('sha256')
-    .update(concat(utf8(`edgekeep-${purpose}-v1`), Uint8Array.of(0), nonce, bound))
+    .update(concat(utf8(texts[purpose]), Uint8Array.of(0), nonce, bound))
     .digest();
 }
 
@@ -36,6 +46,9 @@ function assertBound(purpose: QualifyingPurpose, nonce: Uint8Array, bound: Uint8
       return assertExporter(purpose, bound);
     case 'release':
       return assertExporter(purpose, bound);
+    case 'bound-release':
+      if (bound.length === EXPORTER_LENGTH + ASK_DIGEST_LENGTH) return;
+      throw new CoreError('evidence-invalid', `${purpose} is bound to an exporter and a digest, found ${bound.length} bytes`);
     case 'local':
       if (bound.length !== 0) throw new CoreError('evidence-invalid', 'local is bound to nothing, found bytes');
   }

@@ -65,8 +65,8 @@ export class DiceRootOfTrust implements RootOfTrust {
     throw new HardwareError('software-unsupported', 'a DICE device has no endorsement key to activate with');
   }
 
-  async openKey(wrapped: WrappedKey, { leaseId }: OpenKeyOptions = {}): Promise<Uint8Array> {
-    return openWithPrivateKey(wrapped, leaseId, sealingKeyOf(this.#handoff.aliasKey));
+  async openKey(wrapped: WrappedKey, options: OpenKeyOptions = {}): Promise<Uint8Array> {
+    return openWithPrivateKey(wrapped, options, sealingKeyOf(this.#handoff.aliasKey));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

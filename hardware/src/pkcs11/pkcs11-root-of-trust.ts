@@ -85,9 +85,9 @@ export class Pkcs11RootOfTrust implements RootOfTrust, IdevidHardware {
     throw new HardwareError('software-unsupported', 'a secure element has no endorsement key to activate with');
   }
 
-  openKey(wrapped: WrappedKey, { leaseId }: OpenKeyOptions = {}): Promise<Uint8Array> {
+  openKey(wrapped: WrappedKey, options: OpenKeyOptions = {}): Promise<Uint8Array> {
     const { agreement: publicKey } = this.#token.publicKeys;
-    return openWrappedKey(wrapped, leaseId, { publicKey, agree: (other) => this.#token.agree(other) });
+    return openWrappedKey(wrapped, options, { publicKey, agree: (other) => this.#token.agree(other) });
   }
 
   async idevidSigner(): Promise<Signer> {

@@ -53,7 +53,7 @@ async function outcomeOf(vector: Vector): Promise<string> {
     const privateKey = privateKeyOf(parseHex(vector.agreementKey, 'agreementKey'));
     const agree = async (publicKey: KeyObject) => diffieHellman({ privateKey, publicKey });
     const key = { publicKey: createPublicKey(privateKey), agree };
-    return toHex(await openWrappedKey(wrappedKeySchema.parse(vector.wrappedKey), vector.leaseId, key));
+    return toHex(await openWrappedKey(wrappedKeySchema.parse(vector.wrappedKey), { leaseId: vector.leaseId }, key));
   } catch (error) {
     if (error instanceof HardwareError || error instanceof CoreError) return error.code;
     throw error;

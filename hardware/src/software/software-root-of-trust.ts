@@ -53,8 +53,8 @@ export class SoftwareRootOfTrust implements RootOfTrust {
     throw new HardwareError('software-unsupported', 'a software root of trust has no endorsement key to activate with');
   }
 
-  async openKey(wrapped: WrappedKey, { leaseId }: OpenKeyOptions = {}): Promise<Uint8Array> {
-    return openWithPrivateKey(wrapped, leaseId, this.#keys.encryption);
+  async openKey(wrapped: WrappedKey, options: OpenKeyOptions = {}): Promise<Uint8Array> {
+    return openWithPrivateKey(wrapped, options, this.#keys.encryption);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -19,7 +19,8 @@ import { attestationKeyTemplate, type EndorsementKeyKind } from '@edgekeep/core/
 import { HardwareError } from '../error.ts';
 import { assertIdevidFor, readIdevidFile } from '../idevid-file.ts';
 import type { IdevidHardware, OnboardingIdentity } from '../onboarding.ts';
-import type { RootOfTrust, SignedMeasurements, TpmIdentity } from '../root-of-trust.ts';
+import type { OpenKeyOptions, RootOfTrust, SignedMeasurements, TpmIdentity } from '../root-of-trust.ts';
+import { secretFor } from '../wrapped-key-context.ts';
 import { Serial } from '@edgekeep/host/serial';
 import { readCertificate, readCertificateChain } from './certificate-store.ts';
 import { TpmClient } from './client.ts';
@@ -145,13 +146,14 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
     });
   }
 
-  openKey(wrapped: WrappedKey): Promise<Uint8Array> {
+  openKey(wrapped: WrappedKey, { context }: OpenKeyOptions = {}): Promise<Uint8Array> {
     return this.#serial.run(async () => {
       if (wrapped.kind !== 'tpm-import') {
         throw new HardwareError('wrapped-key-unsupported', `a TPM opens import blobs, not ${wrapped.kind} keys`);
       }
       const parent = await this.#endorsementKey(wrapped.parent ?? 'rsa-2048');
-      return openImportedKey(this.#client, parent, wrapped);
+      const sealed = await openImportedKey(this.#client, parent, wrapped);
+      return wrapped.type === undefined ? sealed : secretFor(sealed, context);
     });
   }
 

@@ -1,7 +1,9 @@
 // What a release is asked and decided on (spec/access.md), and the rules that are looked at twice: before the evidence, and in the transaction.
 import type { Lease } from '@edgekeep/core/access/lease';
+import { boundToAsk } from '@edgekeep/core/access/release-ask';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { type Appraiser } from '../attest/appraiser.ts';
 import { HubError } from '../common/error.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
@@ -36,6 +38,8 @@ export interface ReleaseAsk {
   readonly certificateSha256: string;
   readonly model: string;
   readonly version: string;
+  /** The types of wrapped keys that the agent reads; left out by an agent of the version before. */
+  readonly wraps?: readonly string[] | undefined;
   readonly evidence: Evidence;
   readonly leaseCounter?: SentLeaseCounter | undefined;
   readonly nonce: Uint8Array;
@@ -46,6 +50,12 @@ export interface ReleaseAsk {
   /** False for an agent of the previous version: its receipt then covers an entry that it can read. */
   readonly readsSaltedEntries: boolean;
   readonly nowMs: number;
+}
+
+/** What the evidence of an ask is over: from an agent that names the wraps it reads, also everything that it asks for. */
+export function qualifyingDataOf({ model, version, wraps, nonce, connection: { exporter } }: ReleaseAsk): Uint8Array {
+  if (wraps === undefined) return qualifyingData('release', nonce, exporter);
+  return qualifyingData('bound-release', nonce, boundToAsk(exporter, { model, version, wraps }));
 }
 
 export interface Facts {

@@ -3,6 +3,7 @@ import { insertLease } from '../revocation/leases.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
 import type { Lease } from '@edgekeep/core/access/lease';
+import { boundWrapType } from '@edgekeep/core/access/wrap-context';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { recordAppraisal } from '../attest/appraiser.ts';
@@ -19,6 +20,7 @@ import { loggedReasons } from './gate.ts';
 import { assertWithinBudget } from './release-budget.ts';
 import { weighHolder } from './lease-holder.ts';
 import type { RecordedRelease } from './receipts.ts';
+import { weighWrapForm, wrapFormOf } from './wrap-form.ts';
 
 import {
   assertCurrent,
@@ -52,12 +54,14 @@ export async function record(
     assertEnabled(recorded);
     // Concurrent requests must not get more keys than sequential ones.
     await assertWithinBudget(trx, ask, settings);
+    const wrap = wrapFormOf(ask) === 'bound' ? boundWrapType : undefined;
     const release: KeyRelease = {
       device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
       model: { name, version, manifestDigest },
       policy: { name: `policy ${policy.version}`, digest: policy.digest },
       lease,
       attestationResult: sha256Hex(attestationResult),
+      ...(wrap !== undefined && { wrap }),
     };
     const { remoteAddress: address } = ask.connection;
     await weighHolder(
@@ -65,6 +69,7 @@ export async function record(
       { deviceId: device.id, model: name, address, proofMs: ask.proofMs, nowMs: ask.nowMs },
       settings.alerts,
     );
+    await weighWrapForm(trx, ask);
     const event = keyReleasedEntry(release, ask.nowMs, 'hub');
     // The lease's id is 122 random bits.
     const entry = ask.readsSaltedEntries ? encodeEvent(event) : encodeUnsaltedEvent(event);
@@ -82,6 +87,7 @@ export async function record(
       granted_at: ask.nowMs,
       address: ask.connection.remoteAddress,
       round_trip_ms: ask.proofMs ?? null,
+      wrap: wrap ?? null,
     });
     return { logIndex, entry };
   });

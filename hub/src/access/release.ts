@@ -5,7 +5,6 @@ import type { Lease } from '@edgekeep/core/access/lease';
 import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
-import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { HubError, type HubErrorCode } from '../common/error.ts';
 import { getDevice } from '../registry/states.ts';
@@ -19,17 +18,19 @@ import { factsDecidedBy } from './decided-by.ts';
 import { leaseTermsFor } from './lease-terms.ts';
 import { assertWithinBudget, LeasesUsedUp } from './release-budget.ts';
 import type { RecordedRelease } from './receipts.ts';
-import { wrapForDevice, type WrapTarget } from '../attest/wrap-target.ts';
+import { wrapForDevice, type WrapTarget, type WrapUse } from '../attest/wrap-target.ts';
 
 import {
   assertCurrent,
   assertMayAsk,
   type Facts,
   factsAsked,
+  qualifyingDataOf,
   type ReleaseAsk,
   type ReleaseDependencies,
 } from './release-ask.ts';
 import { appendRefusal, record, recordRefusal } from './release-record.ts';
+import { wrapFormOf } from './wrap-form.ts';
 export interface Released {
   readonly lease: Lease;
   readonly wrappedKey: WrappedKey;
@@ -45,7 +46,7 @@ export async function releaseKey(dependencies: ReleaseDependencies, ask: Release
 async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk): Promise<Released> {
   const device = await getDevice(dependencies.database.read, ask.deviceId);
   const model = await mayBeReleased(dependencies, device, ask);
-  const qualified = qualifyingData('release', ask.nonce, ask.connection.exporter);
+  const qualified = qualifyingDataOf(ask);
   const appraised = await appraise(dependencies, ask, device, qualified);
   const lease = leaseFor(ask, model, dependencies.settings.leaseSeconds);
   const asked: Asked = { ask, model, ...appraised };
@@ -55,7 +56,7 @@ async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk)
   const endedByTpm = target.kind === 'tpm' && dependencies.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(dependencies, ask, facts, qualified) : undefined;
   const { appraisal, attestationResult } = appraised;
-  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
+  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use: useOf(ask, lease), terms });
   const recorded = await recordUnderNewestPolicy(dependencies, asked, facts);
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
@@ -181,6 +182,12 @@ async function orRefused<T>(
   }
 }
 
+/** A key is bound to its use where the agent reads that form; the form before is for agents that do not say what they read. */
+function useOf(ask: ReleaseAsk, lease: Lease): WrapUse {
+  if (wrapFormOf(ask) === 'lease-id') return { form: 'lease-id', leaseId: lease.id };
+  return { form: 'bound', context: { purpose: 'model key', lease } };
+}
+
 function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number): Lease {
   const notBefore = Math.floor(ask.nowMs / 1_000);
   return {
@@ -214,12 +221,11 @@ function wrap(
   platformKey: PlatformKey,
   target: WrapTarget,
   model: ModelReleaseRow,
-  bound: { readonly appraisal: Appraisal; readonly leaseId: string; readonly terms: LeaseTerms | undefined },
+  bound: { readonly appraisal: Appraisal; readonly use: WrapUse; readonly terms: LeaseTerms | undefined },
 ): WrappedKey {
-  const { name, version, wrapped_key: wrapped } = model;
-  const modelKey = unwrapModelKey(platformKey, wrapped, name, version);
+  const modelKey = unwrapModelKey(platformKey, model.wrapped_key, model);
   try {
-    return wrapForDevice(modelKey, target, bound.appraisal, bound.leaseId, bound.terms);
+    return wrapForDevice(modelKey, target, bound.appraisal, bound.use, bound.terms);
   } finally {
     modelKey.fill(0);
   }

@@ -14,11 +14,12 @@ import { wrapForDevice, wrapTargetOf } from './wrap-target.ts';
 const modelKey = randomBytes(32);
 const appraisal = { pcrSelection: [0, 7, 14], pcrDigest: 'ab'.repeat(32) };
 const terms: LeaseTerms = { resetCount: 7, restartCount: 1, clockMost: '5000', counterMost: '12' };
+const formerUse = { form: 'lease-id', leaseId: 'lease-1' } as const;
 const tpm = wrapTargetOf(testTpmDevice('press-1', 1).identity);
 
 type TpmKey = Extract<WrappedKey, { kind: 'tpm-import' }>;
 function wrapForTpm(changes: Partial<typeof appraisal> = {}, leaseTerms?: LeaseTerms): TpmKey {
-  const wrapped = wrapForDevice(modelKey, tpm, { ...appraisal, ...changes }, 'lease-1', leaseTerms);
+  const wrapped = wrapForDevice(modelKey, tpm, { ...appraisal, ...changes }, formerUse, leaseTerms);
   assert.ok(wrapped.kind === 'tpm-import');
   return wrapped;
 }
@@ -46,7 +47,7 @@ test('for a TPM that ends leases, the terms of the lease are part of the policy'
 for (const kind of ['software', 'secure-element'] as const) {
   test(`for a device of the tier ${kind}, the key opens with the device's own key and under its own lease only`, () => {
     const device = testKeyDevice('press-2', 2, kind);
-    const wrapped = wrapForDevice(modelKey, wrapTargetOf(device.identity), appraisal, 'lease-1');
+    const wrapped = wrapForDevice(modelKey, wrapTargetOf(device.identity), appraisal, formerUse);
     assert.ok(wrapped.kind === 'hpke');
     const open = (recipientPrivateKey = device.encryptionKey, leaseId = 'lease-1') =>
       hpkeOpen({
@@ -63,5 +64,5 @@ for (const kind of ['software', 'secure-element'] as const) {
 }
 
 test('the evidence was not made by this DICE device: no key', () => {
-  assert.throws(() => wrapForDevice(modelKey, { kind: 'dice' }, appraisal, 'lease-1'), TypeError);
+  assert.throws(() => wrapForDevice(modelKey, { kind: 'dice' }, appraisal, formerUse), TypeError);
 });

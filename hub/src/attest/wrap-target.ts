@@ -1,7 +1,8 @@
 // Wraps a model key for one device. For a TPM: an import blob that opens only in this TPM, in the boot state just proven and while the
-// lease holds. For a secure element, a DICE device or a software root of trust: an HPKE ciphertext bound to the lease.
+// lease holds. For a secure element, a DICE device or a software root of trust: an HPKE ciphertext. Either opens for this use only.
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type LeaseTerms, policyLeaseTerms } from '@edgekeep/core/access/lease-terms';
+import { boundSecret, boundWrapType, encodeWrapContext, type WrapContext } from '@edgekeep/core/access/wrap-context';
 import { wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
@@ -30,22 +31,32 @@ export function wrapTargetOf(identity: DeviceIdentity): WrapTarget {
   return { kind: 'tpm', parent, parentKind: identity.endorsementKeyKind };
 }
 
+/** What a wrapped key is for; `lease-id` is the form of the version before, in which an import blob is for every lease. */
+export type WrapUse =
+  | { readonly form: 'bound'; readonly context: WrapContext }
+  | { readonly form: 'lease-id'; readonly leaseId: string };
+
 /** `terms` apply to a TPM; without them only the agent ends the lease. */
 export function wrapForDevice(
   modelKey: Uint8Array,
   target: WrapTarget,
   appraisal: Pick<Appraisal, 'pcrSelection' | 'pcrDigest' | 'dice'>,
-  leaseId: string,
+  use: WrapUse,
   terms?: LeaseTerms,
 ): WrappedKey {
+  const type = use.form === 'bound' ? ({ type: boundWrapType } as const) : {};
   if (target.kind !== 'tpm') {
+    const context =
+      use.form === 'bound'
+        ? { info: encodeWrapContext(use.context), aad: new Uint8Array(0) }
+        : { info: utf8(wrappedKeyHpkeInfo), aad: utf8(use.leaseId) };
     const sealed = hpkeSeal({
       recipientPublicKey: target.kind === 'hpke' ? target.recipient : sealingKeyIn(appraisal),
-      info: utf8(wrappedKeyHpkeInfo),
-      aad: utf8(leaseId),
+      ...context,
       plaintext: modelKey,
     });
     return {
+      ...type,
       kind: 'hpke',
       encapsulatedKey: toBase64url(sealed.encapsulatedKey),
       ciphertext: toBase64url(sealed.ciphertext),
@@ -57,8 +68,11 @@ export function wrapForDevice(
   const authValue = randomBytes(32);
   const byBoot = policyAuthValue(byPcr);
   const policyDigest = terms === undefined ? byBoot : policyLeaseTerms(byBoot, terms);
-  const blob = makeImportBlob({ parentPublic: target.parent, secret: modelKey, policyDigest, authValue, randomBytes });
+  const secret = use.form === 'bound' ? boundSecret(modelKey, use.context) : Uint8Array.from(modelKey);
+  const blob = makeImportBlob({ parentPublic: target.parent, secret, policyDigest, authValue, randomBytes });
+  secret.fill(0);
   return {
+    ...type,
     kind: 'tpm-import',
     publicArea: toBase64url(blob.publicArea),
     duplicate: toBase64url(blob.duplicate),

@@ -152,12 +152,14 @@ test('a release that a trusted publisher signed is created, with its key wrapped
   const fingerprint = await trustTestPublisher(database);
   const { row } = await create('1.0.0');
   assert.deepEqual([row.state, row.publisher], ['uploading', fingerprint]);
-  assert.deepEqual(Buffer.from(unwrapModelKey(platformKey, row.wrapped_key, 'belt', '1.0.0')), Buffer.from(modelKey));
+  assert.deepEqual(Buffer.from(unwrapModelKey(platformKey, row.wrapped_key, row)), Buffer.from(modelKey));
   for (const [name, version] of [
     ['belt', '1.0.1'],
     ['press', '1.0.0'],
   ] as const)
-    assert.throws(() => unwrapModelKey(platformKey, row.wrapped_key, name, version), { code: 'store-failed' });
+    assert.throws(() => unwrapModelKey(platformKey, row.wrapped_key, { ...row, name, version }), {
+      code: 'store-failed',
+    });
 });
 
 test('a release of a publisher that nobody trusts, with another manifest or a key of another length is refused', async () => {

@@ -57,15 +57,16 @@ export async function createRelease(
     await trx.deleteFrom('model_file').where('name', '=', name).where('version', '=', version).execute();
     await trx.deleteFrom('model_release').where('name', '=', name).where('version', '=', version).execute();
     // Wrapped inside the transaction: a roll-over of the platform key depends on it (jobs/platform-key-roll-over.ts).
+    const manifest_digest = toHex(manifestDigest(order.manifest));
     const created: ModelReleaseRow = {
       name,
       version,
       state: 'uploading',
       manifest: order.manifest,
-      manifest_digest: toHex(manifestDigest(order.manifest)),
+      manifest_digest,
       signature: order.signature,
       publisher,
-      wrapped_key: wrapModelKey(platformKey, order.modelKey, name, version),
+      wrapped_key: wrapModelKey(platformKey, order.modelKey, { name, version, manifest_digest }),
       created_at: order.nowMs,
       published_at: null,
     };

@@ -1,5 +1,6 @@
 // The live TLS connections of devices: the client, whether the connection is bound to a root of trust, and the means to cut a device off at
 // once. Challenges are also here: a response counts only on the connection that got the challenge.
+import { MARKED_NONCE_RANDOM_LENGTH, markedNonce } from '@edgekeep/core/access/release-ask';
 import { canonicalAddress } from '@edgekeep/core/canonical/network';
 import { randomBytes } from 'node:crypto';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
@@ -219,7 +220,7 @@ function forget(all: Grouped, name: string | undefined, connection: DeviceConnec
 
 /** Opens a challenge on a connection; the previous one is void. */
 export function openChallenge(connection: DeviceConnection, nowMs: number, lifeSeconds: number): Uint8Array {
-  const nonce = randomBytes(32);
+  const nonce = markedNonce(randomBytes(MARKED_NONCE_RANDOM_LENGTH));
   connection.challenge = { nonce, expiresAtMs: nowMs + lifeSeconds * 1_000 };
   return nonce;
 }

@@ -18,6 +18,7 @@ export const insertLease = prepared<LeaseRecord, never>((db, value) =>
     granted_at: value('granted_at'),
     address: value('address'),
     round_trip_ms: value('round_trip_ms'),
+    wrap: value('wrap'),
   }),
 );
 

@@ -32,7 +32,11 @@ export const saltedEntryVersion = '2';
 export const releaseRequest = z.strictObject({
   model: z.string().max(64),
   version: z.string().max(64),
-  /** Over qualifyingData('release', nonce, TLS exporter). */
+  /**
+   * The types of wrapped keys that the agent reads; the hub passes over those that it does not know. Left out by an agent of the version before.
+   */
+  wraps: z.array(z.string().min(1).max(64)).min(1).max(8).optional(),
+  /** Over qualifyingData('bound-release', nonce, TLS exporter and ask); without `wraps`, over qualifyingData('release', nonce, TLS exporter). */
   evidence: evidenceSchema,
   /** TPM2_NV_Certify of the lease counter over the same data, if the device has one: TPMS_ATTEST and TPMT_SIGNATURE. */
   leaseCounter: z.strictObject({ attest: tpmBytes, signature: tpmBytes }).optional(),

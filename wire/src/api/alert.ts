@@ -22,6 +22,7 @@ const alertKinds = [
   'policy-rests-on-claims',
   'workload-rests-on-claims',
   'lease-elsewhere',
+  'key-wrap-downgraded',
   'stages-not-covered',
   'boots-not-compared',
   'job-failing',

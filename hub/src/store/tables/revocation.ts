@@ -67,6 +67,8 @@ interface LeaseTable extends LeaseRow {
   /** The address that asked for it, and how long the response to the challenge took. */
   readonly address: Generated<string | null>;
   readonly round_trip_ms: Generated<number | null>;
+  /** `type` of its wrapped key; null for the form before. */
+  readonly wrap: Generated<string | null>;
 }
 
 export type LeaseRecord = Selectable<LeaseTable>;
