@@ -53,7 +53,11 @@ describe('a lease that the TPM ends', jobTest, () => {
 
   async function open(device: JobDevice, wrapped: TpmWrappedKey): Promise<Uint8Array> {
     await using rootOfTrust = await TpmRootOfTrust.open(address(device));
-    return await rootOfTrust.openKey(wrapped);
+    // As the agent opened it: a key is for its own lease only.
+    const own = opening.mock.calls.find(
+      ({ arguments: [key] }) => key.kind === 'tpm-import' && key.duplicate === wrapped.duplicate,
+    );
+    return await rootOfTrust.openKey(wrapped, own?.arguments[1]);
   }
 
   async function pcrValues(device: JobDevice): Promise<readonly string[]> {

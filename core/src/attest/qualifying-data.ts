@@ -48,7 +48,10 @@ function assertBound(purpose: QualifyingPurpose, nonce: Uint8Array, bound: Uint8
       return assertExporter(purpose, bound);
     case 'bound-release':
       if (bound.length === EXPORTER_LENGTH + ASK_DIGEST_LENGTH) return;
-      throw new CoreError('evidence-invalid', `${purpose} is bound to an exporter and a digest, found ${bound.length} bytes`);
+      throw new CoreError(
+        'evidence-invalid',
+        `${purpose} is bound to an exporter and a digest, found ${bound.length} bytes`,
+      );
     case 'local':
       if (bound.length !== 0) throw new CoreError('evidence-invalid', 'local is bound to nothing, found bytes');
   }
