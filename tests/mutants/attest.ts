@@ -64,7 +64,7 @@ export const attestMutants: readonly Mutant[] = [
   {
     id: 'attest/purpose',
     file: 'core/src/attest/qualifying-data.ts',
-    find: 'utf8(`edgekeep-${purpose}-v1`)',
+    find: 'utf8(texts[purpose])',
     replace: "utf8('edgekeep-v1')",
     breaks: 'a quote for one purpose is none for another',
   },

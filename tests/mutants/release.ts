@@ -159,9 +159,23 @@ export const releaseMutants: readonly Mutant[] = [
   {
     id: 'release/wrapped-for-lease',
     file: wrap,
-    find: 'aad: utf8(leaseId),',
-    replace: 'aad: utf8(leaseId.slice(0, 0)),',
+    find: 'info: encodeWrapContext(use.context)',
+    replace: "info: encodeWrapContext({ purpose: 'hub unlock' })",
     breaks: 'a wrapped key belongs to one lease',
+  },
+  {
+    id: 'release/sealed-for-lease',
+    file: 'core/src/access/wrap-context.ts',
+    find: 'if (secretLength < 1 || !timingSafeEqual(sealed.subarray(secretLength), expected)) return undefined;',
+    replace: 'if (secretLength < 1) return undefined;',
+    breaks: 'a key that a TPM unseals belongs to one lease',
+  },
+  {
+    id: 'release/wrap-form',
+    file: 'agent/src/model/lease.ts',
+    find: 'if (!form)',
+    replace: 'if (!form && wraps === undefined)',
+    breaks: 'an agent takes no key in another form than it asked for',
   },
   {
     id: 'release/lease-counter-boot',

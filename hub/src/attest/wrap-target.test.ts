@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { type LeaseTerms, policyLeaseTerms } from '@edgekeep/core/access/lease-terms';
+import { boundWrapType, encodeWrapContext } from '@edgekeep/core/access/wrap-context';
 import { type WrappedKey, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
 import { parseBase64url, utf8 } from '@edgekeep/core/bytes';
 import { hpkeOpen } from '@edgekeep/core/identity/hpke';
@@ -62,6 +63,43 @@ for (const kind of ['software', 'secure-element'] as const) {
     assert.throws(() => open(device.encryptionKey, 'lease-2'), { code: 'hpke-open' });
   });
 }
+
+test('a bound key opens under its context and no other', () => {
+  const device = testKeyDevice('press-2', 2, 'software');
+  const lease = {
+    id: '3a6610b9-c601-4ea5-b345-1b24578796b4',
+    deviceId: 'press-2',
+    model: 'belt',
+    version: '1.0.0',
+    manifestDigest: 'ab'.repeat(32),
+    notBefore: 1_000,
+    renewAfter: 3_000,
+    notAfter: 4_000,
+  };
+  const context = { purpose: 'model key', lease } as const;
+  const use = { form: 'bound', context } as const;
+  const wrapped = wrapForDevice(modelKey, wrapTargetOf(device.identity), appraisal, use);
+  assert.ok(wrapped.kind === 'hpke' && wrapped.type === boundWrapType);
+  const open = (info: Uint8Array, aad = new Uint8Array(0)) =>
+    hpkeOpen({
+      recipientPrivateKey: device.encryptionKey,
+      encapsulatedKey: parseBase64url(wrapped.encapsulatedKey, 'encapsulatedKey'),
+      ciphertext: parseBase64url(wrapped.ciphertext, 'ciphertext'),
+      info,
+      aad,
+    });
+  assert.deepEqual(Buffer.from(open(encodeWrapContext(context))), modelKey);
+  for (const other of [
+    encodeWrapContext({ purpose: 'model key', lease: { ...lease, version: '1.0.1' } }),
+    encodeWrapContext({ purpose: 'hub unlock' }),
+    utf8(wrappedKeyHpkeInfo),
+  ]) {
+    assert.throws(() => open(other), { code: 'hpke-open' });
+    assert.throws(() => open(other, utf8(lease.id)), { code: 'hpke-open' });
+  }
+  const sealed = wrapForDevice(modelKey, tpm, appraisal, use);
+  assert.ok(sealed.kind === 'tpm-import' && sealed.type === boundWrapType);
+});
 
 test('the evidence was not made by this DICE device: no key', () => {
   assert.throws(() => wrapForDevice(modelKey, { kind: 'dice' }, appraisal, formerUse), TypeError);
