@@ -80,7 +80,7 @@ test('a bound key opens under its context and no other', () => {
   const use = { form: 'bound', context } as const;
   const wrapped = wrapForDevice(modelKey, wrapTargetOf(device.identity), appraisal, use);
   assert.ok(wrapped.kind === 'hpke' && wrapped.type === boundWrapType);
-  const open = (info: Uint8Array, aad = new Uint8Array(0)) =>
+  const open = (info: Uint8Array, aad: Uint8Array = new Uint8Array(0)) =>
     hpkeOpen({
       recipientPrivateKey: device.encryptionKey,
       encapsulatedKey: parseBase64url(wrapped.encapsulatedKey, 'encapsulatedKey'),
