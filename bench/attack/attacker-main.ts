@@ -1,8 +1,9 @@
 // One attack with the full power of one processor, for a number of seconds. Prints one JSON line: the number of attempts and their results.
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
@@ -30,6 +31,7 @@ const attacks: Readonly<Record<AttackName, () => Promise<void>>> = {
     ),
   handshakes: () => many(30, handshake),
   'half handshakes': () => halfHandshakes(4_000),
+  'held handshakes': () => heldHandshakes(250),
   'guessed tokens': () =>
     many(60, (agent) =>
       post({
@@ -116,6 +118,39 @@ async function halfHandshakes(maxConnections: number): Promise<void> {
       if (at % 100 === 0) await delay(10);
     }
   }
+}
+
+/** Whole handshakes, but for their last byte; then the last byte of all of them at once. */
+async function heldHandshakes(maxConnections: number): Promise<void> {
+  const hello = await clientHello();
+  while (performance.now() < ends) {
+    const sockets = Array.from({ length: maxConnections }, () => {
+      tries += 1;
+      const socket = connectTcp({ ...order.device, localAddress: order.address }, () =>
+        socket.write(hello.subarray(0, -1)),
+      );
+      return socket.on('error', (error) => count(failureOf(error))).once('data', () => count('answered'));
+    });
+    await delay(300);
+    for (const socket of sockets) if (socket.writable) socket.write(hello.subarray(-1));
+    await delay(300);
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
+/** The first bytes that a client of ours sends. */
+async function clientHello(): Promise<Buffer> {
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server of the attack has no port');
+  const client = connectTls({ ca: fleet.root, servername: fleet.serverName, host: '127.0.0.1', port: address.port });
+  client.on('error', () => {});
+  const [socket] = await once(server, 'connection');
+  const [bytes] = await once(socket, 'data');
+  client.destroy();
+  server.close();
+  return bytes;
 }
 
 async function slowly(maxConnections: number): Promise<void> {

@@ -102,8 +102,9 @@ export function probe(order: ProbeOrder): Promise<readonly Sample[]> {
 async function child<T>(file: string, order: object): Promise<T> {
   const args = [join(import.meta.dirname, file), JSON.stringify(order)];
   const pinned = availableParallelism() > 1;
+  const niceness = file === 'attacker-main.ts' ? '19' : '0';
   const [program, all] = pinned
-    ? (['taskset', ['-c', '1', process.execPath, ...args]] as const)
+    ? (['nice', ['-n', niceness, 'taskset', '-c', '1', process.execPath, ...args]] as const)
     : ([process.execPath, args] as const);
   const running = spawn(program, all, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(running, 'exit');

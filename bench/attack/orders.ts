@@ -28,6 +28,7 @@ export type AttackName =
   | 'small requests'
   | 'handshakes'
   | 'half handshakes'
+  | 'held handshakes'
   | 'guessed tokens'
   | 'large bodies without a token'
   | 'OCSP'

@@ -1,5 +1,5 @@
-// Well-behaved callers beside an attack, in a separate process: a bound device and an operator, ten requests a second each, and an unknown
-// client that makes a new connection each second. Prints one JSON line with the latencies of each second.
+// Well-behaved callers beside an attack, in a separate process: a bound device and an operator, twenty-five requests a second each, and an
+// unknown client that makes a new connection each second. Prints one JSON line with the latencies of each second.
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { performance } from 'node:perf_hooks';
@@ -11,6 +11,7 @@ import type { ProbeOrder, Sample } from './orders.ts';
 const order: ProbeOrder = JSON.parse(process.argv[2] ?? '');
 const fleet: FleetFile = JSON.parse(readFileSync(order.fleetFile, 'utf8'));
 const samples: Sample[] = [];
+const REQUESTS_PER_SECOND = 25;
 
 const device = FleetDevice.all(fleet, order.device)[0];
 if (device === undefined) throw new Error('the fleet has no device');
@@ -30,8 +31,8 @@ const under: Promise<void>[] = [];
 for (let turn = 0; performance.now() < ends; turn += 1) {
   under.push(timed('operator', () => ask(operatorAgent)));
   under.push(timed('device', challenge));
-  if (turn % 10 === 0) under.push(timed('newcomer', () => askAsNewcomer()));
-  await delay(100);
+  if (turn % REQUESTS_PER_SECOND === 0) under.push(timed('newcomer', () => askAsNewcomer()));
+  await delay(1_000 / REQUESTS_PER_SECOND);
 }
 await Promise.race([Promise.allSettled(under), delay(20_000)]);
 process.stdout.write(`${JSON.stringify(samples)}\n`);

@@ -1,11 +1,13 @@
 // New connections wait their turn. When a whole fleet reconnects at once and all handshakes begin at once, they all end at once: too late
-// for the timeout of every device, and with the memory of all of them. Begun a few at a time, longest waiting first, the first are served
-// while each of the others costs only a socket. A connection that waited longer than devices do is closed before any work is done for it.
-// Networks take turns: a network with thousands of connections takes no turn of another, and has a limited number of handshakes under way,
-// even if it is slow.
+// for the timeout of every device, and with the memory of all of them. Begun one after the other, longest waiting first, the first are
+// served while each of the others costs only a socket. A handshake begins when its whole ClientHello has come: whoever holds back a byte of
+// it costs no key exchange, and cannot keep hundreds back to send them in one moment. A connection that waited longer than devices do is
+// closed before any work is done for it. Networks take turns: a network with thousands of connections takes no turn of another, has a
+// limited number of handshakes under way, even if it is slow, and is the one that loses connections when too many wait.
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { networkOf } from '../../address/network-of.ts';
+import { whenHelloIsWhole } from './client-hello.ts';
 
 export interface NewcomerLimits {
   /** Handshakes that begin in one turn of the event loop: work under way comes first, so a slow turn begins fewer. */
@@ -16,26 +18,31 @@ export interface NewcomerLimits {
   readonly underWayByNetwork: number;
   /** A device gives up after ten seconds (wire/src/link/hub-connection.ts), handshake included. */
   readonly maxWaitMs: number;
-  /** When more than this wait, the next is closed at once: its system tries again, and by then its turn may have come. */
+  /** When more than this wait, the network with the most loses one. Its system tries again, and by then its turn may have come. */
   readonly maxWaiting: number;
 }
 
 export const newcomerLimits: NewcomerLimits = {
-  begunEachTurn: 16,
-  begunEachTurnByNetwork: 4,
+  begunEachTurn: 4,
+  begunEachTurnByNetwork: 1,
   underWayByNetwork: 256,
   maxWaitMs: 5_000,
   maxWaiting: 16_384,
 };
 
-// How often expired connections are closed while nothing else happens.
+// How often those that waited too long are looked for.
 const lookEveryMilliseconds = 500;
 
 interface Network {
+  readonly name: string;
+  /** Begun in the turn of that number. */
   begun: number;
+  turn: number;
   underWay: number;
-  /** In the order of arrival. */
-  readonly waiting: Map<Socket, number>;
+  /** Those that have not sent a whole ClientHello, and since when they are here. */
+  readonly silent: Map<Socket, number>;
+  /** Those that have, and since when; in that order. */
+  readonly ready: Map<Socket, number>;
 }
 
 export interface NewcomerRules {
@@ -65,13 +72,16 @@ class NewcomerQueue {
   readonly #rules: NewcomerRules;
   readonly #handle: (socket: Socket) => void;
   readonly #networks = new Map<string, Network>();
-  /** Between the TCP connection and the TLS session on it. */
+  /** Those with a connection that is ready, the one that was served last at the end. */
+  readonly #ready = new Set<Network>();
+  /** Between the ClientHello and the TLS session. */
   readonly #underWay = new Map<Socket, Network>();
   readonly #byPeer = new Map<string, Socket>();
+  #turnNumber = 0;
   #begun = 0;
   #waiting = 0;
   #turnIsDue = false;
-  #later: NodeJS.Timeout | undefined;
+  #look: NodeJS.Timeout | undefined;
 
   constructor(limits: NewcomerLimits, rules: NewcomerRules, handle: (socket: Socket) => void) {
     this.#limits = limits;
@@ -79,20 +89,23 @@ class NewcomerQueue {
     this.#handle = handle;
   }
 
-  /** A new TCP connection: it begins, waits, or is cut. */
+  /** A new TCP connection: it waits for its ClientHello, or is cut. */
   add(socket: Socket): void {
     const address = socket.remoteAddress ?? 'unknown';
     if (this.#rules.admits?.(address) === false) return void socket.destroy();
-    this.#nextTurn();
-    const name = networkOf(address);
-    const network = this.#networks.get(name) ?? { begun: 0, underWay: 0, waiting: new Map<Socket, number>() };
-    this.#networks.set(name, network);
-    if (network.waiting.size === 0 && this.#mayBegin(name, network)) return this.#begin(socket, network);
-    if (this.#waiting >= this.#limits.maxWaiting) return void socket.destroy();
+    const network = this.#networkOf(address);
+    if (this.#waiting >= this.#limits.maxWaiting && !this.#makeRoomFor(network)) return void socket.destroy();
     this.#waiting += 1;
-    network.waiting.set(socket, performance.now());
+    network.silent.set(socket, performance.now());
     // The error of a connection that ends while it waits needs no handling.
     socket.on('error', () => {}).once('close', () => this.#leave(socket, network));
+    whenHelloIsWhole(socket, () => {
+      network.silent.delete(socket);
+      network.ready.set(socket, performance.now());
+      this.#ready.add(network);
+      this.#nextTurn();
+    });
+    this.#lookLater();
   }
 
   /** The handshake on a connection is done. */
@@ -101,19 +114,42 @@ class NewcomerQueue {
     if (raw !== undefined) this.#ended(raw);
   }
 
-  #mayBegin(name: string, network: Network): boolean {
-    const { begunEachTurn, begunEachTurnByNetwork, underWayByNetwork } = this.#limits;
+  #networkOf(address: string): Network {
+    const name = networkOf(address);
+    const known = this.#networks.get(name);
+    if (known !== undefined) return known;
+    const network = { name, begun: 0, turn: 0, underWay: 0, silent: new Map(), ready: new Map() };
+    this.#networks.set(name, network);
+    return network;
+  }
+
+  /** Cuts the longest waiting of the network with the most, the silent ones first; false when no other network has more. */
+  #makeRoomFor(newcomer: Network): boolean {
+    let most = newcomer;
+    for (const network of this.#networks.values()) if (waitingOf(network) > waitingOf(most)) most = network;
+    if (waitingOf(most) <= waitingOf(newcomer) + 1) return false;
+    const [longest] = most.silent.size > 0 ? most.silent.keys() : most.ready.keys();
+    if (longest === undefined) return false;
+    this.#leave(longest, most);
+    longest.destroy();
+    return true;
+  }
+
+  #mayBegin(network: Network): boolean {
+    const { begunEachTurnByNetwork, underWayByNetwork } = this.#limits;
+    const begun = network.turn === this.#turnNumber ? network.begun : 0;
     return (
-      this.#begun < begunEachTurn &&
-      network.begun < begunEachTurnByNetwork &&
+      begun < begunEachTurnByNetwork &&
       network.underWay < underWayByNetwork &&
-      this.#rules.hasRoom?.(name) !== false
+      this.#rules.hasRoom?.(network.name) !== false
     );
   }
 
   #begin(socket: Socket, network: Network): void {
+    this.#leave(socket, network);
     this.#begun += 1;
-    network.begun += 1;
+    network.begun = network.turn === this.#turnNumber ? network.begun + 1 : 1;
+    network.turn = this.#turnNumber;
     network.underWay += 1;
     this.#underWay.set(socket, network);
     const peer = peerOf(socket);
@@ -130,59 +166,66 @@ class NewcomerQueue {
     if (network === undefined) return;
     this.#underWay.delete(socket);
     network.underWay -= 1;
-    if (network.waiting.size > 0) this.#nextTurn();
+    this.#forgetIdle(network);
+    if (network.ready.size > 0) this.#nextTurn();
   }
 
   #leave(socket: Socket, network: Network): void {
-    if (network.waiting.delete(socket)) this.#waiting -= 1;
+    if (!network.silent.delete(socket) && !network.ready.delete(socket)) return;
+    this.#waiting -= 1;
+    if (network.ready.size === 0) this.#ready.delete(network);
+    this.#forgetIdle(network);
   }
 
-  readonly #nextTurn = (): void => {
+  #forgetIdle(network: Network): void {
+    if (waitingOf(network) === 0 && network.underWay === 0) this.#networks.delete(network.name);
+  }
+
+  #nextTurn(): void {
     if (this.#turnIsDue) return;
     this.#turnIsDue = true;
     setImmediate(() => this.#turn());
-  };
+  }
 
   #turn(): void {
     this.#turnIsDue = false;
-    clearTimeout(this.#later);
-    this.#later = undefined;
+    this.#turnNumber += 1;
     this.#begun = 0;
-    this.#cutLateWaiters();
-    while (this.#oneOfEachNetwork());
-    if (this.#begun > 0) this.#nextTurn();
-    else if (this.#waiting > 0) this.#later ??= setTimeout(this.#nextTurn, lookEveryMilliseconds).unref();
+    // A network that was served comes again at the end of the same loop.
+    for (const network of this.#ready) {
+      if (this.#begun >= this.#limits.begunEachTurn) break;
+      const [socket] = network.ready.keys();
+      if (socket === undefined || !this.#mayBegin(network)) continue;
+      this.#begin(socket, network);
+      if (this.#ready.delete(network)) this.#ready.add(network);
+    }
+    if (this.#begun > 0 && this.#ready.size > 0) this.#nextTurn();
+  }
+
+  #lookLater(): void {
+    this.#look ??= setTimeout(() => {
+      this.#look = undefined;
+      this.#cutLateWaiters();
+      // A network may have room again although none of its handshakes ended.
+      this.#nextTurn();
+      if (this.#waiting > 0) this.#lookLater();
+    }, lookEveryMilliseconds).unref();
   }
 
   #cutLateWaiters(): void {
-    const now = performance.now();
-    for (const [name, network] of this.#networks) {
-      network.begun = 0;
-      if (network.waiting.size === 0 && network.underWay === 0) this.#networks.delete(name);
-      for (const [socket, sinceMs] of network.waiting) {
-        if (now - sinceMs <= this.#limits.maxWaitMs) break;
-        this.#leave(socket, network);
-        socket.destroy();
-      }
-    }
+    const latestMs = performance.now() - this.#limits.maxWaitMs;
+    for (const network of [...this.#networks.values()])
+      for (const waiting of [network.silent, network.ready])
+        for (const [socket, sinceMs] of waiting) {
+          if (sinceMs >= latestMs) break;
+          this.#leave(socket, network);
+          socket.destroy();
+        }
   }
+}
 
-  /** Begins one connection of each network; false when none may begin. */
-  #oneOfEachNetwork(): boolean {
-    let more = false;
-    for (const [name, network] of this.#networks) {
-      if (this.#begun >= this.#limits.begunEachTurn) return false;
-      const [socket] = network.waiting.keys();
-      if (socket === undefined || !this.#mayBegin(name, network)) continue;
-      this.#leave(socket, network);
-      this.#begin(socket, network);
-      more = true;
-      // The network that was served last goes to the end.
-      this.#networks.delete(name);
-      this.#networks.set(name, network);
-    }
-    return more;
-  }
+function waitingOf({ silent, ready }: Network): number {
+  return silent.size + ready.size;
 }
 
 // The TLS socket on a TCP connection has the same address and port.
