@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
-import { isHelloWhole } from './client-hello.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { whenHelloIsWhole } from './client-hello.ts';
 
 /** The first bytes that Node's own client sends. */
 async function realHello(): Promise<Buffer> {
@@ -21,6 +22,20 @@ async function realHello(): Promise<Buffer> {
   return bytes;
 }
 
+/** Whether a connection with these first bytes may begin. */
+async function isWhole(...pieces: readonly Uint8Array[]): Promise<boolean> {
+  const socket = new Socket();
+  let whole = false;
+  whenHelloIsWhole(socket, () => (whole = true));
+  for (const piece of pieces) {
+    socket.push(piece);
+    await turn();
+  }
+  if (whole) assert.deepEqual(socket.read(), Buffer.concat(pieces));
+  socket.destroy();
+  return whole;
+}
+
 /** The same message in records of `size` bytes. */
 function inRecords(hello: Buffer, size: number): Buffer {
   const message = hello.subarray(5);
@@ -35,19 +50,20 @@ function inRecords(hello: Buffer, size: number): Buffer {
 test('a ClientHello is whole with its last byte and not before, in one record or in several', async () => {
   const hello = await realHello();
   for (const bytes of [hello, inRecords(hello, 1), inRecords(hello, 3), inRecords(hello, 500)]) {
-    assert.equal(isHelloWhole(bytes), true);
+    assert.equal(await isWhole(bytes), true);
+    assert.equal(await isWhole(bytes.subarray(0, 7), bytes.subarray(7)), true);
     for (let length = 0; length < bytes.length; length += 1)
-      assert.equal(isHelloWhole(bytes.subarray(0, length)), false, `${length} of ${bytes.length} bytes`);
+      assert.equal(await isWhole(bytes.subarray(0, length)), false, `${length} of ${bytes.length} bytes`);
   }
 });
 
-test('what is no ClientHello, or is too large, does not wait', () => {
-  assert.equal(isHelloWhole(Buffer.from('GET / HTTP/1.1\r\n')), true);
-  assert.equal(isHelloWhole(Buffer.from([21, 3, 1, 0, 2, 1, 0])), true);
+test('other messages, and one that is too large, do not wait', async () => {
+  assert.equal(await isWhole(Buffer.from('GET / HTTP/1.1\r\n')), true);
+  assert.equal(await isWhole(Buffer.from([21, 3, 1, 0, 2, 1, 0])), true);
   // A Finished message, and an endless ClientHello.
-  assert.equal(isHelloWhole(Buffer.from([22, 3, 1, 0, 36, 20])), true);
+  assert.equal(await isWhole(Buffer.from([22, 3, 1, 0, 36, 20])), true);
   const endless = Buffer.alloc(16_384, 0);
   endless.set([22, 3, 1, 0x40, 0, 1, 255, 255, 255]);
-  assert.equal(isHelloWhole(endless.subarray(0, -1)), false);
-  assert.equal(isHelloWhole(endless), true);
+  assert.equal(await isWhole(endless.subarray(0, -1)), false);
+  assert.equal(await isWhole(endless), true);
 });

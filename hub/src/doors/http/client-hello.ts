@@ -27,9 +27,9 @@ export function whenHelloIsWhole(socket: Socket, begin: () => void): void {
 
 /**
  * Whether these first bytes of a TCP connection hold a whole ClientHello, in one record or in several (RFC 8446, sections 4.1.2 and 5.1).
- * True also for what is none, or is too large: the TLS library refuses it by name.
+ * True also for other bytes, and for too many: the TLS library refuses them by name.
  */
-export function isHelloWhole(bytes: Uint8Array): boolean {
+function isHelloWhole(bytes: Uint8Array): boolean {
   if (bytes.length >= HELLO_BYTES_MAX) return true;
   const header: number[] = [];
   let held = 0;

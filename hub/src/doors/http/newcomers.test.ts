@@ -22,7 +22,7 @@ function queued(own: Partial<typeof limits> = {}, admits?: (address: string) => 
       const socket = new Socket();
       if (address !== undefined) Object.defineProperty(socket, 'remoteAddress', { value: address });
       server.emit('connection', socket);
-      // What is no ClientHello waits for no more bytes.
+      // Other bytes than a ClientHello do not wait for more.
       if (!isSilent) socket.push('GET / HTTP/1.1');
       return socket;
     });

@@ -1,7 +1,7 @@
 // New connections wait their turn. When a whole fleet reconnects at once and all handshakes begin at once, they all end at once: too late
 // for the timeout of every device, and with the memory of all of them. Begun one after the other, longest waiting first, the first are
-// served while each of the others costs only a socket. A handshake begins when its whole ClientHello has come: whoever holds back a byte of
-// it costs no key exchange, and cannot keep hundreds back to send them in one moment. A connection that waited longer than devices do is
+// served while each of the others costs only a socket. A handshake begins when its whole ClientHello has come: an attacker
+// who holds back its last byte costs no key exchange, and hundreds held back are not worked on in one moment. A connection that waited longer than devices do is
 // closed before any work is done for it. Networks take turns: a network with thousands of connections takes no turn of another, has a
 // limited number of handshakes under way, even if it is slow, and is the one that loses connections when too many wait.
 import type { Server, Socket } from 'node:net';
@@ -81,7 +81,7 @@ class NewcomerQueue {
   #begun = 0;
   #waiting = 0;
   #turnIsDue = false;
-  #look: NodeJS.Timeout | undefined;
+  #lookIsDue = false;
 
   constructor(limits: NewcomerLimits, rules: NewcomerRules, handle: (socket: Socket) => void) {
     this.#limits = limits;
@@ -125,12 +125,12 @@ class NewcomerQueue {
 
   /** Cuts the longest waiting of the network with the most, the silent ones first; false when no other network has more. */
   #makeRoomFor(newcomer: Network): boolean {
-    let most = newcomer;
-    for (const network of this.#networks.values()) if (waitingOf(network) > waitingOf(most)) most = network;
-    if (waitingOf(most) <= waitingOf(newcomer) + 1) return false;
-    const [longest] = most.silent.size > 0 ? most.silent.keys() : most.ready.keys();
+    let crowd = newcomer;
+    for (const network of this.#networks.values()) if (waitingOf(network) > waitingOf(crowd)) crowd = network;
+    if (waitingOf(crowd) <= waitingOf(newcomer) + 1) return false;
+    const [longest] = crowd.silent.size > 0 ? crowd.silent.keys() : crowd.ready.keys();
     if (longest === undefined) return false;
-    this.#leave(longest, most);
+    this.#leave(longest, crowd);
     longest.destroy();
     return true;
   }
@@ -203,8 +203,10 @@ class NewcomerQueue {
   }
 
   #lookLater(): void {
-    this.#look ??= setTimeout(() => {
-      this.#look = undefined;
+    if (this.#lookIsDue) return;
+    this.#lookIsDue = true;
+    setTimeout(() => {
+      this.#lookIsDue = false;
       this.#cutLateWaiters();
       // A network may have room again although none of its handshakes ended.
       this.#nextTurn();
@@ -214,7 +216,7 @@ class NewcomerQueue {
 
   #cutLateWaiters(): void {
     const latestMs = performance.now() - this.#limits.maxWaitMs;
-    for (const network of [...this.#networks.values()])
+    for (const network of this.#networks.values())
       for (const waiting of [network.silent, network.ready])
         for (const [socket, sinceMs] of waiting) {
           if (sinceMs >= latestMs) break;
