@@ -31,7 +31,7 @@ async function verdictOf(token: string) {
   const [key] = attestationKeys;
   assert.ok(key);
   const window = { nowSeconds: fleet.world.clock.now() / 1_000, maxAgeSeconds: 60, maxSkewSeconds: 5 };
-  const verdict = verifyAttestationResult(token, key, window);
+  const verdict = verifyAttestationResult(token, key.publicKey, window);
   assert.ok(verdict.kind === 'verified');
   return verdict.result;
 }

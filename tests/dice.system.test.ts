@@ -127,7 +127,7 @@ test('a device with approved layers enrolls, binds, and gets a key that only its
   const window = { nowSeconds: Math.floor(world.clock.now() / 1_000), maxAgeSeconds: 60, maxSkewSeconds: 60 };
   const [key] = attestationKeys;
   assert.ok(key !== undefined);
-  const verdict = verifyAttestationResult(attestationResult, key, window);
+  const verdict = verifyAttestationResult(attestationResult, key.publicKey, window);
   assert.ok(verdict.kind === 'verified');
   const { status, tier, layers, policyId, vector } = verdict.result;
   assert.deepEqual([status, tier, policyId, vector.hardware], ['affirming', 'dice', 'firmware 1.0', 2]);

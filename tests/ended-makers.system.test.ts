@@ -113,7 +113,7 @@ test(
     const [key] = (await world.trust()).attestationKeys;
     assert.ok(key !== undefined);
     const window = { nowSeconds: Math.floor(world.clock.now() / 1_000), maxAgeSeconds: 60, maxSkewSeconds: 60 };
-    const verdict = verifyAttestationResult(attestationResult, key, window);
+    const verdict = verifyAttestationResult(attestationResult, key.publicKey, window);
     assert.ok(verdict.kind === 'verified');
     assert.deepEqual(verdict.result.tierReasons, maker?.notes);
   },

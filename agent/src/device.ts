@@ -3,7 +3,7 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Trust } from '@edgekeep/core/access/trust';
+import { always, alwaysLog, type Trust } from '@edgekeep/core/access/trust';
 import { parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { canonicalKey } from '@edgekeep/core/identity/public-key';
@@ -70,7 +70,7 @@ export async function openDevice(
   const verdict = await measureStages(bootLog, await stagesOf(settings, folder), emit);
   const logs = { eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder), later };
   const prover = new Prover({ rootOfTrust, ...logs });
-  const { logKey } = pinned.trust;
+  const { logKey } = pinned;
   const signer = await openWitnessKey(folder.witnessKey, `${logKey.name}/${deviceId}`);
   const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
   return {
@@ -96,6 +96,8 @@ export type Device = Awaited<ReturnType<typeof openDevice>>;
 
 interface Pinned {
   readonly authorityPem: string;
+  /** Of the hub's log when this device was delivered. */
+  readonly logKey: VerifierKey;
   readonly trust: Trust;
 }
 
@@ -103,14 +105,15 @@ interface Pinned {
 async function readPinned({ hub, publisherKeyFiles }: AgentSettings, folder: StateFolder): Promise<Pinned> {
   const keysIn = async (files: readonly string[]) =>
     Promise.all(files.map((file) => readPublicKey(folder.resolve(file))));
+  const logKey = logKeyOf(hub.logKey);
   const trust: Trust = {
-    logKey: logKeyOf(hub.logKey),
-    attestationKeys: await keysIn(hub.attestationKeyFiles),
-    publisherKeys: await keysIn(publisherKeyFiles),
+    logs: [alwaysLog(logKey)],
+    attestationKeys: (await keysIn(hub.attestationKeyFiles)).map(always),
+    publisherKeys: (await keysIn(publisherKeyFiles)).map(always),
     // Cosignatures come after the release; `edgekeep receipt verify` checks for them.
     policy: witnessPolicy([], 0),
   };
-  return { authorityPem: await readSettingsFile(folder.resolve(hub.caFile)), trust };
+  return { authorityPem: await readSettingsFile(folder.resolve(hub.caFile)), logKey, trust };
 }
 
 function logKeyOf(text: string): VerifierKey {

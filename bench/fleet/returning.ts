@@ -1,5 +1,6 @@
 // Devices with the agent's own connection to the hub, including its recovery and backoff: how a fleet behaves when its hub goes away and
 // comes back. Only the TPM's signatures are made in software (member.ts).
+import { always } from '@edgekeep/core/access/trust';
 import { Prover } from '@edgekeep/agent/attest/attest';
 import { attest, type AttestationDependencies } from '@edgekeep/agent/hub/attestation';
 import { type Bound, HubLink } from '@edgekeep/agent/hub/connection';
@@ -122,7 +123,7 @@ export class ReturningFleet {
       renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),
       onConnected: (bound) => {
         this.#boundAtMs.set(id, Date.now());
-        void this.#attest(bound, { deviceId: id, link, prover, keys: [this.#attestationKey], clock: Date.now });
+        void this.#attest(bound, { deviceId: id, link, prover, keys: [always(this.#attestationKey)], clock: Date.now });
       },
       onDisconnected: () => undefined,
       onRenewed: () => undefined,

@@ -46,6 +46,8 @@ export const coreErrorCodes = [
   'key-invalid',
   'token-invalid',
   'hpke-open',
+  // authority
+  'key-list-invalid',
 ] as const;
 
 export type CoreErrorCode = (typeof coreErrorCodes)[number];

@@ -89,7 +89,9 @@ export class TestAgent {
     const { attestationKeys } = await world.trust();
     const files = {
       'hub-ca.pem': world.hub.rootPem,
-      'attestation.pem': attestationKeys.map((key) => key.export({ type: 'spki', format: 'pem' })).join(''),
+      'attestation.pem': attestationKeys
+        .map(({ publicKey }) => publicKey.export({ type: 'spki', format: 'pem' }))
+        .join(''),
       'publisher.pem': publicPem(world.publisher),
       'enrollment-token': await world.enrollmentToken({ deviceId: id, tier }),
     };

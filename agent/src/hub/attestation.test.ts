@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
+import { always } from '@edgekeep/core/access/trust';
 import { type AttestationResult, signAttestationResult } from '@edgekeep/core/attest/ear';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { Prover } from '../attest/attest.ts';
@@ -44,7 +45,7 @@ function device(answer: () => Promise<string>): {
       eventLog: () => new Uint8Array(1),
       imaLogFile: undefined,
     }),
-    keys: [createPublicKey(hub)],
+    keys: [always(createPublicKey(hub))],
     clock: () => nowSeconds * 1_000,
     link: {
       withChallenge: (act) => {

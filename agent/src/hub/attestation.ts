@@ -1,8 +1,9 @@
 // Attestation: at each new connection the device learns the hub's verdict on its boot, before it asks for any key. The answer to the bind has it; if
 // not, and later, the device asks. The result is verified with the pinned keys; local programs read it from `GET /attest`.
-import type { KeyObject } from 'node:crypto';
+import type { TrustedKey } from '@edgekeep/core/access/trust';
 import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { type AttestationResult, verifyAttestationResult } from '@edgekeep/core/attest/ear';
+import { isValidAt } from '@edgekeep/core/authority/key-list';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { attestResponse } from '@edgekeep/wire/api/attest';
 import type { Prover } from '../attest/attest.ts';
@@ -22,7 +23,7 @@ export interface AttestationDependencies {
   readonly deviceId: string;
   readonly link: Pick<HubLink, 'withChallenge'>;
   readonly prover: Prover;
-  readonly keys: readonly KeyObject[];
+  readonly keys: readonly TrustedKey[];
   /** Unix milliseconds. */
   readonly clock: () => number;
 }
@@ -30,6 +31,7 @@ export interface AttestationDependencies {
 /** Made for this device just now, within the difference of the clocks. */
 const AGE_SECONDS_MAX = 3_600;
 const SKEW_SECONDS_MAX = 300;
+const outOfTime = { kind: 'refused', reasons: ['the key that signed it does not count at this time'] } as const;
 
 /**
  * The result that came with `bound`, else the result of evidence made now. Throws `hub-answer-invalid` for a result that is not the pinned verifier's
@@ -61,7 +63,11 @@ function verified(
     maxAgeSeconds: AGE_SECONDS_MAX,
     maxSkewSeconds: SKEW_SECONDS_MAX,
   };
-  const verdicts = keys.map((key) => verifyAttestationResult(token, key, window));
+  // spec/key-list.md: a key counts for its purpose and in its time.
+  const verdicts = keys.map((key) => {
+    const verdict = verifyAttestationResult(token, key.publicKey, window);
+    return verdict.kind === 'verified' && !isValidAt(key, verdict.result.issuedAt) ? outOfTime : verdict;
+  });
   const verdict = verdicts.find(({ kind }) => kind === 'verified');
   if (verdict?.kind !== 'verified') {
     const why = verdicts.flatMap((each) => (each.kind === 'refused' ? each.reasons : [])).join('; ');

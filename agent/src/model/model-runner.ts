@@ -167,7 +167,11 @@ export class ModelRunner {
     const { settings, link, trust, versions, faults, store, emit, clocks, assertReady } = this.#dependencies;
     this.#place = 'offer';
     this.#offered = undefined;
-    const offered = await currentModel(link.send, settings, trust.publisherKeys);
+    const offered = await currentModel(
+      link.send,
+      settings,
+      trust.publisherKeys.map(({ publicKey }) => publicKey),
+    );
     if (offered.kind === 'refused') return this.#refused('model', offered);
     const model = offered.value;
     this.#offered = model;

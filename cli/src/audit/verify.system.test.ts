@@ -100,7 +100,7 @@ test('receipt verify says yes with a trust file or with keys, and no to a change
   const keys = testTrust();
   const pems = { attestation: keys.attestationKeys[0], publisher: keys.publisherKeys[0] };
   for (const [name, key] of Object.entries(pems)) {
-    await writeFile(join(scratch, `${name}.pem`), key?.export({ type: 'spki', format: 'pem' }) ?? '');
+    await writeFile(join(scratch, `${name}.pem`), key?.publicKey.export({ type: 'spki', format: 'pem' }) ?? '');
   }
   const flags = ['--log-key', logKey, '--attestation-key', join(scratch, 'attestation.pem')];
   const byKeys = await edgekeep(

@@ -9,7 +9,7 @@ import {
   type ReceiptSummary,
   verifyReceipt,
 } from '@edgekeep/core/access/receipt';
-import { parseTrust, type Trust, TRUST_BYTES_MAX } from '@edgekeep/core/access/trust';
+import { always, alwaysLog, parseTrust, type Trust, TRUST_BYTES_MAX } from '@edgekeep/core/access/trust';
 import { quorumOf } from '../audit/verify.ts';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from '../bounded-file.ts';
@@ -21,7 +21,7 @@ export const command: Command = {
   help: `
 Proves from one file and public keys why a model key was released to a device. Needs no hub, network or clock.
 
-  --trust FILE             keys, witnesses and quorum (edgekeep-trust/v1); the other options replace its values
+  --trust FILE             keys, witnesses and quorum (edgekeep-trust/v2); the other options replace its values
   --log-key VKEY           the audit log's verifier key, name+id+base64
   --attestation-key FILE   PEM public key that signs attestation results; may be repeated
   --publisher-key FILE     PEM public key that signs models; may be repeated
@@ -71,7 +71,7 @@ async function readTrust(args: Arguments): Promise<Trust> {
       ? file.policy.quorum
       : quorumOf(args.option('quorum'), witnesses.length);
   return {
-    logKey: logKey === undefined && file !== undefined ? file.logKey : parseVerifierKey(logKey ?? ''),
+    logs: logKey === undefined && file !== undefined ? file.logs : [alwaysLog(parseVerifierKey(logKey ?? ''))],
     attestationKeys: await keys(attestation, file?.attestationKeys),
     publisherKeys: await keys(publishers, file?.publisherKeys),
     policy: witnessPolicy(witnesses, quorum),
@@ -79,7 +79,7 @@ async function readTrust(args: Arguments): Promise<Trust> {
 }
 
 async function keys(paths: readonly string[], fromFile: Trust['publisherKeys'] = []): Promise<Trust['publisherKeys']> {
-  return paths.length === 0 ? fromFile : Promise.all(paths.map(readPublicKey));
+  return paths.length === 0 ? fromFile : (await Promise.all(paths.map(readPublicKey))).map(always);
 }
 
 async function readDetached(args: Arguments): Promise<DetachedModel | undefined> {

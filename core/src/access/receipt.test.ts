@@ -1,22 +1,36 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { verifierKey } from '../audit/note.ts';
+import { encodeVerifierKey, verifierKey } from '../audit/note.ts';
 import { witnessPolicy } from '../audit/quorum.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeManifest } from '../model/manifest.ts';
 import { encodeReceipt, RECEIPT_BYTES_MAX, verifyReceipt } from './receipt.ts';
+import type { KeyValidity } from '../authority/key-list.ts';
+import { testListedKey, testListRoot, testSignedList } from '../authority/testing-key-list.ts';
+import { encodePublicKeyPem } from '../identity/public-key.ts';
 import {
+  releasedAtMs,
   type ReceiptChanges,
   testEd25519,
+  testLogKey,
   testP256,
   testReceiptParts,
   testTrust,
   testWitnesses,
 } from './testing-receipt.ts';
 import { signerFromKey } from '../signer.ts';
-import { encodeTrust, parseTrust, type Trust } from './trust.ts';
+import {
+  always,
+  alwaysLog,
+  type CertifiedTrust,
+  certifiedTrust,
+  encodeTrust,
+  parseTrust,
+  type Trust,
+  type TrustedKey,
+} from './trust.ts';
 
 const good = encodeReceipt(await testReceiptParts());
 
@@ -74,10 +88,11 @@ test('a receipt is refused, with the reason, when any of its claims is not true'
 test('a receipt is refused under any other key than the one that made it', async (t) => {
   const trust = testTrust(1);
   const stranger = testP256(9);
+  const strangeLog = verifierKey(testLogKey.name, signerFromKey(testEd25519(9)).publicKey, 'ed25519');
   const strangers: readonly (readonly [string, Partial<Trust>, RegExp])[] = [
-    ['log', { logKey: verifierKey(trust.logKey.name, signerFromKey(testEd25519(9)).publicKey, 'ed25519') }, /^log:/m],
-    ['verifier', { attestationKeys: [signerFromKey(stranger).publicKey] }, /^attestation:/m],
-    ['publisher', { publisherKeys: [signerFromKey(stranger).publicKey] }, /^model:/m],
+    ['log', { logs: [alwaysLog(strangeLog)] }, /^log:/m],
+    ['verifier', { attestationKeys: [always(signerFromKey(stranger).publicKey)] }, /^attestation:/m],
+    ['publisher', { publisherKeys: [always(signerFromKey(stranger).publicKey)] }, /^model:/m],
     ['witnesses', { policy: witnessPolicy([strangerWitness()], 1) }, /^log: 0 of 1 required/m],
   ];
   for (const [name, change, reason] of strangers) {
@@ -179,4 +194,66 @@ function verifiedRelease() {
 
 function strangerWitness() {
   return verifierKey('hub.example/device/stranger', signerFromKey(testEd25519(9)).publicKey, 'cosignature-v1');
+}
+
+test('a key counts in its time: an old receipt verifies after the key has ended, and a late one does not', () => {
+  const at = Math.floor(releasedAtMs / 1_000);
+  const trust = testTrust(1);
+  const during = { fromSeconds: at - 3_600, untilSeconds: at + 1, compromised: false };
+  const before = { ...during, fromSeconds: 0, untilSeconds: at - 3_600 };
+  const after = { ...during, fromSeconds: at + 1, untilSeconds: undefined };
+  const of = (times: KeyValidity, what: 'logs' | 'attestationKeys' | 'publisherKeys'): Trust => {
+    return { ...trust, [what]: trust[what].map((key) => ({ ...key, ...times })) };
+  };
+  for (const what of ['logs', 'attestationKeys', 'publisherKeys'] as const) {
+    assert.equal(verifyReceipt(good, of(during, what)).kind, 'verified', what);
+    for (const times of [before, after]) {
+      if (what === 'publisherKeys') refusedWith(good, of(times, what), /^model:/m);
+      else refusedWith(good, of(times, what), /is of a time at which the key did not count/);
+    }
+  }
+});
+
+test('under a stolen log key only what witnesses saw before its end counts, at any quorum', () => {
+  const seen = Math.floor(releasedAtMs / 1_000) + 2;
+  const stolen = (untilSeconds: number, quorum: number): Trust => {
+    const trust = testTrust(quorum);
+    return { ...trust, logs: trust.logs.map((log) => ({ ...log, untilSeconds, compromised: true })) };
+  };
+  assert.equal(verifyReceipt(good, stolen(seen + 60, 0)).kind, 'verified');
+  refusedWith(good, stolen(seen - 1, 0), /the log's key was stolen: 0 of 1 witnesses cosigned before its end/);
+  refusedWith(good, stolen(seen - 1, 2), /the log's key was stolen/);
+});
+
+test('a trust file of the version before has no times, and its keys count at any time', () => {
+  const { logs, attestationKeys, publisherKeys } = testTrust();
+  const pem = ({ publicKey }: TrustedKey) => encodePublicKeyPem(publicKey);
+  const former = {
+    type: 'edgekeep-trust/v1',
+    log: logs.map(({ key }) => encodeVerifierKey(key)).join(),
+    attestationKeys: attestationKeys.map(pem),
+    publisherKeys: publisherKeys.map(pem),
+    witnesses: [],
+    quorum: 0,
+  };
+  assert.equal(verifyReceipt(good, parseTrust(utf8(JSON.stringify(former)))).kind, 'verified');
+});
+
+test('the root’s signature replaces the hub’s word: a trust file that names another key is refused', async () => {
+  const root = await testListRoot();
+  const keys = [testListedKey('log', testEd25519(1)), testListedKey('attestation-result', testP256(5))];
+  const keyList = await testSignedList(root, { hub: encodeVerifierKey(testLogKey), number: 1, keys });
+  const trust = parseTrust(encodeTrust({ ...testTrust(), keyList }));
+  const certified = certifiedTrust(trust, [root.certificate]);
+  assert.ok(certified.kind === 'certified');
+  assert.equal(verifyReceipt(good, certified.trust).kind, 'verified');
+  const other = await testListRoot();
+  assert.match(reasonsOf(certifiedTrust(trust, [other.certificate])), /no root .* is trusted here/);
+  assert.match(reasonsOf(certifiedTrust(testTrust(), [root.certificate])), /has no key list/);
+  const added = { ...trust, attestationKeys: [...trust.attestationKeys, always(signerFromKey(testP256(9)).publicKey)] };
+  assert.match(reasonsOf(certifiedTrust(added, [root.certificate])), /is not on the root's key list/);
+});
+
+function reasonsOf(verdict: CertifiedTrust): string {
+  return verdict.kind === 'refused' ? verdict.reasons.join('\n') : '';
 }

@@ -1,18 +1,22 @@
 // The release receipt: one file that proves, offline and years later, why one key was given to one device (spec/receipt.md). It joins the
 // logged entry, the attestation result, the signed model and the log's proof; none of them is trusted alone.
 import { sha256Hex } from '../digest.ts';
+import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { type AttestationResult, verifyAttestationResult } from '../attest/ear.ts';
+import { parseCheckpoint } from '../audit/checkpoint.ts';
 import { type AuditEntry, parseAuditEntry } from '../audit/entry.ts';
 import { leafHash } from '../audit/merkle.ts';
+import { parseNote, signaturesBy } from '../audit/note.ts';
 import { assertNesting } from '../nesting.ts';
 import { parseTlogProof, type ProofVerdict, verifyTlogProof } from '../audit/proof.ts';
+import { isValidAt, type KeyValidity } from '../authority/key-list.ts';
 import { parseBase64url, parseUtf8, toBase64url, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '../json.ts';
 import { type ReleaseVerdict, verifyModelRelease } from '../model/release.ts';
 import { type KeyRelease, keyReleasedKind, keyReleaseSchema, releaseContradictions } from './key-release.ts';
-import type { Trust } from './trust.ts';
+import type { Trust, TrustedKey } from './trust.ts';
 
 /** Room for a proof with the cosignatures of 16 witnesses, each by Ed25519 and by ML-DSA-44 (3.6 kB). */
 export const RECEIPT_BYTES_MAX = 128 * 1024;
@@ -105,7 +109,7 @@ export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedM
   const { entry, release } = parseRelease(receipt.entry);
   const model = receipt.model ?? given;
 
-  const log = verifyTlogProof(parseTlogProof(receipt.proof), leafHash(receipt.entry), trust.logKey, trust.policy);
+  const log = verifyLog(receipt, entry, trust);
   const attestation = verifyAttestation(receipt.attestationResult, entry, release, trust);
   const publication: ReleaseVerdict | MissingModel =
     model === undefined
@@ -113,7 +117,7 @@ export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedM
       : verifyModelRelease({
           bundleBytes: model.modelSignature,
           manifestBytes: model.manifest,
-          trustedKeys: trust.publisherKeys,
+          trustedKeys: keysAt(trust.publisherKeys, Math.floor(entry.at / 1_000)),
         });
   const reasons = [
     ...(log.kind === 'refused' ? log.reasons.map((reason) => `log: ${reason}`) : []),
@@ -149,6 +153,36 @@ type AttestationVerdict =
   | { readonly kind: 'verified'; readonly result: AttestationResult }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
+/** The log is chosen by the checkpoint's name and key; each log has its time. */
+function verifyLog({ proof, entry: bytes }: Receipt, { at }: AuditEntry, { logs, policy }: Trust): ProofVerdict {
+  const parsed = parseTlogProof(proof);
+  const note = parseNote(parsed.checkpoint);
+  const { origin } = parseCheckpoint(note.text);
+  const named = logs.filter(({ key }) => key.name === origin);
+  const log = named.find(({ key }) => signaturesBy(note, key).length > 0) ?? named[0];
+  if (log === undefined) return { kind: 'refused', reasons: [`the log ${JSON.stringify(origin)} is not trusted`] };
+  const verdict = verifyTlogProof(parsed, leafHash(bytes), log.key, policy);
+  if (verdict.kind === 'refused') return verdict;
+  const reasons = isValidAt(log, Math.floor(at / 1_000)) ? [] : [`the entry is of a time at which ${timeText(log)}`];
+  // Who has the key writes any time into an entry: only the witnesses' clocks count.
+  const inTime = verdict.cosignatures.filter(({ seconds }) => seconds < (log.untilSeconds ?? Infinity)).length;
+  const needed = Math.max(1, policy.quorum);
+  if (log.compromised && inTime < needed)
+    reasons.push(`the log's key was stolen: ${inTime} of ${needed} witnesses cosigned before its end`);
+  return reasons.length > 0 ? { kind: 'refused', reasons } : verdict;
+}
+
+function timeText({ fromSeconds, untilSeconds }: KeyValidity): string {
+  const text = (seconds: number) => new Date(seconds * 1_000).toISOString();
+  const end = untilSeconds === undefined ? '' : ` until ${text(untilSeconds)}`;
+  return `the key did not count: it counts from ${text(fromSeconds)}${end}`;
+}
+
+/** Those that counted at this second. */
+function keysAt(keys: readonly TrustedKey[], atSeconds: number): readonly KeyObject[] {
+  return keys.filter((key) => isValidAt(key, atSeconds)).map(({ publicKey }) => publicKey);
+}
+
 /** The result must be the logged one, signed by the verifier, fresh when the key was released, and about this device. */
 function verifyAttestation(token: string, { at }: AuditEntry, release: KeyRelease, trust: Trust): AttestationVerdict {
   if (sha256Hex(utf8(token)) !== release.attestationResult) {
@@ -159,16 +193,20 @@ function verifyAttestation(token: string, { at }: AuditEntry, release: KeyReleas
     maxAgeSeconds: RESULT_AGE_SECONDS_MAX,
     maxSkewSeconds: RESULT_SKEW_SECONDS_MAX,
   };
-  const verdicts = trust.attestationKeys.map((key) => verifyAttestationResult(token, key, window));
-  const verified = verdicts.find((verdict) => verdict.kind === 'verified');
-  if (verified === undefined) {
+  const verdicts = trust.attestationKeys.map((key) => {
+    return { key, verdict: verifyAttestationResult(token, key.publicKey, window) };
+  });
+  const verified = verdicts.find(({ verdict }) => verdict.kind === 'verified');
+  if (verified?.verdict.kind !== 'verified') {
     return {
       kind: 'refused',
-      reasons: verdicts.flatMap((verdict) => (verdict.kind === 'refused' ? verdict.reasons : [])),
+      reasons: verdicts.flatMap(({ verdict }) => (verdict.kind === 'refused' ? verdict.reasons : [])),
     };
   }
-  const { result } = verified;
+  const { result } = verified.verdict;
   const reasons: string[] = [];
+  if (!isValidAt(verified.key, result.issuedAt))
+    reasons.push(`the result is of a time at which ${timeText(verified.key)}`);
   if (result.subject !== release.device.id)
     reasons.push(`the result is about ${result.subject}, not ${release.device.id}`);
   if (result.tier !== release.device.tier)

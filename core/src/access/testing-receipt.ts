@@ -5,7 +5,7 @@ import { signCheckpoint } from '../audit/checkpoint.ts';
 import { cosign } from '../audit/cosignature.ts';
 import { encodeAuditEntry } from '../audit/entry.ts';
 import { leafHash, makeInclusionProof, nodeHash } from '../audit/merkle.ts';
-import { encodeNote, type NoteSigner, parseNote, verifierKey } from '../audit/note.ts';
+import { encodeNote, type NoteSigner, parseNote, type VerifierKey, verifierKey } from '../audit/note.ts';
 import { encodeTlogProof } from '../audit/proof.ts';
 import { witnessPolicy } from '../audit/quorum.ts';
 import { appendLeaves, edgeRoot, emptyEdge } from '../audit/tree-edge.ts';
@@ -15,7 +15,7 @@ import { signModel } from '../model/signature/sign.ts';
 import { signerFromKey } from '../signer.ts';
 import { type KeyRelease, keyReleasedEntry } from './key-release.ts';
 import type { ReceiptParts } from './receipt.ts';
-import type { Trust } from './trust.ts';
+import { always, alwaysLog, type Trust } from './trust.ts';
 
 export const releasedAtMs = 1_800_000_000_000;
 
@@ -37,6 +37,7 @@ export function testP256(seed: number): KeyObject {
 }
 
 export const testLogSigner: NoteSigner = { name: 'hub.example/audit', signer: signerFromKey(testEd25519(1)) };
+export const testLogKey: VerifierKey = verifierKey(testLogSigner.name, testLogSigner.signer.publicKey, 'ed25519');
 export const testWitnesses: readonly NoteSigner[] = [
   { name: 'hub.example/device/press-7', signer: signerFromKey(testEd25519(2)) },
   { name: 'hub.example/device/press-8', signer: signerFromKey(testEd25519(3)) },
@@ -47,9 +48,9 @@ export const testVerifier = signerFromKey(testP256(5));
 export function testTrust(quorum = 1): Trust {
   const witnesses = testWitnesses.map(({ name, signer }) => verifierKey(name, signer.publicKey, 'cosignature-v1'));
   return {
-    logKey: verifierKey(testLogSigner.name, testLogSigner.signer.publicKey, 'ed25519'),
-    attestationKeys: [testVerifier.publicKey],
-    publisherKeys: [testPublisher.publicKey],
+    logs: [alwaysLog(testLogKey)],
+    attestationKeys: [always(testVerifier.publicKey)],
+    publisherKeys: [always(testPublisher.publicKey)],
     policy: witnessPolicy(witnesses, quorum),
   };
 }

@@ -1,73 +1,191 @@
-// What a verifier of receipts must trust: public keys and a quorum, `edgekeep-trust/v1` (spec/receipt.md, "Trust file"). A hub serves its
-// own; a verifier who does not want to trust the hub keeps an earlier copy.
+// What a verifier of receipts must trust: public keys, each with its time, and a quorum (spec/receipt.md, "Trust file"). A hub serves its
+// own; a verifier who does not want to trust the hub keeps an earlier copy, or has the root's signature on the keys checked.
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { encodeVerifierKey, parseVerifierKey, type VerifierKey } from '../audit/note.ts';
 import { POLICY_WITNESSES_MAX, type WitnessPolicy, witnessPolicy } from '../audit/quorum.ts';
+import {
+  type KeyList,
+  keyIdOf,
+  keysFor,
+  type KeyValidity,
+  logKeyOf,
+  openKeyList,
+  signedKeyListSchema,
+} from '../authority/key-list.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import type { Certificate } from '../identity/certificate.ts';
 import { encodePublicKeyPem, parsePublicKeyPem } from '../identity/public-key.ts';
-import { parseJson } from '../json.ts';
+import { encodeCanonicalJson, parseJson } from '../json.ts';
 import { signatureAlgorithmOf } from '../signer.ts';
 
+/** A log's key; its name is the log's origin. */
+export interface TrustedLog extends KeyValidity {
+  readonly key: VerifierKey;
+}
+
+export interface TrustedKey extends KeyValidity {
+  readonly publicKey: KeyObject;
+}
+
 export interface Trust {
-  /** The audit log's key; its name is the log's origin. */
-  readonly logKey: VerifierKey;
-  /** Keys that sign attestation results; several while they rotate. */
-  readonly attestationKeys: readonly KeyObject[];
+  /** The audit log and those before it, oldest first. */
+  readonly logs: readonly TrustedLog[];
+  /** Keys that sign attestation results. */
+  readonly attestationKeys: readonly TrustedKey[];
   /** Keys that sign models. */
-  readonly publisherKeys: readonly KeyObject[];
+  readonly publisherKeys: readonly TrustedKey[];
   /** The fleet's witnesses and how many must have cosigned. */
   readonly policy: WitnessPolicy;
+  /** The signed key list that names logs and attestation keys; undefined when the root has signed none. */
+  readonly keyList?: Uint8Array | undefined;
 }
 
 /** Room for the vkeys of the largest fleet, of which each device has one of Ed25519 and one of ML-DSA-44. */
 export const TRUST_BYTES_MAX = 256 * 1024 * 1024;
 
+/** Of a key about which nothing is known but that it is trusted. */
+const unlimited: KeyValidity = { fromSeconds: 0, untilSeconds: undefined, compromised: false };
+
+/** A key that is trusted at any time: one that a reader was given without dates. */
+export function always(publicKey: KeyObject): TrustedKey {
+  return { publicKey, ...unlimited };
+}
+
+/** The same for a log. */
+export function alwaysLog(key: VerifierKey): TrustedLog {
+  return { key, ...unlimited };
+}
+
 // Room for a publisher's classical key with an ML-DSA-87 key, and for a verifier key of ML-DSA-44.
 const pem = z.string().max(8192);
 const vkey = z.string().max(4096);
-const schema = z.strictObject({
-  type: z.literal('edgekeep-trust/v1'),
-  log: vkey,
-  attestationKeys: z.array(pem).min(1).max(16),
-  publisherKeys: z.array(pem).min(1).max(256),
-  witnesses: z.array(vkey).max(POLICY_WITNESSES_MAX),
-  quorum: z.int().nonnegative(),
-});
+const fleet = { witnesses: z.array(vkey).max(POLICY_WITNESSES_MAX), quorum: z.int().nonnegative() };
+const validity = {
+  from: z.int().nonnegative(),
+  until: z.int().nonnegative().nullable(),
+  compromised: z.boolean().default(false),
+};
+const timed = z.strictObject({ key: pem, ...validity });
+const schema = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('edgekeep-trust/v2'),
+    logs: z
+      .array(z.strictObject({ key: vkey, ...validity }))
+      .min(1)
+      .max(64),
+    attestationKeys: z.array(timed).min(1).max(64),
+    publisherKeys: z.array(timed).min(1).max(256),
+    keyList: signedKeyListSchema.nullable(),
+    ...fleet,
+  }),
+  z.strictObject({
+    type: z.literal('edgekeep-trust/v1'),
+    log: vkey,
+    attestationKeys: z.array(pem).min(1).max(16),
+    publisherKeys: z.array(pem).min(1).max(256),
+    ...fleet,
+  }),
+]);
 
-/** Reads a trust file; throws `json-schema`, `key-invalid` or an encoding code. */
+/** Reads a trust file, also one of the version before, whose keys have no times; throws `json-schema`, `key-invalid` or an encoding code. */
 export function parseTrust(bytes: Uint8Array): Trust {
   if (bytes.length > TRUST_BYTES_MAX) {
     throw new CoreError('bytes-too-long', `a trust file of ${bytes.length} bytes, at most ${TRUST_BYTES_MAX} are read`);
   }
-  const trust = parseJson(bytes, schema, 'trust file');
-  const logKey = parseVerifierKey(trust.log);
-  if (logKey.type !== 'ed25519')
-    throw new CoreError('key-invalid', 'trust file: the log signs with a key of type 0x01');
+  const file = parseJson(bytes, schema, 'trust file');
+  const policy = witnessPolicy(file.witnesses.map(parseVerifierKey), file.quorum);
+  if (file.type === 'edgekeep-trust/v1') {
+    return {
+      logs: [alwaysLog(parseLogKey(file.log))],
+      attestationKeys: file.attestationKeys.map((key) => always(parsePublicPem(key))),
+      publisherKeys: file.publisherKeys.map((key) => always(parsePublicPem(key))),
+      policy,
+    };
+  }
+  const keyOf = ({ key, ...times }: z.infer<typeof timed>): TrustedKey => {
+    return { publicKey: parsePublicPem(key), ...validityOf(times) };
+  };
   return {
-    logKey,
-    attestationKeys: trust.attestationKeys.map(parsePublicPem),
-    publisherKeys: trust.publisherKeys.map(parsePublicPem),
-    policy: witnessPolicy(trust.witnesses.map(parseVerifierKey), trust.quorum),
+    logs: file.logs.map(({ key, ...times }) => ({ key: parseLogKey(key), ...validityOf(times) })),
+    attestationKeys: file.attestationKeys.map(keyOf),
+    publisherKeys: file.publisherKeys.map(keyOf),
+    policy,
+    keyList: file.keyList === null ? undefined : encodeCanonicalJson(file.keyList),
   };
 }
 
 /** The file's bytes, indented: people read it. */
-export function encodeTrust({ logKey, attestationKeys, publisherKeys, policy }: Trust): Uint8Array {
+export function encodeTrust({ logs, attestationKeys, publisherKeys, policy, keyList }: Trust): Uint8Array {
   const file = {
-    type: 'edgekeep-trust/v1',
-    log: encodeVerifierKey(logKey),
-    attestationKeys: attestationKeys.map(publicPem),
-    publisherKeys: publisherKeys.map(publicPem),
+    type: 'edgekeep-trust/v2',
+    logs: logs.map(({ key, ...times }) => ({ key: encodeVerifierKey(key), ...timesOf(times) })),
+    attestationKeys: attestationKeys.map(timedOf),
+    publisherKeys: publisherKeys.map(timedOf),
+    keyList: keyList === undefined ? null : parseJson(keyList, signedKeyListSchema, 'signed key list'),
     witnesses: policy.witnesses.map(encodeVerifierKey),
     quorum: policy.quorum,
   };
   return utf8(`${JSON.stringify(file, null, 2)}\n`);
 }
 
-function publicPem(key: KeyObject): string {
-  return encodePublicKeyPem(key);
+/** Logs and attestation keys of a list, with the times that it gives them. */
+export function keysOfList(list: Pick<KeyList, 'keys'>): Pick<Trust, 'logs' | 'attestationKeys'> {
+  return {
+    logs: keysFor(list, 'log').map((key) => ({ key: logKeyOf(key), ...validityIn(key) })),
+    attestationKeys: keysFor(list, 'attestation-result').map((key) => ({
+      publicKey: key.publicKey,
+      ...validityIn(key),
+    })),
+  };
+}
+
+export type CertifiedTrust =
+  | { readonly kind: 'certified'; readonly trust: Trust; readonly list: KeyList }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/**
+ * The trust file with the logs and attestation keys that a root certified, in place of those that the hub's file names. Refused when one of
+ * these roots did not sign the list, or when the file names a key that the list lacks.
+ */
+export function certifiedTrust(trust: Trust, roots: readonly Certificate[]): CertifiedTrust {
+  if (trust.keyList === undefined) return { kind: 'refused', reasons: ['the trust file has no key list'] };
+  const verdict = openKeyList(trust.keyList, roots);
+  if (verdict.kind === 'refused') return verdict;
+  const certified = keysOfList(verdict.list);
+  const logs = certified.logs.map(({ key }) => encodeVerifierKey(key));
+  const keys = certified.attestationKeys.map(keyIdOf);
+  const reasons = [
+    ...trust.logs.filter(({ key }) => !logs.includes(encodeVerifierKey(key))).map(({ key }) => `the log ${key.name}`),
+    ...trust.attestationKeys
+      .filter((key) => !keys.includes(keyIdOf(key)))
+      .map((key) => `the attestation key ${keyIdOf(key).slice(0, 16)}`),
+  ].map((what) => `${what} is not on the root's key list`);
+  if (reasons.length > 0) return { kind: 'refused', reasons };
+  return { kind: 'certified', trust: { ...trust, ...certified }, list: verdict.list };
+}
+
+function validityIn({ fromSeconds, untilSeconds, compromised }: KeyValidity): KeyValidity {
+  return { fromSeconds, untilSeconds, compromised };
+}
+
+function timedOf({ publicKey, ...times }: TrustedKey) {
+  return { key: encodePublicKeyPem(publicKey), ...timesOf(times) };
+}
+
+function timesOf({ fromSeconds, untilSeconds, compromised }: KeyValidity) {
+  return { from: fromSeconds, until: untilSeconds ?? null, compromised };
+}
+
+function validityOf(times: { readonly from: number; readonly until: number | null; readonly compromised: boolean }) {
+  return { fromSeconds: times.from, untilSeconds: times.until ?? undefined, compromised: times.compromised };
+}
+
+function parseLogKey(text: string): VerifierKey {
+  const key = parseVerifierKey(text);
+  if (key.type !== 'ed25519') throw new CoreError('key-invalid', 'trust file: the log signs with a key of type 0x01');
+  return key;
 }
 
 // node:crypto would also accept a private key or a certificate here: a trust file contains neither.

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { z } from 'zod';
 import { verifyReceipt } from '../access/receipt.ts';
-import { testTrust } from '../access/testing-receipt.ts';
+import { testLogKey, testTrust } from '../access/testing-receipt.ts';
 import { parseTrust } from '../access/trust.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -20,7 +20,7 @@ import { parseEntryBundle, parseTilePath } from './tile.ts';
 
 const inputs = Number(process.env['EDGEKEEP_FUZZ_INPUTS'] ?? 8000);
 const folder = join(import.meta.dirname, '../../../spec/vectors/audit');
-const key = testTrust().logKey;
+const key = testLogKey;
 const texts = ['note', 'checkpoint', 'proof', 'request', 'forkProof', 'entry', 'receipt', 'path', 'vkey'];
 const seeds = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.json'))

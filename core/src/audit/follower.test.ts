@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { testLogSigner, testTrust } from '../access/testing-receipt.ts';
+import { testLogKey as logKey, testLogSigner } from '../access/testing-receipt.ts';
 import { signCheckpoint } from './checkpoint.ts';
 import { followCheckpoint } from './follower.ts';
 import { leafHash } from './merkle.ts';
 import { appendLeaves, edgeRoot, emptyEdge } from './tree-edge.ts';
 
-const { logKey } = testTrust();
 const leaves = Array.from({ length: 9 }, (_, at) => leafHash(Buffer.from(`leaf ${at}`)));
 
 test('a log that is set back is refused, and both signed checkpoints are handed out', async () => {
@@ -22,11 +21,13 @@ test('a log that is set back is refused, and both signed checkpoints are handed 
 });
 
 test('a device whose own last checkpoint is not of this log stops instead of starting anew', async () => {
-  const { logKey: key } = testTrust();
   const next = await checkpoint(9);
-  assert.throws(() => followCheckpoint(next, { oldSize: 9, proof: [], checkpoint: next }, { ...key, id: '00000000' }), {
-    code: 'checkpoint-invalid',
-  });
+  assert.throws(
+    () => followCheckpoint(next, { oldSize: 9, proof: [], checkpoint: next }, { ...logKey, id: '00000000' }),
+    {
+      code: 'checkpoint-invalid',
+    },
+  );
 });
 
 function checkpoint(size: number): Promise<Uint8Array> {

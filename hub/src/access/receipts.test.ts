@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { verifyReceipt } from '@edgekeep/core/access/receipt';
-import type { Trust } from '@edgekeep/core/access/trust';
+import { always, alwaysLog, type Trust } from '@edgekeep/core/access/trust';
 import { cosign } from '@edgekeep/core/audit/cosignature';
 import { encodeNote, parseNote, verifierKey } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
@@ -35,9 +35,9 @@ async function openReceipts() {
   const witness = { name: 'hub.example/device/press-2', signer: newKey() };
   const key = verifierKey(witness.name, witness.signer.publicKey, 'cosignature-v1');
   const trust = (quorum: number): Trust => ({
-    logKey: log.key,
-    attestationKeys: [testVerifier.publicKey],
-    publisherKeys: [testPublisher.publicKey],
+    logs: [alwaysLog(log.key)],
+    attestationKeys: [always(testVerifier.publicKey)],
+    publisherKeys: [always(testPublisher.publicKey)],
     policy: witnessPolicy([key], quorum),
   });
   return {

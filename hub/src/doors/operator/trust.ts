@@ -1,7 +1,7 @@
 // The trust file of this hub: what a verifier of its log and receipts needs. It names each device as a witness, so the reading thread
 // converts that list to text; anybody may ask for it.
 import type { KeyObject } from 'node:crypto';
-import { encodeTrust } from '@edgekeep/core/access/trust';
+import { always, alwaysLog, encodeTrust } from '@edgekeep/core/access/trust';
 import type { VerifierKey } from '@edgekeep/core/audit/note';
 import { POLICY_WITNESSES_MAX } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
@@ -32,9 +32,9 @@ export function trustFile(
     if (count > POLICY_WITNESSES_MAX)
       throw new HubError('conflict', `a trust file has room for ${POLICY_WITNESSES_MAX} witnesses, there are ${count}`);
     const empty = encodeTrust({
-      logKey: keys.log,
-      attestationKeys: [keys.attestation],
-      publisherKeys: publishers.map((publisher) => publisher.publicKey),
+      logs: [alwaysLog(keys.log)],
+      attestationKeys: [always(keys.attestation)],
+      publisherKeys: publishers.map((publisher) => always(publisher.publicKey)),
       // A fleet smaller than the quorum cannot reach it, but the file must still be valid for readers.
       policy: { witnesses: [], quorum: Math.min(quorum, count) },
     });
