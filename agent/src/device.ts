@@ -25,6 +25,7 @@ import { imaLogFile, laterMeasurements, openBootLog, openRootOfTrust } from './a
 import type { AgentSettings } from './settings.ts';
 import { openStateFolder, type StateFolder } from './state-folder.ts';
 import { StateLock } from './state-lock.ts';
+import { KnownKeys } from './hub/known-keys.ts';
 import { KnownRoots } from './hub/known-roots.ts';
 import { HighestVersions } from './model/versions.ts';
 import { openWitnessKey } from './hub/witness-key.ts';
@@ -70,6 +71,7 @@ export async function openDevice(
   const verdict = await measureStages(bootLog, await stagesOf(settings, folder), emit);
   const logs = { eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder), later };
   const prover = new Prover({ rootOfTrust, ...logs });
+  const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
   const { logKey } = pinned;
   const signer = await openWitnessKey(folder.witnessKey, `${logKey.name}/${deviceId}`);
   const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
@@ -88,7 +90,8 @@ export async function openDevice(
       settings.models.map(({ name }) => name),
     ),
     desired: await DesiredStore.open(folder.desired),
-    roots: await KnownRoots.open(folder.knownRoots, pinned.authorityPem),
+    roots,
+    keys: await KnownKeys.open(folder.knownKeys, pinned.trust, roots.all),
   };
 }
 

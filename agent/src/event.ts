@@ -22,6 +22,12 @@ export type AgentEvent =
   | { readonly kind: 'servers-authority-required' }
   /** The hub's list of roots does not follow from what this device knows; the device took nothing. */
   | { readonly kind: 'roots-refused'; readonly reasons: readonly string[] }
+  /** A newer list of the hub's keys, signed by a root. */
+  | { readonly kind: 'key-list-learned'; readonly number: number }
+  /** The hub's key list does not follow from what this device knows; the device took nothing. */
+  | { readonly kind: 'key-list-refused'; readonly reasons: readonly string[] }
+  /** The known list holds, but it is past its date, Unix milliseconds: nobody knows whether there is a later one. */
+  | { readonly kind: 'key-list-too-old'; readonly number: number; readonly since: number }
   /** This root is no longer trusted. */
   | { readonly kind: 'root-dropped'; readonly sha256: string }
   | { readonly kind: 'connected'; readonly state: string }

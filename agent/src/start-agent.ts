@@ -119,7 +119,7 @@ function lifeOf(
   runners: Runners,
 ): Omit<ConstructorParameters<typeof AgentLife>[0], 'guard'> {
   const { deviceId, checkinSeconds } = settings;
-  const { folder, pinned, rootOfTrust, verdict, prover, witness, desired, roots } = device;
+  const { folder, rootOfTrust, verdict, prover, witness, desired, roots, keys } = device;
   const { clocks, emit } = timing;
   const { clock } = clocks;
   const backoff = { firstDelayMs: checkinSeconds * 1_000, maxDelayMs: checkinSeconds * 16_000 };
@@ -138,8 +138,8 @@ function lifeOf(
       const shared = { ...hooks, link, backoff, ...timing };
       return settings.models.map((model) => new ModelRunner(runnerOf(model, deviceId, device, runners, shared)));
     },
-    learnRoots: (link) => learnRoots(link, roots, { clock, emit }),
-    attest: (link, bound) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }, bound),
+    learnRoots: (link) => learnRoots(link, roots, keys, { clock, emit }),
+    attest: (link, bound) => attest({ deviceId, link, prover, keys: keys.attestationKeys, clock }, bound),
     attributes: () => deviceAttributes(rootOfTrust.tier),
     desired,
     endLeases: () => endLeases(rootOfTrust, emit),
@@ -176,13 +176,16 @@ function runnerOf(
   { listeners, guardHost, machine }: Runners,
   shared: Timing & RunnerHooks & Pick<ModelRunnerDependencies, 'link' | 'backoff'>,
 ): ModelRunnerDependencies {
-  const { folder, pinned, prover, rootOfTrust, store, versions, faults } = device;
+  const { folder, pinned, keys, prover, rootOfTrust, store, versions, faults } = device;
   return {
     ...shared,
     deviceId,
     prover,
     rootOfTrust,
-    trust: pinned.trust,
+    // Read late: a list that was learned meanwhile counts.
+    get trust() {
+      return { ...pinned.trust, logs: keys.logs, attestationKeys: keys.attestationKeys };
+    },
     settings: model,
     store,
     versions,

@@ -27,6 +27,8 @@ export interface StateFolder {
   readonly desired: string;
   /** The roots that this device trusts, from the one that it was delivered with. */
   readonly knownRoots: string;
+  /** The newest list of the hub's keys that a root of this device signed. */
+  readonly knownKeys: string;
   readonly models: string;
   readonly receipts: string;
   readonly run: string;
@@ -48,6 +50,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     modelFaults: at('model-faults.json'),
     desired: at('desired.json'),
     knownRoots: at('known-roots.json'),
+    knownKeys: at('known-keys.json'),
     models: at('models'),
     receipts: at('receipts'),
     run: at(runFolder),

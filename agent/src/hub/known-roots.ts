@@ -109,7 +109,17 @@ export class KnownRoots {
 
   /** The roots that vouch for the hub, PEM, oldest first. */
   get trustedPem(): readonly string[] {
-    return this.#roots.slice(this.#dropped).map((root) => encodePem('CERTIFICATE', root.certificate.der));
+    return this.trusted.map(({ der }) => encodePem('CERTIFICATE', der));
+  }
+
+  /** The same as certificates. */
+  get trusted(): readonly Certificate[] {
+    return this.#roots.slice(this.#dropped).map((root) => root.certificate);
+  }
+
+  /** Every root that this device ever knew. */
+  get all(): readonly Certificate[] {
+    return this.#roots.map((root) => root.certificate);
   }
 
   /** Whether an issuing CA without a class may have issued the hub's certificate: until this device saw that the hub has none any more. */

@@ -1,11 +1,12 @@
-// Asks the hub for its roots on a bound connection, and reports which of them this device knows (spec/authorities.md, "What a device
-// does").
-import { parseBase64url } from '@edgekeep/core/bytes';
+// Asks the hub for its roots and its key list on a bound connection, and reports which of them this device knows (spec/authorities.md, "What a
+// device does"; spec/key-list.md).
+import { parseBase64url, utf8 } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import * as api from '@edgekeep/wire/api/authority';
 import type { HubLink } from './connection.ts';
 import type { Emit } from '../event.ts';
 import { getFromHub, postToHub } from '../hub-api.ts';
+import type { KnownKeys } from './known-keys.ts';
 import type { KnownRoots, RootUpdate } from './known-roots.ts';
 
 /**
@@ -14,6 +15,7 @@ import type { KnownRoots, RootUpdate } from './known-roots.ts';
 export async function learnRoots(
   link: Pick<HubLink, 'send' | 'serverChain'>,
   roots: KnownRoots,
+  keys: KnownKeys,
   { clock, emit }: { readonly clock: () => number; readonly emit: Emit },
 ): Promise<void> {
   const serverChain = link.serverChain ?? [];
@@ -31,9 +33,28 @@ export async function learnRoots(
   for (const sha256 of learned.added) emit({ kind: 'root-learned', sha256 });
   for (const sha256 of learned.dropped) emit({ kind: 'root-dropped', sha256 });
   if (learned.generalRefused) emit({ kind: 'servers-authority-required' });
-  // With only one root, the hub waits for no report.
-  if (answer.value.roots.length > 1)
-    await postToHub(link.send, '/v1/authorities/known', { root: roots.newest }, api.knownRootResponse);
+  await learnKeys(answer.value.keyList, roots, keys, nowSeconds, emit);
+  // With only one root and no list, the hub waits for no report.
+  const known = keys.number > 0 && typeof answer.value.keyList === 'string' ? { keyList: keys.number } : {};
+  if (answer.value.roots.length > 1 || 'keyList' in known)
+    await postToHub(link.send, '/v1/authorities/known', { root: roots.newest, ...known }, api.knownRootResponse);
+}
+
+// After the roots: the list may be signed by one that was learned just now.
+async function learnKeys(
+  file: string | null | undefined,
+  roots: KnownRoots,
+  keys: KnownKeys,
+  nowSeconds: number,
+  emit: Emit,
+): Promise<void> {
+  if (typeof file === 'string') {
+    const learned = await keys.learn(utf8(file), roots.trusted, nowSeconds);
+    if (learned.kind === 'refused') emit({ kind: 'key-list-refused', reasons: learned.reasons });
+    if (learned.kind === 'learned') emit({ kind: 'key-list-learned', number: learned.number });
+  }
+  const since = keys.staleSince(nowSeconds);
+  if (since !== undefined) emit({ kind: 'key-list-too-old', number: keys.number, since: since * 1_000 });
 }
 
 function updatesIn(answer: api.AuthoritiesResponse): readonly RootUpdate[] {

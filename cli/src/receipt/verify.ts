@@ -1,4 +1,8 @@
 // `edgekeep receipt verify`: was this key released correctly? Offline, with public keys alone.
+import { readFile } from 'node:fs/promises';
+import { isStale } from '@edgekeep/core/authority/key-list-follow';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parsePem } from '@edgekeep/core/identity/pem';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { BUNDLE_LENGTH_MAX } from '@edgekeep/core/model/signature/bundle';
@@ -9,7 +13,14 @@ import {
   type ReceiptSummary,
   verifyReceipt,
 } from '@edgekeep/core/access/receipt';
-import { always, alwaysLog, parseTrust, type Trust, TRUST_BYTES_MAX } from '@edgekeep/core/access/trust';
+import {
+  always,
+  alwaysLog,
+  certifiedTrust,
+  parseTrust,
+  type Trust,
+  TRUST_BYTES_MAX,
+} from '@edgekeep/core/access/trust';
 import { quorumOf } from '../audit/verify.ts';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from '../bounded-file.ts';
@@ -17,11 +28,13 @@ import { readPublicKey } from '../model/key-files.ts';
 
 export const command: Command = {
   usage:
-    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [--witness VKEY]… [--quorum N] [--manifest FILE] [--model-signature FILE]',
+    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [--root PEM] [--witness VKEY]… [--quorum N] [--manifest FILE] [--model-signature FILE]',
   help: `
 Proves from one file and public keys why a model key was released to a device. Needs no hub, network or clock.
 
   --trust FILE             keys, witnesses and quorum (edgekeep-trust/v2); the other options replace its values
+  --root FILE              PEM certificate of the hub's root: takes logs and attestation keys from the key list in the trust file
+                           that this root signed, and refuses a file that names others
   --log-key VKEY           the audit log's verifier key, name+id+base64
   --attestation-key FILE   PEM public key that signs attestation results; may be repeated
   --publisher-key FILE     PEM public key that signs models; may be repeated
@@ -32,6 +45,7 @@ Proves from one file and public keys why a model key was released to a device. N
   positionals: { min: 1, max: 1 },
   options: {
     trust: { type: 'string' },
+    root: { type: 'string' },
     'log-key': { type: 'string' },
     'attestation-key': { type: 'string', multiple: true },
     'publisher-key': { type: 'string', multiple: true },
@@ -43,17 +57,51 @@ Proves from one file and public keys why a model key was released to a device. N
   async run(args): Promise<Outcome> {
     const [file = ''] = args.positionals;
     const trust = await readTrust(args);
-    const verdict = verifyReceipt(await readBounded(file, RECEIPT_BYTES_MAX), trust, await readDetached(args));
-    if (verdict.kind === 'refused') {
-      return {
-        exitCode: exitCodes.refused,
-        value: verdict,
-        text: [`refused: ${file}`, ...verdict.reasons.map((reason) => `  ${reason}`)].join('\n'),
-      };
-    }
-    return { exitCode: exitCodes.ok, value: valueOf(verdict.summary), text: describe(verdict.summary) };
+    const certified = await certifiedBy(args.option('root'), trust);
+    if (certified.kind === 'refused') return refused(file, certified.reasons);
+    const verdict = verifyReceipt(
+      await readBounded(file, RECEIPT_BYTES_MAX),
+      certified.trust,
+      await readDetached(args),
+    );
+    if (verdict.kind === 'refused') return refused(file, verdict.reasons);
+    const text = [describe(verdict.summary), ...certified.lines].join('\n');
+    return { exitCode: exitCodes.ok, value: { ...valueOf(verdict.summary), ...certified.value }, text };
   },
 };
+
+function refused(file: string, reasons: readonly string[]): Outcome {
+  return {
+    exitCode: exitCodes.refused,
+    value: { kind: 'refused', reasons },
+    text: [`refused: ${file}`, ...reasons.map((reason) => `  ${reason}`)].join('\n'),
+  };
+}
+
+type Certified =
+  | {
+      readonly kind: 'certified';
+      readonly trust: Trust;
+      readonly lines: readonly string[];
+      readonly value: { readonly keyList?: { readonly number: number; readonly tooOld: boolean } };
+    }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+// A receipt needs no clock, but a list that is too old is said: a later one may end a key that was stolen.
+async function certifiedBy(path: string | undefined, trust: Trust): Promise<Certified> {
+  if (path === undefined) return { kind: 'certified', trust, lines: [], value: {} };
+  const roots = parsePem(await readFile(path, 'utf8'), 'CERTIFICATE').map(parseCertificate);
+  const verdict = certifiedTrust(trust, roots);
+  if (verdict.kind === 'refused') return verdict;
+  const { number, validUntilSeconds } = verdict.list;
+  const tooOld = isStale(verdict.list, Math.floor(Date.now() / 1_000));
+  const date = new Date(validUntilSeconds * 1_000).toISOString().slice(0, 10);
+  const note = tooOld
+    ? `too old since ${date}: a later list may end a key, ask the hub for its trust file`
+    : `until ${date}`;
+  const line = `  ${'key list'.padEnd(10)} number ${number}, signed by the root, ${note}`;
+  return { kind: 'certified', trust: verdict.trust, lines: [line], value: { keyList: { number, tooOld } } };
+}
 
 async function readTrust(args: Arguments): Promise<Trust> {
   const path = args.option('trust');

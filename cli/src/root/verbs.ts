@@ -24,6 +24,12 @@ export const rootVerbs: Verbs = {
     example: 'root sign-crl --folder /media/usb/root --revoke issuing.pem --out root.crl',
     load: () => import('./sign-list.ts').then((m) => m.command),
   },
+  'root sign-keys': {
+    summary: 'sign the key list of a hub with the offline root',
+    example:
+      'root sign-keys --folder /media/usb/root --request /media/carry/keys.json --out /media/carry/key-list.json',
+    load: () => import('./sign-keys.ts').then((m) => m.command),
+  },
   'root show': {
     summary: 'show a root and verify its ceremony record',
     example: 'root show --folder /media/usb/root',

@@ -13,7 +13,7 @@ import { type Certificate, certificateDigest, publicKeyOf } from '../identity/ce
 import { encodeSpki, parseSpki } from '../identity/public-key.ts';
 
 /** Closed: a reader refuses a list with another purpose. `command` has a name; a hub of this version has no such key. */
-export const keyPurposes = ['log', 'attestation-result', 'backup', 'command'] as const;
+const keyPurposes = ['log', 'attestation-result', 'backup', 'command'] as const;
 export type KeyPurpose = (typeof keyPurposes)[number];
 
 /** One key a year for each purpose over the life of a root is less. */
@@ -80,7 +80,7 @@ export const signedKeyListSchema = z.strictObject({
 });
 
 /** The list's bytes, as they are signed behind the context string. Throws `key-list-invalid` for a list that no reader accepts. */
-export function encodeKeyList(list: KeyList): Uint8Array {
+function encodeKeyList(list: KeyList): Uint8Array {
   const { hub, number, issuedAtSeconds, validUntilSeconds, keys } = list;
   assertKeys(keys);
   return encodeCanonicalJson({
@@ -94,7 +94,7 @@ export function encodeKeyList(list: KeyList): Uint8Array {
 }
 
 /** Reads the bytes of a list; throws `key-list-invalid`, `json-not-canonical` or `key-invalid`. Trust it only after `openKeyList`. */
-export function parseKeyList(bytes: Uint8Array): KeyList {
+function parseKeyList(bytes: Uint8Array): KeyList {
   const value = parseCanonicalJson(bytes, listSchema, 'key list', 'key-list-invalid');
   const keys = value.keys.map(listedKeyOf);
   assertKeys(keys);

@@ -22,6 +22,7 @@ const ceremonyKinds = [
   'rollover-old-signed',
   'rollover-new-signed',
   'list-signed',
+  'key-list-signed',
 ] as const;
 export type CeremonyKind = (typeof ceremonyKinds)[number];
 

@@ -1,4 +1,5 @@
 // Messages about authorities (spec/authorities.md): what devices learn and report, and the operator's requests.
+import { KEY_LIST_BYTES_MAX } from '@edgekeep/core/authority/key-list';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { issuedClasses } from '@edgekeep/core/identity/issuing-scope';
@@ -33,10 +34,16 @@ export const authoritiesResponse = z.object({
     .min(1)
     .max(32),
   issuing: z.array(z.object({ certificate: base64url, status: issuingStatus })).max(64),
+  /** The newest signed key list, as text (spec/key-list.md); null before there is one; a hub of the version before leaves it out. */
+  keyList: z.string().max(KEY_LIST_BYTES_MAX).nullable().optional(),
 });
 export type AuthoritiesResponse = z.infer<typeof authoritiesResponse>;
 
-export const knownRoot = z.strictObject({ root: sha256 });
+export const knownRoot = z.strictObject({
+  root: sha256,
+  /** Number of the key list; left out by a device that knows none. */
+  keyList: z.int().min(1).optional(),
+});
 /** `generation` is the same, for agents of the version before; a hub of the version before has that one only. */
 export const knownRootResponse = z.object({ version: z.number().optional(), generation });
 

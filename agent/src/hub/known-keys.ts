@@ -1,0 +1,101 @@
+// The keys that may sign for the hub (spec/key-list.md, "What a device does"): those that this device was delivered with, which are list number 0,
+// until it has learned a list that the root signed. A list is on disk before it is used.
+import { keysOfList, type Trust, type TrustedKey, type TrustedLog } from '@edgekeep/core/access/trust';
+import { encodeVerifierKey } from '@edgekeep/core/audit/note';
+import { followKeyList, isStale, type KnownKeyList } from '@edgekeep/core/authority/key-list-follow';
+import { keysFor, type ListedKey, logKeyOf, openKeyList } from '@edgekeep/core/authority/key-list';
+import { CoreError } from '@edgekeep/core/error';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { replaceFile } from '@edgekeep/host/durable-file';
+import { AgentError } from '../error.ts';
+import { readIfThere } from '../state-folder.ts';
+
+export type LearnedKeys =
+  | { readonly kind: 'learned'; readonly number: number }
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+export class KnownKeys {
+  readonly #path: string;
+  readonly #pinned: Pick<Trust, 'logs' | 'attestationKeys'>;
+  #known: KnownKeyList | undefined;
+
+  private constructor(path: string, pinned: Pick<Trust, 'logs' | 'attestationKeys'>, known: KnownKeyList | undefined) {
+    this.#path = path;
+    this.#pinned = pinned;
+    this.#known = known;
+  }
+
+  /**
+   * What this device knows: the list in the file, or the pinned keys when there is none, or when it is of a hub or a root that this device was not
+   * delivered for. `roots` are all that it ever knew. Throws `state-invalid` for a file that is not ours.
+   */
+  static async open(
+    path: string,
+    pinned: Pick<Trust, 'logs' | 'attestationKeys'>,
+    roots: readonly Certificate[],
+  ): Promise<KnownKeys> {
+    const bytes = await readIfThere(path);
+    const fresh = new KnownKeys(path, pinned, undefined);
+    if (bytes === undefined) return fresh;
+    try {
+      const verdict = openKeyList(bytes, roots);
+      if (verdict.kind === 'refused' || !isOf(pinned.logs, verdict)) return fresh;
+      return new KnownKeys(path, pinned, verdict);
+    } catch (cause) {
+      if (!(cause instanceof CoreError)) throw cause;
+      const message = `${path}: not a key list; if you remove it, the device learns it again`;
+      throw new AgentError('state-invalid', message, { cause });
+    }
+  }
+
+  /** Those that may sign attestation results, each with its time. */
+  get attestationKeys(): readonly TrustedKey[] {
+    return this.#keys.attestationKeys;
+  }
+
+  /** The hub's logs, oldest first. */
+  get logs(): readonly TrustedLog[] {
+    return this.#keys.logs;
+  }
+
+  /** Of the known list; 0 for the keys that this device was delivered with. */
+  get number(): number {
+    return this.#known?.list.number ?? 0;
+  }
+
+  /** The end of the list, when it is past: a later one may exist. */
+  staleSince(nowSeconds: number): number | undefined {
+    const list = this.#known?.list;
+    return list !== undefined && isStale(list, nowSeconds) ? list.validUntilSeconds : undefined;
+  }
+
+  /** Takes a list that follows, durably. `roots` are those that this device trusts now. Throws a CoreError for bytes that are no list. */
+  async learn(file: Uint8Array, roots: readonly Certificate[], nowSeconds: number): Promise<LearnedKeys> {
+    const verdict = openKeyList(file, roots);
+    if (verdict.kind === 'refused') return verdict;
+    const followed = followKeyList(
+      this.#known ?? { number: 0, keys: pinnedLogs(this.#pinned.logs) },
+      verdict,
+      nowSeconds,
+    );
+    if (followed.kind === 'refused') return followed;
+    if (followed.kind === 'unchanged') return { kind: 'unchanged' };
+    await replaceFile(this.#path, file);
+    this.#known = verdict;
+    return { kind: 'learned', number: verdict.list.number };
+  }
+
+  get #keys(): Pick<Trust, 'logs' | 'attestationKeys'> {
+    return this.#known === undefined ? this.#pinned : keysOfList(this.#known.list);
+  }
+}
+
+function pinnedLogs(logs: readonly TrustedLog[]): readonly ListedKey[] {
+  return logs.map(({ key, ...times }) => ({ purpose: 'log', publicKey: key.publicKey, origin: key.name, ...times }));
+}
+
+function isOf(pinned: readonly TrustedLog[], { list }: KnownKeyList): boolean {
+  const listed = keysFor(list, 'log').map((key) => encodeVerifierKey(logKeyOf(key)));
+  return pinned.some(({ key }) => listed.includes(encodeVerifierKey(key)));
+}
