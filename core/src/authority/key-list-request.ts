@@ -21,11 +21,11 @@ const context = utf8('edgekeep-key-list-request/v1\n');
 
 const schema = z.strictObject({
   type: z.literal('edgekeep-key-list-request/v1'),
-  hub: z.string().max(512),
+  hub: z.string().max(4_096),
   number: z.int().min(1),
   keys: z.array(listedKeySchema).min(1).max(KEYS_MAX),
   /** base64url, in the order of the keys; null for a key that has an end. */
-  proofs: z.array(z.string().max(1_024).nullable()).max(KEYS_MAX),
+  proofs: z.array(z.string().max(16_384).nullable()).max(KEYS_MAX),
 });
 
 /** `signers` has every key that has no end. Throws `key-list-invalid` without one of them. */

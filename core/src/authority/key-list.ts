@@ -52,11 +52,12 @@ export type KeyListContent = Pick<KeyList, 'hub' | 'number' | 'keys'>;
 const context = utf8('edgekeep-key-list/v1\n');
 
 const seconds = z.int().nonnegative();
-const vkey = z.string().max(512);
+// With room for keys and signatures of ML-DSA.
+const vkey = z.string().max(4_096);
 export const listedKeySchema = z.strictObject({
   compromised: z.boolean(),
   from: seconds,
-  key: z.string().max(2_048),
+  key: z.string().max(8_192),
   origin: z.string().max(256).nullable(),
   purpose: z.enum(keyPurposes),
   until: seconds.nullable(),
@@ -76,7 +77,7 @@ export const signedKeyListSchema = z.strictObject({
   /** SHA-256 of the certificate of the root that signed. */
   root: z.string().regex(/^[0-9a-f]{64}$/),
   /** base64url: ECDSA in DER, Ed25519 raw. */
-  signature: z.string().max(1_024),
+  signature: z.string().max(16_384),
 });
 
 /** The list's bytes, as they are signed behind the context string. Throws `key-list-invalid` for a list that no reader accepts. */
