@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 
 const appraise = 'core/src/attest/appraise.ts';
 const quote = 'core/src/attest/quote.ts';
+const bootClock = 'core/src/attest/boot-clock.ts';
 
 export const attestMutants: readonly Mutant[] = [
   {
@@ -70,10 +71,24 @@ export const attestMutants: readonly Mutant[] = [
   },
   {
     id: 'attest/old-boot',
-    file: quote,
-    find: 'found.resetCount > last.resetCount || (sameBoot && found.restartCount >= last.restartCount)',
-    replace: 'found.resetCount > last.resetCount || sameBoot || found.restartCount >= last.restartCount',
-    breaks: 'a quote of an earlier boot than the last one seen is refused',
+    file: bootClock,
+    find: '(sameReset && found.restartCount < last.restartCount)',
+    replace: 'false',
+    breaks: 'a quote of an earlier boot is old',
+  },
+  {
+    id: 'attest/clock-set-back',
+    file: bootClock,
+    find: 'found.safe ? 0n : SAVE_INTERVAL_MS_MAX',
+    replace: 'SAVE_INTERVAL_MS_MAX',
+    breaks: 'a safe clock never goes back',
+  },
+  {
+    id: 'attest/clock-overtaken',
+    file: bootClock,
+    find: ' || askedMs >= receivedMs) return 0n;',
+    replace: ') return 0n;',
+    breaks: 'a quote that was asked for after a newer one arrived has no excuse for a lower clock',
   },
   {
     id: 'attest/log-explains-quote',

@@ -44,6 +44,7 @@ ${operatorHelp}
       ...linkRows(d),
       ['attestation', d.appraisal === null ? 'never' : `${d.appraisal.status} at ${timeText(d.appraisal.at)}`],
       ...reasons,
+      ...(d.appraisal?.clockSafe === false ? [['', '- the clock of its TPM is not safe: it lost power']] : []),
       ...(d.clockSkewSeconds === null ? [] : [['clock', clockText(d.clockSkewSeconds)]]),
       ...guardRows(d.guard),
       ...models,

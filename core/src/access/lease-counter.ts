@@ -1,7 +1,8 @@
 // The lease counter (spec/tpm.md, 7): one NV counter in the device's TPM. A key is wrapped for its present value and opens only while the
 // value is unchanged; incrementing it ends every lease given before. The index is the same in every TPM, so a verifier computes its Name
 // and trusts no answer.
-import type { AttestationKey, BootCounters } from '../attest/quote.ts';
+import type { BootCounters } from '../attest/boot-clock.ts';
+import type { AttestationKey } from '../attest/quote.ts';
 import { ByteReader, equalBytes, toHex } from '../bytes.ts';
 import { parseAttest, type TpmsAttest } from '../tpm/attest.ts';
 import type { Entity } from '../tpm/command.ts';

@@ -40,7 +40,7 @@ function appraiseVector(vector: z.infer<typeof common>): Appraisal {
     expectedQualifyingData: parseHex(vector.qualifyingData, 'qualifying data'),
     pcrSelection: vector.pcrs,
     referenceValues: vector.referenceValues.map((document) => parseReferenceValues(utf8(document))),
-    lastBoot: vector.lastBoot,
+    lastQuote: vector.lastBoot,
     dice: vector.dice,
   });
 }

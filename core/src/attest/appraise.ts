@@ -3,6 +3,7 @@
 import { verify } from 'node:crypto';
 import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import type { ClockInfo } from '../tpm/attest.ts';
 import { pcrDigest } from '../tpm/pcr-selection.ts';
 import { logReasons, namedAbsent } from './absent-evidence.ts';
 import { type BootCoverage, coverageOf } from './boot-coverage.ts';
@@ -19,7 +20,8 @@ import {
 import { imaPcrValues, parseImaLog } from './ima-log.ts';
 import type { ImaLogState } from './ima-log-state.ts';
 import { type LogCache, openLog } from './log-cache.ts';
-import { type AttestationKey, type BootCounters, verifyQuote } from './quote.ts';
+import type { LastQuote } from './boot-clock.ts';
+import { type AttestationKey, verifyQuote } from './quote.ts';
 import type { Reason, ReasonCode } from './reason.ts';
 import { assertConstrains, IMA_PCR, type ReferenceValues } from './reference-values.ts';
 import { pcrValue, type ReplayedLog } from './replay.ts';
@@ -45,7 +47,10 @@ export interface AppraisalInput {
   readonly coveredPcrs?: readonly number[] | undefined;
   /** What a set must cover besides; left out: `pc-client`. */
   readonly bootCoverage?: BootCoverage | undefined;
-  readonly lastBoot?: BootCounters | undefined;
+  /** The newest quote of this key that was accepted. */
+  readonly lastQuote?: LastQuote | undefined;
+  /** When this evidence was asked for, in the time of `lastQuote`. */
+  readonly askedMs?: number | undefined;
   readonly logCache?: LogCache | undefined;
   /** Where the IMA log of this evidence begins (its `imaLogFrom`), replayed by the verifier before; undefined for a whole log. */
   readonly imaStart?: ImaLogState | undefined;
@@ -67,6 +72,8 @@ export interface Appraisal {
   readonly restartCount: number;
   /** How many milliseconds the TPM has been powered; 0 without a TPM, like the counters. */
   readonly clock: bigint;
+  /** Whether the TPM vouches that no value of its clock repeats; true without a TPM. */
+  readonly safe: boolean;
   /** How much of the IMA log the quote covers: a later appraisal may start there. */
   readonly imaLog?: ImaLogState & {
     /** Where the log of this evidence began. */
@@ -126,11 +133,11 @@ interface SignedFacts {
   readonly imaLog?: Appraisal['imaLog'];
   readonly dice?: { readonly facts: DiceFacts; readonly layers: readonly DiceLayer[] };
   readonly reasons: readonly Reason[];
-  readonly boot: BootCounters & { readonly clock: bigint };
+  readonly boot: ClockInfo;
   readonly pcrValue: (pcr: number) => Uint8Array;
 }
 
-const noBoot = { resetCount: 0, restartCount: 0, clock: 0n };
+const noBoot: ClockInfo = { resetCount: 0, restartCount: 0, clock: 0n, safe: true };
 
 function verifySigned(input: AppraisalInput, replayed: ReplayedLog): SignedFacts {
   const { evidence, tier } = input;
@@ -186,15 +193,15 @@ function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replaye
     pcrs: input.pcrSelection,
     pcrValue: (pcr) => pcrValue(replayed, pcr),
     imaValues,
-    lastBoot: input.lastBoot,
+    lastQuote: input.lastQuote,
+    askedMs: input.askedMs,
   });
   if (verdict.kind === 'refused') {
     const sent = { events: replayed.events, hasImaLog: evidence.imaLog !== undefined };
     const reasons = verdict.reasons.map((each) => namedAbsent(each, input.pcrSelection, sent));
     return { reasons, boot: noBoot, pcrValue: atQuote((imaValues?.length ?? 1) - 1) };
   }
-  const { resetCount, restartCount, clock } = verdict.attest.clockInfo;
-  const boot = { resetCount, restartCount, clock };
+  const { clockInfo: boot } = verdict.attest;
   const { imaEntries } = verdict;
   const value = imaEntries === undefined ? undefined : imaValues?.[imaEntries];
   if (imaEntries === undefined || value === undefined) return { reasons: [], boot, pcrValue: atQuote(0) };
@@ -232,7 +239,7 @@ function reason(code: ReasonCode, message: string): Reason {
 // Without a valid signature over fresh values nothing else can be claimed; an old boot or a downgrade is a recognized instance not to be
 // trusted.
 function vectorOfBroken(reasons: readonly Reason[]): TrustVector {
-  const notToBeTrusted: readonly ReasonCode[] = ['reset-count-decreased', 'tier-mismatch'];
+  const notToBeTrusted: readonly ReasonCode[] = ['reset-count-decreased', 'clock-decreased', 'tier-mismatch'];
   const onlyOld = reasons.every(({ code }) => notToBeTrusted.includes(code));
   const onlyLog = reasons.every(({ code }) => logReasons.has(code));
   if (onlyLog)

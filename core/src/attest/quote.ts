@@ -15,6 +15,7 @@ import {
   type TpmPublic,
 } from '../tpm/public-area.ts';
 import { parseTpmSignature, untriedReason, verifyTpmSignature } from '../tpm/signature.ts';
+import { type LastQuote, setBackReason } from './boot-clock.ts';
 import type { Reason, ReasonCode } from './reason.ts';
 import { IMA_PCR } from './reference-values.ts';
 
@@ -46,12 +47,6 @@ export function assertAttestationKey({ attributes }: TpmPublic): void {
   );
 }
 
-/** A TPM's boot counters; never going backwards for one attestation key. */
-export interface BootCounters {
-  readonly resetCount: number;
-  readonly restartCount: number;
-}
-
 export interface QuoteExpectations {
   readonly key: AttestationKey;
   readonly qualifyingData: Uint8Array;
@@ -61,8 +56,10 @@ export interface QuoteExpectations {
   readonly pcrValue: ((pcr: number) => Uint8Array) | 'unchecked';
   /** The values that PCR 10 had while the IMA log extended it, in order: the log is read after the quote, so any of them may be the quoted one. */
   readonly imaValues?: readonly Uint8Array[] | undefined;
-  /** The counters of the last quote accepted under this key. */
-  readonly lastBoot?: BootCounters | undefined;
+  /** The last quote accepted under this key. */
+  readonly lastQuote?: LastQuote | undefined;
+  /** When this quote was asked for: since then, a newer one may have arrived before it. */
+  readonly askedMs?: number | undefined;
 }
 
 export type QuoteVerdict =
@@ -90,7 +87,9 @@ export function verifyQuote(quote: Uint8Array, signature: Uint8Array, expected: 
     signerReason(attest, expected.key),
     qualifyingDataReason(attest, expected.qualifyingData),
     pcrs.reason,
-    expected.lastBoot === undefined ? undefined : bootReason(attest.clockInfo, expected.lastBoot),
+    expected.lastQuote === undefined
+      ? undefined
+      : setBackReason(attest.clockInfo, expected.lastQuote, expected.askedMs),
   ];
   const reasons = found.filter((reason) => reason !== undefined);
   if (reasons.length > 0) return { kind: 'refused', reasons };
@@ -145,13 +144,6 @@ function whyOf({ pcrs, imaValues }: QuoteExpectations, at: number): string {
   if (pcrs.includes(IMA_PCR))
     return `the log is not what was measured; PCR ${IMA_PCR} was quoted and came without its IMA log`;
   return 'the log is not what was measured';
-}
-
-function bootReason(found: BootCounters, last: BootCounters): Reason | undefined {
-  const sameBoot = found.resetCount === last.resetCount;
-  if (found.resetCount > last.resetCount || (sameBoot && found.restartCount >= last.restartCount)) return undefined;
-  const message = `the quote is of boot ${found.resetCount}.${found.restartCount}, and ${last.resetCount}.${last.restartCount} was seen already: it is old`;
-  return { code: 'reset-count-decreased', message };
 }
 
 function describeSelections(selections: readonly PcrSelection[]): string {

@@ -18,6 +18,7 @@ export const reasonCodes = [
   'firmware-log-missing',
   'ima-log-missing',
   'reset-count-decreased',
+  'clock-decreased',
   // the boot against the reference values
   'pcr-start-differs',
   'event-differs',

@@ -131,6 +131,8 @@ export interface TestQuote {
   readonly pcrValue: (pcr: number) => Uint8Array;
   readonly resetCount?: number;
   readonly restartCount?: number;
+  readonly clock?: bigint | undefined;
+  readonly safe?: boolean | undefined;
   readonly bank?: LogBank;
 }
 
@@ -144,10 +146,10 @@ export function testQuote(
     qualifiedSigner: key.qualifiedName ?? new Uint8Array(),
     extraData: quoted.qualifyingData,
     clockInfo: {
-      clock: 86_400_000n,
+      clock: quoted.clock ?? 86_400_000n,
       resetCount: quoted.resetCount ?? 7,
       restartCount: quoted.restartCount ?? 0,
-      safe: true,
+      safe: quoted.safe ?? true,
     },
     firmwareVersion: 0x2023_0000_0000_0001n,
     selections: [{ bank: quoted.bank ?? 'sha256', pcrs: quoted.pcrs }],

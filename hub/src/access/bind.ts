@@ -4,7 +4,7 @@ import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { randomUUID } from 'node:crypto';
-import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
+import { type Appraiser, isAuthentic, isLate, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import type { CosignatureCollector } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
 import type { AccessGate } from './gate.ts';
@@ -62,11 +62,17 @@ async function bindOnce(
   await assertCertificateStands(database.read, certificateSha256);
   const bound = qualifyingData('bind', zeroNonce, connection.exporter);
   // The result names the evidence by what it is bound to: no other connection has the same.
-  const expected = { qualifyingData: bound, nonce: bound, nowMs, pieces: connection };
+  const expected = {
+    qualifyingData: bound,
+    nonce: bound,
+    askedMs: connection.openedAtMs,
+    nowMs,
+    pieces: connection,
+  };
   const { appraisal, attestationResult } = await appraiser.appraise(device, evidence, expected);
   if (!isAuthentic(appraisal)) {
     const { reasons } = appraisal;
-    await cloneWatch.bindRefused(connection, reasons);
+    if (!isLate(appraisal)) await cloneWatch.bindRefused(connection, reasons);
     throw new HubError('bind-refused', 'the evidence does not bind this connection to the registered root of trust', {
       reasons,
       attestationResult,

@@ -41,7 +41,7 @@ const refusals = async ({ database }: Gate) =>
 function bind({ connections }: Gate, remoteAddress: string) {
   const { socket, exporter, certificate } = connectionOf('press-1');
   Object.defineProperty(socket, 'remoteAddress', { value: remoteAddress });
-  const live = connections.add(socket, exporter, { certificate, workload: undefined });
+  const live = connections.add(socket, { exporter, nowMs: 0 }, { certificate, workload: undefined });
   connections.bind(live);
   return live;
 }

@@ -6,7 +6,7 @@ import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { type Appraiser } from '../attest/appraiser.ts';
 import { HubError } from '../common/error.ts';
-import type { DeviceConnection } from '../presence/connections.ts';
+import type { DeviceConnection, TakenChallenge } from '../presence/connections.ts';
 import type { RootKeys } from '../attest/root-keys.ts';
 import { type PublishedNow } from '../model/releases.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
@@ -32,7 +32,7 @@ export interface ReleaseDependencies {
   readonly settings: ReleaseSettings;
 }
 
-export interface ReleaseAsk {
+export interface ReleaseAsk extends TakenChallenge {
   readonly deviceId: string;
   /** SHA-256 of the operational certificate the device connected with, hex. */
   readonly certificateSha256: string;
@@ -42,7 +42,6 @@ export interface ReleaseAsk {
   readonly wraps?: readonly string[] | undefined;
   readonly evidence: Evidence;
   readonly leaseCounter?: SentLeaseCounter | undefined;
-  readonly nonce: Uint8Array;
   /** The connection on which the device asks. */
   readonly connection: DeviceConnection;
   /** How long the proof took beyond the network round trip, milliseconds. */

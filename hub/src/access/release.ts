@@ -71,11 +71,11 @@ interface Asked {
 /** 5. The evidence is this device's own, about this boot, for this release on this connection. */
 async function appraise(
   { database, appraiser }: ReleaseDependencies,
-  { evidence, nonce, connection, nowMs }: ReleaseAsk,
+  { evidence, nonce, askedMs, connection, nowMs }: ReleaseAsk,
   device: DeviceRecord,
   qualified: Uint8Array,
 ): Promise<Pick<Asked, 'appraisal' | 'attestationResult'>> {
-  const expected = { qualifyingData: qualified, nonce, nowMs, pieces: connection };
+  const expected = { qualifyingData: qualified, nonce, askedMs, nowMs, pieces: connection };
   const { appraisal, attestationResult } = await appraiser.appraise(device, evidence, expected);
   if (appraisal.status === 'contraindicated') {
     await database.writeAsHub((trx) => recordAppraisal(trx, device.id, appraisal, nowMs));

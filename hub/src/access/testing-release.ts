@@ -123,6 +123,7 @@ export function connectionOf(deviceId: string, remoteAddress = '192.0.2.1'): Dev
   return {
     socket: new QuietSocket(),
     exporter: new Uint8Array(32).fill(3),
+    openedAtMs: nowMs,
     remoteAddress,
     certificate,
     workload: undefined,
@@ -158,6 +159,7 @@ export function ask(hub: ReleaseHub, { device = press, boot = {}, ...change }: T
     version: '1.0.0',
     evidence,
     nonce,
+    askedMs: nowMs,
     connection,
     readsSaltedEntries: true,
     nowMs,

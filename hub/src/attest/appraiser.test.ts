@@ -183,7 +183,7 @@ test('a quarantined device stays so, however good its boot is', async () => {
   assert.equal((await record((await appraise(press.row)).appraisal)).state, 'quarantined');
 });
 
-test('the newest boot of a device is kept, for appraisals recorded in any order', async () => {
+test('the newest boot of a device is kept: an earlier one that is recorded after it is appraised anew, and refused', async () => {
   await using store = await openTestStore();
   const { publish, appraise, add, record, row } = await hubOver(store);
   await publish('1.0.0');
@@ -191,7 +191,8 @@ test('the newest boot of a device is kept, for appraisals recorded in any order'
   const boot = async (resetCount: number) => (await appraise(press.row, { resetCount })).appraisal;
   const [older, newer] = [await boot(7), await boot(9)];
   await record(newer);
-  await record(older);
+  assert.equal(await refusalOf(record(older)), 'conflict: newer-quote-recorded');
+  assert.deepEqual(codes(await boot(7)), ['reset-count-decreased']);
   assert.equal((await row()).reset_count, 9);
 });
 

@@ -1,6 +1,7 @@
 // Appraises evidence against the device's registered keys and the published reference values, signs the result, and keeps what the next
 // appraisal needs: the newest reset count and the device's health.
 import { noteAppraisal, type Standing } from '../registry/device-notes.ts';
+import { toHex } from '@edgekeep/core/bytes';
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
 import type { BootCoverage } from '@edgekeep/core/attest/boot-coverage';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
@@ -16,6 +17,7 @@ import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
+import { type DatedQuote, isOvertaken, isSetBack, lastQuoteOf, provesSetBack, recordTpmClock } from './tpm-clocks.ts';
 import { imaStartOf, recordImaLog } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
 import { type ReferenceStore, referencesState } from './reference-store.ts';
@@ -36,7 +38,12 @@ export interface Appraised {
 const restsOn = new WeakMap<Appraisal, string>();
 // Why the attestation key of an appraisal would not enroll now.
 const unlistedKeys = new WeakMap<Appraisal, string>();
+// Counters and clock of an authentic quote by a TPM.
+const datedQuotes = new WeakMap<Appraisal, DatedQuote>();
+// Appraisals that show a TPM which was set back.
+const setBack = new WeakSet<Appraisal>();
 const newReferences = 'reference-values-changed';
+const newerQuote = 'newer-quote-recorded';
 const APPRAISED_AGAIN_MAX = 10;
 
 export interface MakersOfDevices {
@@ -50,7 +57,13 @@ export interface AppraisalSettings {
   /** What every quote covers. */
   readonly pcrs: readonly number[];
   /** In which PCRs the boot of a TPM must be compared to be affirmed. */
-  readonly attestation: { readonly coveredPcrs: readonly number[]; readonly bootCoverage: BootCoverage };
+  readonly attestation: {
+    readonly coveredPcrs: readonly number[];
+    readonly bootCoverage: BootCoverage;
+    readonly clockDriftPercent: number;
+    readonly clockSlackSeconds: number;
+  };
+  readonly alerts: { readonly tpmClock: boolean };
 }
 
 export class Appraiser {
@@ -61,10 +74,12 @@ export class Appraiser {
   readonly #keyId: string;
   readonly #makers: MakersOfDevices;
   readonly #settings: AppraisalSettings;
+  readonly #epoch: () => string;
   readonly #logs = createLogCache(CACHED_LOGS_MAX);
 
   /**
-   * `keyId` names the signing key in the header of the results. `makers` is asked each time.
+   * `keyId` names the signing key in the header of the results. `makers` is asked each time. `epoch` names the stretch of time in which the
+   * hub's clock was not set.
    */
   constructor(
     database: Database,
@@ -74,6 +89,7 @@ export class Appraiser {
     keyId: string,
     makers: MakersOfDevices,
     settings: AppraisalSettings,
+    epoch: () => string = () => '',
   ) {
     this.#database = database;
     this.#references = references;
@@ -82,6 +98,7 @@ export class Appraiser {
     this.#keyId = keyId;
     this.#makers = makers;
     this.#settings = settings;
+    this.#epoch = epoch;
   }
 
   /** Appraises evidence of a registered device; `nonce` is the challenge that the result names. */
@@ -91,6 +108,10 @@ export class Appraiser {
     expected: {
       readonly qualifyingData: Uint8Array;
       readonly nonce: Uint8Array;
+      /** When the nonce was issued, or the connection began; left out: now. */
+      readonly askedMs?: number;
+      /** The device enrolls: what was known of its TPM before does not count. */
+      readonly enrolls?: boolean;
       readonly nowMs: number;
       /** The connection; it may have brought pieces of the IMA log ahead of this evidence. */
       readonly pieces?: ImaPieces | undefined;
@@ -99,21 +120,34 @@ export class Appraiser {
     const imaStart = await imaStartOf(this.#database.read, device.id, evidence, expected.pieces);
     const { sets, state } = await this.#references.active();
     const { pcrs, attestation } = this.#settings;
+    const key = this.#rootKeys.attestationKey(device);
+    const keyName = toHex(key.qualifiedName ?? new Uint8Array(0));
+    const { nowMs, askedMs = nowMs } = expected;
+    const { enrolls = false } = expected;
+    const lastQuote = enrolls ? undefined : await lastQuoteOf(this.#database.read, device, keyName);
     const appraisal = appraiseEvidence({
       evidence,
-      key: this.#rootKeys.attestationKey(device),
+      key,
       tier: tierSchema.parse(device.tier),
       expectedQualifyingData: expected.qualifyingData,
       pcrSelection: pcrs,
       referenceValues: sets,
       coveredPcrs: attestation.coveredPcrs,
       bootCoverage: attestation.bootCoverage,
-      lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
+      lastQuote,
+      askedMs,
       logCache: this.#logs,
       imaStart,
       dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
     restsOn.set(appraisal, state);
+    if (provesSetBack(appraisal.reasons, lastQuote, askedMs)) setBack.add(appraisal);
+    if (appraisal.tier === 'tpm' && isAuthentic(appraisal)) {
+      const { resetCount, restartCount, clock, safe } = appraisal;
+      const bounds = { driftPercent: attestation.clockDriftPercent, slackSeconds: attestation.clockSlackSeconds };
+      const quoted = { resetCount, restartCount, clock, safe, keyName, enrolls, askedMs, receivedMs: nowMs };
+      datedQuotes.set(appraisal, { ...quoted, epoch: this.#epoch(), bounds, alerts: this.#settings.alerts.tpmClock });
+    }
     const unlisted = this.#rootKeys.unlistedKey(device);
     if (unlisted !== undefined) unlistedKeys.set(appraisal, unlisted);
     const { referenceValues } = appraisal;
@@ -122,7 +156,7 @@ export class Appraiser {
       verifier: { developer: 'Edgekeep', build: 'edgekeep-hub 0.1.0' },
       nonce: expected.nonce,
       subject: device.id,
-      tierReasons: await this.#makers.tierReasons(device.id),
+      tierReasons: [...(await this.#makers.tierReasons(device.id)), ...clockNotes(appraisal)],
       policyId: referenceValues === undefined ? 'none' : `${referenceValues.name} ${referenceValues.version}`,
     });
     return { appraisal, attestationResult: await signAttestationResult(result, this.#signer, this.#keyId) };
@@ -131,14 +165,15 @@ export class Appraiser {
 
 /**
  * Runs `work`, which appraises evidence and then records it. Runs it again when reference values were published or withdrawn between the
- * two.
+ * two, or a newer quote of the device was recorded.
  */
 export async function untilReferencesStay<T>(work: () => Promise<T>): Promise<T> {
   for (let again = 0; ; again += 1) {
     try {
       return await work();
     } catch (error) {
-      const changed = error instanceof HubError && error.reasons.some(({ code }) => code === newReferences);
+      const changed =
+        error instanceof HubError && error.reasons.some(({ code }) => code === newReferences || code === newerQuote);
       if (!changed || again === APPRAISED_AGAIN_MAX) throw error;
     }
   }
@@ -151,10 +186,17 @@ async function assertReferencesStay(trx: WriteTransaction, appraisal: Appraisal)
   throw new HubError('conflict', message, { reasons: [{ code: newReferences, message }] });
 }
 
+// Another quote of the device was recorded since: this one is compared with it in a new appraisal, which gives the reason.
+async function assertNotOvertaken(trx: WriteTransaction, deviceId: string, quote: DatedQuote): Promise<void> {
+  if (!(await isOvertaken(trx, deviceId, quote))) return;
+  const message = 'a newer quote of this device was recorded while this evidence was appraised: attest again';
+  throw new HubError('conflict', message, { reasons: [{ code: newerQuote, message }] });
+}
+
 /**
  * Stores an appraisal and changes the device's state: a healthy device becomes active, a contraindicated one suspect (its leases end). A
  * quote that was not made by the device says nothing about it and changes no state. Throws `conflict` when the reference values have
- * changed since the appraisal.
+ * changed since the appraisal, or a newer quote of the device was recorded.
  */
 export async function recordAppraisal(
   trx: WriteTransaction,
@@ -168,28 +210,28 @@ export async function recordAppraisal(
   }));
   const { resetCount } = appraisal;
   await assertReferencesStay(trx, appraisal);
+  await recordQuote(trx, deviceId, appraisal);
   const [device] = await noteAppraisal(trx, {
     deviceId,
     nowMs,
     // A quote that was not the device's own says nothing of its resets.
     resetCount: isAuthentic(appraisal) ? resetCount : lowestResetCount,
     status: appraisal.status,
-    appraisal: JSON.stringify({ status: appraisal.status, reasons, vector: appraisal.vector }),
+    appraisal: JSON.stringify({
+      status: appraisal.status,
+      reasons,
+      vector: appraisal.vector,
+      ...(appraisal.safe ? {} : { clockSafe: false }),
+    }),
   });
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal);
   await weighAttestationKey(trx, deviceId, unlistedKeys.get(appraisal), nowMs);
   const refused = appraisal.status === 'contraindicated';
   const change = { deviceId, actor: 'hub', nowMs };
+  if (setBack.has(appraisal)) await raiseSetBack(trx, deviceId, reasons, nowMs);
   if (refused) {
-    const first = reasons.slice(0, LOGGED_REASONS_MAX);
-    await appendEntry(trx, {
-      at: nowMs,
-      kind: 'attestation-refused',
-      actor: `device:${deviceId}`,
-      subject: `device:${deviceId}`,
-      data: { reasons: first },
-    });
+    await appendRefusal(trx, deviceId, reasons, nowMs);
     if (device.state === 'active' && isAuthentic(appraisal)) {
       return changeState(trx, { ...change, to: 'suspect', reason: reasons[0]?.message ?? 'the attestation failed' });
     }
@@ -197,6 +239,28 @@ export async function recordAppraisal(
     return changeState(trx, { ...change, to: 'active', reason: `attested: ${appraisal.status}` });
   }
   return device;
+}
+
+async function recordQuote(trx: WriteTransaction, deviceId: string, appraisal: Appraisal): Promise<void> {
+  const quote = datedQuotes.get(appraisal);
+  if (quote === undefined) return;
+  await assertNotOvertaken(trx, deviceId, quote);
+  await recordTpmClock(trx, deviceId, quote);
+}
+
+/** Records a refused appraisal that changes nothing of the device, where its TPM was set back. */
+export async function recordSetBack(
+  database: Pick<Database, 'writeAsHub'>,
+  deviceId: string,
+  appraisal: Appraisal,
+  nowMs: number,
+): Promise<void> {
+  const { reasons } = appraisal;
+  if (!isSetBack(reasons)) return;
+  await database.writeAsHub(async (trx) => {
+    if (setBack.has(appraisal)) await raiseSetBack(trx, deviceId, reasons, nowMs);
+    await appendRefusal(trx, deviceId, reasons, nowMs);
+  });
 }
 
 // A device from before keeps its key until it enrolls again: an upgrade must not stop a fleet.
@@ -217,8 +281,58 @@ async function weighAttestationKey(
   });
 }
 
+type LoggedReason = Pick<Appraisal['reasons'][number], 'code' | 'message'>;
+
+async function appendRefusal(
+  trx: WriteTransaction,
+  deviceId: string,
+  reasons: readonly LoggedReason[],
+  nowMs: number,
+): Promise<void> {
+  const first = reasons.slice(0, LOGGED_REASONS_MAX).map(({ code, message }) => ({
+    code,
+    message: message.slice(0, LOGGED_MESSAGE_MAX),
+  }));
+  const device = `device:${deviceId}`;
+  await appendEntry(trx, {
+    at: nowMs,
+    kind: 'attestation-refused',
+    actor: device,
+    subject: device,
+    data: { reasons: first },
+  });
+}
+
+// Only a holder of the TPM's keys gets here: the TPM itself, set back or cleared, or a copy of it.
+async function raiseSetBack(
+  trx: WriteTransaction,
+  deviceId: string,
+  reasons: readonly LoggedReason[],
+  nowMs: number,
+): Promise<void> {
+  const shown = reasons.find((reason) => isSetBack([reason]))?.message ?? '';
+  await raiseAlert(trx, {
+    kind: 'clone',
+    severity: 'critical',
+    subject: { deviceId },
+    title: `the TPM of ${deviceId} was set back, copied or cleared: ${shown}`,
+    data: { reasons: reasons.map(({ code }) => code) },
+    nowMs,
+  });
+}
+
+function clockNotes({ tier, safe }: Appraisal): readonly string[] {
+  if (tier !== 'tpm' || safe) return [];
+  return ['the clock of the TPM is not safe: it lost power, and may show values again that it has shown before'];
+}
+
 // Below the -1 of a device that was never quoted.
 const lowestResetCount = -2;
+
+/** A quote of an earlier boot that was asked for before a later boot was seen: refused, and no sign of a copy. */
+export function isLate(appraisal: Appraisal): boolean {
+  return isSetBack(appraisal.reasons) && !setBack.has(appraisal);
+}
 
 /** The evidence was signed by the device's own key, is fresh, and is for this purpose. */
 export function isAuthentic(appraisal: Appraisal): boolean {

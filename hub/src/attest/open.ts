@@ -1,19 +1,18 @@
 // Opens attestation: reference values, the keys of roots of trust, and the appraiser of evidence.
-import type { BootCoverage } from '@edgekeep/core/attest/boot-coverage';
 import { toHex } from '@edgekeep/core/bytes';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Database } from '../store/database.ts';
 import { makersOf } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
-import { Appraiser } from './appraiser.ts';
+import { type AppraisalSettings, Appraiser } from './appraiser.ts';
 import { ReferenceStore } from './reference-store.ts';
 import { RootKeys } from './root-keys.ts';
 
 export interface AttestationSettings {
   readonly pcrs: readonly number[];
-  readonly attestation: { readonly coveredPcrs: readonly number[]; readonly bootCoverage: BootCoverage };
-  readonly alerts: { readonly bootsNotCompared: boolean };
+  readonly attestation: AppraisalSettings['attestation'];
+  readonly alerts: AppraisalSettings['alerts'] & { readonly bootsNotCompared: boolean };
 }
 
 export interface Attestation {
@@ -22,12 +21,12 @@ export interface Attestation {
   readonly appraiser: Appraiser;
 }
 
-/** `signer` signs attestation results. */
+/** The signer of attestation results, and the name of the stretch of time in which the hub's clock was not set. */
 export function openAttestation(
   database: Database,
   vendorRoots: VendorRoots,
   settings: AttestationSettings,
-  signer: Signer,
+  { signer, epoch }: { readonly signer: Signer; readonly epoch: () => string },
 ): Attestation {
   const references = new ReferenceStore(database, settings);
   const rootKeys = new RootKeys();
@@ -36,6 +35,6 @@ export function openAttestation(
     diceTrust: () => vendorRoots.trust('dice'),
     tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
   };
-  const appraiser = new Appraiser(database, references, rootKeys, signer, keyId, makers, settings);
+  const appraiser = new Appraiser(database, references, rootKeys, signer, keyId, makers, settings, epoch);
   return { references, rootKeys, appraiser };
 }

@@ -26,14 +26,17 @@ import { rootDigestOf } from './root-keys.ts';
 /** Settings of a hub that asks for what test devices quote. */
 export const testAttestation = {
   pcrs: testPcrs,
-  attestation: { coveredPcrs: [], bootCoverage: 'pc-client' },
-  alerts: { bootsNotCompared: true },
+  attestation: { coveredPcrs: [], bootCoverage: 'pc-client', clockDriftPercent: 15, clockSlackSeconds: 60 },
+  alerts: { bootsNotCompared: true, tpmClock: true },
 } as const;
 
 export interface TestBoot {
   readonly qualifyingData: Uint8Array;
   readonly events?: readonly TestEvent[];
   readonly resetCount?: number;
+  readonly restartCount?: number;
+  readonly clock?: bigint;
+  readonly safe?: boolean;
   /** The signer's key, if it is not the device's own. */
   readonly signer?: KeyObject;
 }
@@ -67,9 +70,9 @@ export function testTpmDevice(id: string, number: number): TestDevice {
     identity,
     row: rowOf(id, identity),
     encryptionKey,
-    evidence({ qualifyingData, events = uefiBoot, resetCount = 7, signer = attester.privateKey }) {
+    evidence({ qualifyingData, events = uefiBoot, resetCount = 7, signer = attester.privateKey, ...clockInfo }) {
       const { eventLog, valueOf } = bootOf(events);
-      const quoted = { qualifyingData, pcrs: testPcrs, pcrValue: valueOf, resetCount };
+      const quoted = { qualifyingData, pcrs: testPcrs, pcrValue: valueOf, resetCount, ...clockInfo };
       return { kind: 'tpm', ...testQuote({ ...attester, privateKey: signer }, quoted), eventLog };
     },
   };

@@ -58,6 +58,7 @@ async function ask(
     certificateRequest: await encodeCertificateRequest({ subject: commonNameOnly('any') }, key),
     evidence: certify(signed, nonce, encodeSpki(over.publicKey), boot),
     nonce,
+    askedMs: nowMs,
     renewedFrom,
     pieces: { imaLog: undefined },
     nowMs,

@@ -6,7 +6,13 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
-import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
+import {
+  type Appraiser,
+  isAuthentic,
+  recordAppraisal,
+  recordSetBack,
+  untilReferencesStay,
+} from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../common/error.ts';
@@ -30,6 +36,8 @@ export interface CertifyProof {
   /** Over qualifyingData('certify', nonce, SPKI of the request). */
   readonly evidence: Evidence;
   readonly nonce: Uint8Array;
+  /** When the nonce was issued. */
+  readonly askedMs: number;
   /** Serial number of the certificate that the new one follows; undefined after a restart. */
   readonly renewedFrom?: string | undefined;
   /** The connection on which it came. */
@@ -57,13 +65,14 @@ async function certifyOnce(
   entryKind: 'certificate-renewed' | 'device-recovered',
 ): Promise<Certificate> {
   const { database, authorities, settings, appraiser } = dependencies;
-  const { nonce, nowMs } = proof;
+  const { nonce, askedMs, nowMs } = proof;
   const { spki } = parseCertificateRequest(proof.certificateRequest);
   const { pieces } = proof;
-  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs, pieces };
+  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, askedMs, nowMs, pieces };
   const { appraisal, attestationResult } = await appraiser.appraise(device, proof.evidence, expected);
   if (!isAuthentic(appraisal)) {
     const { reasons } = appraisal;
+    await recordSetBack(database, device.id, appraisal, nowMs);
     throw new HubError('renewal-refused', 'the evidence does not prove the new key', { reasons, attestationResult });
   }
   assertNotCutOff(device);

@@ -38,6 +38,8 @@ export interface EnrollmentAnswer {
   /** The connection on which it came. */
   readonly pieces: ImaPieces;
   readonly nonce: Uint8Array;
+  /** When the nonce was issued. */
+  readonly askedMs: number;
   readonly nowMs: number;
 }
 
@@ -134,9 +136,16 @@ async function proveOperationalKey(
   { appraiser }: EnrollmentDependencies,
   row: DeviceRow,
   spki: Uint8Array,
-  { nonce, pieces, evidence, nowMs }: EnrollmentAnswer,
+  { nonce, askedMs, pieces, evidence, nowMs }: EnrollmentAnswer,
 ): Promise<Appraisal> {
-  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs, pieces };
+  const expected = {
+    qualifyingData: qualifyingData('certify', nonce, spki),
+    nonce,
+    askedMs,
+    enrolls: true,
+    nowMs,
+    pieces,
+  };
   const { appraisal } = await appraiser.appraise(row, evidence, expected);
   if (!isAuthentic(appraisal)) {
     throw new HubError('enrollment-refused', 'the evidence does not prove the operational key', {

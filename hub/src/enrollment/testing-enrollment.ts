@@ -122,6 +122,7 @@ export async function enrollWith(
     witnessKey: newWitnessKey(device.id),
     pieces: { imaLog: undefined },
     nonce,
+    askedMs: atMs,
     nowMs: atMs,
   };
   return completeEnrollment(hub.parts, pending, { ...honest, ...(await Promise.resolve(answer(honest))) });

@@ -32,7 +32,7 @@ async function pair(t: TestContext): Promise<{ readonly client: TLSSocket; reado
 test('a silent connection on which no device proved itself is closed', async (t) => {
   const { client, accepted } = await pair(t);
   const connections = new Connections(100, 20);
-  connections.add(accepted, new Uint8Array(32), nobody);
+  connections.add(accepted, { exporter: new Uint8Array(32), nowMs: 0 }, nobody);
   await Promise.all([once(client, 'close'), once(accepted, 'close')]);
   assert.equal(connections.count, 0);
 });
@@ -40,7 +40,7 @@ test('a silent connection on which no device proved itself is closed', async (t)
 test('a bound connection may be silent for ever, and no longer when it has to be bound again', async (t) => {
   const { client, accepted } = await pair(t);
   const connections = new Connections(100, 20);
-  const connection = connections.add(accepted, new Uint8Array(32), nobody);
+  const connection = connections.add(accepted, { exporter: new Uint8Array(32), nowMs: 0 }, nobody);
   connections.bind(connection);
   assert.deepEqual([connection.bound, accepted.timeout], [true, 0]);
   connections.unbind(connection);

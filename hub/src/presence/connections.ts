@@ -53,6 +53,7 @@ export interface DeviceConnection extends ImaPieces {
   readonly socket: LiveSocket;
   /** RFC 9266 tls-exporter value of this connection. */
   readonly exporter: Uint8Array;
+  readonly openedAtMs: number;
   readonly remoteAddress: string;
   /** The verified client certificate; undefined on a connection without one (enrollment). */
   readonly certificate:
@@ -65,9 +66,22 @@ export interface DeviceConnection extends ImaPieces {
   /** Set together with `bound`. */
   session: BoundSession | undefined;
   /** The one open challenge of this connection. */
-  challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
+  challenge: OpenChallenge | undefined;
   /** The device that a connection without a certificate claims to be. */
   claimed: string | undefined;
+}
+
+interface OpenChallenge {
+  readonly nonce: Uint8Array;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** What a response answers. */
+export interface TakenChallenge {
+  readonly nonce: Uint8Array;
+  /** When it was issued. */
+  readonly askedMs: number;
 }
 
 /** A connection with a valid device certificate. */
@@ -115,10 +129,15 @@ export class Connections {
     return (this.#unproven.get(network)?.size ?? 0) < this.#maxUnproven;
   }
 
-  add(socket: LiveSocket, exporter: Uint8Array, { certificate, workload }: ShownCertificate): DeviceConnection {
+  add(
+    socket: LiveSocket,
+    { exporter, nowMs }: { readonly exporter: Uint8Array; readonly nowMs: number },
+    { certificate, workload }: ShownCertificate,
+  ): DeviceConnection {
     const connection: DeviceConnection = {
       socket,
       exporter,
+      openedAtMs: nowMs,
       remoteAddress: canonicalAddress(socket.remoteAddress ?? '') ?? 'unknown',
       certificate,
       workload,
@@ -221,17 +240,17 @@ function forget(all: Grouped, name: string | undefined, connection: DeviceConnec
 /** Opens a challenge on a connection; the previous one is void. */
 export function openChallenge(connection: DeviceConnection, nowMs: number, lifeSeconds: number): Uint8Array {
   const nonce = markedNonce(randomBytes(MARKED_NONCE_RANDOM_LENGTH));
-  connection.challenge = { nonce, expiresAtMs: nowMs + lifeSeconds * 1_000 };
+  connection.challenge = { nonce, issuedAtMs: nowMs, expiresAtMs: nowMs + lifeSeconds * 1_000 };
   return nonce;
 }
 
 /** Takes the open challenge away: it allows one response, right or wrong. */
-export function takeChallenge(connection: DeviceConnection, nowMs: number): Uint8Array {
+export function takeChallenge(connection: DeviceConnection, nowMs: number): TakenChallenge {
   const { challenge } = connection;
   connection.challenge = undefined;
   if (challenge === undefined)
     throw new HubError('challenge-missing', 'no challenge is open on this connection: ask for one first');
   if (nowMs > challenge.expiresAtMs)
     throw new HubError('challenge-missing', 'the challenge has expired: ask for a new one');
-  return challenge.nonce;
+  return { nonce: challenge.nonce, askedMs: challenge.issuedAtMs };
 }

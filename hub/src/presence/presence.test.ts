@@ -86,7 +86,7 @@ function connectionFrom(deviceId: string, remoteAddress: string): DeviceConnecti
     imaLog: undefined,
     workload: undefined,
   };
-  return { ...common, socket, exporter: new Uint8Array(), remoteAddress, certificate };
+  return { ...common, socket, exporter: new Uint8Array(), openedAtMs: 0, remoteAddress, certificate };
 }
 
 async function arrive({ database, presence }: Node, deviceId: string, address: string, tier = 'software') {

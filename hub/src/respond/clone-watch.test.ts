@@ -65,6 +65,7 @@ function connection(remoteAddress: string, deviceId = device): DeviceConnection 
   return {
     socket,
     exporter: new Uint8Array(32),
+    openedAtMs: nowMs,
     remoteAddress,
     certificate,
     workload: undefined,
@@ -83,6 +84,7 @@ for (const code of [
   'not-a-quote',
   'qualifying-data-mismatch',
   'reset-count-decreased',
+  'clock-decreased',
 ])
   test(`a bind that fails by ${code} is the alert of a copied key, graver from elsewhere than the device`, async () => {
     await using elsewhere = await openWatch();

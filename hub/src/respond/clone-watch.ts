@@ -31,6 +31,7 @@ const cloneReasons: Readonly<Record<string, string>> = {
   'not-a-quote': 'but shows no quote of its root of trust',
   'qualifying-data-mismatch': 'and replays evidence that was made for another connection',
   'reset-count-decreased': 'and a TPM in the state of an earlier boot: a virtual TPM was copied or set back',
+  'clock-decreased': 'and a TPM whose clock went back: a virtual TPM was copied or set back',
 };
 const unproven: Reason = {
   code: 'root-of-trust-not-shown',

@@ -7,7 +7,7 @@ import type { Assembly } from './assembly.ts';
 import { type Attestation, openAttestation } from '../attest/open.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
-import type { Clock } from '../common/clock.ts';
+import { type Clock, timeEpochs } from '../common/clock.ts';
 import { DeviceDoor } from '../doors/device/door.ts';
 import { Admission } from '../doors/http/admission.ts';
 import { registerAdmissionMetrics } from '../doors/http/admission-metric.ts';
@@ -115,7 +115,10 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const { folder, settings, clock, secrets, database, audit } = ledger;
   const { connections, access, watch, vendorRoots } = fleet;
   const { keys, keyStore } = secrets;
-  const attestation = openAttestation(database, vendorRoots.roots, settings, keys.attestationSigner);
+  const attestation = openAttestation(database, vendorRoots.roots, settings, {
+    signer: keys.attestationSigner,
+    epoch: timeEpochs(clock),
+  });
   const authority = hub.use(await openAuthority(folder, { database, keyStore, watch }, settings, clock));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };

@@ -28,6 +28,8 @@ export const deviceView = z.object({
       status: z.string(),
       at: z.number(),
       reasons: z.array(z.object({ code: z.string(), message: z.string() })),
+      /** False after a loss of power, until its TPM vouches again that no value of its clock repeats. */
+      clockSafe: z.boolean().optional(),
     })
     .nullable(),
   counts: z.unknown(),

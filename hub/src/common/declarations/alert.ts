@@ -14,6 +14,8 @@ export const alertSettings = {
       stagesNotCovered: z.boolean().default(true),
       /** Whether an alert is raised while boots are affirmed by reference values of the version before that do not cover them. */
       bootsNotCompared: z.boolean().default(true),
+      /** Whether an alert is raised when the clock of a TPM does not advance as the hub's (`attestation.clockDriftPercent`). */
+      tpmClock: z.boolean().default(true),
       /**
        * Whether an alert is raised when a lease is requested from another address than its holder's, or with a proof that took much longer.
        */

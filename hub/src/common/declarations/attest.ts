@@ -20,6 +20,10 @@ export const attestSettings = {
        * `coveredPcrs` count, for boards whose firmware measures elsewhere.
        */
       bootCoverage: z.enum(bootCoverages).default('pc-client'),
+      /** How much faster or slower than the hub's the clock of a TPM may run without an alert. 15 is what TPM 2.0 permits. */
+      clockDriftPercent: z.int().min(1).max(50).default(15),
+      /** In addition, how many seconds it may be off. */
+      clockSlackSeconds: z.int().min(1).max(86_400).default(60),
     })
     .prefault({}),
   /** How long a challenge may be answered, in seconds. */

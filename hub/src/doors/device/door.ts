@@ -73,7 +73,8 @@ export class DeviceDoor {
 
   /** Registers a new TLS connection; called once, before its first request. */
   admit(socket: TLSSocket): void {
-    this.#connections.add(socket, channelBinding(socket), shownBy(socket, this.#authorities, this.#trustDomain));
+    const begun = { exporter: channelBinding(socket), nowMs: this.#clock() };
+    this.#connections.add(socket, begun, shownBy(socket, this.#authorities, this.#trustDomain));
   }
 
   /** The connection of a request, without charging its budget; undefined if it has ended. */

@@ -84,7 +84,7 @@ function addEnrollment(app: HttpServer, dependencies: IdentityDeviceRouteDepende
         evidence: body.evidence,
         witnessKey: body.witnessKey,
         idevidProof: body.idevidProof,
-        nonce: takeChallenge(connection, nowMs),
+        ...takeChallenge(connection, nowMs),
         nowMs,
         pieces: connection,
       });
@@ -156,7 +156,7 @@ function addRenewal(app: HttpServer, dependencies: IdentityDeviceRouteDependenci
       const proof = {
         certificateRequest: parseBase64url(request.body.certificateRequest, 'certificateRequest'),
         evidence: request.body.evidence,
-        nonce: takeChallenge(connection, nowMs),
+        ...takeChallenge(connection, nowMs),
         renewedFrom: connection.certificate?.serial,
         pieces: connection,
         nowMs,

@@ -54,7 +54,7 @@ export function recoveryRoutes(app: HttpServer, dependencies: RecoveryDependenci
       const deviceId = recovering.get(connection);
       recovering.delete(connection);
       const nowMs = clock();
-      const nonce = takeChallenge(connection, nowMs);
+      const taken = takeChallenge(connection, nowMs);
       if (deviceId === undefined)
         throw new HubError('challenge-missing', 'begin with POST /v1/recover/challenge on this connection');
       const device = await findDevice(database.read, deviceId);
@@ -63,7 +63,7 @@ export function recoveryRoutes(app: HttpServer, dependencies: RecoveryDependenci
       const proof = {
         certificateRequest: parseBase64url(certificateRequest, 'certificateRequest'),
         evidence,
-        nonce,
+        ...taken,
         nowMs,
         pieces: connection,
       };

@@ -44,11 +44,11 @@ function addAttestation(app: HttpServer, dependencies: AccessDeviceRouteDependen
     async (request) => {
       const { connection, deviceId } = door.bound(request);
       const nowMs = clock();
-      const nonce = takeChallenge(connection, nowMs);
+      const { nonce, askedMs } = takeChallenge(connection, nowMs);
       const device = await getDevice(database.read, deviceId);
       await dependencies.gate.admit({ action: 'attest', deviceId, device, connection, nowMs });
       const bound = qualifyingData('release', nonce, connection.exporter);
-      const expected = { qualifyingData: bound, nonce, nowMs, pieces: connection };
+      const expected = { qualifyingData: bound, nonce, askedMs, nowMs, pieces: connection };
       return untilReferencesStay(async () => {
         const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
         const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
@@ -71,11 +71,11 @@ function addReleases(app: HttpServer, dependencies: AccessDeviceRouteDependencie
     async (request) => {
       const { connection, deviceId, certificateSha256 } = door.bound(request);
       const nowMs = clock();
-      const nonce = takeChallenge(connection, nowMs);
+      const taken = takeChallenge(connection, nowMs);
       const proofMs = dependencies.roundTrips.proofMs(connection);
       const readsSaltedEntries = request.headers[entryVersionHeader] === saltedEntryVersion;
       const who = { deviceId, certificateSha256, connection, readsSaltedEntries };
-      const ask = { ...request.body, ...who, nonce, proofMs, nowMs };
+      const ask = { ...request.body, ...who, ...taken, proofMs, nowMs };
       try {
         const { lease, wrappedKey, recorded } = await releaseKey(dependencies, ask);
         // The receipt needs the entry under a signed checkpoint. Until then the key does not leave the hub.

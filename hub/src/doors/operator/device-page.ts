@@ -48,6 +48,7 @@ async function make(
 const storedAppraisal = z.object({
   status: z.string(),
   reasons: z.array(z.object({ code: z.string(), message: z.string() })),
+  clockSafe: z.boolean().optional(),
 });
 
 export function deviceViewOf(
