@@ -1,8 +1,8 @@
 // New connections wait their turn. When a whole fleet reconnects at once and all handshakes begin at once, they all end at once: too late
 // for the timeout of every device, and with the memory of all of them. Begun one after the other, longest waiting first, the first are
-// served while each of the others costs only a socket. A handshake begins when its whole ClientHello has come: an attacker
-// who holds back its last byte costs no key exchange, and hundreds held back are not worked on in one moment. A connection that waited longer than devices do is
-// closed before any work is done for it. Networks take turns: a network with thousands of connections takes no turn of another, has a
+// served while each of the others costs only a socket. A handshake begins when its whole ClientHello has come: an attacker who holds back
+// its last byte costs no key exchange, and hundreds held back are not worked on in one moment. A connection that waited longer than devices
+// do is closed before any work is done for it. Networks take turns: a network with thousands of connections takes no turn of another, has a
 // limited number of handshakes under way, even if it is slow, and is the one that loses connections when too many wait.
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
