@@ -60,6 +60,8 @@ interface Scene {
   readonly order: ProbeOrder;
   readonly orderOf: (name: AttackName, seconds: number) => AttackOrder;
   readonly peaks: number[];
+  /** Each time that nobody attacked; the least is quiet. */
+  readonly quiets: Rates[];
 }
 
 interface Tried {
@@ -88,7 +90,15 @@ export const bench: Benchmark = {
     // Work that the hub does only for its first requests.
     await probe(order);
     const startBytes = await hub.residentBytes();
-    const scene: Scene = { harness, settings, hub, order, orderOf: attackOrders(order), peaks: [startBytes] };
+    const scene: Scene = {
+      harness,
+      settings,
+      hub,
+      order,
+      orderOf: attackOrders(order),
+      peaks: [startBytes],
+      quiets: [],
+    };
     await warmUp(scene);
     const tried = await tryAll(scene);
     const grown = Math.max(...scene.peaks) - startBytes;
@@ -111,9 +121,8 @@ async function warmUp({ harness, settings, hub, orderOf, peaks }: Scene): Promis
 }
 
 async function tryAll(scene: Scene): Promise<readonly Tried[]> {
-  const { harness, hub } = scene;
+  const { harness, hub, quiets } = scene;
   const tried: readonly Tried[] = names.map((name) => ({ name, tries: [] }));
-  const quiets: Rates[] = [];
   for (const [at, pass] of ['first', 'second', 'third'].entries()) {
     const again = tried.filter(({ tries: [first] }) => first === undefined || first.slower > TRIED_AGAIN_ABOVE);
     if (again.length === 0) break;
@@ -173,7 +182,8 @@ async function measureRounds(scene: Scene, chosen: readonly AttackName[]): Promi
   const { harness, settings, hub } = scene;
   const found = new Map(chosen.map((name): [AttackName, Attacked[]] => [name, []]));
   for (let round = 0; round < settings.rounds; round += 1) {
-    const quiet = await quietRates({ ...scene.order, seconds: settings.roundSeconds });
+    scene.quiets.push(await quietRates({ ...scene.order, seconds: settings.roundSeconds }));
+    const quiet = quietestOf(scene.quiets);
     const turn = round % chosen.length;
     for (const name of [...chosen.slice(turn), ...chosen.slice(0, turn)]) {
       const one = await attacked(hub, scene.orderOf(name, settings.roundSeconds), { quiet, recovery: true });
