@@ -2,6 +2,7 @@
 // appraisal needs: the newest reset count and the device's health.
 import { noteAppraisal, type Standing } from '../registry/device-notes.ts';
 import { toHex } from '@edgekeep/core/bytes';
+import { logReasons } from '@edgekeep/core/attest/absent-evidence';
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
 import type { BootCoverage } from '@edgekeep/core/attest/boot-coverage';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
@@ -38,7 +39,7 @@ export interface Appraised {
 const restsOn = new WeakMap<Appraisal, string>();
 // Why the attestation key of an appraisal would not enroll now.
 const unlistedKeys = new WeakMap<Appraisal, string>();
-// Counters and clock of an authentic quote by a TPM.
+// Counters and clock of an authentic quote by a TPM. An appraisal that failed by its logs has none.
 const datedQuotes = new WeakMap<Appraisal, DatedQuote>();
 // Appraisals that show a TPM which was set back.
 const setBack = new WeakSet<Appraisal>();
@@ -142,7 +143,11 @@ export class Appraiser {
     });
     restsOn.set(appraisal, state);
     if (provesSetBack(appraisal.reasons, lastQuote, askedMs)) setBack.add(appraisal);
-    if (appraisal.tier === 'tpm' && isAuthentic(appraisal)) {
+    if (
+      appraisal.tier === 'tpm' &&
+      isAuthentic(appraisal) &&
+      !appraisal.reasons.some(({ code }) => logReasons.has(code))
+    ) {
       const { resetCount, restartCount, clock, safe } = appraisal;
       const bounds = { driftPercent: attestation.clockDriftPercent, slackSeconds: attestation.clockSlackSeconds };
       const quoted = { resetCount, restartCount, clock, safe, keyName, enrolls, askedMs, receivedMs: nowMs };

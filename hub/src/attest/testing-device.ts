@@ -34,6 +34,8 @@ export interface TestBoot {
   readonly qualifyingData: Uint8Array;
   readonly events?: readonly TestEvent[];
   readonly resetCount?: number;
+  /** Another log than that of the boot. */
+  readonly claimed?: readonly TestEvent[];
   readonly restartCount?: number;
   readonly clock?: bigint;
   readonly safe?: boolean;
@@ -70,8 +72,16 @@ export function testTpmDevice(id: string, number: number): TestDevice {
     identity,
     row: rowOf(id, identity),
     encryptionKey,
-    evidence({ qualifyingData, events = uefiBoot, resetCount = 7, signer = attester.privateKey, ...clockInfo }) {
-      const { eventLog, valueOf } = bootOf(events);
+    evidence({
+      qualifyingData,
+      events = uefiBoot,
+      resetCount = 7,
+      signer = attester.privateKey,
+      claimed = events,
+      ...clockInfo
+    }) {
+      const { valueOf } = bootOf(events);
+      const { eventLog } = bootOf(claimed);
       const quoted = { qualifyingData, pcrs: testPcrs, pcrValue: valueOf, resetCount, ...clockInfo };
       return { kind: 'tpm', ...testQuote({ ...attester, privateKey: signer }, quoted), eventLog };
     },

@@ -136,6 +136,15 @@ test('a quote of the boot before, which was asked for before the device restarte
   assert.equal((await alerts()).length, 1);
 });
 
+test('a quote whose log is not what was measured is recorded as before, and is no newer quote', async () => {
+  await using store = await openTestStore();
+  const { quote, row } = await hubOver(store);
+  await quote({ clock: 100n * second });
+  const refused = await quote({ clock: 110n * second, claimed: [], atSeconds: 10 });
+  assert.deepEqual([refused.status, isAuthentic(refused), (await row()).state], ['contraindicated', true, 'suspect']);
+  assert.notEqual((await quote({ clock: 105n * second, atSeconds: 11 })).status, 'contraindicated');
+});
+
 test('a refused proof of a key leaves the same entry and alert', async () => {
   await using store = await openTestStore();
   const { quote, appraise, alerts } = await hubOver(store);
