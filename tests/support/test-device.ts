@@ -17,7 +17,13 @@ import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
-import { releaseResponse } from '@edgekeep/wire/api/access';
+import {
+  entryVersionHeader,
+  receiptVersionHeader,
+  receiptVersionTwo,
+  releaseResponse,
+  saltedEntryVersion,
+} from '@edgekeep/wire/api/access';
 import { bindResponse, challengeResponse } from '@edgekeep/wire/api/attest';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import {
@@ -31,6 +37,8 @@ import { accepted, type Answer } from './answer.ts';
 import { healthyBoot, logOf, measure } from './boot.ts';
 import { DeviceLink, type DeviceListener, type Released, zeroNonce } from './device-link.ts';
 import type { HubWorld } from './hub-world.ts';
+
+const releaseHeaders = { [entryVersionHeader]: saltedEntryVersion, [receiptVersionHeader]: receiptVersionTwo };
 
 export const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14] as const;
 
@@ -246,19 +254,22 @@ export class TestDevice {
     });
   }
 
-  async askForKey(link: DeviceLink, model: string, version: string): Promise<Answer> {
-    return link.ask('POST', '/v1/releases', {
-      model,
-      version,
-      ...(await this.releaseProof(await link.challenge(), link.exporter)),
-    });
+  /** Asks as an agent of the version before. */
+  async askForKey(
+    link: DeviceLink,
+    model: string,
+    version: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
+    const proof = await this.releaseProof(await link.challenge(), link.exporter);
+    return link.send('POST', '/v1/releases', JSON.stringify({ model, version, ...proof }), headers);
   }
 
-  /** Asks in the present form, in which the key is bound to its use; `askForKey` asks as an agent of the version before. */
+  /** Asks in the present form, in which the key is bound to its use. */
   async askForBoundKey(link: DeviceLink, model: string, version: string, sent: object = {}): Promise<Answer> {
     const ask = { model, version, wraps: [boundWrapType] };
     const proof = await this.releaseProof(await link.challenge(), boundToAsk(link.exporter, ask), 'bound-release');
-    return link.ask('POST', '/v1/releases', { ...ask, ...proof, ...sent });
+    return link.send('POST', '/v1/releases', JSON.stringify({ ...ask, ...proof, ...sent }), releaseHeaders);
   }
 
   /** A bound key that must be released. */

@@ -4,6 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { boundWrapType } from '@edgekeep/core/access/wrap-context';
 import { encodeReceipt } from '@edgekeep/core/access/receipt';
+import { testLongReceipt, testRelease } from '@edgekeep/core/access/testing-long-receipt';
 import { releasedAtMs, testPublisher, testReceiptParts, testTrust } from '@edgekeep/core/access/testing-receipt';
 import { parseUtf8, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { manifestDigest, parseManifest } from '@edgekeep/core/model/manifest';
@@ -33,6 +34,8 @@ const lease = {
   renewAfter: seconds + 1_800,
   notAfter: seconds + 3_600,
 };
+const long = await testLongReceipt();
+const shown = long.evidence;
 const answer = {
   lease,
   wrappedKey: { kind: 'hpke', encapsulatedKey: '', ciphertext: '' },
@@ -41,7 +44,7 @@ const answer = {
 } as const;
 type Sent = Parameters<typeof checkedGrant>[2];
 const grantAt = (ms: number, sent: Sent['answer'] = answer, deviceId = 'press-7', wraps?: Sent['wraps']) =>
-  checkedGrant({ deviceId, trust: testTrust(0) }, model, { answer: sent, wraps }, { wallMs: ms, elapsedMs: 0 });
+  checkedGrant({ deviceId, trust: testTrust(0) }, model, { answer: sent, wraps, shown }, { wallMs: ms, elapsedMs: 0 });
 
 test('a release that a trusted publisher signed is verified, with the files for its use', () => {
   assert.deepEqual([model.version, model.use, model.digestHex], ['1.2.0', 'guard', offered.manifestDigest]);
@@ -117,6 +120,28 @@ test('a hub that offers bound keys gives no key in the form before, nor another 
   assert.throws(() => grantAt(releasedAtMs, { ...answer, wrappedKey }, 'press-7', ['another']), {
     code: 'lease-refused',
   });
+});
+
+// SECURITY.md: HUB-67
+test('a receipt that rests on other evidence than this device showed is refused; one of the version before names none', () => {
+  const resting = { ...answer, attestationResult: 'unused', receipt: toBase64url(long.receipt) };
+  assert.equal(grantAt(releasedAtMs, resting).lease.id, lease.id);
+  const begun = { wallMs: releasedAtMs, elapsedMs: 0 };
+  const other = { ...testRelease(), eventLog: new Uint8Array(1) };
+  assert.throws(
+    () =>
+      checkedGrant(
+        { deviceId: 'press-7', trust: testTrust(0) },
+        model,
+        { answer: resting, wraps: undefined, shown: other },
+        begun,
+      ),
+    {
+      code: 'lease-refused',
+      message: /other evidence/,
+    },
+  );
+  assert.equal(grantAt(releasedAtMs).lease.id, lease.id);
 });
 
 test('the manifest that the receipt names is the one that runs', () => {

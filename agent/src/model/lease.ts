@@ -1,9 +1,10 @@
 // Requests a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used. If a
 // receipt does not verify, the log does not prove the release: the key is not opened.
-import { evidenceDocument } from '@edgekeep/core/attest/evidence';
+import { type Evidence, evidenceDocument } from '@edgekeep/core/attest/evidence';
 import type { QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
 import { type Lease, leaseState } from '@edgekeep/core/access/lease';
 import { RECEIPT_BYTES_MAX, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
+import { namesEvidence } from '@edgekeep/core/access/release-evidence';
 import type { Trust } from '@edgekeep/core/access/trust';
 import { boundToAsk, offersBoundWraps } from '@edgekeep/core/access/release-ask';
 import { boundWrapType, type WrapContext } from '@edgekeep/core/access/wrap-context';
@@ -13,7 +14,13 @@ import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
-import { entryVersionHeader, releaseResponse, saltedEntryVersion } from '@edgekeep/wire/api/access';
+import {
+  entryVersionHeader,
+  receiptVersionHeader,
+  receiptVersionTwo,
+  releaseResponse,
+  saltedEntryVersion,
+} from '@edgekeep/wire/api/access';
 import type { z } from 'zod';
 import type { Prover } from '../attest/attest.ts';
 import type { HubLink } from '../hub/connection.ts';
@@ -81,7 +88,8 @@ export function requestKey(
       wraps === undefined
         ? ['release', exporter]
         : ['bound-release', boundToAsk(exporter, { model: name, version, wraps })];
-    const evidence = evidenceDocument(await prover.evidence(purpose, nonce, bound, pcrs, { send, known }));
+    const shown = await prover.evidence(purpose, nonce, bound, pcrs, { send, known });
+    const evidence = evidenceDocument(shown);
     const counter = await prover.leaseCounter(purpose, nonce, bound);
     const leaseCounter = counter && {
       attest: toBase64url(counter.attest),
@@ -91,11 +99,12 @@ export function requestKey(
     const begun = readClocks(dependencies.clocks);
     const answer = await postToHub(send, '/v1/releases', ask, releaseResponse, {
       [entryVersionHeader]: saltedEntryVersion,
+      [receiptVersionHeader]: receiptVersionTwo,
     });
     if (answer.kind === 'refused') return answer;
     const { notBefore, notAfter } = answer.value.lease;
     onLease((notAfter - notBefore) * 1_000);
-    return { kind: 'ok', value: checkedGrant(dependencies, model, { answer: answer.value, wraps }, begun) };
+    return { kind: 'ok', value: checkedGrant(dependencies, model, { answer: answer.value, wraps, shown }, begun) };
   });
 }
 
@@ -114,13 +123,15 @@ export interface GrantAnswer {
   readonly answer: z.infer<typeof releaseResponse>;
   /** The types of wrapped keys that were asked for; undefined from a hub of the version before. */
   readonly wraps: readonly string[] | undefined;
+  /** The evidence in the request. */
+  readonly shown: Evidence;
 }
 
 /** Throws `lease-refused` unless lease and receipt are about this device, this model and now; `begun` is the time of the request. */
 export function checkedGrant(
   { deviceId, trust }: Pick<LeaseDependencies, 'deviceId' | 'trust'>,
   model: VerifiedModel,
-  { answer, wraps }: GrantAnswer,
+  { answer, wraps, shown }: GrantAnswer,
   begun: ClockReading,
 ): KeyGrant {
   const { lease, wrappedKey, attestationResult } = answer;
@@ -143,6 +154,10 @@ export function checkedGrant(
   if (verdict.kind === 'refused') throw refused(`its receipt does not verify: ${verdict.reasons.join('; ')}`);
   const proven = encodeCanonicalJson({ ...verdict.summary.release.lease });
   if (!equalBytes(proven, encodeCanonicalJson({ ...lease }))) throw refused('the receipt proves another lease');
+  // A hub of the version before names no evidence.
+  const { evidence } = verdict.summary.release;
+  if (evidence !== undefined && !namesEvidence(evidence, shown))
+    throw refused('the receipt rests on other evidence than this device showed');
   const life = new Lifetime(begun, (lease.notAfter - lease.notBefore) * 1_000);
   return { lease, wrappedKey, context: { purpose: 'model key', lease }, attestationResult, receipt, life };
 }

@@ -58,22 +58,24 @@ export const trust: Command = {
 };
 
 export const receiptGet: Command = {
-  usage: 'receipt get [LEASE] --out FILE',
-  help: `LEASE is a lease id (\`edgekeep device show\`); without it the newest release is taken.\n\n--out       the receipt file to write\n${operatorHelp}`,
+  usage: 'receipt get [LEASE] --out FILE [--long]',
+  help: `LEASE is a lease id (\`edgekeep device show\`); without it the newest release is taken.\n\n--out       the receipt file to write\n--long      the long form: with the evidence, which verifies up to the maker of the device\n${operatorHelp}`,
   positionals: { min: 0, max: 1 },
-  options: { ...operatorOption, out: { type: 'string' } },
+  options: { ...operatorOption, out: { type: 'string' }, long: { type: 'boolean' } },
   async run(args) {
     const operator = await openOperator(args);
     const out = args.required('out');
     const lease = args.positionals[0] ?? (await operator.get('/v1/leases?limit=1', releaseList)).leases[0]?.id;
     if (lease === undefined) return { exitCode: exitCodes.refused, value: null, text: 'no key was released yet' };
-    const { receipt } = await operator.get(`/v1/receipts/${encodeURIComponent(lease)}`, receiptResponse);
-    const bytes = parseBase64url(receipt, 'receipt');
+    const path = `/v1/receipts/${encodeURIComponent(lease)}`;
+    const bytes = args.flag('long')
+      ? await operator.getBytes(`${path}/long`)
+      : parseBase64url((await operator.get(path, receiptResponse)).receipt, 'receipt');
     await writeFile(out, bytes);
     return {
       exitCode: exitCodes.ok,
       value: { lease, file: out },
-      text: `wrote ${out} (${bytes.length} bytes), the receipt of lease ${lease}`,
+      text: `wrote ${out} (${bytes.length} bytes), the ${args.flag('long') ? 'long form of the ' : ''}receipt of lease ${lease}`,
     };
   },
 };

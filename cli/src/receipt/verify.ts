@@ -3,16 +3,20 @@ import { readFile } from 'node:fs/promises';
 import { isStale } from '@edgekeep/core/authority/key-list-follow';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
+import type { MakerRoots } from '@edgekeep/core/access/evidence-origin';
+import {
+  isLongReceipt,
+  LONG_RECEIPT_BYTES_MAX,
+  type LongReceiptSummary,
+  verifyLongReceipt,
+} from '@edgekeep/core/access/long-receipt';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { counted } from '@edgekeep/core/counted';
+import { notProven } from '@edgekeep/core/access/receipt-limits';
 import { BUNDLE_LENGTH_MAX } from '@edgekeep/core/model/signature/bundle';
 import { MANIFEST_LENGTH_MAX } from '@edgekeep/core/model/manifest';
-import {
-  type DetachedModel,
-  RECEIPT_BYTES_MAX,
-  type ReceiptSummary,
-  verifyReceipt,
-} from '@edgekeep/core/access/receipt';
+import { type DetachedModel, type ReceiptSummary, verifyReceipt } from '@edgekeep/core/access/receipt';
 import {
   always,
   alwaysLog,
@@ -24,11 +28,12 @@ import {
 import { quorumOf } from '../audit/verify.ts';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from '../bounded-file.ts';
+import { readMakers } from '../doctor/makers.ts';
 import { readPublicKey } from '../model/key-files.ts';
 
 export const command: Command = {
   usage:
-    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [--root PEM] [--witness VKEY]… [--quorum N] [--manifest FILE] [--model-signature FILE]',
+    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [--root PEM] [--witness VKEY]… [--quorum N] [--manifest FILE] [--model-signature FILE] [--vendor-roots FILE|FOLDER]…',
   help: `
 Proves from one file and public keys why a model key was released to a device. Needs no hub, network or clock.
 
@@ -41,7 +46,9 @@ Proves from one file and public keys why a model key was released to a device. N
   --witness VKEY           a witness whose cosignature counts; may be repeated
   --quorum N               how many witnesses must have cosigned (default: as in the trust file, or all that are given)
   --manifest FILE          the model's manifest, where the receipt names it by digest only
-  --model-signature FILE   the model's signature bundle (OMS), in the same case`,
+  --model-signature FILE   the model's signature bundle (OMS), in the same case
+  --vendor-roots PATH      roots and intermediates of hardware makers (PEM, DER, PKCS#7, or vendor-roots.json of a kit): with a long form,
+                           verifies up to the maker of the device; may be repeated`,
   positionals: { min: 1, max: 1 },
   options: {
     trust: { type: 'string' },
@@ -53,19 +60,19 @@ Proves from one file and public keys why a model key was released to a device. N
     quorum: { type: 'string' },
     manifest: { type: 'string' },
     'model-signature': { type: 'string' },
+    'vendor-roots': { type: 'string', multiple: true },
   },
   async run(args): Promise<Outcome> {
     const [file = ''] = args.positionals;
     const trust = await readTrust(args);
     const certified = await certifiedBy(args.option('root'), trust);
     if (certified.kind === 'refused') return refused(file, certified.reasons);
-    const verdict = verifyReceipt(
-      await readBounded(file, RECEIPT_BYTES_MAX),
-      certified.trust,
-      await readDetached(args),
-    );
+    const bytes = await readBounded(file, LONG_RECEIPT_BYTES_MAX);
+    const verdict = isLongReceipt(bytes)
+      ? verifyLongReceipt(bytes, certified.trust, await readMakerRoots(args))
+      : verifyReceipt(bytes, certified.trust, await readDetached(args));
     if (verdict.kind === 'refused') return refused(file, verdict.reasons);
-    const text = [describe(verdict.summary), ...certified.lines].join('\n');
+    const text = describe(verdict.summary, certified.lines);
     return { exitCode: exitCodes.ok, value: { ...valueOf(verdict.summary), ...certified.value }, text };
   },
 };
@@ -101,6 +108,11 @@ async function certifiedBy(path: string | undefined, trust: Trust): Promise<Cert
     : `until ${date}`;
   const line = `  ${'key list'.padEnd(10)} number ${number}, signed by the root, ${note}`;
   return { kind: 'certified', trust: verdict.trust, lines: [line], value: { keyList: { number, tooOld } } };
+}
+
+async function readMakerRoots(args: Arguments): Promise<MakerRoots | undefined> {
+  const makers = await readMakers({ all: (name) => args.all(name), option: () => undefined });
+  return makers && { tpm: makers.of.tpm, dice: makers.of.dice };
 }
 
 async function readTrust(args: Arguments): Promise<Trust> {
@@ -143,20 +155,31 @@ async function readDetached(args: Arguments): Promise<DetachedModel | undefined>
   };
 }
 
-function valueOf({ release, at, attestation, publisher, log }: ReceiptSummary) {
+type Summary = ReceiptSummary | LongReceiptSummary;
+
+function valueOf(summary: Summary) {
+  const { version, release, at, attestation, publisher, log } = summary;
   const { origin, size } = log.checkpoint;
   return {
     kind: 'verified',
+    version,
     at: new Date(at).toISOString(),
     ...release,
     status: attestation.status,
     pcrDigest: attestation.pcrDigest,
     publisher,
     log: { origin, index: log.index, size, cosignatures: log.cosignatures },
+    verifiedEvidence: 'evidence' in summary ? evidenceValue(summary) : null,
+    notProven: notProven(summary),
   };
 }
 
-function describe(summary: ReceiptSummary): string {
+function evidenceValue({ evidence: { origin, imaEntries, eventLogBytes } }: LongReceiptSummary) {
+  const maker = origin.kind === 'verified' ? (origin.maker ?? null) : null;
+  return { maker, eventLogBytes, imaEntries: imaEntries ?? null };
+}
+
+function describe(summary: Summary, more: readonly string[]): string {
   const { release, at, attestation, publisher, log } = summary;
   const { device, model, policy, lease } = release;
   const until = new Date(lease.notAfter * 1000).toISOString();
@@ -164,6 +187,7 @@ function describe(summary: ReceiptSummary): string {
     ['released', new Date(at).toISOString()],
     ['device', `${device.id}, tier ${device.tier}, certificate ${device.certificate.slice(0, 16)}…`],
     ['boot', `${attestation.status}, PCR digest ${attestation.pcrDigest.slice(0, 16)}…, by ${attestation.policyId}`],
+    ...evidenceRows(summary),
     ['model', `${model.name} ${model.version}, manifest ${model.manifestDigest.slice(0, 16)}…`],
     ['publisher', `${publisher.slice(0, 16)}…`],
     ['policy', `${policy.name}, ${policy.digest.slice(0, 16)}…`],
@@ -171,5 +195,29 @@ function describe(summary: ReceiptSummary): string {
     ['log', `entry ${log.index} of ${log.checkpoint.size} in ${log.checkpoint.origin}`],
     ['witnesses', log.cosignatures.map(({ witness }) => witness).join(', ') || 'none required, none found'],
   ];
-  return ['verified', ...rows.map(([name, text]) => `  ${name.padEnd(10)} ${text}`)].join('\n');
+  return [
+    'verified',
+    ...rows.map(([name, text]) => `  ${name.padEnd(10)} ${text}`),
+    ...more,
+    'not proven',
+    ...notProven(summary).map((text) => `  ${text}`),
+  ].join('\n');
+}
+
+function evidenceRows(summary: Summary): readonly (readonly [string, string])[] {
+  if (!('evidence' in summary)) return [];
+  const { eventLogBytes, imaEntries, origin } = summary.evidence;
+  const ima = imaEntries === undefined ? '' : `, ${counted(imaEntries, 'IMA entry', 'IMA entries')}`;
+  return [
+    ['evidence', `verified: signature, challenge, and the boot log of ${counted(eventLogBytes, 'byte')}${ima}`],
+    ['maker', makerText(origin)],
+  ];
+}
+
+function makerText(origin: LongReceiptSummary['evidence']['origin']): string {
+  if (origin.kind === 'not-asked') return 'not verified: give --vendor-roots';
+  const { maker, notes } = origin;
+  const text =
+    maker === undefined ? 'none' : `${maker.root}${maker.tpm === undefined ? '' : `, TPM ${maker.tpm.model}`}`;
+  return [text, ...notes].join('; ');
 }

@@ -6,6 +6,7 @@ import { deviceIdPattern } from '../identity/device-id.ts';
 import { parseValue } from '../json.ts';
 import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
 import { leaseSchema } from './lease.ts';
+import { releaseEvidenceSchema } from './release-evidence.ts';
 import { boundWrapType } from './wrap-context.ts';
 
 export const keyReleasedKind = 'key-released';
@@ -27,6 +28,8 @@ export const keyReleaseSchema = z.strictObject({
   attestationResult: sha256Hex,
   /** `type` of the wrapped key; left out: of the form before, bound to the lease's id at most. */
   wrap: z.literal(boundWrapType).optional(),
+  /** The digests of the evidence behind the result: in entries of receipts of version 2, and in no older ones. */
+  evidence: releaseEvidenceSchema.optional(),
 });
 
 export type KeyRelease = Readonly<z.infer<typeof keyReleaseSchema>>;

@@ -28,12 +28,14 @@ const PROOF_COUNTED_BYTES_MAX = 8 * 1024;
 const RESULT_AGE_SECONDS_MAX = 3600;
 const RESULT_SKEW_SECONDS_MAX = 300;
 
-const type = 'edgekeep-release-receipt/v1';
+const type = 'edgekeep-release-receipt/v2';
+/** Of releases from before the entry named the evidence. */
+const formerType = 'edgekeep-release-receipt/v1';
 const text = z.string().max(RECEIPT_BYTES_MAX);
 /** Marks a part that is left out because the receipt would be too large. */
 const detached = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 const schema = z.strictObject({
-  type: z.literal(type),
+  type: z.enum([type, formerType]),
   entry: text,
   attestationResult: text,
   manifest: z.union([text, detached]),
@@ -61,6 +63,8 @@ export interface DetachedModel {
 }
 
 export interface ReceiptSummary {
+  /** 2, or 1: nothing in it leads to the evidence. */
+  readonly version: 1 | 2;
   readonly release: KeyRelease;
   /** Unix milliseconds, by the hub's clock. */
   readonly at: number;
@@ -80,7 +84,7 @@ export type ReceiptVerdict =
  */
 export function encodeReceipt(parts: ReceiptParts): Uint8Array {
   const common = {
-    type,
+    type: parseAuditEntry(parts.entry).data['evidence'] === undefined ? formerType : type,
     entry: toBase64url(parts.entry),
     attestationResult: parts.attestationResult,
     proof: parseUtf8(parts.proof, 'tlog proof'),
@@ -107,6 +111,7 @@ export function encodeReceipt(parts: ReceiptParts): Uint8Array {
 export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedModel): ReceiptVerdict {
   const receipt = parseReceipt(bytes);
   const { entry, release } = parseRelease(receipt.entry);
+  assertVersion(receipt.version, release);
   const model = receipt.model ?? given;
 
   const log = verifyLog(receipt, entry, trust);
@@ -136,6 +141,7 @@ export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedM
   return {
     kind: 'verified',
     summary: {
+      version: receipt.version,
       release,
       at: entry.at,
       attestation: attestation.result,
@@ -143,6 +149,11 @@ export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedM
       log,
     },
   };
+}
+
+/** Whether manifest and bundle are in the receipt itself. Throws as `verifyReceipt` does. */
+export function holdsModel(bytes: Uint8Array): boolean {
+  return parseReceipt(bytes).model !== undefined;
 }
 
 interface MissingModel {
@@ -234,6 +245,7 @@ function modelReasons(publication: ReleaseVerdict | MissingModel, { model }: Key
 }
 
 interface Receipt {
+  readonly version: 1 | 2;
   readonly entry: Uint8Array;
   readonly attestationResult: string;
   /** Undefined when the receipt names them by digest only. */
@@ -247,10 +259,11 @@ function parseReceipt(bytes: Uint8Array): Receipt {
   const receipt = parseCanonicalJson(bytes, schema, 'release receipt', 'receipt-invalid');
   const { manifest, modelSignature } = receipt;
   const parts = {
+    version: receipt.type === type ? 2 : 1,
     entry: parseBase64url(receipt.entry, 'entry'),
     attestationResult: receipt.attestationResult,
     proof: utf8(receipt.proof),
-  };
+  } as const;
   const isDetached = 'sha256' in modelSignature;
   if ((typeof manifest !== 'string') !== isDetached) {
     throw new CoreError('receipt-invalid', 'release receipt: manifest and signature are both there or both left out');
@@ -271,6 +284,13 @@ function parseRelease(bytes: Uint8Array): { readonly entry: AuditEntry; readonly
     );
   }
   return { entry, release: parseValue(entry.data, keyReleaseSchema, 'key release', 'receipt-invalid') };
+}
+
+// An older text on a newer entry would hide from its reader that the evidence is known; a newer one would promise what is not there.
+function assertVersion(version: Receipt['version'], { evidence }: KeyRelease): void {
+  if ((version === 2) === (evidence !== undefined)) return;
+  const found = evidence === undefined ? 'does not name' : 'names';
+  throw new CoreError('receipt-invalid', `release receipt: version ${version}, and its entry ${found} the evidence`);
 }
 
 function assertLength(bytes: Uint8Array): void {

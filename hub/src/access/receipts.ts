@@ -1,9 +1,11 @@
 // Builds release receipts from stored data: the logged entry, the attestation result, the signed model, and the log's proof under the best
 // available checkpoint. That is a witnessed one when it covers the entry, else the newest.
+import { encodeLongReceipt } from '@edgekeep/core/access/long-receipt';
 import { encodeReceipt } from '@edgekeep/core/access/receipt';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseNote } from '@edgekeep/core/audit/note';
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
+import type { EvidenceKeeper } from '../attest/kept-evidence.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { CosignatureCollector } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
@@ -39,6 +41,18 @@ export class Receipts {
 
   /** The receipt of a lease; `deviceId` restricts the search to the device's own leases. */
   async forLease(leaseId: string, deviceId?: string): Promise<Uint8Array> {
+    return this.#assemble(await this.#ofLease(leaseId, deviceId));
+  }
+
+  /** The long form. Throws `evidence-not-kept` where only the short one is left. */
+  async longForLease(leaseId: string, keeper: Pick<EvidenceKeeper, 'of'>): Promise<Uint8Array> {
+    const recorded = await this.#ofLease(leaseId);
+    const kept = await keeper.of(leaseId);
+    const model = { manifest: recorded.model.manifest, modelSignature: Buffer.from(recorded.model.signature) };
+    return encodeLongReceipt({ receipt: await this.#assemble(recorded), model, ...kept });
+  }
+
+  async #ofLease(leaseId: string, deviceId?: string): Promise<RecordedRelease> {
     const lease = await this.#database.read
       .selectFrom('lease')
       .selectAll()
@@ -47,7 +61,7 @@ export class Receipts {
     if (lease === undefined || (deviceId !== undefined && lease.device_id !== deviceId)) {
       throw new HubError('not-found', `no lease ${leaseId}`);
     }
-    return this.#assemble(await this.#recorded(lease));
+    return this.#recorded(lease);
   }
 
   #bestCheckpointFor(index: number): Uint8Array {

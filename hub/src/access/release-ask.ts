@@ -5,6 +5,7 @@ import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { type Appraiser } from '../attest/appraiser.ts';
+import type { EvidenceKeeper, Kept } from '../attest/kept-evidence.ts';
 import { HubError } from '../common/error.ts';
 import type { DeviceConnection, TakenChallenge } from '../presence/connections.ts';
 import type { RootKeys } from '../attest/root-keys.ts';
@@ -29,6 +30,7 @@ export interface ReleaseDependencies {
   readonly gate: AccessGate;
   readonly platformKey: PlatformKey;
   readonly leaseAlarm: LeaseAlarm;
+  readonly evidenceKeeper: EvidenceKeeper;
   readonly settings: ReleaseSettings;
 }
 
@@ -46,6 +48,8 @@ export interface ReleaseAsk extends TakenChallenge {
   readonly connection: DeviceConnection;
   /** How long the proof took beyond the network round trip, milliseconds. */
   readonly proofMs?: number | undefined;
+  /** 1 for an agent of the version before: its entry names no evidence, and none is kept. */
+  readonly receiptVersion: 1 | 2;
   /** False for an agent of the previous version: its receipt then covers an entry that it can read. */
   readonly readsSaltedEntries: boolean;
   readonly nowMs: number;
@@ -63,6 +67,8 @@ export interface Facts {
   readonly attestationResult: string;
   readonly lease: Lease;
   readonly policy: GateDecision['policy'];
+  /** Of a release with a receipt of version 2. */
+  readonly kept?: Kept | undefined;
   /** The facts of the device and the model before the policy was asked. */
   readonly decidedBy: string;
 }

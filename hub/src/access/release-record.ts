@@ -62,6 +62,7 @@ export async function record(
       lease,
       attestationResult: sha256Hex(attestationResult),
       ...(wrap !== undefined && { wrap }),
+      ...(facts.kept === undefined ? {} : { evidence: facts.kept.digests }),
     };
     const { remoteAddress: address } = ask.connection;
     await weighHolder(
@@ -89,6 +90,7 @@ export async function record(
       round_trip_ms: ask.proofMs ?? null,
       wrap: wrap ?? null,
     });
+    await facts.kept?.record(trx, { id: lease.id, grantedAtMs: ask.nowMs });
     return { logIndex, entry };
   });
 }

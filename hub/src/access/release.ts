@@ -6,6 +6,7 @@ import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
+import type { Kept } from '../attest/kept-evidence.ts';
 import { HubError, type HubErrorCode } from '../common/error.ts';
 import { getDevice } from '../registry/states.ts';
 import { publishedIn } from '../model/releases.ts';
@@ -57,7 +58,8 @@ async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk)
   const terms = endedByTpm ? await leaseTerms(dependencies, ask, facts, qualified) : undefined;
   const { appraisal, attestationResult } = appraised;
   const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use: useOf(ask, lease), terms });
-  const recorded = await recordUnderNewestPolicy(dependencies, asked, facts);
+  using kept = ask.receiptVersion === 2 ? await keepEvidence(dependencies, ask, facts) : undefined;
+  const recorded = await recordUnderNewestPolicy(dependencies, asked, { ...facts, kept });
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
 
@@ -66,6 +68,15 @@ interface Asked {
   readonly model: ModelReleaseRow;
   readonly appraisal: Appraisal;
   readonly attestationResult: string;
+}
+
+/** The files of the evidence are on disk before a row or an entry names them. */
+function keepEvidence(
+  { evidenceKeeper }: ReleaseDependencies,
+  { evidence, connection, wraps }: ReleaseAsk,
+  { device, appraisal }: Facts,
+): Promise<Kept> {
+  return evidenceKeeper.keep({ device, evidence, exporter: connection.exporter, wraps, appraisal });
 }
 
 /** 5. The evidence is this device's own, about this boot, for this release on this connection. */

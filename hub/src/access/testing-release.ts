@@ -12,6 +12,8 @@ import { signerFromKey } from '@edgekeep/core/signer';
 import { encodeAttest } from '@edgekeep/core/tpm/testing-attest';
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
 import { Appraiser } from '../attest/appraiser.ts';
+import { EvidenceFiles } from '../attest/evidence-files.ts';
+import { EvidenceKeeper } from '../attest/kept-evidence.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';
 import { RootKeys } from '../attest/root-keys.ts';
 import {
@@ -91,7 +93,8 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);
   const leaseAlarm = new LeaseAlarm(database);
-  const parts = { database, appraiser, rootKeys, gate, platformKey, leaseAlarm, settings: parsed };
+  const evidenceKeeper = new EvidenceKeeper(database, new EvidenceFiles(join(store.folder, 'evidence')));
+  const parts = { database, appraiser, rootKeys, gate, platformKey, leaseAlarm, evidenceKeeper, settings: parsed };
   return {
     ...store,
     ...gateParts,
@@ -162,6 +165,7 @@ export function ask(hub: ReleaseHub, { device = press, boot = {}, ...change }: T
     askedMs: nowMs,
     connection,
     readsSaltedEntries: true,
+    receiptVersion: 2,
     nowMs,
     ...change,
   });

@@ -11,7 +11,7 @@ export const backupType = 'edgekeep-backup/v1';
 
 const segment = /^(?!\.)[A-Za-z0-9._-]{1,128}$/;
 const places =
-  /^(?:(?:hub|operator)\.json|hub\.sqlite|(?:keys|vendor-roots|dice-roots|idevid-roots)\/[^/]+|(?:log|blobs)\/.+)$/;
+  /^(?:(?:hub|operator)\.json|hub\.sqlite|(?:keys|vendor-roots|dice-roots|idevid-roots)\/[^/]+|(?:log|blobs|evidence)\/.+)$/;
 
 /** Whether a backup may contain this path: relative, below the data folder, in one of the known places. */
 export function isBackupPath(path: string): boolean {

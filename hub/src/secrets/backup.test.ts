@@ -51,7 +51,9 @@ test('an older backup is never written over: the file is named and kept', async 
 
 test('a restored folder holds what was backed up, byte for byte, and opens with the same unlocker', async (t) => {
   const { folder, data, file, secret } = await madeHub(t);
-  const roots = ['vendor-roots/tpm.pem', 'dice-roots/chip.pem'];
+  const evidence = `evidence/ab/${'ab'.repeat(32)}`;
+  await mkdir(join(data, 'evidence/ab'), { recursive: true });
+  const roots = ['vendor-roots/tpm.pem', 'dice-roots/chip.pem', evidence];
   for (const name of roots) await writeFile(join(data, name), name);
   const made = await backUpHub({ folder: data, file, plain: false, blobs: false });
   const restored = join(folder, 'restored');

@@ -49,6 +49,8 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
       await writer.addTree(folder, place);
     const keys = await snapshotWithKeys(folder, snapshot);
     await writer.addFile('hub.sqlite', snapshot);
+    // After the store: every file that its rows name was on disk before them.
+    await writer.addTree(folder, 'evidence');
     for (const [name, bytes] of keys) await writer.add(`keys/${name}`, bytes);
     // Never `operator.json`: its token would be in every copy.
     await writer.add(settingsFileName, await readFile(join(folder, settingsFileName)));
@@ -134,6 +136,8 @@ class BackupWriter {
       const file = join(entry.parentPath, entry.name);
       const path = relative(folder, file);
       if (!entry.isFile() || !isBackupPath(path) || path.startsWith(join('blobs', 'incoming'))) continue;
+      // Being written: no row names it yet.
+      if (place === 'evidence' && path.endsWith('.new')) continue;
       if (place === 'blobs') await this.addFile(path, file);
       else await this.#addIfThere(path, file);
     }

@@ -133,6 +133,28 @@ const makersByDevice = prepared<{ deviceId: string }, StoredMaker>((db, value) =
     .orderBy('kind'),
 );
 
+/** DER of the intermediates on the device's path that the store has, also those that were removed since. */
+export async function intermediatesOf(
+  db: Kysely<Tables>,
+  deviceId: string,
+  kind: VendorRootKind,
+): Promise<readonly Uint8Array[]> {
+  const rows = await db
+    .selectFrom('device_maker_path')
+    .innerJoin('vendor_root', (join) =>
+      join
+        .onRef('vendor_root.sha256', '=', 'device_maker_path.sha256')
+        .onRef('vendor_root.kind', '=', 'device_maker_path.kind'),
+    )
+    .select('vendor_root.der')
+    .where('device_maker_path.device_id', '=', deviceId)
+    .where('device_maker_path.kind', '=', kind)
+    .where('vendor_root.role', '=', 'intermediate')
+    .orderBy('vendor_root.sha256')
+    .execute();
+  return rows.map(({ der }) => der);
+}
+
 /** A device that enrolled before the hub stored what its maker said. */
 export interface OldDevice {
   readonly id: string;

@@ -72,6 +72,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
       settings,
       receipts: new Receipts(database, log, witnesses),
       leaseAlarm: new LeaseAlarm(database),
+      evidenceKeeper: doors.evidence.keeper,
       roundTrips: door.roundTrips,
       countRelease: (outcome) => doors.metrics.countRelease(outcome),
     });
@@ -169,7 +170,8 @@ function addTrust(app: HttpServer, subjects: Subjects): void {
   const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
   const trust = trustFile(database, logKeys, settings.witness.quorum);
   const receipts = new Receipts(database, log, witnesses);
-  auditOperatorRoutes(app, { database, log, receipts, trust, requireScope });
+  const evidenceKeeper = doors.evidence.keeper;
+  auditOperatorRoutes(app, { database, log, receipts, evidenceKeeper, trust, requireScope });
   tileRoutes(app, audit.folder, requireScope('audit:read'));
   revocationStatusRoutes(app, { status, clock });
   authorityOperatorRoutes(app, { ...guarded, authorities, keyStore, settings, connections, watch });

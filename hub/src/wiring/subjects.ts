@@ -5,6 +5,7 @@ import { type Access, openAccess } from '../access/open.ts';
 import { type Addresses, openAddresses } from '../address/open.ts';
 import type { Assembly } from './assembly.ts';
 import { type Attestation, openAttestation } from '../attest/open.ts';
+import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
 import { type Clock, timeEpochs } from '../common/clock.ts';
@@ -102,6 +103,7 @@ async function openFleet(hub: Assembly, { folder, settings, clock, database, aud
 /** What people and monitoring see of the hub, and what its doors rest on. */
 interface DoorSubjects {
   readonly attestation: Attestation;
+  readonly evidence: EvidenceSubject;
   readonly authority: AuthoritySubject;
   readonly platformKeyRoll: PlatformKeyRoll;
   readonly metrics: Metrics;
@@ -119,6 +121,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
     signer: keys.attestationSigner,
     epoch: timeEpochs(clock),
   });
+  const evidence = hub.use(openEvidence(database, folder, settings.evidence, clock, hub.scheduler.add));
   const authority = hub.use(await openAuthority(folder, { database, keyStore, watch }, settings, clock));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };
@@ -132,5 +135,5 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const { traffic } = access.facts;
   const device = new DeviceDoor(connections, authority.authorities, clock, traffic, admission, settings);
   const operator = openOperatorDoor(database, access, admission, { access: settings.access, clock });
-  return { attestation, authority, platformKeyRoll, metrics, addresses, admission, device, operator };
+  return { attestation, evidence, authority, platformKeyRoll, metrics, addresses, admission, device, operator };
 }

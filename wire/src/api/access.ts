@@ -29,6 +29,11 @@ export const entryVersionHeader = 'edgekeep-entry-version';
 
 export const saltedEntryVersion = '2';
 
+/** With this header a device declares that it can read receipts of version 2 (spec/receipt.md); a hub of the version before ignores it. */
+export const receiptVersionHeader = 'edgekeep-receipt-version';
+
+export const receiptVersionTwo = '2';
+
 export const releaseRequest = z.strictObject({
   model: z.string().max(64),
   version: z.string().max(64),

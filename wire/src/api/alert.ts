@@ -29,6 +29,7 @@ const alertKinds = [
   'job-failing',
   'name-reserved',
   'general-authority',
+  'evidence-space',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

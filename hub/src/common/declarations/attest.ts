@@ -6,6 +6,7 @@ export const attestErrorCodes = {
   'attestation-refused': 403,
   'ima-log-start-unknown': 409,
   'reference-values-refused': 422,
+  'evidence-not-kept': 404,
 } as const;
 
 export const attestSettings = {
@@ -24,6 +25,14 @@ export const attestSettings = {
       clockDriftPercent: z.int().min(1).max(50).default(15),
       /** In addition, how many seconds it may be off. */
       clockSlackSeconds: z.int().min(1).max(86_400).default(60),
+    })
+    .prefault({}),
+  evidence: z
+    .strictObject({
+      /** How long the evidence behind a released key is kept, in days: as long, a receipt has a long form. */
+      keepDays: z.int().min(1).max(36_500).default(3_650),
+      /** How much disk it may take, in MiB; then the oldest of the device that has most goes first. */
+      maxMebibytes: z.int().min(1).max(16_777_216).default(10_240),
     })
     .prefault({}),
   /** How long a challenge may be answered, in seconds. */

@@ -1,7 +1,14 @@
 // Device API: attestation for its own sake, key release, receipts.
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toBase64url } from '@edgekeep/core/bytes';
-import { entryVersionHeader, releaseRequest, releaseResponse, saltedEntryVersion } from '@edgekeep/wire/api/access';
+import {
+  entryVersionHeader,
+  receiptVersionHeader,
+  receiptVersionTwo,
+  releaseRequest,
+  releaseResponse,
+  saltedEntryVersion,
+} from '@edgekeep/wire/api/access';
 import { attestRequest, attestResponse } from '@edgekeep/wire/api/attest';
 import { z } from 'zod';
 import { recordAppraisal, untilReferencesStay } from '../../attest/appraiser.ts';
@@ -74,7 +81,8 @@ function addReleases(app: HttpServer, dependencies: AccessDeviceRouteDependencie
       const taken = takeChallenge(connection, nowMs);
       const proofMs = dependencies.roundTrips.proofMs(connection);
       const readsSaltedEntries = request.headers[entryVersionHeader] === saltedEntryVersion;
-      const who = { deviceId, certificateSha256, connection, readsSaltedEntries };
+      const receiptVersion = request.headers[receiptVersionHeader] === receiptVersionTwo ? 2 : 1;
+      const who = { deviceId, certificateSha256, connection, readsSaltedEntries, receiptVersion } as const;
       const ask = { ...request.body, ...who, ...taken, proofMs, nowMs };
       try {
         const { lease, wrappedKey, recorded } = await releaseKey(dependencies, ask);

@@ -5,6 +5,7 @@ import { receiptResponse, releaseList } from '@edgekeep/wire/api/access';
 import { auditList, auditProof } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import type { Receipts } from '../../access/receipts.ts';
+import type { EvidenceKeeper } from '../../attest/kept-evidence.ts';
 import { HubError } from '../../common/error.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -23,6 +24,7 @@ interface AuditOperatorRouteDependencies {
   database: Database;
   log: AuditLog;
   receipts: Receipts;
+  evidenceKeeper: EvidenceKeeper;
   trust: TrustFile;
   requireScope: RequireScope;
 }
@@ -69,7 +71,7 @@ function addLog(app: HttpServer, dependencies: AuditOperatorRouteDependencies): 
 }
 
 function addLeases(app: HttpServer, dependencies: AuditOperatorRouteDependencies): void {
-  const { database, receipts, requireScope } = dependencies;
+  const { database, receipts, evidenceKeeper, requireScope } = dependencies;
 
   app.get(
     '/v1/leases',
@@ -85,5 +87,12 @@ function addLeases(app: HttpServer, dependencies: AuditOperatorRouteDependencies
       schema: { params: z.strictObject({ id: z.string().max(64) }), response: { 200: receiptResponse } },
     },
     async ({ params }) => ({ receipt: toBase64url(await receipts.forLease(params.id)) }),
+  );
+
+  app.get(
+    '/v1/receipts/:id/long',
+    { ...requireScope('audit:read'), schema: { params: z.strictObject({ id: z.string().max(64) }) } },
+    async ({ params }, reply) =>
+      reply.type('application/json').send(await receipts.longForLease(params.id, evidenceKeeper)),
   );
 }

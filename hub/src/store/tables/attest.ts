@@ -4,6 +4,9 @@ export interface AttestTables {
   reference_values: ReferenceValuesRow;
   ima_log: ImaLogRow;
   tpm_clock: TpmClockRow;
+  release_evidence: ReleaseEvidenceRow;
+  release_evidence_part: ReleaseEvidencePartRow;
+  evidence_content: EvidenceContentRow;
 }
 
 export interface ReferenceValuesRow {
@@ -45,4 +48,36 @@ export interface TpmClockRow {
   readonly anchor_received_at: number;
   readonly epoch: string;
   readonly progress: 'fits' | 'fast' | 'slow';
+}
+
+/** What one released key rests on; large parts are in files. */
+export interface ReleaseEvidenceRow {
+  readonly lease_id: string;
+  readonly device_id: string;
+  readonly granted_at: number;
+  readonly kind: 'tpm' | 'dice' | 'software';
+  /** The quote or the statement, and the signature over it. */
+  readonly signed: Uint8Array;
+  readonly signature: Uint8Array;
+  /** The TLS exporter of the connection. */
+  readonly exporter: Uint8Array;
+  /** The types of wrapped keys that it asked for, JSON; null from an agent of the version before. */
+  readonly wraps: string | null;
+  /** Where the IMA log of this evidence begins: 0 and empty for a whole log, or none. */
+  readonly ima_entries: number;
+  readonly ima_value: string;
+}
+
+export type EvidencePart = 'event-log' | 'ima-log' | 'chain' | 'origin';
+
+export interface ReleaseEvidencePartRow {
+  readonly lease_id: string;
+  readonly part: EvidencePart;
+  readonly sha256: string;
+}
+
+/** A file in the folder `evidence`. */
+export interface EvidenceContentRow {
+  readonly sha256: string;
+  readonly size: number;
 }

@@ -1,0 +1,77 @@
+// Parts of evidence on disk, by content: `evidence/<first two hex digits>/<SHA-256>`. A boot's log is there once, for every receipt that
+// rests on it. A file appears under its name only when it is complete and on disk.
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { writeFileOnce } from '@edgekeep/host/durable-file';
+import { makeFolder } from '@edgekeep/host/make-folder';
+import { orIfMissing } from '@edgekeep/host/missing-file';
+
+export interface StoredContent {
+  readonly sha256: string;
+  readonly size: number;
+}
+
+export class EvidenceFiles {
+  readonly #folder: string;
+  /** How many releases under way rely on a file that no row names yet. */
+  readonly #held = new Map<string, number>();
+
+  /** Called with the bytes that came since it last returned true. */
+  onGrown: (bytes: number) => boolean = () => false;
+  #grownBytes = 0;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Writes the file where it is missing. It is held until `release`: nothing removes it before its row is written. */
+  async put(bytes: Uint8Array): Promise<StoredContent> {
+    const sha256 = sha256Hex(bytes);
+    this.#held.set(sha256, (this.#held.get(sha256) ?? 0) + 1);
+    try {
+      const path = this.#path(sha256);
+      const found = await orIfMissing(stat(path), undefined);
+      if (found === undefined) {
+        await makeFolder(dirname(path), { mode: 0o700 });
+        await writeFileOnce(path, bytes);
+        this.#grownBytes += bytes.length;
+        if (this.onGrown(this.#grownBytes)) this.#grownBytes = 0;
+      }
+    } catch (error) {
+      this.release([sha256]);
+      throw error;
+    }
+    return { sha256, size: bytes.length };
+  }
+
+  release(digests: readonly string[]): void {
+    for (const sha256 of digests) {
+      const left = (this.#held.get(sha256) ?? 0) - 1;
+      if (left > 0) this.#held.set(sha256, left);
+      else this.#held.delete(sha256);
+    }
+  }
+
+  /** Undefined when the file is missing or is not what its name says. */
+  async read(sha256: string): Promise<Uint8Array | undefined> {
+    const bytes = await orIfMissing(readFile(this.#path(sha256)), undefined);
+    return bytes === undefined || sha256Hex(bytes) !== sha256 ? undefined : bytes;
+  }
+
+  /** Removes a file that no row names, unless a release under way holds it. */
+  async remove(sha256: string): Promise<void> {
+    if (this.#held.has(sha256)) return;
+    await rm(this.#path(sha256), { force: true });
+  }
+
+  /** The names of all complete files. */
+  async list(): Promise<readonly string[]> {
+    const entries = await orIfMissing(readdir(this.#folder, { recursive: true, withFileTypes: true }), []);
+    return entries.filter((entry) => entry.isFile() && /^[0-9a-f]{64}$/.test(entry.name)).map(({ name }) => name);
+  }
+
+  #path(sha256: string): string {
+    return join(this.#folder, sha256.slice(0, 2), sha256);
+  }
+}

@@ -1,0 +1,176 @@
+// Keeps the evidence behind released keys, for the long form of receipts (spec/receipt.md, "Evidence that is kept"). The logs of a boot are
+// files, once each; what a device signed for one release is a row beside its lease.
+import { type KeptEvidence } from '@edgekeep/core/access/long-receipt';
+import { evidenceOriginOf, evidenceOriginSchema } from '@edgekeep/core/access/release-evidence';
+import { type ReleaseEvidence, releaseEvidenceOf } from '@edgekeep/core/access/release-evidence';
+import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { parseBase64url, parseHex, toBase64url, toHex } from '@edgekeep/core/bytes';
+import { encodeCanonicalJson, parseCanonicalJson } from '@edgekeep/core/json';
+import { z } from 'zod';
+import { HubError } from '../common/error.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { EvidencePart, ReleaseEvidenceRow } from '../store/tables/attest.ts';
+import type { DeviceRow } from '../store/tables/registry.ts';
+import type { EvidenceFiles, StoredContent } from './evidence-files.ts';
+import { EvidenceOrigins } from './evidence-origins.ts';
+
+export interface ReleasedEvidence {
+  readonly device: Pick<DeviceRow, 'id' | 'identity'>;
+  readonly evidence: Evidence;
+  readonly exporter: Uint8Array;
+  readonly wraps?: readonly string[] | undefined;
+  readonly appraisal: Pick<Appraisal, 'imaLog'>;
+}
+
+/** Evidence whose files are on disk. Until it is disposed, nothing removes them. */
+export interface Kept extends Disposable {
+  /** For the entry of the release. */
+  readonly digests: ReleaseEvidence;
+  /** Adds the rows, in the transaction of the release. */
+  record(trx: WriteTransaction, lease: { readonly id: string; readonly grantedAtMs: number }): Promise<void>;
+}
+
+const textsSchema = z.array(z.string());
+
+export class EvidenceKeeper {
+  readonly #database: Pick<Database, 'read'>;
+  readonly #files: EvidenceFiles;
+  readonly #origins = new EvidenceOrigins();
+
+  constructor(database: Pick<Database, 'read'>, files: EvidenceFiles) {
+    this.#database = database;
+    this.#files = files;
+  }
+
+  async keep(released: ReleasedEvidence): Promise<Kept> {
+    const { device, evidence } = released;
+    const known = await this.#origins.of(this.#database.read, device);
+    const digests = known && releaseEvidenceOf(evidence, known.origin);
+    if (known === undefined || digests === undefined)
+      throw new HubError('attestation-refused', `the evidence is not of the kind that ${device.id} is registered with`);
+    const parts: { readonly part: EvidencePart; readonly stored: StoredContent }[] = [];
+    const release = () => this.#files.release(parts.map(({ stored }) => stored.sha256));
+    try {
+      for (const [part, bytes] of partsOf(evidence, known.document))
+        parts.push({ part, stored: await this.#files.put(bytes) });
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return {
+      digests,
+      async record(trx, { id, grantedAtMs }) {
+        await trx
+          .insertInto('release_evidence')
+          .values({ lease_id: id, granted_at: grantedAtMs, ...rowOf(released) })
+          .execute();
+        for (const { part, stored } of parts) {
+          await trx
+            .insertInto('evidence_content')
+            .values({ ...stored })
+            .onConflict((conflict) => conflict.column('sha256').doNothing())
+            .execute();
+          const row = { lease_id: id, part, sha256: stored.sha256 };
+          await trx.insertInto('release_evidence_part').values(row).execute();
+        }
+      },
+      [Symbol.dispose]: release,
+    };
+  }
+
+  /** Throws `evidence-not-kept` when there is none, or no longer. */
+  async of(leaseId: string): Promise<KeptEvidence> {
+    const { read } = this.#database;
+    const row = await read
+      .selectFrom('release_evidence')
+      .selectAll()
+      .where('lease_id', '=', leaseId)
+      .executeTakeFirst();
+    const parts = await read.selectFrom('release_evidence_part').selectAll().where('lease_id', '=', leaseId).execute();
+    const bytes = new Map<EvidencePart, Uint8Array>();
+    for (const { part, sha256 } of parts) {
+      const found = await this.#files.read(sha256);
+      if (found === undefined)
+        throw notKept(leaseId, `the file evidence/${sha256.slice(0, 2)}/${sha256} is missing or damaged`);
+      bytes.set(part, found);
+    }
+    const origin = bytes.get('origin');
+    if (row === undefined || origin === undefined)
+      throw notKept(leaseId, 'it was released before evidence was kept, or its time or the space is over');
+    const { ima_entries: entries } = row;
+    return {
+      evidence: evidenceOf(row, bytes),
+      exporter: row.exporter,
+      wraps: row.wraps === null ? undefined : textsSchema.parse(JSON.parse(row.wraps)),
+      imaStart: entries === 0 ? undefined : { entries, value: parseHex(row.ima_value, 'ima_value') },
+      origin: evidenceOriginOf(parseCanonicalJson(origin, evidenceOriginSchema, 'evidence origin')),
+    };
+  }
+}
+
+function partsOf(evidence: Evidence, origin: Uint8Array): readonly (readonly [EvidencePart, Uint8Array])[] {
+  const parts: (readonly [EvidencePart, Uint8Array])[] = [
+    ['origin', origin],
+    ['event-log', evidence.eventLog],
+  ];
+  if (evidence.kind === 'tpm' && evidence.imaLog !== undefined) parts.push(['ima-log', evidence.imaLog]);
+  if (evidence.kind === 'dice') parts.push(['chain', encodeCanonicalJson(evidence.chain.map(toBase64url))]);
+  return parts;
+}
+
+function rowOf({
+  device,
+  evidence,
+  exporter,
+  wraps,
+  appraisal,
+}: ReleasedEvidence): Omit<ReleaseEvidenceRow, 'lease_id' | 'granted_at'> {
+  const hasIma = evidence.kind === 'tpm' && evidence.imaLogFrom !== undefined;
+  const start = hasIma ? appraisal.imaLog?.start : undefined;
+  return {
+    device_id: device.id,
+    kind: evidence.kind,
+    signed: evidence.kind === 'tpm' ? evidence.quote : evidence.statement,
+    signature: evidence.signature,
+    exporter,
+    wraps: wraps === undefined ? null : JSON.stringify(wraps),
+    ima_entries: start?.entries ?? 0,
+    ima_value: start === undefined ? '' : toHex(start.value),
+  };
+}
+
+function evidenceOf(
+  { kind, signed, signature, ima_entries: imaLogFrom }: ReleaseEvidenceRow,
+  parts: ReadonlyMap<EvidencePart, Uint8Array>,
+): Evidence {
+  const eventLog = parts.get('event-log') ?? new Uint8Array(0);
+  const imaLog = parts.get('ima-log');
+  switch (kind) {
+    case 'tpm':
+      return {
+        kind,
+        quote: signed,
+        signature,
+        eventLog,
+        ...(imaLog === undefined ? {} : { imaLog }),
+        ...(imaLogFrom === 0 ? {} : { imaLogFrom }),
+      };
+    case 'software':
+      return { kind, statement: signed, signature, eventLog };
+    case 'dice': {
+      const texts = parseCanonicalJson(parts.get('chain') ?? new Uint8Array(0), textsSchema, 'evidence chain');
+      return {
+        kind,
+        statement: signed,
+        signature,
+        eventLog,
+        chain: texts.map((text) => parseBase64url(text, 'chain')),
+      };
+    }
+  }
+}
+
+function notKept(leaseId: string, why: string): HubError {
+  return new HubError('evidence-not-kept', `the evidence of lease ${leaseId} is not here: ${why}. Its receipt is`);
+}
