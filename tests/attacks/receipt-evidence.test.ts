@@ -36,9 +36,9 @@ before(async () => {
   fleet = await TpmWorld.open({ witness: { quorum: 0 } });
   device = await fleet.device('press-1');
   link = await device.connect(fleet.world.hub);
-  released = await device.release(link, model.name, model.version);
+  released = await device.releaseBound(link, model.name, model.version);
   long = await longOf(released);
-  next = await longOf(await device.release(link, model.name, model.version));
+  next = await longOf(await device.releaseBound(link, model.name, model.version));
 });
 after(async () => {
   await link?.[Symbol.asyncDispose]();
@@ -109,7 +109,7 @@ test('a long receipt with one part of another genuine one of the same boot does 
   await t.test('another device of the same maker as its origin', async () => {
     const other = await fleet.device('press-2');
     await using otherLink = await other.connect(fleet.world.hub);
-    const { origin } = membersOf(await longOf(await other.release(otherLink, model.name, model.version)));
+    const { origin } = membersOf(await longOf(await other.releaseBound(otherLink, model.name, model.version)));
     assert.equal(await kindOf(encodeCanonicalJson({ ...membersOf(long), origin }), trust), 'refused');
   });
 });
