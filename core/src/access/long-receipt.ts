@@ -39,7 +39,7 @@ const schema = z.strictObject({
   /** The TLS exporter of the connection that the key was released on. */
   exporter: base64url(exporterLength),
   /** What the device asked for besides model and version; left out by an agent of the version before. */
-  wraps: z.array(z.string().max(64)).min(1).max(16).optional(),
+  ask: z.strictObject({ wraps: z.array(z.string().max(64)).min(1).max(16) }).optional(),
   imaStart: z.strictObject({ entries: z.int().min(1), value: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
   origin: evidenceOriginSchema,
   /** Where the receipt names them by digest only. */
@@ -100,7 +100,7 @@ export function encodeLongReceipt({
     receipt: toBase64url(receipt),
     evidence: evidenceDocument(evidence),
     exporter: toBase64url(exporter),
-    ...(wraps === undefined ? {} : { wraps: [...wraps] }),
+    ...(wraps === undefined ? {} : { ask: { wraps: [...wraps] } }),
     ...(imaStart === undefined ? {} : { imaStart: { entries: imaStart.entries, value: toHex(imaStart.value) } }),
     origin: evidenceOriginDocument(origin),
     ...(holdsModel(receipt)
@@ -187,7 +187,7 @@ interface LongReceipt extends KeptEvidence {
 function parseLongReceipt(bytes: Uint8Array): LongReceipt {
   assertLength(bytes);
   assertNesting(bytes, 'long receipt', 'receipt-invalid');
-  const { receipt, evidence, exporter, wraps, imaStart, origin, model } = parseCanonicalJson(
+  const { receipt, evidence, exporter, ask, imaStart, origin, model } = parseCanonicalJson(
     bytes,
     schema,
     'long receipt',
@@ -200,7 +200,7 @@ function parseLongReceipt(bytes: Uint8Array): LongReceipt {
     receipt: parseBase64url(receipt, 'receipt'),
     evidence: parseEvidence(encodeCanonicalJson(evidence)),
     exporter: bound,
-    wraps,
+    wraps: ask?.wraps,
     imaStart: imaStart && { entries: imaStart.entries, value: parseHex(imaStart.value, 'imaStart') },
     origin: evidenceOriginOf(origin),
     model: model && {
