@@ -55,15 +55,7 @@ export async function record(
     // Concurrent requests must not get more keys than sequential ones.
     await assertWithinBudget(trx, ask, settings);
     const wrap = wrapFormOf(ask) === 'bound' ? boundWrapType : undefined;
-    const release: KeyRelease = {
-      device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
-      model: { name, version, manifestDigest },
-      policy: { name: `policy ${policy.version}`, digest: policy.digest },
-      lease,
-      attestationResult: sha256Hex(attestationResult),
-      ...(wrap !== undefined && { wrap }),
-      ...(facts.kept === undefined ? {} : { evidence: facts.kept.digests }),
-    };
+    const release = releaseOf(ask, facts);
     const { remoteAddress: address } = ask.connection;
     await weighHolder(
       trx,
@@ -93,6 +85,20 @@ export async function record(
     await facts.kept?.record(trx, { id: lease.id, grantedAtMs: ask.nowMs });
     return { logIndex, entry };
   });
+}
+
+/** The content of the entry. */
+function releaseOf(ask: ReleaseAsk, { device, appraisal, attestationResult, lease, policy, kept }: Facts): KeyRelease {
+  const { model: name, version, manifestDigest } = lease;
+  return {
+    device: { id: device.id, tier: appraisal.tier, certificate: ask.certificateSha256 },
+    model: { name, version, manifestDigest },
+    policy: { name: `policy ${policy.version}`, digest: policy.digest },
+    lease,
+    attestationResult: sha256Hex(attestationResult),
+    ...(wrapFormOf(ask) === 'bound' && { wrap: boundWrapType }),
+    ...(kept === undefined ? {} : { evidence: kept.digests }),
+  };
 }
 
 /** Throws `release-refused` for a lease that was ended while its response waited. */
