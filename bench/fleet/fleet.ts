@@ -125,7 +125,7 @@ interface PublishReferences {
 
 async function publishReferenceValues(database: Database, order: PublishReferences): Promise<void> {
   const { boots, publisher, settings, nowMs } = order;
-  const store = new ReferenceStore(database, settings);
+  const store = new ReferenceStore(database, settings, () => nowMs);
   for (const [machine, boot] of boots.entries()) {
     const values = referenceValuesFromLog(parseEventLog(boot), settings.pcrs, `machine-${machine}`, '1.0.0');
     const document = encodeReferenceValues(values);

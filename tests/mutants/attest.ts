@@ -29,7 +29,7 @@ export const attestMutants: readonly Mutant[] = [
   },
   {
     id: 'attest/pcr-7-is-code',
-    file: appraise,
+    file: 'core/src/attest/appraise-boot.ts',
     find: 'new Set([1, 3, 5, 7])',
     replace: 'new Set([1, 3, 5])',
     breaks: 'PCR 7 holds the Secure Boot settings, which are configuration',
@@ -191,8 +191,9 @@ export const attestMutants: readonly Mutant[] = [
   {
     id: 'attest/references-stay',
     file: 'hub/src/attest/appraiser.ts',
-    find: 'if (state === undefined || state === (await referencesState(trx))) return;',
-    replace: 'if (state === undefined || (await referencesState(trx)) !== undefined) return;',
+    find: 'if (references === undefined || (await references.stay(trx, references.deviceKept))) return;',
+    replace:
+      'if (references === undefined || (await references.stay(trx, references.deviceKept)) !== undefined) return;',
     breaks: 'an appraisal by withdrawn reference values is not recorded',
   },
   {
@@ -212,16 +213,44 @@ export const attestMutants: readonly Mutant[] = [
   {
     id: 'attest/withdrawn-references',
     file: 'hub/src/attest/reference-store.ts',
-    find: ".select('document')\n      .where('withdrawn_at', 'is', null)",
-    replace: ".select('document')\n      .where('published_at', 'is not', null)",
+    find: ".where('withdrawn_at', 'is', null)\n      .orderBy",
+    replace: ".where('published_at', 'is not', null)\n      .orderBy",
     breaks: 'no boot is compared with withdrawn reference values',
   },
   {
     id: 'attest/reference-values-signed',
-    file: 'hub/src/attest/reference-store.ts',
+    file: 'hub/src/attest/reference-signature.ts',
     find: 'if (resource.digest !== digest) {',
     replace: 'if (resource.digest.length !== digest.length) {',
     breaks: 'reference values are the document that the publisher signed',
+  },
+  {
+    id: 'attest/superseded',
+    file: 'core/src/attest/reference-standing.ts',
+    find: 'const reason = moments.find(({ atMs, ends }) => (ends ? atMs <= nowMs : atMs > nowMs));',
+    replace: 'const reason = moments.find(({ atMs, ends }) => (ends ? atMs < 0 : atMs > nowMs));',
+    breaks: 'a release that a newer one superseded counts no more when the grace time is over',
+  },
+  {
+    id: 'attest/superseded-at-the-act',
+    file: 'hub/src/attest/reference-store.ts',
+    find: 'if (deviceKept) return (await this.#standingsOf(trx, loaded, deviceId)) === standings;',
+    replace: 'if (deviceKept) return true;',
+    breaks: 'which sets count for a device is decided again in the transaction that acts',
+  },
+  {
+    id: 'attest/other-product',
+    file: 'core/src/attest/reference-target.ts',
+    find: 'if (groups !== undefined && !groups.some((each) => device.groups.has(each))) return false;',
+    replace: 'if (groups !== undefined && groups.length === 0) return false;',
+    breaks: 'a set for a group is for no other device',
+  },
+  {
+    id: 'attest/target-by-claims',
+    file: 'hub/src/attest/reference-targets.ts',
+    find: 'if (claimsOfGroup(group, nowMs).length > 0) return false;',
+    replace: 'if (claimsOfGroup(group, nowMs).length > 99) return false;',
+    breaks: 'no device chooses by its reports what it is compared with',
   },
   {
     id: 'attest/ima-start',

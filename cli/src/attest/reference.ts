@@ -5,10 +5,11 @@ import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-
 import { type GoldenBoots, referenceValuesFromBoots } from '@edgekeep/core/attest/golden-boots';
 import { encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { type Command, exitCodes } from '../command.ts';
+import { termsHelp, termsOf, termsOptions } from './reference-terms.ts';
 import { parsePcrs, readBounded } from './input.ts';
 
 export const command: Command = {
-  usage: 'attest reference LOG… --name NAME --version VERSION --out FILE [--pcrs LIST]',
+  usage: 'attest reference LOG… --name NAME --version VERSION --out FILE [--pcrs LIST] [TERMS]',
   help: `
 Writes reference values (spec/reference-values.md) that accept the boot in LOG; with several logs, of devices of one kind, the boots of all of
 them. The output names the PCRs that are left out because they differ between devices, and what differs in the others.
@@ -17,9 +18,16 @@ them. The output names the PCRs that are left out because they differ between de
 --version VERSION  the version of what boots, for example 1.4.0
 --out FILE         where to write; - for standard output
 --pcrs LIST        for example 0,2,4,7 or 0-7 (default: 0, 2, 4, 7 and 14, with 8 and 9 for GRUB or 11 for a unified kernel image)
+${termsHelp}
 `,
   positionals: { min: 1, max: 64 },
-  options: { name: { type: 'string' }, version: { type: 'string' }, out: { type: 'string' }, pcrs: { type: 'string' } },
+  options: {
+    name: { type: 'string' },
+    version: { type: 'string' },
+    out: { type: 'string' },
+    pcrs: { type: 'string' },
+    ...termsOptions,
+  },
   async run(args) {
     const out = args.required('out');
     const list = args.option('pcrs');
@@ -27,6 +35,7 @@ them. The output names the PCRs that are left out because they differ between de
       name: args.required('name'),
       version: args.required('version'),
       pcrs: list === undefined ? undefined : parsePcrs(list),
+      terms: termsOf(args),
     };
     const logs = [];
     for (const path of args.positionals) logs.push(parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX)));

@@ -8,10 +8,11 @@ import { type FwidAlgorithm, fwidAlgorithms, fwidText } from '@edgekeep/core/att
 import type { ReferenceLayer } from '@edgekeep/core/attest/dice/reference-layer';
 import { encodeReferenceValues, parseReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { type Command, exitCodes, UsageError } from '../command.ts';
+import { termsHelp, termsOf, termsOptions } from '../attest/reference-terms.ts';
 
 export const command: Command = {
   usage:
-    'reference layers --name NAME --version VERSION --layer N=FILE[,FILE…][;FIELD=VALUE…]… --out FILE [--hash HASH]',
+    'reference layers --name NAME --version VERSION --layer N=FILE[,FILE…][;FIELD=VALUE…]… --out FILE [--hash HASH] [TERMS]',
   help: `
 Writes reference values that accept devices whose DICE layers are these images. Sign and publish them with \`edgekeep reference publish\`.
 
@@ -21,6 +22,7 @@ Writes reference values that accept devices whose DICE layers are these images. 
                    repeated: for another layer, or for another acceptable build of the same one
 --out              the file to write; - for standard output
 --hash             the hash algorithm of the FWIDs: ${Object.keys(fwidAlgorithms).join(', ')} (default: sha384)
+${termsHelp}
 
 Fields of a layer:
 
@@ -37,6 +39,7 @@ allow=FLAG         an operational flag that may be set; may be repeated
     layer: { type: 'string', multiple: true },
     hash: { type: 'string' },
     out: { type: 'string' },
+    ...termsOptions,
   },
   async run(args) {
     const hash = algorithmOf(args.option('hash') ?? 'sha384');
@@ -44,8 +47,14 @@ allow=FLAG         an operational flag that may be set; may be repeated
     const builds = await Promise.all(args.all('layer').map((text) => readBuild(text, hash)));
     if (builds.length === 0) throw new UsageError('--layer is missing: without a layer the values constrain nothing');
     const layers = merged(builds);
-    const head = { type: 'edgekeep-reference-values/v2', bank: 'sha256', events: [] } as const;
-    const values = { ...head, name: args.required('name'), version: args.required('version'), layers };
+    const head = { type: 'edgekeep-reference-values/v3', bank: 'sha256', events: [] } as const;
+    const values = {
+      ...head,
+      name: args.required('name'),
+      version: args.required('version'),
+      layers,
+      ...termsOf(args),
+    };
     const bytes = encodeReferenceValues(values);
     parseReferenceValues(bytes);
     const stdoutTaken = out === '-';

@@ -7,13 +7,14 @@ import { type FileChange, predictBoot, type Replacement, type TextChange } from 
 import { encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { parsePcrs, readBounded } from '../attest/input.ts';
 import { type Command, exitCodes, UsageError } from '../command.ts';
+import { termsHelp, termsOf, termsOptions } from '../attest/reference-terms.ts';
 
 export const command: Command = {
   usage:
-    'reference predict LOG… --name NAME --version VERSION --out FILE [--replace OLD=NEW]… [--text OLD=NEW]… [--pcrs LIST]',
+    'reference predict LOG… --name NAME --version VERSION --out FILE [--replace OLD=NEW]… [--text OLD=NEW]… [--pcrs LIST] [TERMS]',
   help: `
 LOG is the log of a boot before the update, as for \`edgekeep attest reference\`. Writes the reference values of the boot after it: publish them
-before the update, and withdraw the old ones when the fleet has moved. An option that no event of the log explains is refused.
+before the update; the old ones of the name count until the grace time ends (attestation.supersededGraceSeconds). An option that no event of the log explains is refused.
 
 --replace OLD=NEW  a file of the boot, before and after the update: a kernel, an initrd, a loader, a configuration of GRUB, or a unified kernel image (its sections too); may be repeated
 --text OLD=NEW     replaces text in the commands and command lines that GRUB executes, for example a kernel's version; write OLD=>NEW if the text contains =; may be repeated
@@ -21,6 +22,7 @@ before the update, and withdraw the old ones when the fleet has moved. An option
 --version VERSION  the version of what boots after the update
 --out FILE         where to write; - for standard output
 --pcrs LIST        for example 0,2,4,7 or 0-7 (default: as for edgekeep attest reference)
+${termsHelp}
 `,
   positionals: { min: 1, max: 64 },
   options: {
@@ -30,6 +32,7 @@ before the update, and withdraw the old ones when the fleet has moved. An option
     version: { type: 'string' },
     out: { type: 'string' },
     pcrs: { type: 'string' },
+    ...termsOptions,
   },
   async run(args) {
     const files = await Promise.all(args.all('replace').map(readChange));
@@ -40,6 +43,7 @@ before the update, and withdraw the old ones when the fleet has moved. An option
       name: args.required('name'),
       version: args.required('version'),
       pcrs: list === undefined ? undefined : parsePcrs(list),
+      terms: termsOf(args),
     };
     const out = args.required('out');
     const boots: EventLog[] = [];

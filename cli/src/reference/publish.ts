@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { parseReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { signModelFiles } from '@edgekeep/wire/file/model-signing';
-import { referenceValuesView } from '@edgekeep/wire/api/reference-values';
+import { referenceValuesView, referenceValuesWithdrawn } from '@edgekeep/wire/api/reference-values';
 import type { Signer } from '@edgekeep/core/signer';
 import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
@@ -30,7 +30,8 @@ export const publish: Command = {
   usage: 'reference publish FILE --key KEY.pem',
   help: `
 FILE is a reference values document (spec/reference-values.md), for example from \`edgekeep attest reference\`. Devices whose boot matches
-any published set are affirmed, where the set covers the boot; the answer says what it does not cover. A set that can match no boot is refused.
+a set in force are affirmed, where the set covers the boot; the answer says what it does not cover. Older releases of its name count until the
+grace time ends (attestation.supersededGraceSeconds). A set that can match no boot is refused.
 
 --key       PEM private key of a trusted publisher
 ${operatorHelp}
@@ -41,10 +42,24 @@ ${operatorHelp}
     const [file = ''] = args.positionals;
     const signer = await readSigner(args.required('key'));
     const value = await publishReferenceValues(await openOperator(args), file, signer);
-    const lines = [`published reference values ${value.name} ${value.version}`, ...coverageLines(value)];
+    const lines = [
+      `published reference values ${value.name} ${value.version}`,
+      ...termsLines(value),
+      ...coverageLines(value),
+    ];
     return { exitCode: exitCodes.ok, value, text: lines.join('\n') };
   },
 };
+
+function termsLines({ supersedes, why, target }: View): readonly string[] {
+  return [
+    ...(target === null ? [] : [`for ${target}`]),
+    ...(supersedes.length === 0
+      ? []
+      : [`supersedes ${supersedes.join(', ')}: \`edgekeep reference list\` says until when they count`]),
+    ...(why === null ? [] : [`it does not count yet: ${why}`]),
+  ];
+}
 
 function coverageLines({ notCovered }: View): readonly string[] {
   if (notCovered.length === 0) return [];
@@ -63,26 +78,36 @@ export const list: Command = {
       r.name,
       r.version,
       timeText(r.publishedAt),
-      r.withdrawnAt === null ? 'in force' : `withdrawn ${timeText(r.withdrawnAt)}`,
+      stateText(r),
+      r.target ?? 'all',
+      String(r.devices),
       r.notCovered.join(', ') || 'nothing',
     ]);
     return {
       exitCode: exitCodes.ok,
       value: referenceValues,
-      text: table([['NAME', 'VERSION', 'PUBLISHED', 'STATE', 'NOT COVERED'], ...rows]),
+      text: table([['NAME', 'VERSION', 'PUBLISHED', 'STATE', 'FOR', 'DEVICES', 'NOT COVERED'], ...rows]),
     };
   },
 };
 
+function stateText({ withdrawnAt, inForce, why, superseded, notAfter }: View): string {
+  if (withdrawnAt !== null) return `withdrawn ${timeText(withdrawnAt)}`;
+  if (!inForce) return why ?? 'not in force';
+  if (superseded !== null) return `until ${timeText(superseded.until)}, superseded by ${superseded.by}`;
+  return notAfter === null ? 'in force' : `in force until ${timeText(notAfter)}`;
+}
+
 export const withdraw: Command = {
   usage: 'reference withdraw NAME VERSION',
-  help: `Devices that match only this set are no longer affirmed.\n\n${operatorHelp}`,
+  help: `Devices that match only this set are no longer affirmed. Releases that it had superseded count again: the answer names them.\n\n${operatorHelp}`,
   positionals: { min: 2, max: 2 },
   options: operatorOption,
   async run(args) {
     const [name = '', version = ''] = args.positionals;
     const path = `/v1/reference-values/${encodeURIComponent(name)}/${encodeURIComponent(version)}/withdraw`;
-    const value = await (await openOperator(args)).send('POST', path, {}, z.object({ withdrawn: z.boolean() }));
-    return { exitCode: exitCodes.ok, value, text: `withdrawn: ${name} ${version}` };
+    const value = await (await openOperator(args)).send('POST', path, {}, referenceValuesWithdrawn);
+    const again = value.countAgain.length === 0 ? '' : `; these count again: ${value.countAgain.join(', ')}`;
+    return { exitCode: exitCodes.ok, value, text: `withdrawn: ${name} ${version}${again}` };
   },
 };

@@ -6,10 +6,9 @@ import { CoreError } from '../error.ts';
 import type { ClockInfo } from '../tpm/attest.ts';
 import { pcrDigest } from '../tpm/pcr-selection.ts';
 import { logReasons, namedAbsent } from './absent-evidence.ts';
-import { type BootCoverage, coverageOf } from './boot-coverage.ts';
-import { matchBoot } from './boot-match.ts';
+import { appraiseBoot, appraiseLayers, type BootRules, type ReleaseName } from './appraise-boot.ts';
 import type { DiceLayer, DiceTrust } from './dice/chain.ts';
-import { type DiceFacts, layerClaims, matchDiceBoot, verifyDiceEvidence } from './dice-appraise.ts';
+import { type DiceFacts, verifyDiceEvidence } from './dice-appraise.ts';
 import {
   type DiceEvidence,
   type Evidence,
@@ -23,30 +22,17 @@ import { type LogCache, openLog } from './log-cache.ts';
 import type { LastQuote } from './boot-clock.ts';
 import { type AttestationKey, verifyQuote } from './quote.ts';
 import type { Reason, ReasonCode } from './reason.ts';
-import { assertConstrains, IMA_PCR, type ReferenceValues } from './reference-values.ts';
+import { assertConstrains, IMA_PCR } from './reference-values.ts';
 import { pcrValue, type ReplayedLog } from './replay.ts';
 import { statementReasons } from './statement.ts';
 import type { Tier } from './tier.ts';
 import { statusOfVector, type TrustStatus, type TrustVector, trustValues } from './trust-vector.ts';
 
-export interface AppraisalInput {
+export interface AppraisalInput extends BootRules {
   readonly evidence: Evidence;
   /** The device's registered key. For TPM evidence it must carry the qualified name (`attestationKeyOf`); for a DICE device it is the DeviceID. */
   readonly key: AttestationKey;
-  /** The device's registered tier; evidence of another kind is a downgrade and refused. */
-  readonly tier: Tier;
   readonly expectedQualifyingData: Uint8Array;
-  /** PCRs of the sha256 bank that must be quoted, ascending. */
-  readonly pcrSelection: readonly number[];
-  /** Acceptable boots; without any, the result is a warning, never an affirmation. */
-  readonly referenceValues: readonly ReferenceValues[];
-  /**
-   * PCRs for which a set must have values, or the boot of a TPM device is not affirmed: for example where the agent's own stages are
-   * measured.
-   */
-  readonly coveredPcrs?: readonly number[] | undefined;
-  /** What a set must cover besides; left out: `pc-client`. */
-  readonly bootCoverage?: BootCoverage | undefined;
   /** The newest quote of this key that was accepted. */
   readonly lastQuote?: LastQuote | undefined;
   /** When this evidence was asked for, in the time of `lastQuote`. */
@@ -64,7 +50,11 @@ export interface Appraisal {
   readonly tier: Tier;
   readonly reasons: readonly Reason[];
   /** The set that the boot matches, or the closest one. */
-  readonly referenceValues?: { readonly name: string; readonly version: string };
+  readonly referenceValues?: ReleaseName;
+  /** The release that booted: of a TPM or DICE device whose boot was compared as a whole, and matched. */
+  readonly release?: ReleaseName;
+  /** The set that the boot matches exactly, whether or not it counts now or covers the boot. */
+  readonly booted?: ReleaseName;
   readonly pcrSelection: readonly number[];
   /** Digest over the PCR values of the replayed log, hex: proven when the status is not contraindicated. */
   readonly pcrDigest: string;
@@ -245,115 +235,4 @@ function vectorOfBroken(reasons: readonly Reason[]): TrustVector {
   if (onlyLog)
     return { 'instance-identity': trustValues.recognizedInstance, executables: trustValues.cryptographyFailed };
   return { 'instance-identity': onlyOld ? trustValues.untrustworthyInstance : trustValues.cryptographyFailed };
-}
-
-/** Firmware Profile 3.3.4: these PCRs hold settings, variables and tables; the others hold code. */
-const configurationPcrs: ReadonlySet<number> = new Set([1, 3, 5, 7]);
-
-function appraiseBoot(
-  input: AppraisalInput,
-  replayed: ReplayedLog,
-): Pick<Appraisal, 'status' | 'vector' | 'reasons' | 'referenceValues'> {
-  const hardware = input.tier === 'tpm' ? trustValues.genuineHardware : trustValues.unsafeHardware;
-  const identity = { 'instance-identity': trustValues.recognizedInstance, hardware };
-  const reasons: Reason[] = [];
-  if (input.tier === 'secure-element') {
-    reasons.push(
-      reason(
-        'measured-by-software',
-        `the tier is ${input.tier}: its keys cannot be copied, but an attacker who controls the device's software can make them state any boot`,
-      ),
-    );
-  } else if (hardware === trustValues.unsafeHardware) {
-    reasons.push(
-      reason(
-        'software-root-of-trust',
-        `the tier is ${input.tier}: an attacker who controls the device's software can state any boot`,
-      ),
-    );
-  }
-  const match = matchCovered(input, replayed) ?? matchBoot(replayed, input.referenceValues, input.pcrSelection);
-  if (match === undefined) {
-    reasons.push(
-      reason(
-        'reference-values-missing',
-        'there are no reference values: the boot is proven, but not whether it is an accepted one',
-      ),
-    );
-    return { status: 'warning', vector: identity, reasons };
-  }
-  const { name, version } = match.referenceValues;
-  reasons.unshift(...match.reasons);
-  const claims = bootClaims(match.referenceValues, match.reasons);
-  const coverage = coverageOf(input, match.referenceValues);
-  reasons.push(...coverage.reasons);
-  // A contraindicated status stays.
-  const executables = Math.max(claims.executables ?? 0, coverage.warns ? trustValues.unrecognizedExecutables : 0);
-  const vector = { ...identity, ...claims, ...(executables === 0 ? {} : { executables }) };
-  return { status: statusOfVector(vector), vector, reasons, referenceValues: { name, version } };
-}
-
-// Of several sets that match a boot, one that covers the required PCRs wins.
-function matchCovered(input: AppraisalInput, replayed: ReplayedLog): ReturnType<typeof matchBoot> {
-  const match = matchBoot(replayed, coveringSets(input), input.pcrSelection);
-  return match?.reasons.length === 0 ? match : undefined;
-}
-
-// The last answer about a list of sets. It is the same list each time, so that what is known of a log and this list is found again.
-const covering = new WeakMap<
-  readonly ReferenceValues[],
-  { readonly pcrs: readonly number[] | undefined; readonly sets: readonly ReferenceValues[] }
->();
-
-function coveringSets(input: AppraisalInput): readonly ReferenceValues[] {
-  const { referenceValues, coveredPcrs: pcrs } = input;
-  if (input.tier !== 'tpm') return referenceValues;
-  const last = covering.get(referenceValues);
-  if (last !== undefined && last.pcrs === pcrs) return last.sets;
-  const sets = referenceValues.filter((set) => coverageOf(input, set).reasons.length === 0);
-  covering.set(referenceValues, { pcrs, sets });
-  return sets;
-}
-
-// The vector's `hardware` is always affirmed here: a chain that ends at no trusted root was refused before.
-function appraiseLayers(
-  input: AppraisalInput,
-  replayed: ReplayedLog,
-  layers: readonly DiceLayer[],
-): Pick<Appraisal, 'status' | 'vector' | 'reasons' | 'referenceValues'> {
-  const { recognizedInstance, genuineHardware } = trustValues;
-  const identity = { 'instance-identity': recognizedInstance, hardware: genuineHardware };
-  const match = matchDiceBoot(layers, replayed, input.referenceValues, input.pcrSelection);
-  if (match === undefined) {
-    const message =
-      'there are no reference values with layers: the boot is proven, but not whether it is an accepted one';
-    return { status: 'warning', vector: identity, reasons: [reason('reference-values-missing', message)] };
-  }
-  const { name, version } = match.referenceValues;
-  const reasons = [...match.reasons, ...match.bootReasons];
-  const byLayers = layerClaims(match.reasons);
-  const byEvents = bootClaims(match.referenceValues, match.bootReasons);
-  const claims = {
-    configuration: Math.max(byLayers.configuration ?? 0, byEvents.configuration ?? 0),
-    executables: Math.max(byLayers.executables ?? 0, byEvents.executables ?? 0),
-  };
-  const vector = { ...identity, ...claims };
-  return { status: statusOfVector(vector), vector, reasons, referenceValues: { name, version } };
-}
-
-function bootClaims(values: ReferenceValues, reasons: readonly Reason[]): TrustVector {
-  const failed = reasons.map(({ pcr }) => pcr ?? -1);
-  const covered = values.events.map(({ pcr }) => pcr);
-  const isConfiguration = (pcr: number) => configurationPcrs.has(pcr);
-  const isCode = (pcr: number) => !configurationPcrs.has(pcr);
-  const { approvedConfiguration, unsupportableConfiguration, approvedBoot, contraindicatedExecutables, none } =
-    trustValues;
-  return {
-    configuration: failed.some(isConfiguration)
-      ? unsupportableConfiguration
-      : covered.some(isConfiguration)
-        ? approvedConfiguration
-        : none,
-    executables: failed.some(isCode) ? contraindicatedExecutables : covered.some(isCode) ? approvedBoot : none,
-  };
 }

@@ -8,6 +8,7 @@ import {
   IMA_PCR,
   type ReferenceEvent,
   referenceEventOf,
+  type ReferenceTerms,
   type ReferenceValues,
   referenceValuesOf,
 } from './reference-values.ts';
@@ -18,6 +19,7 @@ export interface GoldenOrder {
   readonly version: string;
   /** Left out: those that are the same on all devices of one kind. */
   readonly pcrs?: readonly number[] | undefined;
+  readonly terms?: ReferenceTerms | undefined;
 }
 
 export interface GoldenBoots {
@@ -49,7 +51,7 @@ export function referenceValuesFromBoots(logs: readonly EventLog[], order: Golde
   const merged = found.filter((pcr) => pcrs.includes(pcr)).map((pcr) => mergedPcr(boots, pcr));
   const events = merged.flatMap(({ events: each }) => each);
   return {
-    values: referenceValuesOf(withPhases(events), startupLocality, order.name, order.version),
+    values: referenceValuesOf(withPhases(events), startupLocality, order.name, order.version, order.terms),
     leftOut: leftOut.map((pcr) => ({ pcr, why: perDevice.get(pcr) ?? unifiedCovers(pcr) })),
     notes: [...merged.flatMap(({ notes }) => notes), ...identifierNotes(boots, pcrs)],
   };

@@ -28,6 +28,12 @@ export const reasonCodes = [
   'pcr-not-covered',
   'boot-not-covered',
   'reference-values-missing',
+  // the set that it matches does not count now, or not for this device
+  'boot-superseded',
+  'boot-below-lowest',
+  'boot-expired',
+  'boot-not-yet-valid',
+  'boot-not-for-device',
   ...diceReasonCodes,
   // the tier
   'measured-by-software',

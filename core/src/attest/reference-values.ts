@@ -4,8 +4,10 @@ import { z } from 'zod';
 import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import { compareVersions } from '../model/version-order.ts';
 import { type ReferenceLayer, referenceLayersSchema } from './dice/reference-layer.ts';
 import type { EventLog } from './event-log.ts';
+import { type ReferenceTarget, referenceTargetSchema } from './reference-target.ts';
 import { describeEventData } from './event-data/describe.ts';
 import { eventTypeName } from './event-type.ts';
 import { type ExtendedEvent, replayEventLog } from './replay.ts';
@@ -29,9 +31,19 @@ export interface ReferenceEvent {
   readonly optional?: true | undefined;
 }
 
-export interface ReferenceValues {
-  /** Version 1 says nothing of PCR 0's start; see `isFormerSet`. */
-  readonly type: 'edgekeep-reference-values/v1' | 'edgekeep-reference-values/v2';
+/** When a set counts, and for which devices. Left out: always, and for all. */
+export interface ReferenceTerms {
+  /** No older release of this name counts, from the moment at which this set does. */
+  readonly lowestVersion?: string | undefined;
+  /** Unix seconds. */
+  readonly notBefore?: number | undefined;
+  readonly notAfter?: number | undefined;
+  readonly target?: ReferenceTarget | undefined;
+}
+
+export interface ReferenceValues extends ReferenceTerms {
+  /** Version 1 says nothing of PCR 0's start; see `isFormerSet`. Versions before 3 have no terms, and supersede nothing. */
+  readonly type: 'edgekeep-reference-values/v1' | 'edgekeep-reference-values/v2' | 'edgekeep-reference-values/v3';
   readonly name: string;
   readonly version: string;
   readonly bank: 'sha256';
@@ -57,9 +69,13 @@ const eventSchema = z.strictObject({
   optional: z.literal(true).optional(),
 });
 
+const version = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/);
+/** To the year 9999. */
+const seconds = z.int().min(0).max(253_402_300_799);
+const startupLocality = z.int().min(1).max(4).optional();
 const common = {
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/),
-  version: z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/),
+  version,
   bank: z.literal('sha256'),
   events: z.array(eventSchema).max(EVENTS_MAX),
   layers: referenceLayersSchema.optional(),
@@ -67,10 +83,15 @@ const common = {
 
 const schema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('edgekeep-reference-values/v1'), ...common }),
+  z.strictObject({ type: z.literal('edgekeep-reference-values/v2'), ...common, startupLocality }),
   z.strictObject({
-    type: z.literal('edgekeep-reference-values/v2'),
+    type: z.literal('edgekeep-reference-values/v3'),
     ...common,
-    startupLocality: z.int().min(1).max(4).optional(),
+    startupLocality,
+    lowestVersion: version.optional(),
+    notBefore: seconds.optional(),
+    notAfter: seconds.optional(),
+    target: referenceTargetSchema.optional(),
   }),
 ]);
 
@@ -86,8 +107,17 @@ export function parseReferenceValues(bytes: Uint8Array, quotedPcrs?: readonly nu
     );
   }
   const values: ReferenceValues = parseCanonicalJson(bytes, schema, 'reference values', 'reference-values-invalid');
+  assertTerms(values);
   assertConstrains(values, quotedPcrs);
   return values;
+}
+
+function assertTerms(values: ReferenceValues): void {
+  const { version: own, lowestVersion, notBefore, notAfter } = values;
+  if (lowestVersion !== undefined && compareVersions(own, lowestVersion) < 0)
+    throw invalid(values, `its lowest version is ${lowestVersion}, which is above its own`);
+  if (notBefore !== undefined && notAfter !== undefined && notBefore >= notAfter)
+    throw invalid(values, `it ends at ${notAfter}, before it begins at ${notBefore}`);
 }
 
 /** Throws `reference-values-invalid` for a set that matches any boot, or any boot that an attacker on the device can produce. */
@@ -111,6 +141,7 @@ export function encodeReferenceValues(values: ReferenceValues): Uint8Array {
     ...values,
     events: values.events.map((event) => ({ ...event })),
     layers: values.layers?.map((layer) => ({ ...layer })),
+    target: values.target === undefined ? undefined : { ...values.target },
   });
 }
 
@@ -143,10 +174,11 @@ export function referenceValuesOf(
   startupLocality: number,
   name: string,
   version: string,
+  terms: ReferenceTerms = {},
 ): ReferenceValues {
   const start = startupLocality > 0 && events.some(({ pcr }) => pcr === 0) ? { startupLocality } : {};
-  const head = { type: 'edgekeep-reference-values/v2', name, version, bank: 'sha256' } as const;
-  return parseReferenceValues(encodeReferenceValues({ ...head, events, ...start }));
+  const head = { type: 'edgekeep-reference-values/v3', name, version, bank: 'sha256' } as const;
+  return parseReferenceValues(encodeReferenceValues({ ...head, events, ...start, ...terms }));
 }
 
 function invalid({ name, version }: ReferenceValues, problem: string): CoreError {

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { uefiBoot } from '@edgekeep/core/attest/testing';
+import { encodeReferenceValues, parseReferenceValues } from '@edgekeep/core/attest/reference-values';
+import { testEvent, uefiBoot } from '@edgekeep/core/attest/testing';
 import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { withdrawRelease } from '../model/releases.ts';
 import { changeState } from '../registry/states.ts';
 import { disableIn } from '../registry/enablement.ts';
-import { testReferences, testAttestation } from '../attest/testing-device.ts';
+import { testReferences } from '../attest/testing-device.ts';
 import { signDocument } from '../publisher/testing-publisher.ts';
-import { ReferenceStore } from '../attest/reference-store.ts';
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { PolicyStore } from './policy-store.ts';
@@ -32,6 +32,8 @@ forbid (principal, action == Edgekeep::Action::"releaseKey", resource);
 `;
 const leases = async ({ database }: ReleaseHub) =>
   (await database.read.selectFrom('lease').select(['id', 'device_id', 'revoked_at']).execute()).length;
+const otherBoot = (version: string) =>
+  parseReferenceValues(testReferences(version, [...uefiBoot, testEvent(9, 0xd, 'another kernel')]));
 const kinds = async ({ database }: ReleaseHub) => (await auditEntries(database)).map(({ kind }) => kind);
 
 /** Asks while `change` happens after the decision and before its record. */
@@ -179,7 +181,7 @@ test('a release that is withdrawn or superseded between decision and record give
 
 test('reference values that are published between decision and record have the boot appraised anew', async () => {
   await using hub = await openReleaseHub();
-  const references = new ReferenceStore(hub.database, testAttestation);
+  const { references } = hub;
   const document = testReferences('2.0.0');
   const signature = await signDocument(document);
   hub.parts.platformKey.onUse = () => {
@@ -188,6 +190,43 @@ test('reference values that are published between decision and record have the b
   };
   await ask(hub);
   assert.equal((await kinds(hub)).filter((kind) => kind === 'key-released').length, 1);
+});
+
+// SECURITY.md: DEV-66
+test('a release that is superseded between decision and record gives no key, by time or by another publication', async () => {
+  const changes: readonly ((hub: ReleaseHub) => Promise<unknown>)[] = [
+    async (hub) => (hub.time.nowMs += 14 * 86_400_000),
+    ({ database }) =>
+      database.write(async (trx) => {
+        const document = encodeReferenceValues({ ...otherBoot('3.0.0'), lowestVersion: '3.0.0' });
+        const row = await trx.selectFrom('reference_values').selectAll().limit(1).executeTakeFirstOrThrow();
+        await trx
+          .insertInto('reference_values')
+          .values({ ...row, version: '3.0.0', document })
+          .execute();
+      }),
+  ];
+  for (const change of changes) {
+    await using hub = await openReleaseHub();
+    const document = encodeReferenceValues(otherBoot('2.0.0'));
+    await hub.references.publish({ document, signature: await signDocument(document), ...by });
+    await ask(hub);
+    assert.match(await askWhile(hub, () => change(hub)), /^attestation-refused: boot-(superseded|below-lowest)/);
+    assert.equal(await leases(hub), 1);
+  }
+});
+
+test('a device that leaves the group of its reference values between decision and record gets no key', async () => {
+  await using hub = await openReleaseHub();
+  await hub.policies.apply({ text: everyAttestedTpmPolicyText, ...by });
+  await hub.references.withdraw({ name: 'line', version: '1.0.0', ...by });
+  const values = { ...parseReferenceValues(testReferences('1.1.0')), target: { groups: ['line'] } };
+  const document = encodeReferenceValues(values);
+  await hub.references.publish({ document, signature: await signDocument(document), ...by });
+  await ask(hub);
+  const leave = () => hub.database.write((trx) => trx.deleteFrom('device_group_member').execute());
+  assert.equal(await askWhile(hub, leave), 'release-refused: policy-permits-not');
+  assert.equal(await leases(hub), 1);
 });
 
 test('a device gets the keys of its budget in a window and no more, in concurrent asks as well; another one is not refused', async () => {

@@ -67,7 +67,8 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const store = await openTestStore();
   const { database } = store;
   await trustTestPublisher(database);
-  const references = new ReferenceStore(database, testAttestation);
+  const time = { nowMs };
+  const references = new ReferenceStore(database, testAttestation, () => time.nowMs);
   const document = testReferences('1.0.0');
   await references.publish({ document, signature: await signDocument(document), ...by });
   await addDevices(database, press.row, second.row);
@@ -98,6 +99,9 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   return {
     ...store,
     ...gateParts,
+    /** By which reference values are superseded and run out. */
+    time,
+    references,
     parts,
     publish,
     async [Symbol.asyncDispose]() {

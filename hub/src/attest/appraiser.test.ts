@@ -4,6 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { encodeSizedPublic, objectAttributes, parsePublic } from '@edgekeep/core/tpm/public-area';
 import { indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
@@ -28,7 +29,7 @@ const signer = signerFromKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).
 
 async function hubOver({ database }: Pick<TestStore, 'database'>, coveredPcrs: readonly number[] = []) {
   await trustTestPublisher(database);
-  const references = new ReferenceStore(database, testAttestation);
+  const references = new ReferenceStore(database, testAttestation, () => nowMs);
   const publish = async (version: string, events = uefiBoot) => {
     const document = testReferences(version, events);
     return references.publish({ document, signature: await signDocument(document), ...by });
@@ -60,13 +61,14 @@ const codes = ({ reasons }: Appraisal) => reasons.map(({ code }) => code);
 test('a boot that matches published reference values is affirmed, in a result that the hub signed about this device', async () => {
   await using store = await openTestStore();
   const { publish, appraise } = await hubOver(store);
-  await publish('1.0.0');
+  const { document } = await publish('1.0.0');
   const { appraisal, attestationResult } = await appraise(press.row);
   assert.deepEqual([appraisal.status, codes(appraisal)], ['affirming', []]);
   const window = { nowSeconds: nowMs / 1_000, maxAgeSeconds: 60, maxSkewSeconds: 60 };
   const verdict = verifyAttestationResult(attestationResult, signer.publicKey, window);
   assert.ok(verdict.kind === 'verified');
-  assert.deepEqual([verdict.result.subject, verdict.result.policyId], [press.id, 'line 1.0.0']);
+  const policyId = `line 1.0.0 sha256:${sha256Hex(document)}`;
+  assert.deepEqual([verdict.result.subject, verdict.result.policyId], [press.id, policyId]);
 });
 
 // SECURITY.md: DEV-55

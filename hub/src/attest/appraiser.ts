@@ -4,6 +4,7 @@ import { noteAppraisal, type Standing } from '../registry/device-notes.ts';
 import { toHex } from '@edgekeep/core/bytes';
 import { logReasons } from '@edgekeep/core/attest/absent-evidence';
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
+import type { ReleaseName } from '@edgekeep/core/attest/appraise-boot';
 import type { BootCoverage } from '@edgekeep/core/attest/boot-coverage';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
 import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
@@ -21,7 +22,7 @@ import type { DeviceRow } from '../store/tables/registry.ts';
 import { type DatedQuote, isOvertaken, isSetBack, lastQuoteOf, provesSetBack, recordTpmClock } from './tpm-clocks.ts';
 import { imaStartOf, recordImaLog } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
-import { type ReferenceStore, referencesState } from './reference-store.ts';
+import type { ReferencesFor, ReferenceStore } from './reference-store.ts';
 
 // A fleet boots only a few different logs; this many replayed logs are kept.
 const CACHED_LOGS_MAX = 512;
@@ -35,8 +36,8 @@ export interface Appraised {
   readonly attestationResult: string;
 }
 
-// The state of the reference values when an appraisal was made.
-const restsOn = new WeakMap<Appraisal, string>();
+// The reference values that an appraisal was made with.
+const restsOn = new WeakMap<Appraisal, ReferencesFor & { readonly deviceKept: boolean }>();
 // Why the attestation key of an appraisal would not enroll now.
 const unlistedKeys = new WeakMap<Appraisal, string>();
 // Counters and clock of an authentic quote by a TPM. An appraisal that failed by its logs has none.
@@ -119,7 +120,7 @@ export class Appraiser {
     },
   ): Promise<Appraised> {
     const imaStart = await imaStartOf(this.#database.read, device.id, evidence, expected.pieces);
-    const { sets, state } = await this.#references.active();
+    const references = await this.#references.forDevice(device.id);
     const { pcrs, attestation } = this.#settings;
     const key = this.#rootKeys.attestationKey(device);
     const keyName = toHex(key.qualifiedName ?? new Uint8Array(0));
@@ -132,7 +133,8 @@ export class Appraiser {
       tier: tierSchema.parse(device.tier),
       expectedQualifyingData: expected.qualifyingData,
       pcrSelection: pcrs,
-      referenceValues: sets,
+      referenceValues: references.inForce,
+      formerSets: references.former,
       coveredPcrs: attestation.coveredPcrs,
       bootCoverage: attestation.bootCoverage,
       lastQuote,
@@ -141,7 +143,7 @@ export class Appraiser {
       imaStart,
       dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
-    restsOn.set(appraisal, state);
+    restsOn.set(appraisal, { ...references, deviceKept: !enrolls });
     if (provesSetBack(appraisal.reasons, lastQuote, askedMs)) setBack.add(appraisal);
     if (
       appraisal.tier === 'tpm' &&
@@ -162,10 +164,16 @@ export class Appraiser {
       nonce: expected.nonce,
       subject: device.id,
       tierReasons: [...(await this.#makers.tierReasons(device.id)), ...clockNotes(appraisal)],
-      policyId: referenceValues === undefined ? 'none' : `${referenceValues.name} ${referenceValues.version}`,
+      policyId: referenceValues === undefined ? 'none' : policyIdOf(referenceValues, references),
     });
     return { appraisal, attestationResult: await signAttestationResult(result, this.#signer, this.#keyId) };
   }
+}
+
+// The digest says which document: a stranger who reads the result needs no list of ours.
+function policyIdOf({ name, version }: ReleaseName, { digestOf }: Pick<ReferencesFor, 'digestOf'>): string {
+  const digest = digestOf(name, version);
+  return digest === undefined ? `${name} ${version}` : `${name} ${version} sha256:${digest}`;
 }
 
 /**
@@ -185,8 +193,8 @@ export async function untilReferencesStay<T>(work: () => Promise<T>): Promise<T>
 }
 
 async function assertReferencesStay(trx: WriteTransaction, appraisal: Appraisal): Promise<void> {
-  const state = restsOn.get(appraisal);
-  if (state === undefined || state === (await referencesState(trx))) return;
+  const references = restsOn.get(appraisal);
+  if (references === undefined || (await references.stay(trx, references.deviceKept))) return;
   const message = 'the reference values changed while this evidence was appraised: attest again';
   throw new HubError('conflict', message, { reasons: [{ code: newReferences, message }] });
 }
@@ -200,8 +208,8 @@ async function assertNotOvertaken(trx: WriteTransaction, deviceId: string, quote
 
 /**
  * Stores an appraisal and changes the device's state: a healthy device becomes active, a contraindicated one suspect (its leases end). A
- * quote that was not made by the device says nothing about it and changes no state. Throws `conflict` when the reference values have
- * changed since the appraisal, or a newer quote of the device was recorded.
+ * quote that was not made by the device says nothing about it and changes no state. Throws `conflict` when other reference values count for
+ * the device than at the appraisal, or a newer quote of the device was recorded.
  */
 export async function recordAppraisal(
   trx: WriteTransaction,
@@ -227,7 +235,9 @@ export async function recordAppraisal(
       reasons,
       vector: appraisal.vector,
       ...(appraisal.safe ? {} : { clockSafe: false }),
+      ...measuredOf(appraisal),
     }),
+    booted: bootedText(appraisal),
   });
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal);
@@ -266,6 +276,15 @@ export async function recordSetBack(
     if (setBack.has(appraisal)) await raiseSetBack(trx, deviceId, reasons, nowMs);
     await appendRefusal(trx, deviceId, reasons, nowMs);
   });
+}
+
+/** What was measured, as it is kept for the policy. */
+function measuredOf({ release }: Appraisal) {
+  return { release };
+}
+
+function bootedText({ booted }: Appraisal): string | null {
+  return booted === undefined ? null : `${booted.name} ${booted.version}`;
 }
 
 // A device from before keeps its key until it enrolls again: an upgrade must not stop a fleet.

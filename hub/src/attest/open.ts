@@ -2,33 +2,46 @@
 import { toHex } from '@edgekeep/core/bytes';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
+import type { Clock } from '../common/clock.ts';
+import type { Subject } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
 import { makersOf } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 import { type AppraisalSettings, Appraiser } from './appraiser.ts';
+import type { PublishingRules } from './reference-rules.ts';
+import { ReferenceStandings, type StandingSettings } from './reference-standings.ts';
 import { ReferenceStore } from './reference-store.ts';
 import { RootKeys } from './root-keys.ts';
 
 export interface AttestationSettings {
   readonly pcrs: readonly number[];
-  readonly attestation: AppraisalSettings['attestation'];
-  readonly alerts: AppraisalSettings['alerts'] & { readonly bootsNotCompared: boolean };
+  readonly attestation: AppraisalSettings['attestation'] &
+    PublishingRules['attestation'] &
+    StandingSettings['attestation'];
+  readonly alerts: AppraisalSettings['alerts'] & StandingSettings['alerts'] & { readonly bootsNotCompared: boolean };
 }
 
-export interface Attestation {
+interface AttestationLedger {
+  readonly database: Database;
+  readonly settings: AttestationSettings;
+  readonly clock: Clock;
+}
+
+export interface Attestation extends Subject {
   readonly references: ReferenceStore;
   readonly rootKeys: RootKeys;
   readonly appraiser: Appraiser;
+  readonly standings: ReferenceStandings;
 }
 
 /** The signer of attestation results, and the name of the stretch of time in which the hub's clock was not set. */
 export function openAttestation(
-  database: Database,
+  { database, settings, clock }: AttestationLedger,
   vendorRoots: VendorRoots,
-  settings: AttestationSettings,
   { signer, epoch }: { readonly signer: Signer; readonly epoch: () => string },
 ): Attestation {
-  const references = new ReferenceStore(database, settings);
+  const references = new ReferenceStore(database, settings, clock);
+  const standings = new ReferenceStandings(database, references, settings, clock);
   const rootKeys = new RootKeys();
   const keyId = toHex(keyIdentifierOf(encodeSpki(signer.publicKey)));
   const makers = {
@@ -36,5 +49,5 @@ export function openAttestation(
     tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
   };
   const appraiser = new Appraiser(database, references, rootKeys, signer, keyId, makers, settings, epoch);
-  return { references, rootKeys, appraiser };
+  return { references, rootKeys, appraiser, standings, jobs: [standings.job], metrics: standings.metrics };
 }

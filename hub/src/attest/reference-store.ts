@@ -1,54 +1,119 @@
 // Reference values that publishers signed: the values of a healthy boot. Parsed once and kept until the next publication.
+import { isFormerSet } from '@edgekeep/core/attest/boot-coverage';
+import { type PublishedSet, type Standings, standingsOf } from '@edgekeep/core/attest/reference-standing';
+import { isTargeted, targetText } from '@edgekeep/core/attest/reference-target';
+import {
+  parseReferenceValues,
+  type ReferenceTerms,
+  type ReferenceValues,
+} from '@edgekeep/core/attest/reference-values';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { type KeyObject } from 'node:crypto';
 import type { Kysely } from 'kysely';
-import { type BootCoverage, isFormerSet, uncoveredBoot } from '@edgekeep/core/attest/boot-coverage';
-import { neverQuoted, parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
-import { verifyBundle } from '@edgekeep/core/model/signature/verify';
+import { LruMap } from 'toad-cache';
 import { appendEntry } from '../audit/append.ts';
-import { weighFormerSets } from './coverage-alarm.ts';
+import type { Clock } from '../common/clock.ts';
 import { HubError } from '../common/error.ts';
 import { listPublishers } from '../publisher/publishers.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { ReferenceValuesRow } from '../store/tables/attest.ts';
+import { weighFormerSets } from './coverage-alarm.ts';
+import { assertMatchable, assertNotPast, type PublishingRules, refusedSet, uncoveredBy } from './reference-rules.ts';
+import { verifySignedDocument } from './reference-signature.ts';
+import { groupProblem, targetFactsOf } from './reference-targets.ts';
 
-export interface ActiveReferences {
-  /** The value of `referencesState` before they were read. */
-  readonly state: string;
-  readonly sets: readonly ReferenceValues[];
-}
-
-export interface ReferenceSettings {
-  /** What every quote covers. */
-  readonly pcrs: readonly number[];
-  readonly attestation: { readonly bootCoverage: BootCoverage };
+export interface ReferenceSettings extends PublishingRules {
   readonly alerts: { readonly bootsNotCompared: boolean };
 }
+
+/** The sets for one device at one moment. */
+export interface ReferencesFor extends Pick<Standings, 'inForce' | 'former'> {
+  /** Whether they are the same in this transaction, now. `deviceKept` is false where the device is only being registered. */
+  readonly stay: (trx: WriteTransaction, deviceKept: boolean) => Promise<boolean>;
+  readonly digestOf: (name: string, version: string) => string | undefined;
+}
+
+interface LoadedSets {
+  /** The value of `referencesState` before they were read. */
+  readonly state: string;
+  readonly sets: readonly PublishedSet[];
+  /** By name and version. */
+  readonly digests: ReadonlyMap<string, string>;
+  /** By the targets that a device is in. Lists stay the same objects, so that what is known of a log and a list is found again. */
+  readonly standings: LruMap<Standings & { readonly fromMs: number }>;
+}
+
+// Devices of few kinds make few combinations.
+const STANDINGS_MAX = 256;
 
 export class ReferenceStore {
   readonly #database: Database;
   readonly #settings: ReferenceSettings;
-  #loaded: ActiveReferences | undefined;
+  readonly #clock: Clock;
+  #loaded: LoadedSets | undefined;
 
-  constructor(database: Database, settings: ReferenceSettings) {
+  constructor(database: Database, settings: ReferenceSettings, clock: Clock) {
     this.#database = database;
     this.#settings = settings;
+    this.#clock = clock;
   }
 
-  /** Every set that is not withdrawn. Parsed again only when this node or another has published or withdrawn a set. */
-  async active(): Promise<ActiveReferences> {
+  get #graceMs(): number {
+    return this.#settings.attestation.supersededGraceSeconds * 1_000;
+  }
+
+  /** Every set that is not withdrawn. */
+  async published(): Promise<readonly PublishedSet[]> {
+    return (await this.#load()).sets;
+  }
+
+  /** What counts for a device now, and what does not. */
+  async forDevice(deviceId: string): Promise<ReferencesFor> {
+    const loaded = await this.#load();
+    const standings = await this.#standingsOf(this.#database.read, loaded, deviceId);
+    return {
+      inForce: standings.inForce,
+      former: standings.former,
+      digestOf: (name, version) => loaded.digests.get(`${name} ${version}`),
+      stay: async (trx, deviceKept) => {
+        if ((await referencesState(trx)) !== loaded.state) return false;
+        if (deviceKept) return (await this.#standingsOf(trx, loaded, deviceId)) === standings;
+        return this.#clock() < standings.untilMs;
+      },
+    };
+  }
+
+  async #standingsOf(db: Kysely<Tables>, loaded: LoadedSets, deviceId: string): Promise<Standings> {
+    const nowMs = this.#clock();
+    const sets = loaded.sets.map(({ set }) => set);
+    const device = await targetFactsOf(db, deviceId, sets, nowMs);
+    const key = sets.map(({ target }) => (isTargeted(target, device) ? '1' : '0')).join('');
+    const known = loaded.standings.get(key);
+    if (known !== undefined && known.fromMs <= nowMs && nowMs < known.untilMs) return known;
+    const standings = { ...standingsOf(loaded.sets, device, { nowMs, graceMs: this.#graceMs }), fromMs: nowMs };
+    loaded.standings.set(key, standings);
+    return standings;
+  }
+
+  // Parsed again only when this node or another has published or withdrawn a set.
+  async #load(): Promise<LoadedSets> {
     const state = await referencesState(this.#database.read);
     if (this.#loaded?.state === state) return this.#loaded;
     const rows = await this.#database.read
       .selectFrom('reference_values')
-      .select('document')
+      .select(['name', 'version', 'document', 'published_at'])
       .where('withdrawn_at', 'is', null)
       .orderBy('published_at', 'desc')
       .execute();
-    this.#loaded = { state, sets: rows.map((row) => parseReferenceValues(row.document, this.#settings.pcrs)) };
+    const sets = rows.map((row) => this.#publishedOf(row));
+    const digests = new Map(rows.map((row) => [`${row.name} ${row.version}`, sha256Hex(row.document)]));
+    this.#loaded = { state, sets, digests, standings: new LruMap(STANDINGS_MAX) };
     return this.#loaded;
+  }
+
+  #publishedOf(row: Pick<ReferenceValuesRow, 'document' | 'published_at'>): PublishedSet {
+    return { set: parseReferenceValues(row.document, this.#settings.pcrs), publishedAtMs: row.published_at };
   }
 
   async list(): Promise<readonly ReferenceValuesRow[]> {
@@ -68,7 +133,9 @@ export class ReferenceStore {
       order.signature,
       publishers.map((p) => p.publicKey),
     );
-    const { name, version } = this.#parsed(order.document);
+    const set = parseReferenceValues(order.document);
+    assertMatchable(set, this.#settings, order.nowMs);
+    const { name, version } = set;
     const row: ReferenceValuesRow = {
       name,
       version,
@@ -79,16 +146,10 @@ export class ReferenceStore {
       withdrawn_at: null,
     };
     await this.#database.write(async (trx) => {
-      const old = await trx
-        .selectFrom('reference_values')
-        .select('document')
-        .where('name', '=', name)
-        .where('version', '=', version)
-        .executeTakeFirst();
-      if (old !== undefined)
-        throw new HubError('conflict', `reference values ${name} ${version} are published already`);
+      await assertTrusted(trx, publisher);
+      await this.#assertPublishable(trx, set, order.nowMs);
       await trx.insertInto('reference_values').values(row).execute();
-      const data = { digest: sha256(order.document), publisher };
+      const data = { digest: sha256Hex(order.document), publisher, ...termsOf(set) };
       await appendEntry(trx, {
         at: order.nowMs,
         kind: 'reference-values-published',
@@ -100,41 +161,29 @@ export class ReferenceStore {
     return row;
   }
 
+  // Everything that other sets and groups decide, in the transaction that publishes.
+  async #assertPublishable(trx: WriteTransaction, set: ReferenceValues, nowMs: number): Promise<void> {
+    const { name, version } = set;
+    const rows = await trx.selectFrom('reference_values').selectAll().where('name', '=', name).execute();
+    if (rows.some((row) => row.version === version))
+      throw new HubError('conflict', `reference values ${name} ${version} are published already`);
+    const others = rows.filter((row) => row.withdrawn_at === null).map((row) => this.#publishedOf(row));
+    assertNotPast({ set, publishedAtMs: nowMs }, others, this.#settings);
+    const problem = await groupProblem(trx, set, nowMs);
+    if (problem !== undefined) throw refusedSet(set, 'target-not-decided', problem);
+  }
+
   /** What a set does not cover of the boot, for people; empty where that is not asked for. */
   notCovered(document: Uint8Array): readonly string[] {
-    return this.#open(parseReferenceValues(document));
-  }
-
-  #open(set: ReferenceValues): readonly string[] {
-    // DICE layers say what booted themselves.
-    if (set.layers !== undefined || this.#settings.attestation.bootCoverage === 'listed') return [];
-    return uncoveredBoot(set);
-  }
-
-  // A set that no boot can match would only be noticed by devices that are refused.
-  #parsed(document: Uint8Array): ReferenceValues {
-    const { pcrs } = this.#settings;
-    const set = parseReferenceValues(document);
-    const never = neverQuoted(set, pcrs);
-    if (never.length > 0) {
-      const message = `no boot can match: PCR ${never.join(', ')} is never quoted, this hub asks for ${pcrs.join(',')} (the setting pcrs)`;
-      throw refusedSet(set, { code: 'pcr-not-quoted', message });
-    }
-    const open = this.#open(set);
-    if (isFormerSet(set) && open.length > 0) {
-      const message = `it does not cover ${open.join(', ')}, and its version ${set.type} would have it affirmed: make it again with \`edgekeep attest reference\``;
-      throw refusedSet(set, { code: 'boot-not-covered', message });
-    }
-    return set;
+    return uncoveredBy(parseReferenceValues(document), this.#settings);
   }
 
   /** Raises or settles the alert about stored sets by which boots are affirmed without being compared. */
   async weighFormerSets(nowMs: number): Promise<void> {
     if (!this.#settings.alerts.bootsNotCompared) return;
-    const { sets } = await this.active();
-    const names = sets
-      .filter((set) => isFormerSet(set) && this.#open(set).length > 0)
-      .map(({ name, version }) => `${name} ${version}`);
+    const names = (await this.published())
+      .filter(({ set }) => isFormerSet(set) && uncoveredBy(set, this.#settings).length > 0)
+      .map(({ set }) => `${set.name} ${set.version}`);
     await this.#database.writeAsHub((trx) => weighFormerSets(trx, names, nowMs));
   }
 
@@ -165,8 +214,19 @@ export class ReferenceStore {
   }
 }
 
+// The publisher may have been removed since the signature was verified.
+async function assertTrusted(trx: WriteTransaction, fingerprint: string): Promise<void> {
+  const known = await trx
+    .selectFrom('publisher')
+    .select('fingerprint')
+    .where('fingerprint', '=', fingerprint)
+    .executeTakeFirst();
+  if (known === undefined)
+    throw new HubError('publisher-untrusted', `the publisher ${fingerprint} is no longer trusted`);
+}
+
 /** A text that identifies what is published and withdrawn now: rows are only added or withdrawn. */
-export async function referencesState(db: Kysely<Tables>): Promise<string> {
+async function referencesState(db: Kysely<Tables>): Promise<string> {
   const [{ sets, withdrawn } = { sets: 0, withdrawn: 0 }] = await setsCounted(db, {});
   return `${sets} ${withdrawn}`;
 }
@@ -177,37 +237,11 @@ const setsCounted = prepared<object, { sets: number; withdrawn: number }>((db) =
     .select((q) => [q.fn.countAll<number>().as('sets'), q.fn.count<number>('withdrawn_at').as('withdrawn')]),
 );
 
-// The document is the one file of a single-file OMS model: resource "." (spec/model-signature.md).
-function verifySignedDocument(document: Uint8Array, signature: string, keys: readonly KeyObject[]): string {
-  const refuse = (reasons: readonly { code: string; message: string }[]) =>
-    new HubError('reference-values-refused', 'the signature of the reference values is not accepted', { reasons });
-  if (keys.length === 0)
-    throw new HubError(
-      'publisher-untrusted',
-      'no publisher is trusted yet: `edgekeep publisher trust PUB.pem` adds one',
-    );
-  const verdict = verifyBundle(Buffer.from(signature), { kind: 'keys', keys });
-  if (verdict.kind === 'refused') throw refuse(verdict.reasons);
-  const [resource, ...others] = verdict.statement.resources;
-  const digest = sha256(document);
-  if (resource === undefined || others.length > 0 || verdict.statement.serialization.hash !== 'sha256') {
-    throw refuse([
-      { code: 'unsupported-serialization', message: 'sign the one document file, hashed whole with SHA-256' },
-    ]);
-  }
-  if (resource.digest !== digest) {
-    throw refuse([
-      { code: 'digest-mismatch', message: `the signature is over ${resource.digest}, the document is ${digest}` },
-    ]);
-  }
-  return verdict.signer.keyFingerprint;
+/** What a set says of when and for which devices it counts, for the audit log. */
+function termsOf({ lowestVersion, notBefore, notAfter, target }: ReferenceTerms) {
+  const shown = target === undefined ? undefined : targetText(target).slice(0, TARGET_LOGGED_MAX);
+  return { lowestVersion, notBefore, notAfter, target: shown };
 }
 
-function refusedSet({ name, version }: ReferenceValues, reason: { code: string; message: string }): HubError {
-  const message = `the reference values ${name} ${version} are not published: ${reason.message}`;
-  return new HubError('reference-values-refused', message, { reasons: [reason] });
-}
-
-function sha256(bytes: Uint8Array): string {
-  return sha256Hex(bytes);
-}
+// An audit entry has at most 8 KiB.
+const TARGET_LOGGED_MAX = 1_000;

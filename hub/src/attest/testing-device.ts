@@ -26,8 +26,15 @@ import { rootDigestOf } from './root-keys.ts';
 /** Settings of a hub that asks for what test devices quote. */
 export const testAttestation = {
   pcrs: testPcrs,
-  attestation: { coveredPcrs: [], bootCoverage: 'pc-client', clockDriftPercent: 15, clockSlackSeconds: 60 },
-  alerts: { bootsNotCompared: true, tpmClock: true },
+  attestation: {
+    coveredPcrs: [],
+    bootCoverage: 'pc-client',
+    clockDriftPercent: 15,
+    clockSlackSeconds: 60,
+    supersededGraceSeconds: 1_209_600,
+    endingWarningDays: 14,
+  },
+  alerts: { bootsNotCompared: true, tpmClock: true, referenceValuesEnding: true, bootsSuperseded: true },
 } as const;
 
 export interface TestBoot {

@@ -25,7 +25,7 @@ interface Quoted extends Partial<TestBoot> {
 async function hubOver({ database }: TestStore) {
   const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
   const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
-  const references = new ReferenceStore(database, testAttestation);
+  const references = new ReferenceStore(database, testAttestation, () => startMs);
   let epoch = 'first';
   const settings = testAttestation;
   const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', makers, settings, () => epoch);

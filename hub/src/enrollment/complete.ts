@@ -6,6 +6,8 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { equalBytes, toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, serialText } from '@edgekeep/core/identity/certificate';
+import { attributeText } from '@edgekeep/core/identity/distinguished-name';
+import { attributeOid } from '@edgekeep/core/identity/oid';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import type { IdevidProofDocument } from '@edgekeep/wire/api/enrollment';
 import { isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
@@ -14,6 +16,7 @@ import { appendEntry } from '../audit/append.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
 import { HubError } from '../common/error.ts';
 import { addDevice, forgetIdevid, incarnationOf } from '../registry/device-row.ts';
+import { noteProduct } from '../registry/device-notes.ts';
 import { recordChange } from '../registry/history.ts';
 import { takeWitnessKey } from '../registry/witness-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
@@ -187,6 +190,7 @@ async function register(trx: WriteTransaction, pending: PendingEnrollment, regis
     await assertIdevidFree(trx, idevid, deviceId);
     await recordIdevid(trx, idevid, { deviceId, nowMs });
   } else if (returning !== undefined) await forgetIdevid(trx, deviceId);
+  await noteProduct(trx, deviceId, productOf(idevid));
   await recordMakers(trx, deviceId, makersWords);
   const newcomer = { deviceId, address, nowMs };
   if (group !== undefined) await joinEnrollmentGroup(trx, group, newcomer);
@@ -202,6 +206,13 @@ async function register(trx: WriteTransaction, pending: PendingEnrollment, regis
   const change = { from: returning?.state ?? 'none', to: row.state, reason: row.state_reason, actor };
   await recordChange(trx, { deviceId, logIndex, at: nowMs, ...change });
   await recordAppraisal(trx, deviceId, appraisal, nowMs);
+}
+
+// Reference values may be for one product.
+function productOf(idevid: TrustedIdevid | undefined): string | null {
+  const { subject } = idevid?.idevid.certificate ?? {};
+  const name = subject === undefined ? undefined : attributeText(subject, attributeOid.commonName);
+  return name?.normalize('NFC') ?? null;
 }
 
 interface Admitted {

@@ -38,10 +38,16 @@ interface Made {
 /** An IDevID by the manufacturer, with its key. */
 async function made(
   serialNumber: string,
-  change: { readonly signer?: Signer; readonly by?: typeof works; readonly inVerifiedTpm?: boolean } = {},
+  change: {
+    readonly signer?: Signer;
+    readonly by?: typeof works;
+    readonly inVerifiedTpm?: boolean;
+    readonly product?: string;
+  } = {},
 ): Promise<Made> {
-  const { signer = newSigner(), by: issuer = works, inVerifiedTpm = false } = change;
-  const chain = await issuer.issue(encodeSpki(signer.publicKey), { serialNumber, inVerifiedTpm });
+  const { signer = newSigner(), by: issuer = works, inVerifiedTpm = false, product } = change;
+  const subject = { serialNumber, inVerifiedTpm, product };
+  const chain = await issuer.issue(encodeSpki(signer.publicKey), subject);
   return { signer, chain: chain.map(toBase64url) };
 }
 
@@ -73,6 +79,17 @@ test('a device that its manufacturer vouches for enrolls without a token, under 
   await enroll(hub, lock, await made('SN-1'));
   const row = await hub.database.read.selectFrom('device_idevid').selectAll().executeTakeFirstOrThrow();
   assert.deepEqual([row.device_id, row.serial_number], ['sn-1', 'SN-1']);
+});
+
+test('the product that the IDevID names is kept for reference values that are for one product', async () => {
+  await using hub = await hubOfWorks();
+  await enroll(hub, lock, await made('SN-1', { product: 'Press 4' }));
+  await enroll(hub, other, await made('SN-2'));
+  const rows = await hub.database.read.selectFrom('device').select(['id', 'product']).orderBy('id').execute();
+  assert.deepEqual(
+    rows.map(({ id, product }) => `${id} ${product}`),
+    ['sn-1 Press 4', 'sn-2 null'],
+  );
 });
 
 test('the key of the IDevID has to be at hand: no proof, one by another key and one for another device are refused', async () => {

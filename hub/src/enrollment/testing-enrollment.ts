@@ -43,7 +43,7 @@ export async function openEnrollmentHub(settings: object = {}) {
   const terms = { kind: 'tpm', anchor: false, source: 'test', ...by } as const;
   await importVendorRoots(database, { ...terms, certificates: [maker.certificate] });
   const vendorRoots = await VendorRoots.open(database);
-  const references = new ReferenceStore(database, testAttestation);
+  const references = new ReferenceStore(database, testAttestation, () => nowMs);
   const makers = { diceTrust: () => vendorRoots.trust('dice'), tierReasons: async () => [] };
   const signer = signerFromKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
   const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', makers, testAttestation);

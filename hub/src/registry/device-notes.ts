@@ -46,6 +46,8 @@ interface AppraisedDevice {
   readonly status: string;
   /** JSON. */
   readonly appraisal: string;
+  /** Name and version of the reference values that its boot matches; null for none. */
+  readonly booted: string | null;
 }
 
 export type Standing = Pick<DeviceRecord, 'id' | 'state' | 'state_reason' | 'disabled_reason'>;
@@ -65,7 +67,13 @@ export const noteAppraisal = prepared<AppraisedDevice, Standing>((db, value) =>
       attestation: value('status'),
       appraisal: value('appraisal'),
       appraised_at: value('nowMs'),
+      booted: value('booted'),
     }))
     .where('id', '=', value('deviceId'))
     .returning(['id', 'state', 'state_reason', 'disabled_reason']),
 );
+
+/** The common name in the IDevID that the device proved; null without one. */
+export async function noteProduct(trx: WriteTransaction, deviceId: string, product: string | null): Promise<void> {
+  await trx.updateTable('device').set({ product }).where('id', '=', deviceId).execute();
+}

@@ -40,6 +40,7 @@ export async function forgetProofs(trx: WriteTransaction, deviceId: string): Pro
       attestation: 'none',
       appraisal: null,
       appraised_at: null,
+      booted: null,
       counts: null,
       next_root_sha256: null,
     })

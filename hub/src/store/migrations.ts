@@ -24,6 +24,7 @@ import { migration as admission } from './migrations/0016-admission.ts';
 import { migration as leaseOrder } from './migrations/0020-lease-order.ts';
 import { migration as hubNames } from './migrations/0021-hub-names.ts';
 import { migration as authorityClasses } from './migrations/0022-authority-classes.ts';
+import { migration as referenceStanding } from './migrations/0023-reference-standing.ts';
 import { migration as clocks } from './migrations/0024-clocks.ts';
 import { migration as releaseEvidence } from './migrations/0028-release-evidence.ts';
 import { migration as leaseWrap } from './migrations/0029-lease-wrap.ts';
@@ -53,6 +54,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0020-lease-order': leaseOrder,
   '0021-hub-names': hubNames,
   '0022-authority-classes': authorityClasses,
+  '0023-reference-standing': referenceStanding,
   '0024-clocks': clocks,
   '0028-release-evidence': releaseEvidence,
   '0029-lease-wrap': leaseWrap,

@@ -145,7 +145,7 @@ function addModels(app: HttpServer, subjects: Subjects): void {
   const guarded = guardedBy(subjects);
   const { platformKey } = secrets.keys;
   modelOperatorRoutes(app, { ...guarded, blobs: new Blobs(join(folder, 'blobs')), platformKey });
-  accessOperatorRoutes(app, { ...guarded, references: subjects.doors.attestation.references });
+  accessOperatorRoutes(app, { ...guarded, ...subjects.doors.attestation });
 }
 
 function addPeopleAndPolicy(app: HttpServer, subjects: Subjects): void {

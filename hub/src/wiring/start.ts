@@ -169,6 +169,7 @@ async function startJobs(
   authorities.follow(weighClasses);
   await weighCoverage(database, settings, clock());
   await doors.attestation.references.weighFormerSets(clock());
+  await asHub(() => doors.attestation.standings.weigh());
   const policy = fleet.access.facts.policies.current();
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, policy, clock());
   await weighClaims(database, policy, clock());

@@ -117,10 +117,9 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const { folder, settings, clock, secrets, database, audit } = ledger;
   const { connections, access, watch, vendorRoots } = fleet;
   const { keys, keyStore } = secrets;
-  const attestation = openAttestation(database, vendorRoots.roots, settings, {
-    signer: keys.attestationSigner,
-    epoch: timeEpochs(clock),
-  });
+  const attestation = hub.use(
+    openAttestation(ledger, vendorRoots.roots, { signer: keys.attestationSigner, epoch: timeEpochs(clock) }),
+  );
   const evidence = hub.use(openEvidence(database, folder, settings.evidence, clock, hub.scheduler.add));
   const authority = hub.use(await openAuthority(folder, { database, keyStore, watch }, settings, clock));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };

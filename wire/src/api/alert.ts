@@ -26,6 +26,8 @@ const alertKinds = [
   'key-wrap-downgraded',
   'stages-not-covered',
   'boots-not-compared',
+  'reference-values-ending',
+  'boots-superseded',
   'job-failing',
   'name-reserved',
   'general-authority',

@@ -16,6 +16,10 @@ export const alertSettings = {
       bootsNotCompared: z.boolean().default(true),
       /** Whether an alert is raised when the clock of a TPM does not advance as the hub's (`attestation.clockDriftPercent`). */
       tpmClock: z.boolean().default(true),
+      /** Whether an alert is raised before reference values run out, and when they have (`attestation.endingWarningDays`). */
+      referenceValuesEnding: z.boolean().default(true),
+      /** Whether an alert is raised while devices boot a release that a newer one superseded. */
+      bootsSuperseded: z.boolean().default(true),
       /**
        * Whether an alert is raised when a lease is requested from another address than its holder's, or with a proof that took much longer.
        */

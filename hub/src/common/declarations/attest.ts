@@ -25,6 +25,10 @@ export const attestSettings = {
       clockDriftPercent: z.int().min(1).max(50).default(15),
       /** In addition, how many seconds it may be off. */
       clockSlackSeconds: z.int().min(1).max(86_400).default(60),
+      /** How long reference values count after a newer release of their name superseded them, in seconds. */
+      supersededGraceSeconds: z.int().min(0).max(31_536_000).default(1_209_600),
+      /** How many days before reference values run out an alert is raised. */
+      endingWarningDays: z.int().min(0).max(365).default(14),
     })
     .prefault({}),
   evidence: z

@@ -62,6 +62,10 @@ interface DeviceTable extends DeviceRow {
   readonly clock_skew_seconds: Generated<number | null>;
   /** Its report about its guards, as JSON (wire/src/api/guard-report.ts); null before the first. */
   readonly guard: Generated<string | null>;
+  /** The common name in the IDevID that it proved; null without one, and for those that enrolled before it was kept. */
+  readonly product: Generated<string | null>;
+  /** Name and version of the reference values that its newest boot matches, whether or not they count now; null for none. */
+  readonly booted: Generated<string | null>;
 }
 
 /** All data of a device itself. */
