@@ -107,8 +107,9 @@ async function recover(device: TestDevice): Promise<Answer> {
   const start = await link.ask('POST', '/v1/recover/challenge', { deviceId: device.id });
   const { nonce } = accepted(start, challengeResponse);
   const { request, spki } = await newOperationalKey(device.id);
-  const evidence = await device.evidence('certify', parseBase64url(nonce, 'nonce'), spki);
-  return await link.ask('POST', '/v1/recover/complete', { certificateRequest: toBase64url(request), evidence });
+  const ask = { nonce: parseBase64url(nonce, 'nonce'), spki, exporter: link.exporter };
+  const proof = await device.certifyProof('recover', ask);
+  return await link.ask('POST', '/v1/recover/complete', { ...proof, certificateRequest: toBase64url(request) });
 }
 
 const noKey = { status: 403, code: 'attestation-refused' };
@@ -454,8 +455,9 @@ test('a certificate is renewed for a key that the chain vouches for, and for no 
   await using link = await device.connect(world.hub);
   const renew = async (by: TestDevice) => {
     const { request, spki } = await newOperationalKey('renewed');
-    const evidence = await by.evidence('certify', await link.challenge(), spki);
-    return link.ask('POST', '/v1/renew', { certificateRequest: toBase64url(request), evidence });
+    const ask = { nonce: await link.challenge(), spki, exporter: link.exporter };
+    const proof = await by.certifyProof('renew', ask, { identity: await device.identity() });
+    return link.ask('POST', '/v1/renew', { ...proof, certificateRequest: toBase64url(request) });
   };
   accepted(await renew(device), certificateResponse);
   assertRefused(await renew(other), { status: 403, code: 'renewal-refused', reason: 'dice-device-differs' });

@@ -8,9 +8,9 @@ import { after, before, describe, test } from 'node:test';
 import { Prover } from '@edgekeep/agent/attest/attest';
 import { attest } from '@edgekeep/agent/hub/attestation';
 import { type Challenge, HubLink } from '@edgekeep/agent/hub/connection';
-import { postToHub, type Send } from '@edgekeep/agent/hub-api';
+import { postToHub } from '@edgekeep/agent/hub-api';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
-import { enroll, type IdentityDependencies, recover, renew } from '@edgekeep/agent/hub/identity';
+import { enroll, type HubChannel, type IdentityDependencies, recover, renew } from '@edgekeep/agent/hub/identity';
 import { type Evidence, evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { IMA_EVIDENCE_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
 import { imaEntry, imaNgLog } from '@edgekeep/core/attest/testing-ima';
@@ -19,7 +19,7 @@ import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { attestResponse } from '@edgekeep/wire/api/attest';
 import { HubConnection } from '@edgekeep/wire/link/hub-connection';
 import { healthyBoot, logOf, measure } from './support/boot.ts';
-import { TestDevice } from './support/test-device.ts';
+import { TestDevice, testOrigin } from './support/test-device.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
 
 /** Buffers of 200 KiB make a long log with few extensions of the PCR. */
@@ -47,7 +47,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     await writeFile(file, '');
     const prover = new Prover({ rootOfTrust, eventLog: () => logOf(healthyBoot), imaLogFile: file });
     const clocks = { clock: world.clock.now, elapsed: world.clock.now };
-    dependencies = { deviceId: 'long', rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
+    dependencies = { deviceId: 'long', hub: testOrigin, rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
   });
   after(async () => {
     await rootOfTrust?.[Symbol.asyncDispose]();
@@ -62,11 +62,11 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     }
   }
 
-  async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
+  async function once<T>(act: (channel: HubChannel) => Promise<T>): Promise<T> {
     const { deviceAddress, rootPem } = fleet.world.hub;
     const where = { ...deviceAddress, serverName: 'localhost', authoritiesPem: [rootPem] };
     await using connection = await HubConnection.open(where);
-    return await act((input) => connection.request(input));
+    return await act({ send: (input) => connection.request(input), exporter: connection.binding });
   }
 
   async function connected(): Promise<HubLink> {
@@ -77,8 +77,8 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
       authorities: () => [rootPem],
       generalAuthority: () => 'accepted',
       prover: dependencies.prover,
-      acquire: (send) => recover(send, dependencies),
-      renew: (send) => renew(send, dependencies),
+      acquire: (channel) => recover(channel, dependencies),
+      renew: (channel) => renew(channel, dependencies),
       onConnected: () => resolve(),
       onRenewed: () => {},
       onDisconnected: () => {},
@@ -114,7 +114,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     const { world } = fleet;
     const token = await world.enrollmentToken({ deviceId: 'long' });
     const { witnessKey } = await TestDevice.withoutTpm('long', join(world.folder, 'witness-of-long'));
-    const answer = await once((send) => enroll(send, dependencies, { token, witnessKey }));
+    const answer = await once((channel) => enroll(channel, dependencies, { token, witnessKey }));
     assert.equal(answer.kind, 'ok', JSON.stringify(answer));
 
     await using link = await connected();

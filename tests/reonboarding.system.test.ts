@@ -49,10 +49,11 @@ async function recover(world: HubWorld, device: TestDevice, key: Awaited<ReturnT
   await using link = await DeviceLink.open(world.hub);
   const start = await link.ask('POST', '/v1/recover/challenge', { deviceId: device.id });
   const { nonce } = accepted(start, challengeResponse);
+  const ask = { nonce: parseBase64url(nonce, 'nonce'), spki: key.spki, exporter: link.exporter };
   // Awaited before the link is closed.
   return await link.ask('POST', '/v1/recover/complete', {
+    ...(await device.certifyProof('recover', ask)),
     certificateRequest: toBase64url(key.request),
-    evidence: await device.evidence('certify', parseBase64url(nonce, 'nonce'), key.spki),
   });
 }
 

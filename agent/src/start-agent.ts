@@ -17,10 +17,10 @@ import { GuardListener } from './guard/listener.ts';
 import { guardHostOf } from './guard/host.ts';
 import { removeLeftFolders } from './guard/sandbox-probe.ts';
 import { GuardWalls } from './guard/walls.ts';
-import type { Answer, Send } from './hub-api.ts';
+import type { Answer } from './hub-api.ts';
 import { formerTokenFile } from './former-settings.ts';
 import { HubTime } from './hub/hub-time.ts';
-import { enroll, type Identity, type IdentityDependencies, recover, renew } from './hub/identity.ts';
+import { enroll, type HubChannel, type Identity, type IdentityDependencies, recover, renew } from './hub/identity.ts';
 import { adminApi, statusApi } from './local/local-api.ts';
 import { LocalServer } from './local/local-server.ts';
 import { endLeases } from './model/lease.ts';
@@ -149,9 +149,12 @@ function lifeOf(
   };
 }
 
-function linkOf(settings: AgentSettings, { folder, prover, roots, rootOfTrust, signer }: Device, timing: Timing) {
+function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
+  const { folder, pinned, prover, roots, rootOfTrust, signer } = device;
   const { clocks, hubTime, random, emit } = timing;
-  const identity: IdentityDependencies = { deviceId: settings.deviceId, rootOfTrust, prover, clocks, hubTime };
+  const { deviceId } = settings;
+  const hub = pinned.logKey.name;
+  const identity: IdentityDependencies = { deviceId, hub, rootOfTrust, prover, clocks, hubTime };
   return {
     hub: {
       ...hubAddress(settings),
@@ -160,8 +163,8 @@ function linkOf(settings: AgentSettings, { folder, prover, roots, rootOfTrust, s
     authorities: () => roots.trustedPem,
     generalAuthority: () => roots.generalAuthority,
     prover,
-    acquire: (send: Send) => acquire(send, identity, { settings, folder, signer, emit }),
-    renew: (send: Send) => renew(send, identity),
+    acquire: (channel: HubChannel) => acquire(channel, identity, { settings, folder, signer, emit }),
+    renew: (channel: HubChannel) => renew(channel, identity),
     backoff: { firstDelayMs: 500, maxDelayMs: settings.maxReconnectSeconds * 1_000 },
     clocks,
     hubTime,
@@ -204,24 +207,24 @@ function hubAddress({ hub: { host, port, serverName } }: AgentSettings) {
 
 /** The first certificate of this run: by enrollment once in the device's life, by recovery ever after. */
 async function acquire(
-  send: Send,
+  channel: HubChannel,
   identity: IdentityDependencies,
   dependencies: { settings: AgentSettings; folder: StateFolder; signer: NoteSigner; emit: Emit },
 ): Promise<Answer<Identity>> {
   const { settings, folder, signer, emit } = dependencies;
   if ((await readIfThere(folder.enrolled)) !== undefined) {
-    const recovered = await recover(send, identity);
+    const recovered = await recover(channel, identity);
     if (recovered.kind === 'ok') emit({ kind: 'recovered' });
     return recovered;
   }
   const { file: tokenFile, token } = await readToken(settings, folder);
-  const enrolled = await enroll(send, identity, {
+  const enrolled = await enroll(channel, identity, {
     token: token === undefined ? undefined : Buffer.from(token).toString('utf8').trim(),
     witnessKey: encodeVerifierKey(verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1')),
   });
   // If the agent is cut off between the hub's answer and its own record, it returns as a device that the hub knows already.
   const isKnown = enrolled.kind === 'refused' && enrolled.reasons.some(({ code }) => code === 'device-id-taken');
-  const answer = isKnown ? await recover(send, identity) : enrolled;
+  const answer = isKnown ? await recover(channel, identity) : enrolled;
   if (answer.kind === 'refused') return isKnown ? enrolled : answer;
   await replaceFile(folder.enrolled, utf8(`${JSON.stringify({ deviceId: identity.deviceId })}\n`));
   await rm(tokenFile, { force: true });

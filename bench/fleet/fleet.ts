@@ -99,6 +99,7 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   const fleet: FleetFile = {
     root: encodePem('CERTIFICATE', authorities.root.der),
     serverName: settings.names[0] ?? 'localhost',
+    logOrigin: settings.logOrigin,
     attestationKey: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     pcrs: settings.pcrs,
     model,
@@ -220,6 +221,7 @@ async function addDevice(database: Database, { authorities, settings, number, no
   return {
     id,
     attestationKey: attestation.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
+    endorsementKey: identity.endorsementKey,
     tlsKey: operational.export({ type: 'pkcs8', format: 'pem' }).toString(),
     tlsChain: authorities.chainPem(certificate),
     boot: number % machineModels,

@@ -6,7 +6,9 @@ import { encodeEvidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { pcrValue, replayEventLog } from '@edgekeep/core/attest/replay';
 import { type TestAttester, testAttester, testQuote } from '@edgekeep/core/attest/testing';
-import { toBase64url } from '@edgekeep/core/bytes';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { encodeSizedPublic } from '@edgekeep/core/tpm/public-area';
+import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
 
 /** What a device needs to play its part; the fleet file is a list of these. */
 export interface Member {
@@ -16,6 +18,8 @@ export interface Member {
   /** PKCS#8 PEM of the operational key, and the certificate chain over it. */
   readonly tlsKey: string;
   readonly tlsChain: string;
+  /** TPM2B_PUBLIC of the endorsement key, base64url. */
+  readonly endorsementKey: string;
   /** Index into the fleet's boot logs. */
   readonly boot: number;
 }
@@ -23,6 +27,8 @@ export interface Member {
 export interface FleetFile {
   readonly root: string;
   readonly serverName: string;
+  /** The origin of the hub's log. */
+  readonly logOrigin: string;
   /** That the hub signs attestation results with, PEM. */
   readonly attestationKey: string;
   readonly pcrs: readonly number[];
@@ -51,6 +57,23 @@ export function quoteOf(attestationKey: string, { pcrValue: valueOf }: Boot) {
   const attester: TestAttester = testAttester(privateKeyOf(attestationKey));
   return (data: Uint8Array, pcrs: readonly number[]) =>
     testQuote(attester, { qualifyingData: data, pcrs, pcrValue: valueOf });
+}
+
+/** What the device's TPM says of its keys. */
+export function describedTpm({ attestationKey, endorsementKey }: Member): TpmIdentity {
+  return {
+    tier: 'tpm',
+    endorsementKey: {
+      kind: 'rsa-2048',
+      publicArea: parseBase64url(endorsementKey, 'endorsementKey'),
+      // Read at enrollment only.
+      certificate: new Uint8Array(0),
+    },
+    endorsementChain: [],
+    attestationPublic: encodeSizedPublic(testAttester(privateKeyOf(attestationKey)).publicArea),
+    manufacturer: 'NONE',
+    firmwareVersion: 0n,
+  };
 }
 
 export class Prover {

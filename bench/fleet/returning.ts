@@ -10,7 +10,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import type { HubAddress } from './connection.ts';
 import { DeviceFailure, type FailureCounts, Failures, mergeFailures } from './failures.ts';
-import { type Boot, bootOf, type FleetFile, type Member, quoteOf } from './member.ts';
+import { type Boot, bootOf, describedTpm, type FleetFile, type Member, quoteOf } from './member.ts';
 
 /** Events since the last `mark`. Times are Unix milliseconds. */
 export interface Returned {
@@ -112,14 +112,21 @@ export class ReturningFleet {
     const prover = new Prover({ rootOfTrust, eventLog: () => eventLog, imaLogFile: undefined });
     const clocks = { clock: Date.now, elapsed: () => performance.now() };
     const hubTime = new HubTime(clocks);
-    const identity: IdentityDependencies = { deviceId: id, rootOfTrust, prover, clocks, hubTime };
+    const identity: IdentityDependencies = {
+      deviceId: id,
+      hub: this.#fleet.logOrigin,
+      rootOfTrust,
+      prover,
+      clocks,
+      hubTime,
+    };
     const { host, port } = this.#hub;
     const link = new HubLink({
       hub: { host, port, serverName: this.#fleet.serverName },
       authorities: () => [this.#fleet.root],
       generalAuthority: () => 'accepted',
       prover,
-      acquire: (send) => recover(send, identity),
+      acquire: (channel) => recover(channel, identity),
       renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),
       onConnected: (bound) => {
         this.#boundAtMs.set(id, Date.now());
@@ -167,7 +174,7 @@ function signingOnly(
       onQuote();
       return { kind: 'tpm', ...sign(qualifyingData, pcrs) };
     },
-    describe: absent,
+    describe: async () => describedTpm(member),
     activateCredential: absent,
     openKey: absent,
   };

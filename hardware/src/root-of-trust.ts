@@ -76,6 +76,8 @@ export interface OpenKeyOptions {
   readonly context?: WrapContext;
   /** For a wrapped key without a `type`: the associated data of an HPKE ciphertext. A TPM ignores it. */
   readonly leaseId?: string;
+  /** In place of a lease: the id under which a secure element enrolls, for the secret that proves its agreement key. */
+  readonly enrolling?: string;
 }
 
 export interface RootOfTrust {

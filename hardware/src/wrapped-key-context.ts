@@ -1,7 +1,12 @@
 // The context under which a wrapped key must open (spec/access.md, "What a wrapped key is bound to"): HPKE's info and associated data, or a
 // digest in what a TPM unseals.
 import { encodeWrapContext, openBoundSecret, type WrapContext } from '@edgekeep/core/access/wrap-context';
-import { type HpkeWrappedKey, type WrappedKey, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
+import {
+  agreementHpkeInfo,
+  type HpkeWrappedKey,
+  type WrappedKey,
+  wrappedKeyHpkeInfo,
+} from '@edgekeep/core/access/wrapped-key';
 import { utf8 } from '@edgekeep/core/bytes';
 import { HardwareError } from './error.ts';
 import type { OpenKeyOptions } from './root-of-trust.ts';
@@ -13,8 +18,11 @@ export interface HpkeContext {
 }
 
 /** Throws `wrapped-key-unsupported` for an import blob, and for a key whose use the caller does not name. */
-export function hpkeContextOf(wrapped: WrappedKey, { context, leaseId }: OpenKeyOptions, who: string): HpkeContext {
+export function hpkeContextOf(wrapped: WrappedKey, options: OpenKeyOptions, who: string): HpkeContext {
+  const { context, leaseId, enrolling } = options;
   if (wrapped.kind === 'hpke') {
+    // The secret by which an enrolling element shows that it has its agreement key opens as no model key, and the other way round.
+    if (enrolling !== undefined) return { wrapped, info: utf8(agreementHpkeInfo), aad: utf8(enrolling) };
     if (wrapped.type !== undefined && context !== undefined) {
       return { wrapped, info: encodeWrapContext(context), aad: new Uint8Array(0) };
     }

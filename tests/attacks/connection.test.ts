@@ -193,9 +193,10 @@ async function recover(device: TestDevice, deviceId = device.id) {
   await using link = await DeviceLink.open(fleet.world.hub);
   const { nonce } = accepted(await link.ask('POST', '/v1/recover/challenge', { deviceId }), challengeResponse);
   const { request, spki } = await newOperationalKey(deviceId);
-  const evidence = await device.evidence('certify', Buffer.from(nonce, 'base64url'), spki);
+  const ask = { nonce: Buffer.from(nonce, 'base64url'), spki, exporter: link.exporter };
+  const proof = await device.certifyProof('recover', ask, { deviceId });
   const certificateRequest = Buffer.from(request).toString('base64url');
-  return await link.ask('POST', '/v1/recover/complete', { certificateRequest, evidence });
+  return await link.ask('POST', '/v1/recover/complete', { ...proof, certificateRequest });
 }
 
 /** A certificate with the victim's name from authorities that look just like the hub's own. */

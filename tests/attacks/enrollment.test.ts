@@ -211,6 +211,7 @@ test('a witness key of another device is refused: one witness would count as two
       const id = `second-${randomBytes(2).toString('hex')}`;
       const device = fleet.keep(await TestDevice.withoutTpm(id, `${fleet.world.folder}/${id}`));
       const answer = await device.tryEnroll(fleet.world, await token(), {
+        claims: { witnessKey },
         end: (honest) => ({ ...honest, witnessKey }),
       });
       refusedFor(answer, 'witness-key-taken');

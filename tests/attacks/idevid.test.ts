@@ -9,6 +9,7 @@ import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { otherForms } from '@edgekeep/core/identity/certificate-forms';
 import { certificateIdentity } from '@edgekeep/core/identity/certificate-identity';
 import { extendedKeyUsage, keyUsage } from '@edgekeep/core/identity/extensions';
+import { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
 import { extensionOid, keyPurposeOid } from '@edgekeep/core/identity/oid';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
@@ -172,7 +173,8 @@ test('the IDevID of another device is refused: its key is not here, and not in t
   const asOther = (honest: object) => ({ ...honest, deviceId: 'sn-3', idevid: { chain } });
 
   await t.test('with a proof by the own key', async () => {
-    refusedFor(await second.tryEnroll(fleet.world, undefined, { start: asOther }), 'idevid-not-possessed');
+    const asItself = { start: asOther, claims: { deviceId: 'sn-3' } };
+    refusedFor(await second.tryEnroll(fleet.world, undefined, asItself), 'idevid-not-possessed');
   });
 
   await t.test(
@@ -190,7 +192,7 @@ test('the IDevID of another device is refused: its key is not here, and not in t
 /** `device` enrolls with its own root of trust, and `helper` signs for the IDevID. */
 async function relayed(link: DeviceLink, device: TestDevice, helper: TestDevice, chain: string[]): Promise<Answer> {
   const identity = await device.identity();
-  const start = { deviceId: 'sn-3', identity, idevid: { chain } };
+  const start = { version: certifyVersion, deviceId: 'sn-3', identity, idevid: { chain } };
   const { nonce, credential } = accepted(
     await link.ask('POST', '/v1/enroll/challenge', start),
     enrollChallengeResponse,
@@ -200,13 +202,16 @@ async function relayed(link: DeviceLink, device: TestDevice, helper: TestDevice,
     parseBase64url(credential?.encryptedSecret ?? '', 'secret'),
   );
   const { request, spki } = await newOperationalKey('sn-3');
-  const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: spki, deviceId: 'sn-3', identity };
+  const ask = { nonce: parseBase64url(nonce, 'nonce'), spki, exporter: link.exporter };
+  const claims = { deviceId: 'sn-3' };
+  const qualified = await device.qualified('enroll', ask, claims);
+  const subject = { use: 'enroll', nonce: qualified, operationalSpki: spki, deviceId: 'sn-3', identity } as const;
   const proof = await (await hardwareOf(helper).idevid())?.prove(idevidProofMessage(subject));
   assert.ok(proof);
   return link.ask('POST', '/v1/enroll/complete', {
     credentialSecret: toBase64url(secret),
     certificateRequest: toBase64url(request),
-    evidence: await device.evidence('certify', subject.nonce, spki),
+    evidence: (await device.certifyProof('enroll', ask, claims)).evidence,
     witnessKey: device.witnessKey,
     idevidProof: proofDocument(proof),
   });

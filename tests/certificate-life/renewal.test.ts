@@ -5,16 +5,22 @@ import { after, before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Prover } from '@edgekeep/agent/attest/attest';
 import { HubLink } from '@edgekeep/agent/hub/connection';
-import { enroll, type Identity, type IdentityDependencies, recover, renew } from '@edgekeep/agent/hub/identity';
+import {
+  enroll,
+  type HubChannel,
+  type Identity,
+  type IdentityDependencies,
+  recover,
+  renew,
+} from '@edgekeep/agent/hub/identity';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
-import type { Send } from '@edgekeep/agent/hub-api';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
 import { HubConnection } from '@edgekeep/wire/link/hub-connection';
 import { healthyBoot, logOf, measure } from '../support/boot.ts';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { HubWorld } from '../support/hub-world.ts';
-import { TestDevice } from '../support/test-device.ts';
+import { TestDevice, testOrigin } from '../support/test-device.ts';
 
 const monthsSeconds = 200 * 86_400;
 const witnessKey = async (id: string) =>
@@ -34,21 +40,21 @@ async function newDevice(deviceId: string): Promise<IdentityDependencies> {
   const prover = new Prover({ rootOfTrust, eventLog: () => logOf(healthyBoot), imaLogFile: undefined });
   // Time passes for the device as the hub's clock is moved.
   const clocks = { clock: world.clock.now, elapsed: world.clock.now };
-  return { deviceId, rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
+  return { deviceId, hub: testOrigin, rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
 }
 
 /** On a separate connection, without a certificate. */
-async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
+async function once<T>(act: (channel: HubChannel) => Promise<T>): Promise<T> {
   const { deviceAddress, rootPem } = world.hub;
   const where = { ...deviceAddress, serverName: 'localhost', authoritiesPem: [rootPem] };
   await using connection = await HubConnection.open(where);
-  return await act((input) => connection.request(input));
+  return await act({ send: (input) => connection.request(input), exporter: connection.binding });
 }
 
 async function enrolled(dependencies: IdentityDependencies): Promise<Identity> {
   const token = await world.enrollmentToken({ deviceId: dependencies.deviceId });
   const order = { token, witnessKey: await witnessKey(dependencies.deviceId) };
-  const answer = await once((send) => enroll(send, dependencies, order));
+  const answer = await once((channel) => enroll(channel, dependencies, order));
   assert.equal(answer.kind, 'ok');
   return answer.value;
 }
@@ -139,7 +145,7 @@ test('a device that comes back after months recovers by its root of trust in thr
     const before = await requestsSoFar();
     const connected = Promise.withResolvers<void>();
     await using _ = linkOf(dependencies, {
-      acquire: (send) => recover(send, dependencies),
+      acquire: (channel) => recover(channel, dependencies),
       onConnected: () => connected.resolve(),
       onRenewed: () => undefined,
     });
@@ -148,7 +154,7 @@ test('a device that comes back after months recovers by its root of trust in thr
   });
   await t.test('who has its disk and not its root of trust gets nothing', async () => {
     const thief = await newDevice('thief');
-    const answer = await once((send) => recover(send, { ...thief, deviceId: 'absent' }));
+    const answer = await once((channel) => recover(channel, { ...thief, deviceId: 'absent' }));
     assert.deepEqual([answer.kind, answer.kind === 'refused' && answer.code], ['refused', 'renewal-refused']);
   });
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import * as fc from 'fast-check';
 import { toBase64url } from '@edgekeep/core/bytes';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
@@ -72,10 +73,10 @@ async function recordTargets(): Promise<readonly Target[]> {
   const newcomer = await fleet.newDevice('newcomer');
   const identity: DeviceIdentity = await newcomer.identity();
   const token = await world.enrollmentToken();
-  const start = { deviceId: 'newcomer', token, identity };
+  const start = { version: certifyVersion, deviceId: 'newcomer', token, identity };
   const { request, spki } = await newOperationalKey('newcomer');
   const nonce = randomBytes(32);
-  const certify = await newcomer.evidence('certify', nonce, spki);
+  const proof = await newcomer.certifyProof('enroll', { nonce, spki, exporter: randomBytes(32) });
   const release = await device.evidence('release', nonce, (await own.get()).exporter);
   const certificateRequest = toBase64url(request);
   const witness = new TestWitness(world.hub.logKey, device.witness);
@@ -96,7 +97,7 @@ async function recordTargets(): Promise<readonly Target[]> {
       body: {
         credentialSecret: toBase64url(nonce),
         certificateRequest,
-        evidence: certify,
+        evidence: proof.evidence,
         witnessKey: newcomer.witnessKey,
       },
       link: stranger,
@@ -110,12 +111,12 @@ async function recordTargets(): Promise<readonly Target[]> {
       link: own,
       before: challenge,
     },
-    { path: '/v1/renew', body: { certificateRequest, evidence: certify }, link: own, before: challenge },
+    { path: '/v1/renew', body: { ...proof, certificateRequest }, link: own, before: challenge },
     { path: '/v1/workloads/vision/certificate', body: { certificateRequest }, link: own },
     { path: '/v1/recover/challenge', body: { deviceId: 'fuzzed' }, link: stranger, mayPass: true },
     {
       path: '/v1/recover/complete',
-      body: { certificateRequest, evidence: certify },
+      body: { ...proof, certificateRequest },
       link: stranger,
       before: ['/v1/recover/challenge', { deviceId: 'fuzzed' }],
     },

@@ -70,6 +70,27 @@ export const attestMutants: readonly Mutant[] = [
     breaks: 'a quote for one purpose is none for another',
   },
   {
+    id: 'attest/certify-exporter',
+    file: 'core/src/attest/certify-subject.ts',
+    find: 'exporter: toBase64url(exporter),',
+    replace: 'exporter: String(exporter.length),',
+    breaks: 'evidence for a key is of one connection',
+  },
+  {
+    id: 'attest/certify-keys',
+    file: 'wire/src/api/device.ts',
+    find: 'return { kind, signingKey, encryptionKey };',
+    replace: 'return { kind, signingKey, encryptionKey: String(encryptionKey.length) };',
+    breaks: 'evidence for a key covers the key to which model keys are sealed',
+  },
+  {
+    id: 'attest/statement-context',
+    file: 'core/src/attest/evidence.ts',
+    find: 'utf8(`edgekeep-${kind}-statement-v2`)',
+    replace: "utf8('edgekeep-statement-v2')",
+    breaks: 'a statement of one kind is none of another',
+  },
+  {
     id: 'attest/old-boot',
     file: bootClock,
     find: '(sameReset && found.restartCount < last.restartCount)',
@@ -114,8 +135,9 @@ export const attestMutants: readonly Mutant[] = [
   {
     id: 'attest/statement-signature',
     file: appraise,
-    find: "if (!verify('sha256', evidence.statement, publicKey, evidence.signature)) {",
-    replace: "if (!verify('sha256', evidence.statement, publicKey, evidence.signature) && curve === undefined) {",
+    find: "if (!verify('sha256', signedStatement(evidence), publicKey, evidence.signature)) {",
+    replace:
+      "if (!verify('sha256', signedStatement(evidence), publicKey, evidence.signature) && curve === undefined) {",
     breaks: 'a statement is signed by the key of the device',
   },
   {

@@ -17,8 +17,9 @@ export const diceMutants: readonly Mutant[] = [
   {
     id: 'dice/signature',
     file: appraise,
-    find: 'if (!verify(hashOf(signatureAlgorithmOf(key)), bytes, key, signature)) {',
-    replace: 'if (!verify(hashOf(signatureAlgorithmOf(key)), bytes, key, signature) && bytes.length === 0) {',
+    find: 'if (!verify(hashOf(signatureAlgorithmOf(key)), signedStatement(evidence), key, signature)) {',
+    replace:
+      'if (!verify(hashOf(signatureAlgorithmOf(key)), signedStatement(evidence), key, signature) && bytes.length === 0) {',
     breaks: 'a statement is signed by the first key of the chain',
   },
   {

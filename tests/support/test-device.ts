@@ -8,7 +8,7 @@ import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { boundToAsk } from '@edgekeep/core/access/release-ask';
 import { boundWrapType } from '@edgekeep/core/access/wrap-context';
-import { agreementContext } from '@edgekeep/core/access/wrapped-key';
+import { type CertifyPurpose, certifyQualifyingData, certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
@@ -25,7 +25,7 @@ import {
   saltedEntryVersion,
 } from '@edgekeep/wire/api/access';
 import { bindResponse, challengeResponse } from '@edgekeep/wire/api/attest';
-import type { DeviceIdentity } from '@edgekeep/wire/api/device';
+import { type DeviceIdentity, identityKeys } from '@edgekeep/wire/api/device';
 import {
   certificateResponse,
   type enrollChallengeRequest,
@@ -52,8 +52,32 @@ export interface EnrollmentChanges {
   readonly start?: (honest: EnrollStart) => object;
   readonly secret?: (honest: () => Promise<Uint8Array>) => Promise<Uint8Array | undefined>;
   readonly end?: (honest: EnrollEnd) => object;
+  /** What the evidence says of the device in place of the truth. */
+  readonly claims?: CertifyClaims;
   /** The address of the two steps; left out: `/v1/enroll`. */
   readonly address?: string;
+}
+
+/** The origin of the log of every hub in tests. */
+export const testOrigin = 'edgekeep.test/log';
+
+/** What the hub asked, on which connection, and the key to certify. */
+export interface CertifyAsk {
+  readonly nonce: Uint8Array;
+  readonly spki: Uint8Array;
+  readonly exporter: Uint8Array;
+}
+
+export interface CertifyClaims {
+  readonly hub?: string;
+  readonly deviceId?: string;
+  readonly identity?: DeviceIdentity;
+  readonly witnessKey?: string;
+}
+
+export interface CertifyProof {
+  readonly version: typeof certifyVersion;
+  readonly evidence: object;
 }
 
 export class TestDevice {
@@ -137,6 +161,30 @@ export class TestDevice {
     return evidenceDocument(await this.signedEvidence(qualifyingData(purpose, nonce, bound)));
   }
 
+  /** What honest evidence for an operational key covers; `claims` is what it says in place of the truth. */
+  async qualified(purpose: CertifyPurpose, { nonce, spki, exporter }: CertifyAsk, claims: CertifyClaims = {}) {
+    const {
+      deviceId = this.id,
+      hub = testOrigin,
+      identity = await this.identity(),
+      witnessKey = this.witnessKey,
+    } = claims;
+    return certifyQualifyingData(purpose, nonce, {
+      hub,
+      deviceId,
+      keys: identityKeys(identity),
+      witnessKey: purpose === 'enroll' ? witnessKey : undefined,
+      operationalSpki: spki,
+      exporter,
+    });
+  }
+
+  /** Evidence for an operational key, in the form of a request that certifies it. */
+  async certifyProof(purpose: CertifyPurpose, ask: CertifyAsk, claims?: CertifyClaims): Promise<CertifyProof> {
+    const evidence = evidenceDocument(await this.signedEvidence(await this.qualified(purpose, ask, claims)));
+    return { version: certifyVersion, evidence };
+  }
+
   /** Evidence for a key and, from a TPM, the lease counter. */
   async releaseProof(
     nonce: Uint8Array,
@@ -162,6 +210,7 @@ export class TestDevice {
     const idevid = await this.rootOfTrust.idevid?.();
     const identity = await this.identity();
     const honest: EnrollStart = {
+      version: certifyVersion,
       deviceId: this.id,
       identity,
       ...(idevid !== undefined && { idevid: { chain: idevid.chain.map(toBase64url) } }),
@@ -173,7 +222,7 @@ export class TestDevice {
     const opened =
       agreement === undefined
         ? undefined
-        : await this.rootOfTrust.openKey({ kind: 'hpke', ...agreement }, { leaseId: agreementContext(this.id) });
+        : await this.rootOfTrust.openKey({ kind: 'hpke', ...agreement }, { enrolling: this.id });
     const activate = async () =>
       this.rootOfTrust.activateCredential(
         parseBase64url(credential?.blob ?? '', 'blob'),
@@ -185,8 +234,11 @@ export class TestDevice {
         : await (changes.secret === undefined ? activate() : changes.secret(activate));
     await changes.between?.();
     const { request, spki, privateKeyPem } = await newOperationalKey(this.id);
+    const about = { nonce: parseBase64url(nonce, 'nonce'), spki, exporter: link.exporter };
+    const qualified = await this.qualified('enroll', about, changes.claims);
     const subject = {
-      nonce: parseBase64url(nonce, 'nonce'),
+      use: 'enroll' as const,
+      nonce: qualified,
       operationalSpki: spki,
       deviceId: this.id,
       identity,
@@ -196,7 +248,7 @@ export class TestDevice {
       ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
       ...(opened === undefined ? {} : { agreementSecret: toBase64url(opened) }),
       certificateRequest: toBase64url(request),
-      evidence: await this.evidence('certify', parseBase64url(nonce, 'nonce'), spki),
+      evidence: evidenceDocument(await this.signedEvidence(qualified)),
       witnessKey: this.witnessKey,
     };
     const answer = await link.ask('POST', `${address}/complete`, changes.end?.(end) ?? end);
@@ -238,8 +290,9 @@ export class TestDevice {
 
   async #certify(link: DeviceLink, path: string, nonce: Uint8Array): Promise<void> {
     const { request, spki, privateKeyPem } = await newOperationalKey(this.id);
-    const evidence = await this.evidence('certify', nonce, spki);
-    const answer = await link.ask('POST', path, { certificateRequest: toBase64url(request), evidence });
+    const purpose = path === '/v1/renew' ? 'renew' : 'recover';
+    const proof = await this.certifyProof(purpose, { nonce, spki, exporter: link.exporter });
+    const answer = await link.ask('POST', path, { ...proof, certificateRequest: toBase64url(request) });
     const { certificateChain } = accepted(answer, certificateResponse);
     this.#credential = { certificateChainPem: certificateChain, privateKeyPem };
   }

@@ -2,6 +2,7 @@
 // explains them (spec/evidence.md). Each caller in this package fixes the purpose; no input from outside chooses it.
 import { setTimeout } from 'node:timers/promises';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
+import type { CertifyPurpose } from '@edgekeep/core/attest/certify-subject';
 import type { Evidence, TpmEvidence } from '@edgekeep/core/attest/evidence';
 import { IMA_EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
@@ -39,19 +40,23 @@ export class Prover {
   }
 
   /**
-   * `bound` is what the purpose requires: an SPKI, a TLS exporter, or nothing. `hub` takes the part of a long IMA log that evidence cannot
-   * carry.
+   * `bound` is what the purpose requires: a TLS exporter, or nothing. `hub` takes the part of a long IMA log that evidence cannot carry.
    */
-  async evidence(
-    purpose: QualifyingPurpose,
+  evidence(
+    purpose: Exclude<QualifyingPurpose, CertifyPurpose | 'certify'>,
     nonce: Uint8Array,
     bound: Uint8Array,
     pcrs: readonly number[],
     hub?: ImaReader,
   ): Promise<Evidence> {
+    return this.evidenceOver(qualifyingData(purpose, nonce, bound), pcrs, hub);
+  }
+
+  /** As `evidence`, over qualifying data that its caller made for one purpose. */
+  async evidenceOver(qualified: Uint8Array, pcrs: readonly number[], hub?: ImaReader): Promise<Evidence> {
     const { rootOfTrust, eventLog, later } = this.#dependencies;
     const before = (await later?.records(replayedBootLog(eventLog()))) ?? [];
-    const signed = await rootOfTrust.attest(qualifyingData(purpose, nonce, bound), { bank: 'sha256', pcrs: [...pcrs] });
+    const signed = await rootOfTrust.attest(qualified, { bank: 'sha256', pcrs: [...pcrs] });
     const log = eventLog();
     if (signed.kind !== 'tpm') return { ...signed, eventLog: log };
     const ima = pcrs.includes(IMA_PCR) ? await this.#imaLog(signed.quote, hub) : {};

@@ -13,7 +13,7 @@ import { HubConnection, type HubConnectionSettings } from '@edgekeep/wire/link/h
 import type { Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
 import { type Answer, postToHub, type Refusal, type Send } from '../hub-api.ts';
-import type { Identity } from './identity.ts';
+import type { HubChannel, Identity } from './identity.ts';
 import type { HubTime } from './hub-time.ts';
 import { type Clocks, readClocks } from './lifetime.ts';
 import type { Credential } from './operational-key.ts';
@@ -46,8 +46,8 @@ export interface HubLinkDependencies {
   readonly generalAuthority: () => 'accepted' | 'refused';
   readonly prover: Prover;
   /** Enrolls or recovers, on a connection without a certificate. */
-  readonly acquire: (send: Send) => Promise<Answer<Identity>>;
-  readonly renew: (send: Send) => Promise<Answer<Identity>>;
+  readonly acquire: (channel: HubChannel) => Promise<Answer<Identity>>;
+  readonly renew: (channel: HubChannel) => Promise<Answer<Identity>>;
   readonly onConnected: (bound: Bound) => void;
   readonly onDisconnected: (why: string) => void;
   readonly onRenewed: (notAfterMs: number) => void;
@@ -174,7 +174,7 @@ export class HubLink {
       if (this.#identity === undefined || left < LIFE_LEFT_MS_MIN) {
         await using door = await this.#connect(undefined);
         using _ = this.#disposing(door);
-        const acquired = await acquire(this.#sendOn(door));
+        const acquired = await acquire({ send: this.#sendOn(door), exporter: door.binding });
         if (acquired.kind === 'refused') {
           onRefused('certificate', acquired);
           return { kind: 'down' };
@@ -276,7 +276,10 @@ export class HubLink {
   async #renewed(): Promise<HubConnection | undefined> {
     const { renew, onRefused, onRenewed, onFailed } = this.#dependencies;
     try {
-      const answer = await this.#challenges.run(() => renew(this.send));
+      const answer = await this.#challenges.run(() => {
+        const connection = this.#live();
+        return renew({ send: this.#sendOn(connection), exporter: connection.binding });
+      });
       if (answer.kind === 'refused') {
         onRefused('renewal', answer);
         return undefined;

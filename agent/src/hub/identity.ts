@@ -1,12 +1,12 @@
 // How the device gets its operational certificate (spec/api.md): enrollment proves the root of trust to a hub that does not know it yet,
 // recovery proves it again after a restart, renewal does so ahead of time on a live connection.
-import { agreementContext } from '@edgekeep/core/access/wrapped-key';
+import { type CertifyPurpose, certifyQualifyingData, certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
 import type { RootOfTrust, RootOfTrustIdentity } from '@edgekeep/hardware/root-of-trust';
 import { challengeResponse } from '@edgekeep/wire/api/attest';
-import type { DeviceIdentity } from '@edgekeep/wire/api/device';
+import { type DeviceIdentity, identityKeys } from '@edgekeep/wire/api/device';
 import { certificateResponse, enrollChallengeResponse, type IdevidProofDocument } from '@edgekeep/wire/api/enrollment';
 import type { ImaReader, Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
@@ -17,10 +17,19 @@ import { type Credential, credentialOf, makeOperationalKey, type OperationalKey 
 
 export interface IdentityDependencies {
   readonly deviceId: string;
+  /** The origin of the log that this device follows: its hub, in the evidence for each key. */
+  readonly hub: string;
   readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential' | 'idevid' | 'openKey'>;
   readonly prover: Prover;
   readonly clocks: Clocks;
   readonly hubTime: HubTime;
+}
+
+/** One connection to the hub. */
+export interface HubChannel {
+  readonly send: Send;
+  /** Its TLS exporter. */
+  readonly exporter: Uint8Array;
 }
 
 /** A certificate, and the PCRs that this hub wants quoted. */
@@ -35,24 +44,27 @@ export interface Enrollment {
   readonly witnessKey: string;
 }
 
-/** Both steps of enrollment; `send` must keep to one connection. */
+/** Both steps of enrollment. */
 export async function enroll(
-  send: Send,
+  channel: HubChannel,
   dependencies: IdentityDependencies,
   { token, witnessKey }: Enrollment,
 ): Promise<Answer<Identity>> {
   const { deviceId, rootOfTrust } = dependencies;
-  const identity = identityDocument(await rootOfTrust.describe());
+  const { send } = channel;
+  const described = await rootOfTrust.describe();
+  assertEndorsed(described);
+  const identity = identityDocument(described);
   const idevid = await rootOfTrust.idevid?.();
   const shown = idevid === undefined ? {} : { idevid: { chain: idevid.chain.map(toBase64url) } };
-  const start = { deviceId, identity, ...shown, ...(token === undefined ? {} : { token }) };
+  const start = { version: certifyVersion, deviceId, identity, ...shown, ...(token === undefined ? {} : { token }) };
   const challenge = await postToHub(send, '/v1/enroll/challenge', start, enrollChallengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs, credential, agreement } = challenge.value;
   const opened =
     agreement === undefined
       ? undefined
-      : await rootOfTrust.openKey({ kind: 'hpke', ...agreement }, { leaseId: agreementContext(deviceId) });
+      : await rootOfTrust.openKey({ kind: 'hpke', ...agreement }, { enrolling: deviceId });
   const secret =
     credential === undefined
       ? undefined
@@ -60,8 +72,15 @@ export async function enroll(
           parseBase64url(credential.blob, 'credential'),
           parseBase64url(credential.encryptedSecret, 'credential'),
         );
-  const proof = await provenKey(dependencies, nonce, pcrs, { send, known: 'remembered' });
-  const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: proof.key.spki, deviceId, identity };
+  const asked = { nonce, pcrs, identity, witnessKey, exporter: channel.exporter };
+  const proof = await provenKey(dependencies, 'enroll', asked, { send, known: 'remembered' });
+  const subject = {
+    use: 'enroll',
+    nonce: proof.qualified,
+    operationalSpki: proof.key.spki,
+    deviceId,
+    identity,
+  } as const;
   const body = {
     ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
     ...(opened === undefined ? {} : { agreementSecret: toBase64url(opened) }),
@@ -72,40 +91,59 @@ export async function enroll(
   return certified(send, '/v1/enroll/complete', dependencies, proof.key, pcrs, body);
 }
 
-/** For an enrolled device without a certificate; `send` must use one connection. */
-export async function recover(send: Send, dependencies: IdentityDependencies): Promise<Answer<Identity>> {
-  const { deviceId } = dependencies;
+/** For an enrolled device without a certificate. */
+export async function recover(channel: HubChannel, dependencies: IdentityDependencies): Promise<Answer<Identity>> {
+  const { deviceId, rootOfTrust } = dependencies;
+  const { send, exporter } = channel;
   const challenge = await postToHub(send, '/v1/recover/challenge', { deviceId }, challengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs } = challenge.value;
-  const proof = await provenKey(dependencies, nonce, pcrs, { send, known: 'remembered' });
-  return certified(send, '/v1/recover/complete', dependencies, proof.key, pcrs, proof.document);
+  const asked = { nonce, pcrs, identity: identityDocument(await rootOfTrust.describe()), exporter };
+  const proof = await provenKey(dependencies, 'recover', asked, { send, known: 'remembered' });
+  const body = { version: certifyVersion, ...proof.document };
+  return certified(send, '/v1/recover/complete', dependencies, proof.key, pcrs, body);
 }
 
 /** The next certificate, requested on a bound connection. */
-export async function renew(send: Send, dependencies: IdentityDependencies): Promise<Answer<Identity>> {
+export async function renew(channel: HubChannel, dependencies: IdentityDependencies): Promise<Answer<Identity>> {
+  const { send, exporter } = channel;
   const challenge = await postToHub(send, '/v1/challenges', undefined, challengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs } = challenge.value;
-  const proof = await provenKey(dependencies, nonce, pcrs, { send, known: challenge.value.imaLog });
-  return certified(send, '/v1/renew', dependencies, proof.key, pcrs, proof.document);
+  const asked = { nonce, pcrs, identity: identityDocument(await dependencies.rootOfTrust.describe()), exporter };
+  const proof = await provenKey(dependencies, 'renew', asked, { send, known: challenge.value.imaLog });
+  const body = { version: certifyVersion, ...proof.document };
+  return certified(send, '/v1/renew', dependencies, proof.key, pcrs, body);
 }
 
 interface ProvenKey {
   readonly key: OperationalKey;
+  /** What the evidence covers. */
+  readonly qualified: Uint8Array;
   readonly document: { readonly certificateRequest: string; readonly evidence: object };
 }
 
+interface Asked {
+  readonly nonce: string;
+  readonly pcrs: readonly number[];
+  readonly identity: DeviceIdentity;
+  readonly witnessKey?: string;
+  readonly exporter: Uint8Array;
+}
+
 async function provenKey(
-  { deviceId, prover }: IdentityDependencies,
-  nonce: string,
-  pcrs: readonly number[],
-  hub: ImaReader,
+  { deviceId, hub, prover }: IdentityDependencies,
+  purpose: CertifyPurpose,
+  { nonce, pcrs, identity, witnessKey, exporter }: Asked,
+  reader: ImaReader,
 ): Promise<ProvenKey> {
   const key = await makeOperationalKey(deviceId);
-  const evidence = await prover.evidence('certify', parseBase64url(nonce, 'nonce'), key.spki, pcrs, hub);
+  const subject = { hub, deviceId, keys: identityKeys(identity), witnessKey, operationalSpki: key.spki, exporter };
+  const qualified = certifyQualifyingData(purpose, parseBase64url(nonce, 'nonce'), subject);
+  const evidence = await prover.evidenceOver(qualified, pcrs, reader);
   return {
     key,
+    qualified,
     document: {
       certificateRequest: toBase64url(key.certificateRequest),
       evidence: evidenceDocument(evidence),
@@ -146,6 +184,15 @@ function proofDocument({ signature, residency }: IdevidProof): IdevidProofDocume
   };
 }
 
+// Only a device that enrolls needs it.
+function assertEndorsed(identity: RootOfTrustIdentity): void {
+  if (identity.tier !== 'tpm' || identity.endorsementKey.certificate !== undefined) return;
+  throw new AgentError(
+    'endorsement-certificate-missing',
+    `this TPM (${identity.manufacturer}) holds no certificate for its ${identity.endorsementKey.kind} endorsement key: set rootOfTrust.endorsementKey to one it has`,
+  );
+}
+
 function identityDocument(identity: RootOfTrustIdentity): DeviceIdentity {
   if (identity.tier === 'dice') {
     return { kind: 'dice', deviceIdCertificates: identity.deviceIdCertificates.map(toBase64url) };
@@ -155,17 +202,14 @@ function identityDocument(identity: RootOfTrustIdentity): DeviceIdentity {
     return { kind, signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };
   }
   const { endorsementKey, endorsementChain, attestationPublic } = identity;
-  if (endorsementKey.certificate === undefined) {
-    throw new AgentError(
-      'endorsement-certificate-missing',
-      `this TPM (${identity.manufacturer}) holds no certificate for its ${endorsementKey.kind} endorsement key: set rootOfTrust.endorsementKey to one it has`,
-    );
-  }
+  const { certificate } = endorsementKey;
   return {
     kind: 'tpm',
     endorsementKey: toBase64url(endorsementKey.publicArea),
     endorsementKeyKind: endorsementKey.kind,
-    endorsementCertificates: [endorsementKey.certificate, ...endorsementChain].map(toBase64url),
+    endorsementCertificates: [...(certificate === undefined ? [] : [certificate]), ...endorsementChain].map(
+      toBase64url,
+    ),
     attestationKey: toBase64url(attestationPublic),
   };
 }

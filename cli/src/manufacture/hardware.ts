@@ -46,6 +46,7 @@ export async function withHardware<Result>(
   use: (examined: Examined, store: (chain: readonly Uint8Array[]) => Promise<'stored' | 'no-room'>) => Promise<Result>,
 ): Promise<Result> {
   const subject = {
+    use: 'manufacture' as const,
     nonce: randomBytes(32),
     operationalSpki: new Uint8Array(0),
     deviceId: serialNumber,

@@ -74,7 +74,10 @@ export type HpkeWrappedKey = Extract<WrappedKey, { readonly kind: 'hpke' }>;
 /** HPKE `info` of a wrapped key without a `type`; the associated data is the lease id as UTF-8. */
 export const wrappedKeyHpkeInfo = 'edgekeep model key v1';
 
-/** The associated data of the secret that an enrolling secure element opens: no lease has such an id. */
-export function agreementContext(deviceId: string): string {
+/** HPKE `info` of the secret that an enrolling secure element opens; the associated data is the device id as UTF-8. */
+export const agreementHpkeInfo = 'edgekeep agreement key proof v2';
+
+/** The associated data of that secret for an agent of the version before, under `wrappedKeyHpkeInfo`: no lease has such an id. */
+export function formerAgreementContext(deviceId: string): string {
   return `edgekeep-enroll-v1 ${deviceId}`;
 }

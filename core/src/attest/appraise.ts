@@ -13,6 +13,7 @@ import {
   type DiceEvidence,
   type Evidence,
   parseSoftwareStatement,
+  signedStatement,
   type SoftwareEvidence,
   type TpmEvidence,
 } from './evidence.ts';
@@ -215,7 +216,7 @@ function verifySoftwareEvidence(input: AppraisalInput, evidence: SoftwareEvidenc
     const message = `the device key is ${found}, and statements are signed with P-256 only: the signature was not tried`;
     return { ...facts, reasons: [reason('signature-invalid', message)] };
   }
-  if (!verify('sha256', evidence.statement, publicKey, evidence.signature)) {
+  if (!verify('sha256', signedStatement(evidence), publicKey, evidence.signature)) {
     const message = 'the signature over the statement does not verify under the device key';
     return { ...facts, reasons: [reason('signature-invalid', message)] };
   }

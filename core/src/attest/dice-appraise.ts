@@ -4,7 +4,7 @@ import { type KeyObject, verify } from 'node:crypto';
 import { parseForeignCertificate, publicKeyOf } from '../identity/certificate.ts';
 import { hashOf, signatureAlgorithmOf } from '../signer.ts';
 import { matchBoot } from './boot-match.ts';
-import type { DiceEvidence } from './evidence.ts';
+import { type DiceEvidence, signedStatement } from './evidence.ts';
 import type { Reason } from './reason.ts';
 import type { ReferenceValues } from './reference-values.ts';
 import type { ReplayedLog } from './replay.ts';
@@ -37,10 +37,11 @@ export type DiceVerdict =
 
 /** Verifies chain, signature and freshness. Broken certificates and statements throw CoreError. */
 export function verifyDiceEvidence(
-  { chain: sent, statement: bytes, signature }: DiceEvidence,
+  evidence: DiceEvidence,
   expected: DiceExpectations,
   replayedValue: (pcr: number) => Uint8Array,
 ): DiceVerdict {
+  const { chain: sent, statement: bytes, signature } = evidence;
   const chain = validateDiceChain(
     sent.map((der, at) => parseForeignCertificate(der, `certificate ${at + 1} of the chain`)),
     expected.trust,
@@ -55,7 +56,7 @@ export function verifyDiceEvidence(
     return { kind: 'refused', reasons: [{ code: 'dice-device-differs', message }] };
   }
   const key = publicKeyOf(chain.leaf);
-  if (!verify(hashOf(signatureAlgorithmOf(key)), bytes, key, signature)) {
+  if (!verify(hashOf(signatureAlgorithmOf(key)), signedStatement(evidence), key, signature)) {
     const message = 'the signature over the statement does not verify under the first key of the chain';
     return { kind: 'refused', reasons: [{ code: 'signature-invalid', message }] };
   }

@@ -1,7 +1,7 @@
 // Evidence: what a device sends to prove its identity and its boot (RATS, RFC 9334). Canonical JSON, bytes as base64url. The whole document
 // alone proves nothing; the quote or statement inside is signed. Format: spec/evidence.md.
 import { z } from 'zod';
-import { parseBase64url, parseHex, toBase64url, toHex } from '../bytes.ts';
+import { concat, parseBase64url, parseHex, toBase64url, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { PATH_LENGTH_MAX } from '../identity/path.ts';
 import { encodeCanonicalJson, type Json, parseCanonicalJson } from '../json.ts';
@@ -26,23 +26,28 @@ export interface TpmEvidence {
   readonly imaLogFrom?: number | undefined;
 }
 
+/** Absent: the present version. */
+type StatementVersion = (typeof statementTypes)[number] | undefined;
+
 export interface SoftwareEvidence {
+  readonly type?: StatementVersion;
   readonly kind: 'software';
   /** The bytes of `encodeSoftwareStatement`. */
   readonly statement: Uint8Array;
-  /** ECDSA P-256 with SHA-256 over `statement`, ASN.1 DER. */
+  /** ECDSA P-256 with SHA-256 over `signedStatement`, ASN.1 DER. */
   readonly signature: Uint8Array;
   readonly eventLog: Uint8Array;
 }
 
 /** The chain says which firmware runs, and certifies the key that signs (spec/dice.md). */
 export interface DiceEvidence {
+  readonly type?: StatementVersion;
   readonly kind: 'dice';
   /** DER certificates, that of the signing key first. */
   readonly chain: readonly Uint8Array[];
   /** The bytes of `encodeDiceStatement`. */
   readonly statement: Uint8Array;
-  /** Under the key of `chain[0]` over `statement`. */
+  /** Under the key of `chain[0]` over `signedStatement`. */
   readonly signature: Uint8Array;
   readonly eventLog: Uint8Array;
 }
@@ -57,11 +62,14 @@ function bytesSchema(maxBytes: number, what: string) {
     .transform((text): Uint8Array => parseBase64url(text, `evidence ${what}`));
 }
 
-const type = z.literal('edgekeep-evidence/v1');
+/** Of evidence with a quote; of the version before for the other kinds: the signature is over the statement alone. */
+export const formerEvidenceType = 'edgekeep-evidence/v1';
+export const statementEvidenceType = 'edgekeep-evidence/v2';
+const statementTypes = [statementEvidenceType, formerEvidenceType] as const;
 const eventLog = bytesSchema(EVENT_LOG_BYTES_MAX, 'eventLog');
 
 const tpmSchema = z.strictObject({
-  type,
+  type: z.literal(formerEvidenceType),
   kind: z.literal('tpm'),
   quote: bytesSchema(SIGNED_BYTES_MAX, 'quote'),
   signature: bytesSchema(SIGNED_BYTES_MAX, 'signature'),
@@ -71,7 +79,7 @@ const tpmSchema = z.strictObject({
 });
 
 const softwareSchema = z.strictObject({
-  type,
+  type: z.enum(statementTypes),
   kind: z.literal('software'),
   statement: bytesSchema(SIGNED_BYTES_MAX, 'statement'),
   signature: bytesSchema(SIGNED_BYTES_MAX, 'signature'),
@@ -79,7 +87,7 @@ const softwareSchema = z.strictObject({
 });
 
 const diceSchema = z.strictObject({
-  type,
+  type: z.enum(statementTypes),
   kind: z.literal('dice'),
   chain: z.array(bytesSchema(DICE_CERTIFICATE_BYTES_MAX, 'chain')).min(2).max(PATH_LENGTH_MAX),
   statement: bytesSchema(SIGNED_BYTES_MAX, 'statement'),
@@ -109,12 +117,12 @@ export function parseEvidence(bytes: Uint8Array): Evidence {
       };
     }
     case 'software': {
-      const { kind, statement, signature } = document;
-      return { kind, statement, signature, eventLog: document.eventLog };
+      const { type, kind, statement, signature } = document;
+      return { type, kind, statement, signature, eventLog: document.eventLog };
     }
     case 'dice': {
-      const { kind, chain, statement, signature } = document;
-      return { kind, chain, statement, signature, eventLog: document.eventLog };
+      const { type, kind, chain, statement, signature } = document;
+      return { type, kind, chain, statement, signature, eventLog: document.eventLog };
     }
   }
 }
@@ -126,7 +134,7 @@ export function encodeEvidence(evidence: Evidence): Uint8Array {
 /** Evidence as a part of another JSON document. */
 export function evidenceDocument(evidence: Evidence): { readonly [name: string]: Json | undefined } {
   const common = {
-    type: 'edgekeep-evidence/v1',
+    type: evidence.kind === 'tpm' ? formerEvidenceType : (evidence.type ?? statementEvidenceType),
     signature: toBase64url(evidence.signature),
     eventLog: toBase64url(evidence.eventLog),
   };
@@ -150,6 +158,19 @@ export interface SoftwareStatement {
   readonly qualifyingData: Uint8Array;
   /** SHA-256 bank values by PCR. */
   readonly pcrs: ReadonlyMap<number, Uint8Array>;
+}
+
+/**
+ * The bytes that are signed: a context string before the statement, so that no signature over a statement is one over anything else. Evidence of
+ * the version before has the signature over the statement alone.
+ */
+export function signedStatement({
+  type,
+  kind,
+  statement,
+}: Pick<SoftwareEvidence | DiceEvidence, 'type' | 'kind' | 'statement'>): Uint8Array {
+  if (type === formerEvidenceType) return statement;
+  return concat(utf8(`edgekeep-${kind}-statement-v2`), Uint8Array.of(0), statement);
 }
 
 const digestText = z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits are expected');

@@ -14,6 +14,7 @@ import { fixedKey, testAttester } from './testing.ts';
 const key = newSigner();
 const { publicKey } = key;
 const subject: IdevidProofSubject = {
+  use: 'enroll',
   nonce: randomBytes(32),
   operationalSpki: randomBytes(91),
   deviceId: 'sn-1',

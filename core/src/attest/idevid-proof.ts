@@ -10,8 +10,20 @@ import { parseAttest } from '../tpm/attest.ts';
 import { objectAttributes, parsePublic, publicKeyOf, tpmName } from '../tpm/public-area.ts';
 import { parseTpmSignature, untriedReason, verifyTpmSignature } from '../tpm/signature.ts';
 
-/** The data of one enrollment. */
+/**
+ * What a proof is made for, and the label that its message begins with. `former` is an enrollment by an agent of the version before;
+ * `manufacture` never leaves the production line.
+ */
+const labels = {
+  enroll: 'edgekeep-idevid-v2',
+  manufacture: 'edgekeep-manufacture-v1',
+  former: 'edgekeep-idevid-v1',
+} as const;
+
+/** The data of one enrollment, or of one device on the production line. */
 export interface IdevidProofSubject {
+  readonly use: keyof typeof labels;
+  /** 32 bytes: for `enroll` the qualifying data of the enrollment's evidence, otherwise the verifier's nonce. */
   readonly nonce: Uint8Array;
   /** DER SubjectPublicKeyInfo of the operational key. */
   readonly operationalSpki: Uint8Array;
@@ -37,12 +49,18 @@ export interface IdevidProof {
 }
 
 /** What the IDevID key signs. The label at its start separates the signature from all others in this product. */
-export function idevidProofMessage({ nonce, operationalSpki, deviceId, identity }: IdevidProofSubject): Uint8Array {
+export function idevidProofMessage({
+  use,
+  nonce,
+  operationalSpki,
+  deviceId,
+  identity,
+}: IdevidProofSubject): Uint8Array {
   if (nonce.length !== NONCE_LENGTH) {
     throw new CoreError('evidence-invalid', `a nonce has ${NONCE_LENGTH} bytes, found ${nonce.length}`);
   }
   const claimed = encodeCanonicalJson({ deviceId, identity });
-  return concat(utf8('edgekeep-idevid-v1'), Uint8Array.of(0), nonce, sha256(operationalSpki), sha256(claimed));
+  return concat(utf8(labels[use]), Uint8Array.of(0), nonce, sha256(operationalSpki), sha256(claimed));
 }
 
 /** What the TPM attests its creation over. */

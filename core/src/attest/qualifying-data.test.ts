@@ -18,11 +18,14 @@ test('no two purposes give the same qualifying data', () => {
   const zeros = new Uint8Array(32);
   const all = [
     qualifyingData('certify', zeros, exporter),
+    qualifyingData('enroll', zeros, exporter),
+    qualifyingData('renew', zeros, exporter),
+    qualifyingData('recover', zeros, exporter),
     qualifyingData('release', zeros, exporter),
     qualifyingData('bind', zeros, exporter),
     qualifyingData('local', zeros, none),
   ];
-  assert.equal(new Set(all.map(toHex)).size, 4);
+  assert.equal(new Set(all.map(toHex)).size, all.length);
 });
 
 test('a length or nonce its purpose does not allow is refused', () => {
@@ -31,4 +34,6 @@ test('a length or nonce its purpose does not allow is refused', () => {
   assert.throws(() => qualifyingData('bind', nonce, exporter), { code: 'evidence-invalid' });
   assert.throws(() => qualifyingData('local', nonce, exporter), { code: 'evidence-invalid' });
   assert.throws(() => qualifyingData('certify', nonce, none), { code: 'evidence-invalid' });
+  for (const purpose of ['enroll', 'renew', 'recover'] as const)
+    assert.throws(() => qualifyingData(purpose, nonce, new Uint8Array(91)), { code: 'evidence-invalid' });
 });

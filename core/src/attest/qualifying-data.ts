@@ -7,21 +7,34 @@ import { CoreError } from '../error.ts';
 export const NONCE_LENGTH = 32;
 const EXPORTER_LENGTH = 32;
 const ASK_DIGEST_LENGTH = 32;
+const SUBJECT_LENGTH = 32;
 
 /**
- * `certify`: an operational key is certified, bound = its DER SubjectPublicKeyInfo. `release`: a model key is released, bound = the 32-byte
- * TLS exporter. `bind`: a connection is bound to the TPM, nonce = 32 zero bytes, bound = the exporter. `local`: a program on the device
- * asked, bound is empty; a local caller must never be able to get any other purpose. `bound-release`: as `release`, and bound is the exporter
- * and the 32-byte digest of what is asked for.
+ * `enroll`, `renew`, `recover`: an operational key is certified, bound = the 32 bytes of certify-subject.ts. `release`: a model key is
+ * released, bound = the 32-byte TLS exporter. `bound-release`: as `release`, and bound is the exporter and the 32-byte digest of what is asked
+ * for. `bind`: a connection is bound to the TPM, nonce = 32 zero bytes, bound = the exporter. `local`: a program on the device asked, bound is
+ * empty; a local caller must never be able to get any other purpose. `certify`: of agents of the version before, in place of the first three;
+ * bound = the DER SubjectPublicKeyInfo of the operational key.
  */
-export type QualifyingPurpose = 'certify' | 'release' | 'bound-release' | 'bind' | 'local';
+export type QualifyingPurpose =
+  | 'enroll'
+  | 'renew'
+  | 'recover'
+  | 'release'
+  | 'bound-release'
+  | 'bind'
+  | 'local'
+  | 'certify';
 
 const texts: Readonly<Record<QualifyingPurpose, string>> = {
-  certify: 'edgekeep-certify-v1',
+  enroll: 'edgekeep-enroll-v2',
+  renew: 'edgekeep-renew-v2',
+  recover: 'edgekeep-recover-v2',
   release: 'edgekeep-release-v1',
   'bound-release': 'edgekeep-release-v2',
   bind: 'edgekeep-bind-v1',
   local: 'edgekeep-local-v1',
+  certify: 'edgekeep-certify-v1',
 };
 
 /** The 32 bytes to quote over: SHA-256(utf8(text of the purpose) || 0x00 || nonce || bound). Throws `evidence-invalid` for lengths the purpose does not allow. */
@@ -37,15 +50,19 @@ export function qualifyingData(purpose: QualifyingPurpose, nonce: Uint8Array, bo
 
 function assertBound(purpose: QualifyingPurpose, nonce: Uint8Array, bound: Uint8Array): void {
   switch (purpose) {
+    case 'enroll':
+    case 'renew':
+    case 'recover':
+      return assertLength(purpose, bound, SUBJECT_LENGTH, 'digest of its subject');
     case 'certify':
       if (bound.length === 0)
         throw new CoreError('evidence-invalid', 'certify is bound to a public key, found nothing');
       return;
     case 'bind':
       if (nonce.some((byte) => byte !== 0)) throw new CoreError('evidence-invalid', 'bind takes a nonce of zero bytes');
-      return assertExporter(purpose, bound);
+      return assertLength(purpose, bound, EXPORTER_LENGTH, 'exporter');
     case 'release':
-      return assertExporter(purpose, bound);
+      return assertLength(purpose, bound, EXPORTER_LENGTH, 'exporter');
     case 'bound-release':
       if (bound.length === EXPORTER_LENGTH + ASK_DIGEST_LENGTH) return;
       throw new CoreError(
@@ -57,11 +74,11 @@ function assertBound(purpose: QualifyingPurpose, nonce: Uint8Array, bound: Uint8
   }
 }
 
-function assertExporter(purpose: QualifyingPurpose, bound: Uint8Array): void {
-  if (bound.length !== EXPORTER_LENGTH) {
+function assertLength(purpose: QualifyingPurpose, bound: Uint8Array, length: number, what: string): void {
+  if (bound.length !== length) {
     throw new CoreError(
       'evidence-invalid',
-      `${purpose} is bound to a ${EXPORTER_LENGTH}-byte exporter, found ${bound.length} bytes`,
+      `${purpose} is bound to a ${length}-byte ${what}, found ${bound.length} bytes`,
     );
   }
 }

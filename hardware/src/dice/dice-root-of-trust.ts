@@ -6,6 +6,7 @@ import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { deviceIdPosition } from '@edgekeep/core/attest/dice/chain';
 import { sealingKeyOf } from '@edgekeep/core/attest/dice/sealing-key';
 import { encodeDiceStatement } from '@edgekeep/core/attest/dice-statement';
+import { signedStatement } from '@edgekeep/core/attest/evidence';
 import { CoreError } from '@edgekeep/core/error';
 import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
@@ -58,7 +59,12 @@ export class DiceRootOfTrust implements RootOfTrust {
     const pcrs = await this.#measured.read(selection);
     const statement = encodeDiceStatement({ qualifyingData, pcrs, sealingKey });
     const hash = hashOf(signatureAlgorithmOf(aliasKey));
-    return { kind: 'dice', chain, statement, signature: sign(hash, statement, aliasKey) };
+    return {
+      kind: 'dice',
+      chain,
+      statement,
+      signature: sign(hash, signedStatement({ kind: 'dice', statement }), aliasKey),
+    };
   }
 
   async activateCredential(): Promise<Uint8Array> {

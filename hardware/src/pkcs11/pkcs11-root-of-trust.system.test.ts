@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify, inspect } from 'node:util';
 import { type HpkeWrappedKey, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
-import { parseSoftwareStatement } from '@edgekeep/core/attest/evidence';
+import { parseSoftwareStatement, signedStatement } from '@edgekeep/core/attest/evidence';
 import { toBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
 import { hpkeSeal } from '@edgekeep/core/identity/hpke';
 import { parseP256Point } from '@edgekeep/core/identity/p256-point';
@@ -101,7 +101,7 @@ test(
     for (const [pcr, value] of statement.pcrs) assert.equal(toHex(value), toHex(values.get(pcr) ?? utf8('')));
     const { signingPublic } = await device.describe();
     const key = createPublicKey({ key: Buffer.from(signingPublic), format: 'der', type: 'spki' });
-    assert.ok(verify('sha256', signed.statement, key, signed.signature));
+    assert.ok(verify('sha256', signedStatement(signed), key, signed.signature));
 
     const at = (name: string) => join(tokens.folder, name);
     await writeFile(at('key.pem'), key.export({ type: 'spki', format: 'pem' }));

@@ -54,7 +54,13 @@ test('an IDevID in a token proves itself, also after the token is opened anew', 
   await using device = await open('one');
   const held = await device.idevid();
   assert.deepEqual(held?.chain.map(toHex), chain.map(toHex));
-  const subject = { nonce: randomBytes(32), operationalSpki: randomBytes(91), deviceId: 'sn-hsm', identity: {} };
+  const subject = {
+    use: 'enroll',
+    nonce: randomBytes(32),
+    operationalSpki: randomBytes(91),
+    deviceId: 'sn-hsm',
+    identity: {},
+  } as const;
   const proof = await held.prove(idevidProofMessage(subject));
   const expected = { publicKey: publicKeyOf(parseCertificate(chain[0])), subject, attestationKey: undefined };
   assert.deepEqual(verifyIdevidProof(proof, expected), { kind: 'verified' });

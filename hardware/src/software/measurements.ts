@@ -2,7 +2,7 @@
 // of trust below a TPM uses this; they differ in the place of the key.
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { join } from 'node:path';
-import { encodeSoftwareStatement } from '@edgekeep/core/attest/evidence';
+import { encodeSoftwareStatement, signedStatement } from '@edgekeep/core/attest/evidence';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
 import { bootIdPattern } from '../boot/boot-id.ts';
 import { HardwareError } from '../error.ts';
@@ -41,15 +41,15 @@ export class SoftwareMeasurements {
     return this.#serial.run(async () => this.#values(selection));
   }
 
-  /** The selected values with `qualifyingData`, signed by `sign`: a DER ECDSA P-256 SHA-256 signature over the statement. */
+  /** The selected values with `qualifyingData`, signed by `sign`: a DER ECDSA P-256 SHA-256 signature over it with its context string. */
   signed(
     qualifyingData: Uint8Array,
     selection: PcrSelection,
-    sign: (statement: Uint8Array) => Uint8Array | Promise<Uint8Array>,
+    sign: (signed: Uint8Array) => Uint8Array | Promise<Uint8Array>,
   ): Promise<SignedMeasurements> {
     return this.#serial.run(async () => {
       const statement = encodeSoftwareStatement({ qualifyingData, pcrs: this.#values(selection) });
-      return { kind: 'software', statement, signature: await sign(statement) };
+      return { kind: 'software', statement, signature: await sign(signedStatement({ kind: 'software', statement })) };
     });
   }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
-import { parseSoftwareStatement } from '@edgekeep/core/attest/evidence';
+import { parseSoftwareStatement, signedStatement } from '@edgekeep/core/attest/evidence';
 import { toBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
 import { hpkeSeal } from '@edgekeep/core/identity/hpke';
 import { parseP256Point } from '@edgekeep/core/identity/p256-point';
@@ -54,7 +54,7 @@ test('a statement carries the qualifying data and the PCRs, and verifies under t
   assert.equal(statement.pcrs.size, 2);
   const { signingPublic } = await device.describe();
   const key = createPublicKey({ key: Buffer.from(signingPublic), format: 'der', type: 'spki' });
-  assert.ok(verify('sha256', signed.statement, key, signed.signature));
+  assert.ok(verify('sha256', signedStatement(signed), key, signed.signature));
 });
 
 test('keys and PCRs outlive the process; a new boot starts the PCRs over and keeps the keys', async (context) => {

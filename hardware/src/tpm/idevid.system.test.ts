@@ -63,7 +63,13 @@ test('an IDevID in NV proves itself, and nothing but what it was asked', { skip 
 
   const held = await device.idevid();
   assert.deepEqual(held?.chain.map(toHex), chain.map(toHex));
-  const subject = { nonce: randomBytes(32), operationalSpki: randomBytes(91), deviceId: 'sn-tpm', identity: { a: 1 } };
+  const subject = {
+    use: 'enroll',
+    nonce: randomBytes(32),
+    operationalSpki: randomBytes(91),
+    deviceId: 'sn-tpm',
+    identity: { a: 1 },
+  } as const;
   const proof = await held.prove(idevidProofMessage(subject));
   const publicKey = publicKeyOf(parseCertificate(chain[0]));
   const expected = { publicKey, subject, attestationKey: await attestationKeyIn(device) };
@@ -89,7 +95,13 @@ test('an IDevID key of one TPM is not certified by the attestation key of anothe
   const held = await one.idevid();
   assert.ok(held);
   const [leaf = new Uint8Array(0)] = held.chain;
-  const subject = { nonce: randomBytes(32), operationalSpki: randomBytes(91), deviceId: 'sn', identity: {} };
+  const subject = {
+    use: 'enroll',
+    nonce: randomBytes(32),
+    operationalSpki: randomBytes(91),
+    deviceId: 'sn',
+    identity: {},
+  } as const;
   const verdict = verifyIdevidProof(await held.prove(idevidProofMessage(subject)), {
     publicKey: publicKeyOf(parseCertificate(leaf)),
     subject,

@@ -8,12 +8,13 @@ import type { ReleaseName } from '@edgekeep/core/attest/appraise-boot';
 import type { BootCoverage } from '@edgekeep/core/attest/boot-coverage';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
 import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
-import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { type Evidence, formerEvidenceType, statementEvidenceType } from '@edgekeep/core/attest/evidence';
 import { createLogCache } from '@edgekeep/core/attest/log-cache';
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import type { Signer } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
+import { noteFormerName } from '../common/former-names.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
@@ -119,6 +120,8 @@ export class Appraiser {
       readonly pieces?: ImaPieces | undefined;
     },
   ): Promise<Appraised> {
+    if (evidence.kind !== 'tpm' && evidence.type === formerEvidenceType)
+      noteFormerName({ former: formerEvidenceType, present: statementEvidenceType });
     const imaStart = await imaStartOf(this.#database.read, device.id, evidence, expected.pieces);
     const references = await this.#references.forDevice(device.id);
     const { pcrs, attestation } = this.#settings;

@@ -97,7 +97,7 @@ export class RootKeys {
   /** The key that model keys for the device are wrapped under. */
   wrapTarget(device: Registered): WrapTarget {
     const known = this.#of(device);
-    known.wrapTarget ??= wrapTargetOf(parseIdentity(device));
+    known.wrapTarget ??= wrapTargetOf(identityOf(device));
     return known.wrapTarget;
   }
 
@@ -105,7 +105,7 @@ export class RootKeys {
     const { id, identity } = device;
     const known = this.#known.get(id);
     if (known !== undefined && known.identity === identity) return known;
-    const parsed = parseIdentity(device);
+    const parsed = identityOf(device);
     const read = {
       identity,
       attestationKey: attestationKeyFor(parsed),
@@ -117,8 +117,8 @@ export class RootKeys {
   }
 }
 
-// Devices that enrolled by EST or use tokens have no root of trust: no key could sign their evidence.
-function parseIdentity({ id, identity }: Registered): DeviceIdentity {
+/** Throws for devices that enrolled by EST or use tokens: they have no root of trust, and no key could sign their evidence. */
+export function identityOf({ id, identity }: Registered): DeviceIdentity {
   const parsed = deviceIdentitySchema.safeParse(JSON.parse(identity));
   if (parsed.success) return parsed.data;
   throw new HubError('attestation-refused', `${id} is registered without a root of trust, so it cannot attest`);

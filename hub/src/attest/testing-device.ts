@@ -1,7 +1,7 @@
 // For tests: devices in memory. One has a TPM whose keys are in software, one has only a key in a file; both boot as core's tests do.
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';
-import { encodeSoftwareStatement, type Evidence } from '@edgekeep/core/attest/evidence';
+import { encodeSoftwareStatement, type Evidence, signedStatement } from '@edgekeep/core/attest/evidence';
 import { referenceValuesFromLog, encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { pcrValue, replayEventLog } from '@edgekeep/core/attest/replay';
 import {
@@ -117,7 +117,12 @@ export function testKeyDevice(
       const { eventLog, valueOf } = bootOf(events);
       const pcrs = new Map(testPcrs.map((pcr) => [pcr, valueOf(pcr)] as const));
       const statement = encodeSoftwareStatement({ qualifyingData, pcrs });
-      return { kind: 'software', statement, signature: sign('sha256', statement, signer), eventLog };
+      return {
+        kind: 'software',
+        statement,
+        signature: sign('sha256', signedStatement({ kind: 'software', statement }), signer),
+        eventLog,
+      };
     },
   };
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { type CertifyPurpose, certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { fixedKey } from '@edgekeep/core/attest/testing';
 import { serialText } from '@edgekeep/core/identity/certificate';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
@@ -18,7 +19,6 @@ import { refusalOf } from '../common/testing-refusal.ts';
 import { certifyNextKey } from './certify.ts';
 import {
   by,
-  certify,
   type Enrollment,
   type EnrollmentHub,
   enrollWith,
@@ -26,6 +26,8 @@ import {
   madeTpmDevice,
   nowMs,
   openEnrollmentHub,
+  qualified,
+  testExporter,
   wipe,
 } from './testing-enrollment.ts';
 
@@ -47,23 +49,46 @@ interface Ask {
   readonly device?: DeviceRecord;
   readonly renewedFrom?: string;
   readonly signed?: typeof press;
+  readonly purpose?: CertifyPurpose;
+  /** What the evidence says in place of the truth. */
+  readonly claims?: {
+    readonly hub?: string;
+    readonly deviceId?: string;
+    readonly exporter?: Uint8Array;
+    readonly identity?: typeof press;
+  };
 }
 
 async function ask(
   hub: EnrollmentHub,
-  { key = newSigner(), over = key, boot, device, renewedFrom, signed = press }: Ask = {},
+  {
+    key = newSigner(),
+    over = key,
+    boot,
+    device,
+    renewedFrom,
+    signed = press,
+    purpose = renewedFrom === undefined ? 'recover' : 'renew',
+    claims = {},
+  }: Ask = {},
 ) {
   const nonce = randomBytes(32);
+  const record = device ?? (await getDevice(hub.database.read, 'press-1'));
+  const { identity, ...said } = claims;
+  const about = { spki: encodeSpki(over.publicKey), deviceId: record.id, ...said };
+  const own = record.id === 'press-2' ? second : press;
+  const covered = qualified(purpose, identity ?? own, { ...about, nonce });
   const proof = {
     certificateRequest: await encodeCertificateRequest({ subject: commonNameOnly('any') }, key),
-    evidence: certify(signed, nonce, encodeSpki(over.publicKey), boot),
+    version: certifyVersion,
+    evidence: signed.evidence({ qualifyingData: covered, ...boot }),
+    exporter: testExporter,
     nonce,
     askedMs: nowMs,
     renewedFrom,
     pieces: { imaLog: undefined },
     nowMs,
   };
-  const record = device ?? (await getDevice(hub.database.read, 'press-1'));
   return certifyNextKey(
     hub.parts,
     record,
@@ -99,6 +124,27 @@ test('evidence by another key, over another nonce or over another operational ke
   ];
   for (const [change, reason] of dishonest)
     assert.equal(await refusalOf(ask(hub, change)), `renewal-refused: ${reason}`);
+  assert.equal(await count(hub), 1);
+});
+
+// SECURITY.md: DEV-70
+test('evidence is for one hub, one device with its keys, one connection and one purpose', async () => {
+  await using hub = await hubWithPress();
+  const dishonest: readonly Ask[] = [
+    { claims: { hub: 'other.example/log' } },
+    { claims: { deviceId: 'press-2' } },
+    { claims: { identity: second } },
+    { claims: { exporter: new Uint8Array(32).fill(6) } },
+    { purpose: 'renew' },
+    { purpose: 'enroll' },
+    { purpose: 'recover', renewedFrom: '01' },
+  ];
+  for (const change of dishonest)
+    assert.equal(
+      await refusalOf(ask(hub, change)),
+      'renewal-refused: qualifying-data-mismatch',
+      JSON.stringify(change),
+    );
   assert.equal(await count(hub), 1);
 });
 

@@ -2,7 +2,7 @@
 // same for both: the registered root of trust quotes over our nonce and the new key.
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
-import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import type { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
@@ -18,6 +18,8 @@ import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../common/error.ts';
 import { incarnationOf } from '../registry/device-row.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
+import { identityOf } from '../attest/root-keys.ts';
+import { qualifiedFor } from './qualified.ts';
 import type { CertificateSettings } from './settings.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
@@ -31,9 +33,11 @@ export interface CertifyDependencies {
 }
 
 export interface CertifyProof {
+  /** Of the evidence; undefined from an agent of the version before. */
+  readonly version?: typeof certifyVersion | undefined;
   /** DER PKCS#10. */
   readonly certificateRequest: Uint8Array;
-  /** Over qualifyingData('certify', nonce, SPKI of the request). */
+  /** Over certifyQualifyingData('renew', …), or `recover`. */
   readonly evidence: Evidence;
   readonly nonce: Uint8Array;
   /** When the nonce was issued. */
@@ -42,6 +46,8 @@ export interface CertifyProof {
   readonly renewedFrom?: string | undefined;
   /** The connection on which it came. */
   readonly pieces: ImaPieces;
+  /** Its TLS exporter. */
+  readonly exporter: Uint8Array;
   readonly nowMs: number;
 }
 
@@ -65,10 +71,12 @@ async function certifyOnce(
   entryKind: 'certificate-renewed' | 'device-recovered',
 ): Promise<Certificate> {
   const { database, authorities, settings, appraiser } = dependencies;
-  const { nonce, askedMs, nowMs } = proof;
+  const { version, nonce, askedMs, nowMs, pieces, exporter } = proof;
   const { spki } = parseCertificateRequest(proof.certificateRequest);
-  const { pieces } = proof;
-  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, askedMs, nowMs, pieces };
+  const asked = { version, deviceId: device.id, identity: identityOf(device), nonce, operationalSpki: spki, exporter };
+  const purpose = entryKind === 'device-recovered' ? 'recover' : 'renew';
+  const qualified = qualifiedFor(purpose, settings.logOrigin, asked);
+  const expected = { qualifyingData: qualified, nonce, askedMs, nowMs, pieces };
   const { appraisal, attestationResult } = await appraiser.appraise(device, proof.evidence, expected);
   if (!isAuthentic(appraisal)) {
     const { reasons } = appraisal;

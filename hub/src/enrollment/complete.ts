@@ -2,7 +2,6 @@
 // the page.
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
-import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { equalBytes, toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, serialText } from '@edgekeep/core/identity/certificate';
@@ -23,6 +22,7 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import { recordMakers } from '../vendor-root/device-makers.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
+import { qualifiedFor } from './qualified.ts';
 import { assertIdevidFree, proveIdevid, recordIdevid, refuseIdevidClone, type TrustedIdevid } from './idevid.ts';
 import { allocateSite, joinEnrollmentGroup } from './join.ts';
 import { assertAnchorGroupsOpen, type EnrollmentGroup, matchEnrollmentGroup } from './match.ts';
@@ -43,6 +43,8 @@ export interface EnrollmentAnswer {
   readonly nonce: Uint8Array;
   /** When the nonce was issued. */
   readonly askedMs: number;
+  /** The TLS exporter of that connection. */
+  readonly exporter: Uint8Array;
   readonly nowMs: number;
 }
 
@@ -68,8 +70,12 @@ async function completeOnce(
   assertWitnessKey(answer);
   const { spki } = parseCertificateRequest(answer.certificateRequest);
   const row = rowOf(pending, answer);
-  const appraisal = await proveOperationalKey(dependencies, row, spki, answer);
-  await proveInitialIdentity(dependencies, pending, spki, answer);
+  const { version, deviceId, identity } = pending;
+  const { nonce, witnessKey, exporter } = answer;
+  const asked = { version, deviceId, identity, nonce, witnessKey, operationalSpki: spki, exporter };
+  const qualified = qualifiedFor('enroll', dependencies.settings.logOrigin, asked);
+  const appraisal = await proveOperationalKey(dependencies, row, qualified, answer);
+  await proveInitialIdentity(dependencies, pending, { qualified, operationalSpki: spki }, answer);
   const { settings, authorities, database } = dependencies;
   const { certificateSeconds: lifeSeconds, publicUrl } = settings;
   const order = { deviceId: pending.deviceId, spki, nowMs: answer.nowMs, lifeSeconds, publicUrl };
@@ -113,17 +119,14 @@ function assertWitnessKey({ witnessKey }: EnrollmentAnswer): void {
     throw refused('witness-key-invalid', 'the witness key must be a cosignature/v1 verifier key');
 }
 
-function rowOf(
-  { deviceId, identity, proof, rootSha256, incarnation }: PendingEnrollment,
-  answer: EnrollmentAnswer,
-): DeviceRow {
+function rowOf({ deviceId, identity, proof, incarnation }: PendingEnrollment, answer: EnrollmentAnswer): DeviceRow {
   return {
     id: deviceId,
     tier: proof.tier,
     state: 'registered',
     state_reason: incarnation === 1 ? 'enrolled' : 'enrolled again',
     identity: JSON.stringify(identity),
-    root_sha256: rootSha256,
+    root_sha256: proof.rootSha256,
     witness_key: answer.witnessKey,
     enrolled_at: answer.nowMs,
     seen_at: answer.nowMs,
@@ -134,21 +137,14 @@ function rowOf(
   };
 }
 
-/** 3. The boot need not be healthy to register. The evidence must be this device's own, fresh, and about this key. */
+/** 3. The boot need not be healthy to register. The evidence must be this device's own, fresh, and about this enrollment. */
 async function proveOperationalKey(
   { appraiser }: EnrollmentDependencies,
   row: DeviceRow,
-  spki: Uint8Array,
+  qualified: Uint8Array,
   { nonce, askedMs, pieces, evidence, nowMs }: EnrollmentAnswer,
 ): Promise<Appraisal> {
-  const expected = {
-    qualifyingData: qualifyingData('certify', nonce, spki),
-    nonce,
-    askedMs,
-    enrolls: true,
-    nowMs,
-    pieces,
-  };
+  const expected = { qualifyingData: qualified, nonce, askedMs, enrolls: true, nowMs, pieces };
   const { appraisal } = await appraiser.appraise(row, evidence, expected);
   if (!isAuthentic(appraisal)) {
     throw new HubError('enrollment-refused', 'the evidence does not prove the operational key', {
@@ -161,12 +157,14 @@ async function proveOperationalKey(
 /** 4. The key of the IDevID is in this device, and in no other that is here. */
 async function proveInitialIdentity(
   { database }: EnrollmentDependencies,
-  { idevid, deviceId, identity, address }: PendingEnrollment,
-  operationalSpki: Uint8Array,
+  { version, idevid, deviceId, identity, address }: PendingEnrollment,
+  { qualified, operationalSpki }: { readonly qualified: Uint8Array; readonly operationalSpki: Uint8Array },
   { nonce, idevidProof, nowMs }: EnrollmentAnswer,
 ): Promise<void> {
   if (idevid === undefined) return;
-  proveIdevid(idevid, idevidProof, { nonce, operationalSpki, deviceId, identity });
+  const proven =
+    version === undefined ? ({ use: 'former', nonce } as const) : { use: 'enroll' as const, nonce: qualified };
+  proveIdevid(idevid, idevidProof, { ...proven, operationalSpki, deviceId, identity });
   await refuseIdevidClone(database, idevid, { deviceId, address, nowMs });
 }
 
@@ -263,14 +261,14 @@ async function admit(
 }
 
 function entryData(
-  { proof, rootSha256, idevid, incarnation }: PendingEnrollment,
+  { proof, idevid, incarnation }: PendingEnrollment,
   { row, certificate }: Registration,
   group: EnrollmentGroup | undefined,
   site: string | null,
 ) {
   return {
     tier: proof.tier,
-    rootSha256,
+    rootSha256: proof.rootSha256,
     witnessKey: row.witness_key,
     certificate: toHex(certificateDigest(certificate)),
     serial: serialText(certificate),

@@ -64,11 +64,11 @@ function enroll(
 ): Promise<Certificate> {
   return enrollWith(hub, lock, {
     idevid: { chain: [...idevid, ...sent].map(toBase64url) },
-    answer: async (honest) => {
+    answer: async (honest, nonce) => {
       const operationalSpki = parseCertificateRequest(honest.certificateRequest).spki;
-      const subject = { nonce: honest.nonce, operationalSpki, deviceId: lock.id, identity: lock.identity };
+      const subject = { use: 'enroll', nonce, operationalSpki, deviceId: lock.id, identity: lock.identity } as const;
       const signature = toBase64url(await signer.sign(idevidProofMessage(subject)));
-      return { idevidProof: { signature }, ...(await answer(honest)) };
+      return { idevidProof: { signature }, ...(await answer(honest, nonce)) };
     },
     ...change,
   });

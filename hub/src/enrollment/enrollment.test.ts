@@ -6,7 +6,7 @@ import { fixedKey, uefiBoot } from '@edgekeep/core/attest/testing';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
-import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
+import { encodeCertificateRequest, parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
 import { testIssuing, testRoot } from '@edgekeep/core/identity/testing-roots';
 import { groupTerms, type GroupTerms } from '@edgekeep/wire/api/enrollment-group';
@@ -29,12 +29,14 @@ import { startEnrollment } from './start.ts';
 import { createGroupToken } from './group-tokens.ts';
 import {
   by,
+  type Enrollment,
   type EnrollmentHub,
   enrollWith,
   madeTpmDevice,
   newWitnessKey,
   nowMs,
   openEnrollmentHub,
+  qualified,
   startWith,
 } from './testing-enrollment.ts';
 
@@ -97,7 +99,7 @@ test('a DeviceID certificate counts by a maker that is trusted for DICE, and by 
   assert.equal(await refusalOf(startEnrollment(hub.parts, request)), 'enrollment-refused: dice-path-refused');
   await trustFor('dice');
   const { pending } = await startEnrollment(hub.parts, request);
-  assert.equal(pending.rootSha256, rootDigestOf(identity));
+  assert.equal(pending.proof.rootSha256, rootDigestOf(identity));
 });
 
 test('the attestation key has to be in the TPM of the endorsement key: only that TPM opens the credential', async () => {
@@ -128,6 +130,35 @@ test('the root of trust proves the operational key: with its own key, over our n
   assert.deepEqual(await rows(hub), []);
 });
 
+// SECURITY.md: DEV-70
+test('the evidence is about the sealing key, the witness key, the connection and the hub of this enrollment', async () => {
+  await using hub = await openEnrollmentHub();
+  const token = await hub.token();
+  const attacker = testKeyDevice('attacker', 77);
+  const { identity } = key;
+  if (identity.kind !== 'software' || attacker.identity.kind !== 'software') throw new TypeError('not keys in files');
+  const { encryptionKey } = attacker.identity;
+  const swapped = { ...key, identity: { ...identity, encryptionKey } };
+  const honest =
+    (about: Partial<Parameters<typeof qualified>[2]>): Enrollment['answer'] =>
+    (answer) => {
+      const { spki } = parseCertificateRequest(answer.certificateRequest);
+      const { nonce, witnessKey } = answer;
+      const covered = qualified('enroll', key, { nonce, spki, deviceId: key.id, witnessKey, ...about });
+      return { evidence: key.evidence({ qualifyingData: covered }) };
+    };
+  const dishonest = [
+    enrollWith(hub, swapped, { token, answer: honest({}) }),
+    enrollWith(hub, key, { token, answer: () => ({ witnessKey: newWitnessKey(key.id) }) }),
+    enrollWith(hub, key, { token, answer: () => ({ exporter: new Uint8Array(32) }) }),
+    enrollWith(hub, key, { token, answer: honest({ hub: 'other.example/log' }) }),
+    enrollWith(hub, key, { token, answer: honest({ deviceId: 'press-2' }) }),
+  ];
+  for (const each of dishonest) assert.equal(await refusalOf(each), 'enrollment-refused: qualifying-data-mismatch');
+  assert.deepEqual(await rows(hub), []);
+  await enrollWith(hub, key, { token, answer: honest({}) });
+});
+
 test('a request for a certificate is signed by its own key', async () => {
   await using hub = await openEnrollmentHub();
   const token = await hub.token();
@@ -156,11 +187,11 @@ test('the witness key is one that cosigns, and nobody else’s', async () => {
   await using hub = await openEnrollmentHub();
   const wrongType = newWitnessKey('press-1', 'ed25519');
   const token = await hub.token();
-  const wrong = enrollWith(hub, press, { token, answer: () => ({ witnessKey: wrongType }) });
+  const wrong = enrollWith(hub, press, { token, witnessKey: wrongType });
   assert.equal(await refusalOf(wrong), 'enrollment-refused: witness-key-invalid');
   const witnessKey = newWitnessKey('press-1');
-  await enrollWith(hub, press, { token, answer: () => ({ witnessKey }) });
-  const again = enrollWith(hub, second, { token: await hub.token(), answer: () => ({ witnessKey }) });
+  await enrollWith(hub, press, { token, witnessKey });
+  const again = enrollWith(hub, second, { token: await hub.token(), witnessKey });
   assert.equal(await refusalOf(again), 'enrollment-refused: witness-key-taken');
 });
 

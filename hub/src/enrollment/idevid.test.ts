@@ -65,9 +65,15 @@ async function hubOfWorks(): Promise<EnrollmentHub> {
 function enroll(hub: EnrollmentHub, device: TestDevice, { signer, chain }: Made, change: Enrollment = {}) {
   return enrollWith(hub, device, {
     idevid: { chain },
-    answer: async ({ nonce, certificateRequest }) => {
+    answer: async ({ certificateRequest }, nonce) => {
       const operationalSpki = parseCertificateRequest(certificateRequest).spki;
-      const subject = { nonce, operationalSpki, deviceId: device.id, identity: device.identity };
+      const subject = {
+        use: 'enroll',
+        nonce,
+        operationalSpki,
+        deviceId: device.id,
+        identity: device.identity,
+      } as const;
       return { idevidProof: { signature: toBase64url(await signer.sign(idevidProofMessage(subject))) } };
     },
     ...change,
@@ -102,7 +108,8 @@ test('the key of the IDevID has to be at hand: no proof, one by another key and 
   const replayed = enroll(hub, lock, own, {
     answer: async ({ certificateRequest }) => {
       const operationalSpki = parseCertificateRequest(certificateRequest).spki;
-      const subject = { nonce: new Uint8Array(32), operationalSpki, deviceId: 'sn-1', identity: lock.identity };
+      const nonce = new Uint8Array(32);
+      const subject = { use: 'enroll', nonce, operationalSpki, deviceId: 'sn-1', identity: lock.identity } as const;
       return { idevidProof: { signature: toBase64url(await own.signer.sign(idevidProofMessage(subject))) } };
     },
   });

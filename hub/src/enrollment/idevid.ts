@@ -8,7 +8,7 @@ import { uncertifiedKey } from '@edgekeep/core/identity/element-keys';
 import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { type Idevid, validateIdevid } from '@edgekeep/core/identity/idevid';
-import { verifyIdevidProof } from '@edgekeep/core/attest/idevid-proof';
+import { type IdevidProofSubject, verifyIdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import type { IdevidProofDocument } from '@edgekeep/wire/api/enrollment';
 import type { Kysely } from 'kysely';
@@ -115,12 +115,7 @@ export function tierByIdevid(
 export function proveIdevid(
   { idevid }: TrustedIdevid,
   proof: IdevidProofDocument | undefined,
-  enrollment: {
-    readonly nonce: Uint8Array;
-    readonly operationalSpki: Uint8Array;
-    readonly deviceId: string;
-    readonly identity: DeviceIdentity;
-  },
+  enrollment: IdevidProofSubject & { readonly identity: DeviceIdentity },
 ): void {
   if (proof === undefined)
     throw refused('idevid-proof-missing', 'the device showed an IDevID, but no proof of its key');

@@ -1,4 +1,5 @@
 // What the hub keeps on a connection between the two steps of an enrollment (spec/enrollment.md).
+import type { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import type { Appraiser } from '../attest/appraiser.ts';
 import type { Authorities } from '../authority/authorities.ts';
@@ -20,9 +21,10 @@ export interface EnrollmentDependencies {
 }
 
 export interface PendingEnrollment {
+  /** Of its evidence; undefined from an agent of the version before. */
+  readonly version: typeof certifyVersion | undefined;
   readonly deviceId: string;
   readonly identity: DeviceIdentity;
-  readonly rootSha256: string;
   readonly token: ShownToken | undefined;
   readonly proof: EnrollmentProof;
   /** The group that admits it. */

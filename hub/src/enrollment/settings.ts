@@ -3,6 +3,8 @@
 export interface CertificateSettings {
   readonly certificateSeconds: number;
   readonly publicUrl: string | null;
+  /** The hub's name in the evidence of its devices. */
+  readonly logOrigin: string;
 }
 
 export interface EnrollmentSettings extends CertificateSettings {

@@ -1,6 +1,7 @@
 // Step one of an enrollment (spec/enrollment.md, "Step one"): may this device enroll, and what must it prove? The numbers are those of the page.
 import { randomBytes } from 'node:crypto';
-import { agreementContext, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
+import { agreementHpkeInfo, formerAgreementContext, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
+import type { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { parseBase64url, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { hpkeSeal } from '@edgekeep/core/identity/hpke';
 import { parseP256Point } from '@edgekeep/core/identity/p256-point';
@@ -32,6 +33,8 @@ import { findShownToken, type ShownToken } from './shown-token.ts';
 const credentialSecretLength = 32;
 
 export interface EnrollmentRequest {
+  /** Undefined from an agent of the version before. */
+  readonly version?: typeof certifyVersion | undefined;
   readonly deviceId: string;
   readonly token?: string | undefined;
   readonly identity: DeviceIdentity;
@@ -52,7 +55,7 @@ export async function startEnrollment(
   dependencies: EnrollmentDependencies,
   request: EnrollmentRequest,
 ): Promise<EnrollmentStart> {
-  const { deviceId, identity, address } = request;
+  const { version, deviceId, identity, address } = request;
   const known = await recall(dependencies, request);
   const shown = { token: await readToken(dependencies, request), idevid: await readIdevid(dependencies, request) };
   await assertMayBeVouchedFor(dependencies, known, shown);
@@ -72,7 +75,6 @@ export async function startEnrollment(
   const { agreementSecret, agreement } = agreementFor(request);
   const makersWords = [proven.endorsement, proven.deviceId, trusted].flatMap((each) => each?.makersWord ?? []);
   const incarnation = incarnationOf(returning) + 1;
-  const { rootSha256 } = known;
   const joining = {
     token,
     proof,
@@ -83,7 +85,7 @@ export async function startEnrollment(
     incarnation,
     credentialSecret,
   };
-  return { pending: { deviceId, identity, rootSha256, address, ...joining }, credential, agreement };
+  return { pending: { version, deviceId, identity, address, ...joining }, credential, agreement };
 }
 
 interface Known {
@@ -283,13 +285,15 @@ function assertTierVouched(
 function agreementFor({
   deviceId,
   identity,
+  version,
 }: EnrollmentRequest): Pick<EnrollmentStart, 'agreement'> & Pick<PendingEnrollment, 'agreementSecret'> {
   if (identity.kind !== 'secure-element') return { agreementSecret: undefined, agreement: undefined };
   const agreementSecret = randomBytes(credentialSecretLength);
   const { encapsulatedKey, ciphertext } = hpkeSeal({
     recipientPublicKey: parseP256Point(parseBase64url(identity.encryptionKey, 'encryptionKey')),
-    info: utf8(wrappedKeyHpkeInfo),
-    aad: utf8(agreementContext(deviceId)),
+    ...(version === undefined
+      ? { info: utf8(wrappedKeyHpkeInfo), aad: utf8(formerAgreementContext(deviceId)) }
+      : { info: utf8(agreementHpkeInfo), aad: utf8(deviceId) }),
     plaintext: agreementSecret,
   });
   return {

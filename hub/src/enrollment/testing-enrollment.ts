@@ -1,7 +1,6 @@
 // For tests: a hub without doors at which devices enroll, and a device's part in it.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import type { Evidence } from '@edgekeep/core/attest/evidence';
-import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { type CertifyPurpose, certifyQualifyingData, certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
@@ -25,6 +24,7 @@ import { hubSettingsSchema } from '../settings.ts';
 import { openTestStore } from '../store/testing-store.ts';
 import { importVendorRoots } from '../vendor-root/store.ts';
 import { VendorRoots } from '../vendor-root/vendor-roots.ts';
+import { identityKeys } from '@edgekeep/wire/api/device';
 import { completeEnrollment } from './complete.ts';
 import { type EnrollmentStart, startEnrollment } from './start.ts';
 import { createEnrollmentToken } from './one-time-token.ts';
@@ -87,7 +87,9 @@ export interface Enrollment {
   /** What happens at the hub between the two steps. */
   readonly between?: (start: EnrollmentStart) => Promise<unknown>;
   /** Spoils the answer of an honest device. */
-  readonly answer?: (honest: Answer) => Partial<Answer> | Promise<Partial<Answer>>;
+  readonly answer?: (honest: Answer, qualified: Uint8Array) => Partial<Answer> | Promise<Partial<Answer>>;
+  /** Of the device; left out: a new one. */
+  readonly witnessKey?: string;
   /** Spoils its evidence. */
   readonly boot?: Partial<Parameters<TestDevice['evidence']>[0]>;
 }
@@ -99,7 +101,8 @@ export function startWith(
 ): Promise<EnrollmentStart> {
   const { deviceId = device.id, token, idevid, atMs = nowMs } = enrollment;
   const { identity } = device;
-  return startEnrollment(hub.parts, { deviceId, token, identity, idevid, address: '192.0.2.7', nowMs: atMs });
+  const request = { version: certifyVersion, deviceId, token, identity, idevid, address: '192.0.2.7', nowMs: atMs };
+  return startEnrollment(hub.parts, request);
 }
 
 /** Both steps, as an honest device takes them. */
@@ -108,35 +111,57 @@ export async function enrollWith(
   device: TestDevice,
   enrollment: Enrollment = {},
 ): Promise<Certificate> {
-  const { between, answer = () => ({}), boot = {}, atMs = nowMs } = enrollment;
+  const { between, answer = () => ({}), boot = {}, atMs = nowMs, witnessKey = newWitnessKey(device.id) } = enrollment;
   const start = await startWith(hub, device, enrollment);
   await between?.(start);
   const { pending } = start;
   const operational = newSigner();
   const nonce = randomBytes(32);
+  const about = { nonce, spki: encodeSpki(operational.publicKey), deviceId: pending.deviceId, witnessKey };
+  const covered = qualified('enroll', device, about);
   const honest: Answer = {
     credentialSecret: pending.credentialSecret,
     agreementSecret: pending.agreementSecret,
     certificateRequest: await encodeCertificateRequest({ subject: commonNameOnly(device.id) }, operational),
-    evidence: certify(device, nonce, encodeSpki(operational.publicKey), boot),
-    witnessKey: newWitnessKey(device.id),
+    evidence: device.evidence({ qualifyingData: covered, ...boot }),
+    witnessKey,
     pieces: { imaLog: undefined },
     nonce,
     askedMs: atMs,
+    exporter: testExporter,
     nowMs: atMs,
   };
-  return completeEnrollment(hub.parts, pending, { ...honest, ...(await Promise.resolve(answer(honest))) });
+  return completeEnrollment(hub.parts, pending, { ...honest, ...(await Promise.resolve(answer(honest, covered))) });
 }
 
-/** Evidence over an operational key. */
-export function certify(
-  device: TestDevice,
-  nonce: Uint8Array,
-  spki: Uint8Array,
-  boot: Enrollment['boot'] = {},
-): Evidence {
-  return device.evidence({ qualifyingData: qualifyingData('certify', nonce, spki), ...boot });
+/** The TLS exporter of the one connection of these tests. */
+export const testExporter = new Uint8Array(32).fill(5);
+
+/** What the evidence of an honest device covers. */
+export function qualified(
+  purpose: CertifyPurpose,
+  { identity }: Pick<TestDevice, 'identity'>,
+  about: {
+    readonly nonce: Uint8Array;
+    readonly spki: Uint8Array;
+    readonly deviceId: string;
+    readonly witnessKey?: string | undefined;
+    readonly hub?: string;
+    readonly exporter?: Uint8Array;
+  },
+): Uint8Array {
+  const { nonce, spki: operationalSpki, hub = testOrigin, exporter = testExporter, ...named } = about;
+  return certifyQualifyingData(purpose, nonce, {
+    ...named,
+    hub,
+    exporter,
+    operationalSpki,
+    keys: identityKeys(identity),
+  });
 }
+
+/** The origin of a log whose settings name none. */
+const testOrigin = 'edgekeep.local/log';
 
 export function newWitnessKey(deviceId: string, type: 'cosignature-v1' | 'ed25519' = 'cosignature-v1'): string {
   const { publicKey } = generateKeyPairSync('ed25519');

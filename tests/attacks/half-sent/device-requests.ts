@@ -33,9 +33,10 @@ const withNonce =
     return { connection, request: post(path, await body(device, nonce, connection.exporter)) };
   };
 
-async function nextCertificate(device: TestDevice, nonce: Uint8Array): Promise<object> {
+async function nextCertificate(device: TestDevice, nonce: Uint8Array, exporter: Uint8Array): Promise<object> {
   const { request, spki } = await newOperationalKey(device.id);
-  return { certificateRequest: toBase64url(request), evidence: await device.evidence('certify', nonce, spki) };
+  const proof = await device.certifyProof('renew', { nonce, spki, exporter });
+  return { ...proof, certificateRequest: toBase64url(request) };
 }
 
 /** By method and route, as the hub names them. */

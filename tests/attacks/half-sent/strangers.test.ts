@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
+import { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { Appraiser } from '@edgekeep/hub/attest/appraiser';
@@ -67,10 +68,11 @@ const json = (path: string, body: object, headers: Readonly<Record<string, strin
 async function completing(opened: Opened, id: string, token: string): Promise<[BareConnection, RequestText]> {
   const device = await opened.device(id);
   const connection = await bareConnection(opened.world);
-  const start = { deviceId: id, identity: await device.identity(), token };
+  const start = { version: certifyVersion, deviceId: id, identity: await device.identity(), token };
   const { nonce } = await exchange(connection, '/v1/enroll/challenge', start, enrollChallengeResponse);
   const { request, spki } = await newOperationalKey(id);
-  const evidence = await device.evidence('certify', parseBase64url(nonce, 'nonce'), spki);
+  const ask = { nonce: parseBase64url(nonce, 'nonce'), spki, exporter: connection.exporter };
+  const { evidence } = await device.certifyProof('enroll', ask);
   const { witnessKey } = device;
   return [connection, json('/v1/enroll/complete', { certificateRequest: toBase64url(request), evidence, witnessKey })];
 }
@@ -84,8 +86,9 @@ async function recovering(opened: Opened, device: TestDevice): Promise<[BareConn
     z.object({ nonce: z.string() }),
   );
   const { request, spki } = await newOperationalKey(device.id);
-  const evidence = await device.evidence('certify', parseBase64url(nonce, 'nonce'), spki);
-  return [connection, json('/v1/recover/complete', { certificateRequest: toBase64url(request), evidence })];
+  const ask = { nonce: parseBase64url(nonce, 'nonce'), spki, exporter: connection.exporter };
+  const proof = await device.certifyProof('recover', ask);
+  return [connection, json('/v1/recover/complete', { ...proof, certificateRequest: toBase64url(request) })];
 }
 
 /** The next certificate of a device that enrolled by EST, over a connection with the present one. */

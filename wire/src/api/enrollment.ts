@@ -1,10 +1,15 @@
 // The messages of a device that enrolls, renews its certificate or comes back (spec/api.md, "Device API"). Bytes are unpadded base64url.
+import { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { evidenceSchema } from '@edgekeep/core/attest/evidence';
 import { z } from 'zod';
 import { base64url, certificateBytes, nonceBytes, tpmBytes } from './bytes.ts';
 import { deviceIdSchema, deviceIdentitySchema } from './device.ts';
 
+/** Absent in a message of the version before, whose evidence has the purpose `certify` (docs/upgrading.md). */
+const version = z.literal(certifyVersion).optional();
+
 export const enrollChallengeRequest = z.strictObject({
+  version,
   deviceId: deviceIdSchema,
   token: z.string().min(1).max(128).optional(),
   identity: deviceIdentitySchema,
@@ -37,7 +42,7 @@ export const enrollCompleteRequest = z.strictObject({
   agreementSecret: base64url(100).optional(),
   /** DER PKCS#10. */
   certificateRequest: base64url(12_000),
-  /** Over qualifyingData('certify', nonce, SPKI of the request). */
+  /** Over certifyQualifyingData('enroll', …). */
   evidence: evidenceSchema,
   /** A C2SP witness vkey: the device will cosign checkpoints under it. */
   witnessKey: z.string().max(4_096),
@@ -51,7 +56,12 @@ export const certificateResponse = z.object({
   certificateChain: z.string().max(80_000),
 });
 
-export const renewRequest = z.strictObject({ certificateRequest: base64url(12_000), evidence: evidenceSchema });
+/** Over certifyQualifyingData('renew', …), or `recover`. */
+export const renewRequest = z.strictObject({
+  version,
+  certificateRequest: base64url(12_000),
+  evidence: evidenceSchema,
+});
 
 /** A restarted device, without a certificate: the id that it claims. `renewRequest` completes it on the same connection. */
 export const recoverChallengeRequest = z.strictObject({ deviceId: deviceIdSchema });

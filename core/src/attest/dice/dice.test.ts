@@ -15,7 +15,7 @@ import { keyPurposeOid } from '../../identity/oid.ts';
 import { type Appraisal, appraiseEvidence, type AppraisalInput } from '../appraise.ts';
 import { attestationResultOf, signAttestationResult, verifyAttestationResult } from '../ear.ts';
 import { encodeEventLogHeader } from '../event-log.ts';
-import { encodeEvidence, encodeSoftwareStatement, parseEvidence } from '../evidence.ts';
+import { encodeEvidence, encodeSoftwareStatement, parseEvidence, signedStatement } from '../evidence.ts';
 import type { ReferenceValues } from '../reference-values.ts';
 import { encodeReferenceValues, parseReferenceValues } from '../reference-values.ts';
 import { signerFromKey } from '../../signer.ts';
@@ -584,7 +584,7 @@ describe('reference values of layers', () => {
     const privateKey = fixedKey(3);
     const values = new Map(pcrs.map((pcr) => [pcr, new Uint8Array(32)]));
     const statement = encodeSoftwareStatement({ qualifyingData, pcrs: values });
-    const signature = sign('sha256', statement, privateKey);
+    const signature = sign('sha256', signedStatement({ kind: 'software', statement }), privateKey);
     const { status, vector, reasons } = appraise(device, {
       evidence: { kind: 'software', statement, signature, eventLog: encodeEventLogHeader() },
       key: { publicKey: createPublicKey(privateKey) },

@@ -8,7 +8,7 @@ import { encodeSpki } from '../../identity/public-key.ts';
 import { encodeP256Point } from '../../identity/p256-point.ts';
 import { hashOf, signatureAlgorithmOf, signerFromKey } from '../../signer.ts';
 import { encodeEventLogHeader } from '../event-log.ts';
-import type { DiceEvidence } from '../evidence.ts';
+import { type DiceEvidence, signedStatement } from '../evidence.ts';
 import { fixedKey } from '../testing.ts';
 import { fwidAlgorithms } from './fwid.ts';
 import { aliasProfile, deviceIdProfile, middleLayerProfile } from './testing-profile.ts';
@@ -92,7 +92,8 @@ export function testDiceEvidence(
     pcrs: new Map(pcrs.map((pcr) => [pcr, new Uint8Array(32)])),
     sealingKey: encodeP256Point(createPublicKey(sealingKeyOf(aliasKey))),
   });
-  const signature = sign(hashOf(signatureAlgorithmOf(createPublicKey(aliasKey))), statement, aliasKey);
+  const signed = signedStatement({ kind: 'dice', statement });
+  const signature = sign(hashOf(signatureAlgorithmOf(createPublicKey(aliasKey))), signed, aliasKey);
   const der = chain.map((certificate) => certificate.der);
   return { kind: 'dice', chain: der, statement, signature, eventLog: encodeEventLogHeader() };
 }

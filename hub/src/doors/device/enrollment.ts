@@ -85,6 +85,7 @@ function addEnrollment(app: HttpServer, dependencies: IdentityDeviceRouteDepende
         witnessKey: body.witnessKey,
         idevidProof: body.idevidProof,
         ...takeChallenge(connection, nowMs),
+        exporter: connection.exporter,
         nowMs,
         pieces: connection,
       });
@@ -154,6 +155,8 @@ function addRenewal(app: HttpServer, dependencies: IdentityDeviceRouteDependenci
       const { connection, deviceId } = door.bound(request);
       const nowMs = clock();
       const proof = {
+        version: request.body.version,
+        exporter: connection.exporter,
         certificateRequest: parseBase64url(request.body.certificateRequest, 'certificateRequest'),
         evidence: request.body.evidence,
         ...takeChallenge(connection, nowMs),

@@ -14,7 +14,7 @@ import { type DeviceConnection, openChallenge, takeChallenge } from '../../prese
 import { findDevice } from '../../registry/states.ts';
 
 type RecoveryDependencies = CertifyDependencies & {
-  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'challengeSeconds' | 'pcrs' | 'publicUrl'>;
+  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'challengeSeconds' | 'logOrigin' | 'pcrs' | 'publicUrl'>;
   readonly clock: Clock;
   readonly door: DeviceDoor;
 };
@@ -50,7 +50,7 @@ export function recoveryRoutes(app: HttpServer, dependencies: RecoveryDependenci
     },
     async (request) => {
       const connection = door.anyone(request);
-      const { certificateRequest, evidence } = request.body;
+      const { version, certificateRequest, evidence } = request.body;
       const deviceId = recovering.get(connection);
       recovering.delete(connection);
       const nowMs = clock();
@@ -61,6 +61,8 @@ export function recoveryRoutes(app: HttpServer, dependencies: RecoveryDependenci
       if (device === undefined)
         throw new HubError('device-unknown', `${deviceId} is not enrolled here: enroll it first`);
       const proof = {
+        version,
+        exporter: connection.exporter,
         certificateRequest: parseBase64url(certificateRequest, 'certificateRequest'),
         evidence,
         ...taken,
