@@ -140,7 +140,7 @@ test('the evidence is about the sealing key, the witness key, the connection and
   const { encryptionKey } = attacker.identity;
   const swapped = { ...key, identity: { ...identity, encryptionKey } };
   const honest =
-    (about: Partial<Parameters<typeof qualified>[2]>): Enrollment['answer'] =>
+    (about: Partial<Parameters<typeof qualified>[2]>): NonNullable<Enrollment['answer']> =>
     (answer) => {
       const { spki } = parseCertificateRequest(answer.certificateRequest);
       const { nonce, witnessKey } = answer;
