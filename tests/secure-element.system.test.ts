@@ -197,13 +197,12 @@ test('enrollment needs the signing key itself, a good agreement key, and a token
   const described = await other.identity();
   assert.ok(described.kind === 'software');
   const borrowed = { ...identity, signingKey: described.signingKey };
-  const start = { deviceId: 'spare', token };
-  const notMine = await device.tryEnroll(world, token, { start: () => ({ ...start, identity: borrowed }) });
+  const notMine = await device.tryEnroll(world, token, { start: (honest) => ({ ...honest, identity: borrowed }) });
   assertRefused(notMine, { status: 403, code: 'enrollment-refused', reason: 'signature-invalid' });
   const point = Buffer.from(parseBase64url(identity.encryptionKey, 'key'));
   point[64] = (point[64] ?? 0) ^ 1;
   for (const encryptionKey of [toBase64url(point), toBase64url(randomBytes(65)), '']) {
-    const broken = { start: () => ({ ...start, identity: { ...identity, encryptionKey } }) };
+    const broken = { start: (honest: object) => ({ ...honest, identity: { ...identity, encryptionKey } }) };
     assertRefused(await device.tryEnroll(world, token, broken), { status: 400, code: 'request-invalid' });
   }
   accepted(await device.tryEnroll(world, token), certificateResponse);

@@ -105,11 +105,11 @@ test(
 
     const at = (name: string) => join(tokens.folder, name);
     await writeFile(at('key.pem'), key.export({ type: 'spki', format: 'pem' }));
-    await writeFile(at('statement'), signed.statement);
+    await writeFile(at('statement'), signedStatement(signed));
     await writeFile(at('signature'), signed.signature);
     const words = ['dgst', '-sha256', '-verify', at('key.pem'), '-signature', at('signature'), at('statement')];
     assert.match((await run('openssl', words)).stdout, /Verified OK/);
-    await writeFile(at('statement'), Buffer.concat([signed.statement, Buffer.from(' ')]));
+    await writeFile(at('statement'), Buffer.concat([signedStatement(signed), Buffer.from(' ')]));
     await assert.rejects(run('openssl', words));
   },
 );
