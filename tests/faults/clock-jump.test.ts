@@ -46,6 +46,25 @@ test('45 minutes ahead: one lease and one certificate, however often it checks i
   assert.equal(await keysOf('jumped'), 3);
 });
 
+// SECURITY.md: HUB-69
+test('the hub a day back: it gives no key and no certificate, the device keeps its lease, and both go on when the clock is right', async () => {
+  await using device = await TestAgent.prepare(world, 'hub-back', { models });
+  let passedSeconds = 0;
+  const story = await device.start({
+    clock: () => Date.now(),
+    elapsed: () => performance.now() + passedSeconds * 1_000,
+  });
+  await story.next('ready');
+  world.clock.advanceSeconds(-86_400);
+  passedSeconds = (leaseSeconds * 2) / 3 + 60;
+  assert.match(JSON.stringify(await story.next('failed')), /clock-behind/);
+  assert.deepEqual([await keysOf('hub-back'), await certificatesOf('hub-back')], [1, 1]);
+  assert.equal(device.agent.status().models[0]?.state, 'ready');
+  world.clock.advanceSeconds(86_400);
+  await story.next('lease-renewed');
+  assert.equal(await keysOf('hub-back'), 2);
+});
+
 test('ten days ahead: the model is locked, no key is asked for, and the event names the clock', async () => {
   await using device = await TestAgent.prepare(world, 'far-ahead', { models });
   let aheadSeconds = 0;

@@ -24,6 +24,7 @@ import { apiTokenResponse } from '@edgekeep/wire/api/people';
 import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 import type { Answer } from './answer.ts';
+import { acceptClock } from '@edgekeep/hub/commands/accept-clock';
 import { TestClock } from './clock.ts';
 import { makeGeneral } from './general-authority.ts';
 
@@ -157,6 +158,14 @@ export class HubWorld {
 
   async restart(): Promise<void> {
     await this.stop();
+    await this.start();
+  }
+
+  /** Sets the hub's clock back, as an operator who accepts that (docs/design/hub-time.md). */
+  async setBack(seconds: number): Promise<void> {
+    await this.stop();
+    this.clock.advanceSeconds(-seconds);
+    await acceptClock(this.hubFolder, this.clock.now());
     await this.start();
   }
 

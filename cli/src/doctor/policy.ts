@@ -1,12 +1,16 @@
-// What a hub allows, if `edgekeep doctor` can reach one: its policy, and the PCRs in which a boot must be compared.
+// What a hub allows, if `edgekeep doctor` can reach one: its policy, and the PCRs in which a boot must be compared; and whether its clock is
+// right.
 import { hubView } from '@edgekeep/wire/api/hub';
 import { policyView } from '@edgekeep/wire/api/policy';
+import type { z } from 'zod';
 import type { Operator } from '../operator.ts';
-import { type Finding, ok, warning } from '@edgekeep/host/finding';
+import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
 import { claimLines } from '../policy/claims.ts';
 
 export async function examineHub(operator: Operator | undefined): Promise<readonly Finding[]> {
-  return operator === undefined ? [] : [await examinePolicy(operator), await examineCoverage(operator)];
+  if (operator === undefined) return [];
+  const hub = await operator.get('/v1/hub', hubView);
+  return [await examinePolicy(operator), examineCoverage(hub), examineHubClock(hub)];
 }
 
 async function examinePolicy(operator: Operator): Promise<Finding> {
@@ -26,12 +30,16 @@ async function examinePolicy(operator: Operator): Promise<Finding> {
   );
 }
 
-async function examineCoverage(operator: Operator): Promise<Finding> {
-  const { coveredPcrs } = await operator.get('/v1/hub', hubView);
+function examineCoverage({ coveredPcrs }: z.infer<typeof hubView>): Finding {
   if (coveredPcrs.length > 0) return ok('boot', `reference values must cover PCR ${coveredPcrs.join(', ')}`);
   return warning(
     'boot',
     'boots are affirmed without a check of which agent runs',
     'publish reference values that cover PCR 14, and set attestation.coveredPcrs to [14]',
   );
+}
+
+function examineHubClock({ clockProblem }: z.infer<typeof hubView>): Finding {
+  if (clockProblem === null) return ok("hub's clock", 'not behind the latest time that the hub has seen');
+  return failed("hub's clock", clockProblem, 'until then the hub changes nothing (docs/design/hub-time.md)');
 }

@@ -152,6 +152,19 @@ For a policy that shuts everybody out (spec/access.md, "The way back"). The audi
   run: (args) => runHub('reset-policy', args, ['data']),
 };
 
+export const hubAcceptClock: Command = {
+  usage: 'hub accept-clock --data DIR',
+  help: `
+For a hub whose clock was ahead: it refuses to change anything until its machine's clock is there again (docs/design/hub-time.md). Set the
+machine's clock first. What was over at the later time may be valid again. The audit log records both times.
+
+--data      the hub's data folder; stop the hub first
+`,
+  positionals: { min: 0, max: 0 },
+  options: { data: { type: 'string' } },
+  run: (args) => runHub('accept-clock', args, ['data']),
+};
+
 export const hubBackup: Command = {
   usage: 'hub backup --data DIR --out FILE [--blobs] [--plain]',
   help: `

@@ -43,6 +43,11 @@ export const hubVerbs: Verbs = {
     example: 'hub reset-policy --data /var/lib/edgekeep/hub',
     load: () => import('./programs.ts').then((m) => m.hubResetPolicy),
   },
+  'hub accept-clock': {
+    summary: "make the machine's time the latest that a hub has seen, while it is stopped",
+    example: 'hub accept-clock --data /var/lib/edgekeep/hub',
+    load: () => import('./programs.ts').then((m) => m.hubAcceptClock),
+  },
   'hub claim': {
     summary: 'turn the first operator file of a hub into your own',
     example:

@@ -11,15 +11,15 @@ import { CoreError } from '@edgekeep/core/error';
 import { findingText } from '@edgekeep/host/finding';
 import { parseJson } from '@edgekeep/core/json';
 import { z } from 'zod';
-import { personNameSchema } from '@edgekeep/wire/api/people';
 import { installInitialCertificates } from '../secrets/initial-certificates.ts';
+import { acceptClock, acceptedClockText } from './accept-clock.ts';
 import { resetPolicy } from '../access/reset-policy.ts';
 import { checkHub } from './check/check.ts';
 import { HostError } from '@edgekeep/host/error';
 import { systemFailureText } from '@edgekeep/host/system-failure';
 import { HubError } from '../common/error.ts';
 import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
-import { initHub, type NewHub } from './init.ts';
+import { initHub, type NewHub, parsePerson } from './init.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openKeyStore, openSealed } from '../secrets/open-keys.ts';
 import { isInside, parseUnlockerOrders, programOf } from '../secrets/orders.ts';
@@ -45,6 +45,7 @@ const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-fol
        edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
        edgekeep hub restore FILE --data DIR [--yes]
        edgekeep hub reset-policy --data DIR
+       edgekeep hub accept-clock --data DIR
 `;
 
 const options = {
@@ -115,6 +116,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (verb === 'check') return check(folder, values);
     if (verb === 'unlock') return unlock(folder, values);
     if (verb === 'reset-policy') return putPolicyBack(folder, values);
+    if (verb === 'accept-clock') return takeClock(folder, values);
     if (verb === 'rekey') return changeUnlockers(folder, values);
     if (verb === 'backup' && values.out !== undefined) return backUp(folder, values.out, values);
   }
@@ -180,6 +182,13 @@ async function putPolicyBack(folder: string, values: Values): Promise<number> {
   return 0;
 }
 
+async function takeClock(folder: string, values: Values): Promise<number> {
+  using _ = lockHub(folder);
+  const accepted = await acceptClock(folder, Date.now());
+  process.stdout.write(values.json === true ? `${JSON.stringify(accepted)}\n` : acceptedClockText(accepted));
+  return 0;
+}
+
 /** 1 when the hub would not start or not work. */
 async function check(folder: string, values: Values): Promise<number> {
   const findings = await checkHub(folder, Date.now());
@@ -212,12 +221,6 @@ async function installIssuing(folder: string, file: string, values: Values): Pro
   const text = `installed; all devices and operators will trust the root with this SHA-256:\n  ${shown}\ncompare it with the value noted at the ceremony before you deliver the first device\nnext: edgekeep hub run --data ${folder}\nthen: edgekeep hub claim --operator ${join(folder, 'operator.json')} --name YOU --out operator.json`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, root: sha256 }) : text}\n`);
   return 0;
-}
-
-function parsePerson(text: string): string {
-  const { success, data } = personNameSchema.safeParse(text);
-  if (success) return data;
-  throw new HubError('request-invalid', '--person takes 1 to 40 of a-z, 0-9, dot, dash and underscore');
 }
 
 function parseSettings(text: string): object {

@@ -1,4 +1,5 @@
 // Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not contain a hub yet.
+import { personNameSchema } from '@edgekeep/wire/api/people';
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { stat, writeFile } from 'node:fs/promises';
@@ -113,4 +114,11 @@ async function recordFirst(
 
 async function exists(path: string): Promise<boolean> {
   return (await orIfMissing(stat(path), undefined)) !== undefined;
+}
+
+/** Throws `request-invalid` for a name that no person can have. */
+export function parsePerson(text: string): string {
+  const { success, data } = personNameSchema.safeParse(text);
+  if (success) return data;
+  throw new HubError('request-invalid', '--person takes 1 to 40 of a-z, 0-9, dot, dash and underscore');
 }

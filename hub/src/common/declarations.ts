@@ -17,7 +17,7 @@ import { registryErrorCodes, registryScopes } from './declarations/registry.ts';
 import { respondErrorCodes } from './declarations/respond.ts';
 import { revocationErrorCodes, revocationSettings } from './declarations/revocation.ts';
 import { secretsErrorCodes, secretsSettings } from './declarations/secrets.ts';
-import { storeErrorCodes } from './declarations/store.ts';
+import { storeErrorCodes, storeSettings } from './declarations/store.ts';
 import { vendorRootErrorCodes, vendorRootSettings } from './declarations/vendor-root.ts';
 import { workloadErrorCodes, workloadSettings } from './declarations/workload.ts';
 
@@ -68,6 +68,7 @@ export const hubSettings = {
   ...presenceSettings,
   ...revocationSettings,
   ...secretsSettings,
+  ...storeSettings,
   ...vendorRootSettings,
   ...workloadSettings,
 };

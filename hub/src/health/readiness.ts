@@ -1,4 +1,4 @@
-// Is the hub ready: can it commit, is there disk space, and does its log take entries? A hub that answers but cannot write is not ready.
+// Is the hub ready: can it commit, is there disk space, does its log take entries, and is its clock right? A hub that answers but cannot write is not ready.
 // Anybody may send probes without limit, so each result is shared and kept for a second.
 import { writeUnchanged } from '../revocation/store.ts';
 import { statfs } from 'node:fs/promises';
@@ -6,15 +6,17 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { AuditLog } from '../audit/log.ts';
 import type { Database } from '../store/database.ts';
+import type { HubTime } from '../store/hub-time.ts';
 
 export interface Failing {
-  readonly resource: 'store' | 'disk' | 'log';
+  readonly resource: 'store' | 'disk' | 'log' | 'clock';
   readonly message: string;
 }
 
 export interface ReadinessDependencies {
   readonly database: Pick<Database, 'writeAsHub'>;
   readonly log: Pick<AuditLog, 'failure' | 'wake'>;
+  readonly time: Pick<HubTime, 'problem'>;
   /** The data folder. */
   readonly folder: string;
 }
@@ -45,7 +47,7 @@ export class Readiness {
   }
 
   async #lookNow(): Promise<readonly Failing[]> {
-    const found = await Promise.all([this.#disk(), this.#store(), this.#log()]);
+    const found = await Promise.all([this.#disk(), this.#store(), this.#log(), this.#clock()]);
     return found.filter((each) => each !== undefined);
   }
 
@@ -80,6 +82,11 @@ export class Readiness {
       }
     }
     return undefined;
+  }
+
+  async #clock(): Promise<Failing | undefined> {
+    const message = this.#dependencies.time.problem();
+    return message === undefined ? undefined : { resource: 'clock', message };
   }
 
   async #log(): Promise<Failing | undefined> {

@@ -38,6 +38,8 @@ export class Database {
   readonly #authority: AuthorityRule;
   #draining: Promise<void> | undefined;
   #closed = false;
+  /** Called before each write of a request: throws where the hub must change nothing now. */
+  assertMayWrite: () => void = () => {};
   /** Called after each group that was committed. */
   onCommit: () => void = () => {};
 
@@ -76,6 +78,7 @@ export class Database {
    * `work` must await only its own queries. Throws `authority-missing` where no door has established a caller: then nothing is written.
    */
   async write<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
+    this.assertMayWrite();
     const acting = actingNow();
     if (acting !== undefined) return actOn(acting, work, (attempt) => this.#enqueue(attempt));
     if (this.#authority === 'optional') return this.#enqueue(work);

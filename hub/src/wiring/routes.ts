@@ -104,13 +104,13 @@ export function operatorRoutes(subjects: Subjects, hub: HubItself): Routes {
 }
 
 function addHubItself(app: HttpServer, { ledger, doors }: Subjects, { scheduler, devicePort }: HubItself): void {
-  const { database, audit, folder, settings, secrets } = ledger;
+  const { database, audit, folder, settings, secrets, time } = ledger;
   const { requireScope } = doors.operator;
   const { authorities } = doors.authority;
   const { log } = audit;
   const { keys } = secrets;
-  const readiness = new Readiness({ database, log, folder });
-  const shown = { names: settings.names, logKey: log.key, devicePort, settings };
+  const readiness = new Readiness({ database, log, folder, time });
+  const shown = { names: settings.names, logKey: log.key, devicePort, settings, time };
   jobRoutes(app, { scheduler, requireScope });
   healthRoutes(app, { readiness, metrics: doors.metrics, requireScope });
   hubRoutes(app, { database, keys, authorities, requireScope, ...shown });

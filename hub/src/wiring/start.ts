@@ -83,7 +83,7 @@ export async function startHub(
   assembly.scheduler.start();
   const running = opened.move();
   return {
-    vendorRoots: fleet.vendorRoots.roots.counts(clock()),
+    vendorRoots: fleet.vendorRoots.roots.counts(ledger.clock()),
     rootFolderNotices: fleet.vendorRoots.notices,
     deviceAddress: addressOf(listeners.device),
     operatorAddress: addressOf(listeners.operator),

@@ -14,6 +14,7 @@ import { Admission } from '../doors/http/admission.ts';
 import { registerAdmissionMetrics } from '../doors/http/admission-metric.ts';
 import { openOperatorDoor, type OperatorDoor } from '../doors/operator/open.ts';
 import { deviceSecrets } from '../enrollment/token-device.ts';
+import { hubClock } from '../health/hub-clock.ts';
 import { createMetrics, type Metrics } from '../health/metrics.ts';
 import { accessRechecks } from '../jobs/access-rechecks.ts';
 import { PlatformKeyRoll } from '../jobs/platform-key-roll-over.ts';
@@ -26,12 +27,15 @@ import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets, type Secrets } from '../secrets/open.ts';
 import type { HubSettings } from '../settings.ts';
 import { Database } from '../store/database.ts';
+import { HubTime } from '../store/hub-time.ts';
 import { openVendorRoots, type VendorRootSubject } from '../vendor-root/open.ts';
 
 /** What every subject may use: its record, its secrets, its time. */
 export interface Ledger {
   readonly folder: string;
   readonly settings: HubSettings;
+  readonly time: HubTime;
+  /** That of `time`. */
   readonly clock: Clock;
   readonly secrets: Secrets;
   readonly database: Database;
@@ -60,14 +64,18 @@ export async function openSubjects(
 async function openLedger(
   hub: Assembly,
   folder: string,
-  { settings, clock }: Pick<Ledger, 'settings' | 'clock'>,
+  { settings, clock: system }: Pick<Ledger, 'settings' | 'clock'>,
   keyStore: KeyStore,
 ): Promise<Ledger> {
   const secrets = hub.use(await openSecrets(folder, keyStore));
   const pagesThread = new URL('../doors/operator/pages-thread.ts', import.meta.url);
   const database = hub.use(await Database.open(join(folder, 'hub.sqlite'), 'required', pagesThread));
+  const { maxBehindSeconds } = settings.hubClock;
+  const time = await HubTime.open(database.read, { system, maxBehindSeconds });
+  database.assertMayWrite = () => time.assertRight();
+  hub.use(hubClock(database, time));
   const audit = hub.use(await openAudit(database, folder, settings, secrets.keys.logSigner));
-  return { folder, settings, clock, secrets, database, audit };
+  return { folder, settings, time, clock: time.now, secrets, database, audit };
 }
 
 /** The devices that are connected, and what cuts them off. */

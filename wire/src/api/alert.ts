@@ -29,6 +29,7 @@ const alertKinds = [
   'reference-values-ending',
   'boots-superseded',
   'job-failing',
+  'hub-clock',
   'name-reserved',
   'general-authority',
   'evidence-space',

@@ -12,4 +12,6 @@ export const hubView = z.object({
   publisherKeys: z.array(z.string()),
   /** PCRs that reference values must cover for a boot to be affirmed. */
   coveredPcrs: z.array(z.number()).default([]),
+  /** Why the hub's clock cannot be relied on; null when it can. */
+  clockProblem: z.string().nullable().default(null),
 });

@@ -24,6 +24,7 @@ export async function checkStore(path: string, settings: HubSettings, nowMs: num
       return [failed('store', `damaged: ${whole.quick_check}`, 'restore a backup (docs/backup.md)')];
     return [
       checkVersion(store, path),
+      ...checkTime(store, settings, nowMs),
       ...checkEnds(store, settings, nowMs),
       ...checkClasses(store, settings),
       ...checkVendorRoots(store, nowMs),
@@ -53,6 +54,25 @@ function checkVersion(store: DatabaseSync, path: string): Finding {
   const missing = migrationNames.filter((name) => !done.includes(name));
   if (missing.length === 0) return ok('store', path);
   return ok('store', `${path}; the next start brings it from ${done.at(-1) ?? 'nothing'} to ${migrationNames.at(-1)}`);
+}
+
+const timeRow = z.object({ seen_at: z.number() });
+
+function checkTime(store: DatabaseSync, { hubClock }: HubSettings, nowMs: number): readonly Finding[] {
+  // A store from before has no latest time.
+  if (store.prepare("select 1 from sqlite_master where name = 'hub_time'").get() === undefined) return [];
+  const row = store.prepare('select seen_at from hub_time').get();
+  if (row === undefined) return [];
+  const latestMs = timeRow.parse(row).seen_at;
+  const behind = Math.round((latestMs - nowMs) / 1_000);
+  if (behind <= hubClock.maxBehindSeconds) return [ok('clock', 'not behind the latest time that the hub has seen')];
+  return [
+    failed(
+      'clock',
+      `${behind} s behind ${new Date(latestMs).toISOString()}, the latest time that this hub has seen: it would change nothing`,
+      "set the machine's clock; if that time is wrong, edgekeep hub accept-clock (docs/design/hub-time.md)",
+    ),
+  ];
 }
 
 const certificateRow = z.object({ name: z.string(), der: z.instanceof(Uint8Array) });

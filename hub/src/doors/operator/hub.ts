@@ -10,6 +10,7 @@ import type { HubKeys } from '../../secrets/hub-keys.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
+import type { HubTime } from '../../store/hub-time.ts';
 
 export function hubRoutes(
   app: HttpServer,
@@ -23,6 +24,7 @@ export function hubRoutes(
     devicePort: () => number;
     requireScope: RequireScope;
     settings: Pick<HubSettings, 'attestation'>;
+    time: Pick<HubTime, 'problem'>;
   },
 ): void {
   const { database, keys, authorities, names, logKey, devicePort, requireScope } = dependencies;
@@ -33,6 +35,7 @@ export function hubRoutes(
     root: encodePem('CERTIFICATE', authorities.root.der),
     logKey: encodeVerifierKey(logKey),
     attestationKey: encodePublicKeyPem(keys.attestationSigner.publicKey),
+    clockProblem: dependencies.time.problem() ?? null,
     coveredPcrs: dependencies.settings.attestation.coveredPcrs,
     publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),
   }));
