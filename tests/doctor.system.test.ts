@@ -17,6 +17,7 @@ import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-roo
 import { z } from 'zod';
 import { assertRefused } from './support/answer.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
+import { adoptStore } from './support/edited-store.ts';
 
 const run = promisify(execFile);
 const program = join(import.meta.dirname, '../cli/src/main.ts');
@@ -145,6 +146,7 @@ test(
       using store = new DatabaseSync(world.storeFile);
       store.exec('delete from device_maker; delete from device_maker_path');
     }
+    await adoptStore(world.hubFolder);
     await world.start();
     const again = await world.operator.get('/v1/vendor-roots?kind=tpm', vendorRootList);
     assert.deepEqual(again.roots, roots);

@@ -28,6 +28,7 @@ import { ending } from './support/child.ts';
 import { SealedHub, sealedHubSettings } from './support/sealed-hub.ts';
 import { skipWithoutTpm } from './support/tpm-world.ts';
 import { findSecrets } from './support/secret-search.ts';
+import { adoptStore } from './support/edited-store.ts';
 
 const command = join(import.meta.dirname, '../cli/src/main.ts');
 
@@ -98,7 +99,7 @@ test('a thief of disk and database finds no key, and starts no hub', async (t) =
   await store[Symbol.asyncDispose]();
   const kinds = [...secrets.keys()].map((name) => name.replace(/^issuing-[0-9a-f]{32}\.pem$/, 'issuing'));
   const three = ['issuing', 'issuing', 'issuing'];
-  assert.deepEqual(kinds.toSorted(), ['attestation-key.pem', ...three, 'log-key.pem', 'platform.key']);
+  assert.deepEqual(kinds.toSorted(), ['attestation-key.pem', ...three, 'log-key.pem', 'platform.key', 'state.key']);
   secrets.set('model key', await modelKey(hub));
   secrets.set('device secret', Buffer.from(deviceSecret, 'base64url'));
   secrets.set('device secret as text', Buffer.from(deviceSecret));
@@ -210,6 +211,7 @@ test('a value that does not open keeps the old key, and the status says how many
   database.exec("UPDATE device_secret SET wrapped_secret = x'00000001' || zeroblob(60)");
   database.exec('UPDATE device_secret SET wrapped_secret = cast(wrapped_secret as blob)');
   database.close();
+  await adoptStore(hub.data, await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) }));
   const again = await hub.start();
   await again.send('POST', '/v1/platform-key/roll', {}, platformKeyRollResponse);
   const view = await again.get('/v1/platform-key', platformKeyView);

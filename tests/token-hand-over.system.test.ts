@@ -1,6 +1,5 @@
 // A service's token ends with its maker, unless two people gave it another one before.
 import assert from 'node:assert/strict';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { alertList } from '@edgekeep/wire/api/alert';
 import { apiTokenResponse, personDisabled, tokenView } from '@edgekeep/wire/api/people';
@@ -9,6 +8,7 @@ import { edgekeep } from './main-job/edgekeep.ts';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { addPerson, firstPerson, newToken, registration, TestPerson } from './support/people.ts';
+import { editStore } from './support/edited-store.ts';
 
 const made = apiTokenResponse.extend({ token: z.string() });
 
@@ -109,10 +109,9 @@ test('a service without a maker is an alert until it is handed over', async () =
   };
   assert.deepEqual(await alerts(), []);
   // As an upgrade leaves it.
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store.prepare('update api_token set derived_from = null where name = ?').run('ci');
-  }
+  editStore(world.storeFile, (store) =>
+    store.prepare('update api_token set derived_from = null where name = ?').run('ci'),
+  );
   const expected = `the maker of the service ci (token ${service.id}) has ended: hand it over or revoke it`;
   assert.deepEqual(await alerts(), [expected]);
   assert.deepEqual(await alerts(), [expected], 'once');

@@ -9,6 +9,7 @@ import { groupView } from '@edgekeep/wire/api/registry';
 import { declarationView } from '@edgekeep/wire/api/workload';
 import { assertRefused } from '../support/answer.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
+import { adoptStore } from '../support/edited-store.ts';
 
 let fleet: SoftwareWorld;
 before(async () => {
@@ -88,6 +89,7 @@ test('a policy of the version before, by the same group, keeps the hub starting 
       )
       .run(keysFor('Group'));
   }
+  await adoptStore(world.hubFolder);
   await world.start();
   await fleet.reconnect();
   await claim();

@@ -28,6 +28,7 @@ import { authorityOf, credentialUnder } from '../support/hub-authority.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
 import { type Story, TestAgent } from '../support/test-agent.ts';
+import { editStore } from '../support/edited-store.ts';
 
 const daySeconds = 86_400;
 const askAgainSeconds = 601;
@@ -140,10 +141,13 @@ test('a request from before there were classes is not signed into the place of t
   const { id, request } = await send('request', { classes: ['device'] }, issuingRequestResponse);
   await send('install', { certificates: await root.signIssuing(request) }, authorityOverview);
   const { DatabaseSync } = await import('node:sqlite');
-  using store = new DatabaseSync(world.storeFile);
-  store.prepare("update issuing_authority set class = 'general' where id = ?").run(id);
+  const set = (column: string, value: string) =>
+    editStore(world.storeFile, (store) =>
+      store.prepare(`update issuing_authority set ${column} = ? where id = ?`).run(value, id),
+    );
+  set('class', 'general');
   await assert.rejects(send(`issuing/${id}/activate`, {}, authorityOverview), /CAs of one class each/);
-  store.prepare("update issuing_authority set status = 'abandoned' where id = ?").run(id);
+  set('status', 'abandoned');
 });
 
 test('meanwhile no device is lost: one that works, one that slept, and one of the version before', async () => {

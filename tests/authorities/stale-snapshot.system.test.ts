@@ -2,7 +2,6 @@
 // this hub read its snapshot.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { sha256Hex } from '@edgekeep/core/digest';
@@ -11,6 +10,7 @@ import { authorityOverview, issuingRequestResponse } from '@edgekeep/wire/api/au
 import { accepted, assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
+import { editStore } from '../support/edited-store.ts';
 
 let world: HubWorld;
 let root: OfflineRoot;
@@ -22,8 +22,7 @@ after(() => world?.[Symbol.asyncDispose]());
 
 /** As another node of the hub writes it. */
 function elsewhere(sql: string, ...values: readonly (string | Uint8Array)[]): void {
-  using store = new DatabaseSync(world.storeFile);
-  store.prepare(sql).run(...values);
+  editStore(world.storeFile, (store) => store.prepare(sql).run(...values));
 }
 
 const ask = async (path: string, body: object) =>

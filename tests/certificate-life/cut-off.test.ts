@@ -13,6 +13,7 @@ import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { TestDevice } from '../support/test-device.ts';
+import { editStore } from '../support/edited-store.ts';
 
 let fleet: SoftwareWorld;
 const opened: AsyncDisposable[] = [];
@@ -45,6 +46,7 @@ async function revokeElsewhere(target: RevocationTarget): Promise<void> {
   const watch = await RevocationWatch.start(database, () => undefined, 1_000);
   const order = { target, reason: 'keyCompromise', note: 'a test', mayReturn: false, actor: 'ada', nowMs: Date.now() };
   await revoke({ database, connections: { cut: () => 0 }, watch }, { ...order, reason: 'keyCompromise' });
+  editStore(fleet.world.storeFile, () => undefined);
 }
 
 test('revoking one certificate closes its connections, and nobody else’s', async () => {

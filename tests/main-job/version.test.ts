@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { JobDevice } from './job-device.ts';
 import { jobTest, JobWorld } from './job-world.ts';
 import { Asker, assertTellsDarkFromBright, askAbout, until } from './predict.ts';
+import { editStore } from '../support/edited-store.ts';
 
 const path = fileURLToPath(new URL('../../guard/src/fixtures/primary.onnx', import.meta.url));
 const name = 'brightness';
@@ -21,11 +21,9 @@ after(() => world?.[Symbol.asyncDispose]());
 
 /** As a hub does whose store an attacker rewrote: the newest release is gone, the log continues. */
 function withdrawInTheStore(version: string): void {
-  const store = new DatabaseSync(world.hub.storeFile);
-  const { changes } = store
-    .prepare("UPDATE model_release SET state = 'withdrawn' WHERE name = ? AND version = ?")
-    .run(name, version);
-  store.close();
+  const { changes } = editStore(world.hub.storeFile, (store) =>
+    store.prepare("UPDATE model_release SET state = 'withdrawn' WHERE name = ? AND version = ?").run(name, version),
+  );
   assert.equal(changes, 1);
 }
 

@@ -13,13 +13,13 @@ import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { errorResponse } from '@edgekeep/wire/api/error-response';
 import { enrollmentGroupDetail, enrollmentGroupView, groupTokenResponse } from '@edgekeep/wire/api/enrollment-group';
 import { importReport } from '@edgekeep/wire/api/registry';
-import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { HubWorld } from '../support/hub-world.ts';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { addPerson, firstPerson } from '../support/people.ts';
 import { allowSoftware, TestAgent } from '../support/test-agent.ts';
 import { TestDevice } from '../support/test-device.ts';
+import { editStore } from '../support/edited-store.ts';
 
 const anything = z.looseObject({});
 const header = 'edgekeep-former-names';
@@ -181,12 +181,11 @@ test('what a hub of the version before kept for a second person is carried out a
     body: '{"devicesMost":5,"kind":"manifest","name":"lot-17"}',
   };
   const digest = requestDigest({ ...kept, body: utf8(kept.body) });
-  {
-    using store = new DatabaseSync(world.storeFile);
+  editStore(world.storeFile, (store) =>
     store
       .prepare("update approval set path = ?, body = ?, digest = ?, operation = 'open-enrolment-group' where id = ?")
-      .run(kept.path, kept.body, digest, asked.id);
-  }
+      .run(kept.path, kept.body, digest, asked.id),
+  );
   const { state } = accepted(await ben.approve({ id: asked.id, digest }), approveResponse);
   assert.equal(state, 'executed');
   const made = await world.operator.get('/v1/enrollment-groups/lot-17', enrollmentGroupDetail);

@@ -141,15 +141,21 @@ ${keyHelp}
 };
 
 export const hubResetPolicy: Command = {
-  usage: 'hub reset-policy --data DIR',
+  usage: 'hub reset-policy --data DIR [--passphrase-fd N] [--share FILE]…',
   help: `
 For a policy that shuts everybody out (spec/access.md, "The way back"). The audit log records that it was done on the hub's machine.
 
---data      the hub's data folder; stop the hub first
+--data           the hub's data folder; stop the hub first
+${keyHelp}
+--share          a share file, to open the keys; may be repeated: one for each share that is needed
 `,
   positionals: { min: 0, max: 0 },
-  options: { data: { type: 'string' } },
-  run: (args) => runHub('reset-policy', args, ['data']),
+  options: {
+    data: { type: 'string' },
+    'passphrase-fd': { type: 'string' },
+    share: { type: 'string', multiple: true },
+  },
+  run: (args) => runHub('reset-policy', args, ['data', 'passphrase-fd', 'share']),
 };
 
 export const hubAcceptClock: Command = {

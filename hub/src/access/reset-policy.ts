@@ -4,13 +4,31 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { HubError } from '../common/error.ts';
+import { findingsText, findState, recordState } from '../audit/security-state.ts';
+import type { KeyStore } from '../secrets/key-store.ts';
+import { openSecrets } from '../secrets/open.ts';
+import { plainKeys } from '../secrets/plain-keys.ts';
 import { Database } from '../store/database.ts';
 import { PolicyStore } from './policy-store.ts';
 
-/** Applies the default policy to the store of a stopped hub. Returns its version. */
-export async function resetPolicy(folder: string, nowMs: number): Promise<number> {
+/**
+ * Applies the default policy to the store of a stopped hub. Returns its version. It needs the hub's keys: the log vouches for the policy in force.
+ * Throws `state-refused` where the store is not what its log says.
+ */
+export async function resetPolicy(
+  folder: string,
+  nowMs: number,
+  keyStore: KeyStore = plainKeys(join(folder, 'keys')),
+): Promise<number> {
   const file = join(folder, 'hub.sqlite');
   if (!existsSync(file)) throw new HubError('request-invalid', `${folder} holds no hub`);
+  await using opened = new AsyncDisposableStack();
+  const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore);
+  opened.defer(async () => close?.());
+  const found = findState(file, keys.stateKey);
+  if (found.verdict.kind === 'compared' && found.verdict.findings.length > 0)
+    throw new HubError('state-refused', findingsText(found.verdict.findings));
   await using database = await Database.open(file);
+  await recordState(database, found, () => nowMs);
   return PolicyStore.replace(database, { text: defaultPolicyText, actor: 'hub-machine', nowMs });
 }

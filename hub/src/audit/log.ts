@@ -10,6 +10,7 @@ import { appendLeaves, edgeRoot, emptyEdge, partialTiles, type TreeEdge } from '
 import { HubError } from '../common/error.ts';
 import type { LogFiles } from './files.ts';
 import { TileFolder } from './tiles.ts';
+import { edgeFromTiles } from './start-edge.ts';
 import { TreeReader } from './tree-reader.ts';
 
 /** Entries as the store holds them, by index, without gaps. */
@@ -37,6 +38,10 @@ export interface AuditLogDependencies {
   /** The signer's name is the log's origin. */
   readonly signer: NoteSigner;
   readonly files?: LogFiles;
+  /**
+   * An entry that the start may begin at: what is before it is taken from the tiles, which the signed root vouches for. Left out: every entry is read.
+   */
+  readonly readFrom?: number;
 }
 
 /**
@@ -72,6 +77,7 @@ export class AuditLog implements AsyncDisposable {
   #awake = false;
   #failure: HubError | undefined;
   #stopped = false;
+  #skipped = 0;
   /** Steps run one after another: integration, and publishing of cosigned checkpoints. */
   #steps: Promise<void> = Promise.resolve();
 
@@ -84,7 +90,7 @@ export class AuditLog implements AsyncDisposable {
   }
 
   /**
-   * Opens the log: reads every entry again, completes writes that a crash interrupted, and compares the result with the last signed
+   * Opens the log: reads the entries from `readFrom` on, completes writes that a crash interrupted, and compares the result with the last signed
    * checkpoint. When the entries no longer lead to it, or a published tile differs, history was rewritten: throws `log-rewritten`, and the
    * hub must not start.
    */
@@ -233,14 +239,12 @@ export class AuditLog implements AsyncDisposable {
         `a checkpoint of ${signed.size} entries was signed, the store has only ${size}`,
       );
     }
-    let head: Grown = { edge: emptyEdge, openBundle: [] };
     const goal = signed?.size ?? 0;
-    while (head.edge.size < goal) {
-      const target = Math.min(goal, head.edge.size + BATCH_ENTRIES_MAX);
-      const grown = await this.#append(head, target, target === goal);
-      await this.#tiles.removePartials(grown.full);
-      head = grown;
-    }
+    const { readFrom = 0 } = this.#dependencies;
+    let head = await this.#grown(await edgeFromTiles(Math.min(readFrom, goal), goal, this.#tiles), goal);
+    // A tile is missing or wrong: the entries decide.
+    if (signed !== undefined && this.#skipped > 0 && !equalBytes(edgeRoot(head.edge), signed.root))
+      head = await this.#grown(emptyEdge, goal);
     if (signed !== undefined && !equalBytes(edgeRoot(head.edge), signed.root)) {
       throw new HubError('log-rewritten', `the first ${goal} entries do not match the signed root hash`);
     }
@@ -253,6 +257,23 @@ export class AuditLog implements AsyncDisposable {
       }
     }
     await this.#integrate();
+  }
+
+  /** Entries that the start did not read. */
+  get skipped(): number {
+    return this.#skipped;
+  }
+
+  async #grown(edge: TreeEdge, goal: number): Promise<Grown> {
+    this.#skipped = edge.size;
+    let head: Grown = { edge, openBundle: [] };
+    while (head.edge.size < goal) {
+      const target = Math.min(goal, head.edge.size + BATCH_ENTRIES_MAX);
+      const grown = await this.#append(head, target, target === goal);
+      await this.#tiles.removePartials(grown.full);
+      head = grown;
+    }
+    return head;
   }
 
   async #signEmpty(): Promise<Uint8Array> {

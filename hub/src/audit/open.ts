@@ -21,17 +21,18 @@ export interface Audit extends Subject {
 
 export async function openAudit(
   database: Database,
-  dataFolder: string,
+  start: { readonly folder: string; readonly readFrom: number },
   { logOrigin, witness }: AuditSettings,
   signer: Signer,
 ): Promise<Audit> {
-  const folder = join(dataFolder, 'log');
+  const folder = join(start.folder, 'log');
   const source = entriesIn(database);
   const log = await AuditLog.open({
     source,
     checkpoints: checkpointsIn(database),
     folder,
     signer: { name: logOrigin, signer },
+    readFrom: start.readFrom,
   });
   // Entries enter the tree as they are committed, even if no caller waits for them.
   database.onCommit = () => log.wake();

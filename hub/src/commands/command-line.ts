@@ -44,7 +44,7 @@ const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-fol
        edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
        edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
        edgekeep hub restore FILE --data DIR [--yes]
-       edgekeep hub reset-policy --data DIR
+       edgekeep hub reset-policy --data DIR [--passphrase-fd N] [--share FILE]…
        edgekeep hub accept-clock --data DIR
 `;
 
@@ -175,8 +175,10 @@ async function init(folder: string, values: Values): Promise<number> {
 }
 
 async function putPolicyBack(folder: string, values: Values): Promise<number> {
+  const { unlockProgram } = await readHubSettings(folder);
   using _ = lockHub(folder);
-  const version = await resetPolicy(folder, Date.now());
+  const keyStore = await openKeyStore(folder, sourcesOf(values, unlockProgram));
+  const version = await resetPolicy(folder, Date.now(), keyStore);
   const text = `policy version ${version}, the default, is in force once the hub runs\n`;
   process.stdout.write(values.json === true ? `${JSON.stringify({ version })}\n` : text);
   return 0;
@@ -256,9 +258,10 @@ async function run(folder: string, values: Values): Promise<number> {
   // Before the ready message: a program that reads it may stop the hub at once.
   const stopped = stopSignal();
   process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator }) : text}\n`);
-  process.stderr.write(`edgekeep hub: ${await stopped}, stopping\n`);
+  const why = await Promise.race([stopped, hub.refused]);
+  process.stderr.write(`edgekeep hub: ${typeof why === 'string' ? why : described(why)}, stopping\n`);
   await hub[Symbol.asyncDispose]();
-  return 0;
+  return typeof why === 'string' ? 0 : 3;
 }
 
 function stopSignal(): Promise<string> {

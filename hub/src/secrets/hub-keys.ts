@@ -40,6 +40,8 @@ export interface HubKeys {
   readonly attestationSigner: Signer;
   /** AES-256: wraps model keys and device secrets. */
   readonly platformKey: PlatformKey;
+  /** For the codes of entries about the store's own state (spec/audit-log.md). */
+  readonly stateKey: Uint8Array;
 }
 
 /** Common names of issuing CAs; the key identifier tells two of one class apart. */
@@ -51,7 +53,8 @@ const issuingNames: Readonly<Record<IssuedClass, string>> = {
 /** The key of the one CA that a hub had before there were classes. */
 export const firstIssuingKeyName = 'issuing-key.pem';
 /** Names of the hub's other keys in its key store; those of the platform key are in secrets/platform-key.ts. */
-const keyNames = { log: 'log-key.pem', attestation: 'attestation-key.pem' } as const;
+const keyNames = { log: 'log-key.pem', attestation: 'attestation-key.pem', state: 'state.key' } as const;
+const stateKeyLength = 32;
 
 /**
  * Makes all keys; refuses a folder that contains some. `rootFolder` gets the root, whose key is to be taken offline; without it an offline
@@ -78,6 +81,7 @@ export async function createHubKeys(
     [keyNames.log, privatePem(newKey('ed25519'))],
     [keyNames.attestation, privatePem(newKey('ec'))],
     [platformKeyName(1), randomBytes(platformKeyLength)],
+    [keyNames.state, randomBytes(stateKeyLength)],
   ]);
   if (unlockers.length > 0) await writeSealedKeys(keys, entries, unlockers);
   else for (const [name, secret] of entries) await plainKeys(keys).add(name, secret);
@@ -150,6 +154,7 @@ export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(jo
     logSigner: await needSigner(store, folder, keyNames.log),
     attestationSigner: await needSigner(store, folder, keyNames.attestation),
     platformKey: await readPlatformKey(store, folder),
+    stateKey: await readStateKey(store),
   };
 }
 
@@ -203,6 +208,17 @@ async function readPlatformKey(store: KeyStore, folder: string): Promise<Platfor
   }
   if (versions.size === 0) throw noKey(folder, platformKeyName(1));
   return new PlatformKey(versions);
+}
+
+/** A hub from before there was one gets it at its first start. */
+async function readStateKey(store: KeyStore): Promise<Uint8Array> {
+  const known = await store.read(keyNames.state);
+  if (known?.length === stateKeyLength) return known;
+  if (known !== undefined)
+    throw new HubError('settings-invalid', `${keyNames.state}: expected ${stateKeyLength} bytes, found ${known.length}`);
+  const made = randomBytes(stateKeyLength);
+  await store.add(keyNames.state, made);
+  return made;
 }
 
 function noKey(folder: string, name: string): HubError {

@@ -8,6 +8,8 @@ import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing, undone } from './authority.ts';
 import { migrate } from './migrate.ts';
 import type { Tables } from './schema.ts';
+import { type RowChange, watchStatements } from './row-watch.ts';
+import type { SecurityTable } from './security-tables.ts';
 import { openSqlite } from './sqlite.ts';
 
 export type WriteTransaction = Transaction<Tables>;
@@ -28,6 +30,18 @@ interface Job {
   readonly charge: (milliseconds: number) => void;
 }
 
+/** Records changes of rows that the log vouches for, in the transactions that make them. */
+export interface ChangeRecorder {
+  /** Called for each write, inside its savepoint. If it throws, that write fails. */
+  admit(trx: WriteTransaction, changes: readonly RowChange[]): Promise<void>;
+  /** Whether the group has something to record. */
+  due(): boolean;
+  /** Called before the commit of such a group. */
+  record(trx: WriteTransaction): Promise<void>;
+  /** The group was committed, or was lost. */
+  settled(committed: boolean): void;
+}
+
 export class Database {
   readonly read: Kysely<Tables>;
   /** For reads over the whole fleet: they run in another thread, and the event loop continues. */
@@ -36,6 +50,9 @@ export class Database {
   readonly #writer: Kysely<Tables>;
   readonly #queue: Job[] = [];
   readonly #authority: AuthorityRule;
+  /** Changed rows of the write that runs now. */
+  readonly #changes: RowChange[];
+  #recorder: ChangeRecorder | undefined;
   #draining: Promise<void> | undefined;
   #closed = false;
   /** Called before each write of a request: throws where the hub must change nothing now. */
@@ -43,8 +60,15 @@ export class Database {
   /** Called after each group that was committed. */
   onCommit: () => void = () => {};
 
-  private constructor(writer: Kysely<Tables>, read: Kysely<Tables>, thread: ReadingThread, authority: AuthorityRule) {
+  private constructor(
+    writer: Kysely<Tables>,
+    changes: RowChange[],
+    read: Kysely<Tables>,
+    thread: ReadingThread,
+    authority: AuthorityRule,
+  ) {
     this.#writer = writer;
+    this.#changes = changes;
     this.read = read;
     this.readApart = openApart(thread);
     this.#thread = thread;
@@ -60,9 +84,16 @@ export class Database {
     authority: AuthorityRule = 'optional',
     thread = new URL('./plain-thread.ts', import.meta.url),
   ): Promise<Database> {
-    const writer = openSqlite(path, 'write');
+    const changes: RowChange[] = [];
+    const writer = openSqlite(path, 'write', (change) => changes.push(change));
     await migrate(writer);
-    return new Database(writer, openSqlite(path, 'read'), new ReadingThread(path, thread), authority);
+    return new Database(writer, changes, openSqlite(path, 'read'), new ReadingThread(path, thread), authority);
+  }
+
+  /** From now on `recorder` hears of every change of a row of `tables`. */
+  async watch(tables: readonly SecurityTable[], recorder: ChangeRecorder): Promise<void> {
+    for (const statement of watchStatements(tables)) await this.#writer.executeQuery(CompiledQuery.raw(statement));
+    this.#recorder = recorder;
   }
 
   /** A page that the reading thread makes, as JSON; `query` is one of that page. */
@@ -128,15 +159,24 @@ export class Database {
       await this.#writer.transaction().execute(async (trx) => {
         for (const job of jobs) {
           const jobBeganMs = performance.now();
-          settle.push(await runInSavepoint(trx, job, (error) => (first = error)));
+          const run = async () => {
+            this.#changes.length = 0;
+            const done = await job.run(trx);
+            if (this.#changes.length > 0) await this.#recorder?.admit(trx, this.#changes.splice(0));
+            return done;
+          };
+          settle.push(await runInSavepoint(trx, { run, fail: job.fail }, (error) => (first = error)));
           const jobMs = performance.now() - jobBeganMs;
           jobsMs += jobMs;
           job.charge(jobMs);
         }
+        if (this.#recorder?.due() === true) await this.#recorder.record(trx);
       });
+      this.#recorder?.settled(true);
       const commitMs = performance.now() - beganMs - jobsMs;
       for (const job of jobs) job.charge(commitMs / jobs.length);
     } catch (last) {
+      this.#recorder?.settled(false);
       const error = new HubError('store-failed', 'the store could not commit', { cause: first ?? last });
       for (const job of jobs) job.fail(error);
       return;
@@ -161,10 +201,14 @@ const savepoint = {
 } as const;
 
 // A full disk ends the whole transaction, and then no rollback works: `onLost` gets the original error before that.
-async function runInSavepoint(trx: WriteTransaction, job: Job, onLost: (error: unknown) => void): Promise<() => void> {
+async function runInSavepoint(
+  trx: WriteTransaction,
+  job: { readonly run: () => Promise<() => void>; readonly fail: (error: unknown) => void },
+  onLost: (error: unknown) => void,
+): Promise<() => void> {
   await trx.executeQuery(savepoint.begin);
   try {
-    const done = await job.run(trx);
+    const done = await job.run();
     await trx.executeQuery(savepoint.release);
     return done;
   } catch (error) {

@@ -1,4 +1,5 @@
 // The schema's history: each migration runs once, in the order of their names, inside one transaction. One set for every engine.
+import type { DatabaseSync } from 'node:sqlite';
 import type { Kysely } from 'kysely';
 import { type MigrationProvider, Migrator } from 'kysely/migration';
 import { migrations } from './migrations.ts';
@@ -13,6 +14,13 @@ const provider: MigrationProvider = { getMigrations: async () => ({ ...migration
 export async function migrate(db: Kysely<Tables>): Promise<void> {
   const { error } = await new Migrator({ db, provider }).migrateToLatest();
   if (error !== undefined) throw error;
+}
+
+/** Whether every migration has run on this store. */
+export function isMigrated(store: DatabaseSync): boolean {
+  if (store.prepare("select 1 from sqlite_schema where name = 'kysely_migration'").get() === undefined) return false;
+  const done = new Set(store.prepare('select name from kysely_migration').all().map(({ name }) => String(name)));
+  return migrationNames.every((name) => done.has(name));
 }
 
 /** For tests: an empty store of an earlier version, up to the migration of this name. */

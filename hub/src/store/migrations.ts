@@ -28,6 +28,7 @@ import { migration as referenceStanding } from './migrations/0023-reference-stan
 import { migration as clocks } from './migrations/0024-clocks.ts';
 import { migration as releaseEvidence } from './migrations/0028-release-evidence.ts';
 import { migration as leaseWrap } from './migrations/0029-lease-wrap.ts';
+import { migration as securityState } from './migrations/0030-security-state.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
@@ -58,4 +59,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0024-clocks': clocks,
   '0028-release-evidence': releaseEvidence,
   '0029-lease-wrap': leaseWrap,
+  '0030-security-state': securityState,
 };

@@ -2,6 +2,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { Kysely, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import { LruMap } from 'toad-cache';
+import { hearRowChanges, type RowChange } from './row-watch.ts';
 import type { Tables } from './schema.ts';
 import { worked } from './work.ts';
 
@@ -12,13 +13,18 @@ const STATEMENTS_MAX = 500;
 // database every 16 MB instead of every 4, because the commit that does so waits for the disk once more. Neither changes what is durable.
 const writerTuning = 'PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000;';
 
-/** Opens one connection. `mode` 'read' gives one that cannot write. */
-export function openSqlite(path: string, mode: 'write' | 'read'): Kysely<Tables> {
+/** Opens one connection. `mode` 'read' gives one that cannot write. `changed` hears of rows once triggers are made (row-watch.ts). */
+export function openSqlite(
+  path: string,
+  mode: 'write' | 'read',
+  changed?: (change: RowChange) => void,
+): Kysely<Tables> {
   const database = new DatabaseSync(path, {
     readOnly: mode === 'read',
     enableForeignKeyConstraints: true,
     timeout: 5_000,
   });
+  if (changed !== undefined) hearRowChanges(database, changed);
   if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
   return new Kysely<Tables>({
     dialect: new Dialect({ database: asDialectDatabase(database, mode === 'read' ? worked : (work) => work()) }),

@@ -18,6 +18,7 @@ import { type Route, routesOf } from '../doors/http/route-table.ts';
 import type { HttpServer } from '../doors/http/server.ts';
 import { createOperatorListener } from '../doors/operator/listener.ts';
 import { findOldPaths, makerBackfill } from '../enrollment/maker-backfill.ts';
+import type { HubError } from '../common/error.ts';
 import type { JobHandle } from '../common/subject.ts';
 import { jobAlarm } from '../jobs/alarm.ts';
 import { namesInSettings } from '../store/hub-names.ts';
@@ -51,6 +52,10 @@ export interface Hub {
   readonly attestationKeyPem: string;
   /** The routes of each listener, as they were registered. */
   readonly routes: { readonly device: readonly Route[]; readonly operator: readonly Route[] };
+  /** Resolves when the store is found changed while the hub runs: end it then. The next start removes what it may. */
+  readonly refused: Promise<HubError>;
+  /** Compares the store with its log at once, as the hub does every `securityState.checkSeconds`. */
+  readonly checkState: () => Promise<void>;
   /** Does at once the work that the hub does every `authorities.checkSeconds`. */
   readonly sweepAuthorities: () => Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -93,6 +98,8 @@ export async function startHub(
     logKey: ledger.audit.log.key,
     attestationKeyPem: encodePublicKeyPem(ledger.secrets.keys.attestationSigner.publicKey),
     routes: { device: routesOf(listeners.device.server), operator: routesOf(listeners.operator.server) },
+    refused: ledger.refused,
+    checkState: ledger.checkState,
     sweepAuthorities: () => sweep.now(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

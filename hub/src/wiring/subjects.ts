@@ -7,6 +7,7 @@ import type { Assembly } from './assembly.ts';
 import { type Attestation, openAttestation } from '../attest/open.ts';
 import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
+import { findState } from '../audit/security-state.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
 import { type Clock, timeEpochs } from '../common/clock.ts';
 import { DeviceDoor } from '../doors/device/door.ts';
@@ -26,12 +27,13 @@ import { RevocationWatch } from '../revocation/watch.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets, type Secrets } from '../secrets/open.ts';
 import type { HubSettings } from '../settings.ts';
+import { openState, type StateWatch } from './state.ts';
 import { Database } from '../store/database.ts';
 import { HubTime } from '../store/hub-time.ts';
 import { openVendorRoots, type VendorRootSubject } from '../vendor-root/open.ts';
 
 /** What every subject may use: its record, its secrets, its time. */
-export interface Ledger {
+export interface Ledger extends StateWatch {
   readonly folder: string;
   readonly settings: HubSettings;
   readonly time: HubTime;
@@ -69,13 +71,18 @@ async function openLedger(
 ): Promise<Ledger> {
   const secrets = hub.use(await openSecrets(folder, keyStore));
   const pagesThread = new URL('../doors/operator/pages-thread.ts', import.meta.url);
-  const database = hub.use(await Database.open(join(folder, 'hub.sqlite'), 'required', pagesThread));
+  const path = join(folder, 'hub.sqlite');
+  // Before anything enters the log: entries that somebody added to a stopped store must not get a checkpoint.
+  const found = findState(path, secrets.keys.stateKey);
+  const database = hub.use(await Database.open(path, 'required', pagesThread));
   const { maxBehindSeconds } = settings.hubClock;
   const time = await HubTime.open(database.read, { system, maxBehindSeconds });
   database.assertMayWrite = () => time.assertRight();
   hub.use(hubClock(database, time));
-  const audit = hub.use(await openAudit(database, folder, settings, secrets.keys.logSigner));
-  return { folder, settings, time, clock: time.now, secrets, database, audit };
+  const readFrom = found.verdict.kind === 'compared' ? found.verdict.whole : 0;
+  const audit = hub.use(await openAudit(database, { folder, readFrom }, settings, secrets.keys.logSigner));
+  const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
+  return { folder, settings, time, clock: time.now, secrets, database, audit, ...state };
 }
 
 /** The devices that are connected, and what cuts them off. */

@@ -10,6 +10,7 @@ import { firstPerson, type TestPerson } from '../../support/people.ts';
 import { policyForAnyTier as policy } from '../../support/software-world.ts';
 import { TestDevice } from '../../support/test-device.ts';
 import { deviceRequests, type Prepare, strangerRoutes } from './device-requests.ts';
+import { editStore } from '../../support/edited-store.ts';
 
 async function openWorld() {
   await using opened = new AsyncDisposableStack();
@@ -114,9 +115,7 @@ const ends: readonly {
 ];
 
 function inStore(world: HubWorld, statement: string): void {
-  const store = new DatabaseSync(world.storeFile);
-  store.exec(statement);
-  store.close();
+  editStore(world.storeFile, (store) => store.exec(statement));
 }
 
 // SECURITY.md: HUB-12

@@ -9,6 +9,7 @@ import { HubWorld } from '../../support/hub-world.ts';
 import { addPerson, firstPerson, newToken, type TestPerson } from '../../support/people.ts';
 import { TestDevice } from '../../support/test-device.ts';
 import { type OperatorRequest, operatorRequests, publicRoutes } from './operator-requests.ts';
+import { editStore } from '../../support/edited-store.ts';
 
 /** Mallory, as several people, holds tokens with every scope; Ada, another one, ends them. */
 async function openWorld(): Promise<{
@@ -45,27 +46,28 @@ const mallories = ['mallory', ...others];
 // More people with a token like hers.
 function moreTokens(storeFile: string): readonly string[] {
   const made = others.map((person) => ({ person, ...newToken() }));
-  using store = new DatabaseSync(storeFile);
-  const known = store.prepare('INSERT INTO person (name, added_at) VALUES (?, 1)');
-  const insert = store.prepare(
-    `INSERT INTO api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at)
+  editStore(storeFile, (store) => {
+    const known = store.prepare('INSERT INTO person (name, added_at) VALUES (?, 1)');
+    const insert = store.prepare(
+      `INSERT INTO api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at)
      SELECT ?, name, ?, roles, scopes, created_at, created_by, expires_at FROM api_token WHERE person = 'mallory' LIMIT 1`,
-  );
-  for (const { person, sha256 } of made) {
-    known.run(person);
-    insert.run(sha256, person);
-  }
+    );
+    for (const { person, sha256 } of made) {
+      known.run(person);
+      insert.run(sha256, person);
+    }
+  });
   return made.map(({ token }) => token);
 }
 
 // Another version of the same model, which waits for its file.
 function beginRelease(storeFile: string): void {
-  const store = new DatabaseSync(storeFile);
-  store.exec(
-    `INSERT INTO model_release (name, version, state, manifest, manifest_digest, signature, publisher, wrapped_key, created_at)
+  editStore(storeFile, (store) =>
+    store.exec(
+      `INSERT INTO model_release (name, version, state, manifest, manifest_digest, signature, publisher, wrapped_key, created_at)
      SELECT name, '2.0.0', 'uploading', manifest, manifest_digest, signature, publisher, wrapped_key, created_at FROM model_release`,
+    ),
   );
-  store.close();
 }
 
 function changing(world: HubWorld): readonly (readonly [string, OperatorRequest])[] {

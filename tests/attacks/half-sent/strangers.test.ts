@@ -21,6 +21,7 @@ import { type HalfRequest, halfOn, type RequestText } from '../../support/half-r
 import { HubWorld } from '../../support/hub-world.ts';
 import { firstPerson, TestPerson } from '../../support/people.ts';
 import { newOperationalKey, TestDevice } from '../../support/test-device.ts';
+import { editStore } from '../../support/edited-store.ts';
 
 interface Opened {
   readonly world: HubWorld;
@@ -169,7 +170,8 @@ interface Case {
   }>;
 }
 
-const runOut = (world: HubWorld) => inStore(world, (store) => store.exec('update enrolment_token set expires_at = 1'));
+const runOut = (world: HubWorld) =>
+  editStore(world.storeFile, (store) => store.exec('update enrolment_token set expires_at = 1'));
 const reason = { reason: 'r' };
 
 const cases: readonly Case[] = [
@@ -212,7 +214,8 @@ const cases: readonly Case[] = [
         const half = await completing(opened, 'press-1', await madeBy(opened, 'line-office', kind));
         return {
           half,
-          end: async () => inStore(opened.world, (store) => store.exec('update person set disabled_at = 1')),
+          end: async () =>
+            editStore(opened.world.storeFile, (store) => store.exec('update person set disabled_at = 1')),
         };
       },
     },
@@ -294,7 +297,7 @@ const cases: readonly Case[] = [
       async begin(opened) {
         const half = await estAgain(opened, route);
         const sql = "update device set state = 'retired', state_reason = 'r'";
-        return { half, end: async () => inStore(opened.world, (store) => store.exec(sql)) };
+        return { half, end: async () => editStore(opened.world.storeFile, (store) => store.exec(sql)) };
       },
     },
   ]),

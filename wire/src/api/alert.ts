@@ -33,6 +33,7 @@ const alertKinds = [
   'name-reserved',
   'general-authority',
   'evidence-space',
+  'rows-refused',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

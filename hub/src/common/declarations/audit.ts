@@ -5,6 +5,7 @@ export const auditErrorCodes = {
   'witness-behind': 409,
   'cosignature-refused': 422,
   'log-rewritten': 500,
+  'state-refused': 500,
 } as const;
 
 export const auditScopes = ['audit:read'] as const;
@@ -23,6 +24,14 @@ export const auditSettings = {
       quorum: z.int().min(0).max(1_000).default(1),
       /** How long one checkpoint waits for its quorum before the next is offered, in seconds. */
       roundSeconds: z.int().min(1).max(86_400).default(60),
+    })
+    .prefault({}),
+  securityState: z
+    .strictObject({
+      /** How often the rows that decide are compared with the log, and the log with its checkpoint, in seconds. */
+      checkSeconds: z.int().min(10).max(86_400).default(3_600),
+      /** After how many entries of the log the next one with the digest of the whole state is written at the latest. */
+      maxEntries: z.int().min(1_000).max(1_000_000).default(100_000),
     })
     .prefault({}),
 };

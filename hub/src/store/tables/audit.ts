@@ -3,6 +3,9 @@
 export interface AuditTables {
   audit_entry: AuditEntryRow;
   audit_checkpoint: AuditCheckpointRow;
+  security_row: SecurityRow;
+  security_state: SecurityStateRow;
+  refused_row: RefusedRow;
 }
 
 export interface AuditEntryRow {
@@ -14,4 +17,31 @@ export interface AuditEntryRow {
 export interface AuditCheckpointRow {
   readonly size: number;
   readonly note: Uint8Array;
+}
+
+/** A row that the log vouches for, by the digest of its text. */
+export interface SecurityRow {
+  readonly table_name: string;
+  readonly digest: string;
+  /** Its primary key, for people. Nobody vouches for it. */
+  readonly name: string;
+}
+
+/** One row. */
+export interface SecurityStateRow {
+  readonly id: 1;
+  /** The newest entry of the log with the digest of the whole state. */
+  readonly log_index: number;
+  /** The tables and columns that the digests are over, as JSON; that entry has its digest. */
+  readonly layout: string;
+}
+
+/** A row without an entry, which was removed from its table at a start. */
+export interface RefusedRow {
+  readonly table_name: string;
+  readonly digest: string;
+  readonly name: string;
+  /** All of its columns, as JSON; bytes in hex. */
+  readonly content: string;
+  readonly refused_at: number;
 }

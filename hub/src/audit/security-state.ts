@@ -1,0 +1,317 @@
+// The rows that decide who may do what, and the log's word on them (docs/design/security-state.md). A start compares both before anything is served,
+// removes rows without an entry, and refuses where a row is gone or changed that may have forbidden something. A job compares again every hour.
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { Worker } from 'node:worker_threads';
+import { CompiledQuery } from 'kysely';
+import { Gauge, type Registry } from 'prom-client';
+import { z } from 'zod';
+import type { Clock } from '../common/clock.ts';
+import { HubError } from '../common/error.ts';
+import type { Job, Subject } from '../common/subject.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import { isMigrated } from '../store/migrate.ts';
+import { rowCondition, rowName, rowText } from '../store/row-watch.ts';
+import { tableList } from '../store/security-tables.ts';
+import { appendEntry } from './append.ts';
+import { checkState, type StateFinding, type StateVerdict } from './state-check.ts';
+import { layoutOf, rowDigest, type StateReason } from './state-entry.ts';
+import { addToList, StateRecorder } from './state-recorder.ts';
+
+type Compared = Extract<StateVerdict, { readonly kind: 'compared' }>;
+
+/** A store that was compared before it was opened. */
+export interface FoundState {
+  readonly path: string;
+  readonly key: Uint8Array;
+  readonly verdict: Exclude<StateVerdict, { readonly kind: 'forged' }>;
+  /** The migrations of this version were done already. */
+  readonly migrated: boolean;
+}
+
+/** Compares a store that nobody has open. Throws `state-refused` where it was forged. */
+export function findState(path: string, key: Uint8Array): FoundState {
+  if (!existsSync(path)) return { path, key, verdict: { kind: 'none' }, migrated: false };
+  using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+  const migrated = isMigrated(store);
+  const verdict = checkState(store, key);
+  if (verdict.kind === 'forged') throw forgedError(verdict.reasons);
+  if (verdict.kind === 'compared' && verdict.findings.length > 0 && !migrated) {
+    const text = findingsText(verdict.findings);
+    throw new HubError(
+      'state-refused',
+      `before the upgrade of this store: ${text}. Start the version before, or restore a backup`,
+    );
+  }
+  return { path, key, verdict, migrated };
+}
+
+/** What a start or a check found and did. */
+export interface StateAlarm {
+  /** Rows that were removed, or that keep the hub from starting. */
+  readonly findings: readonly StateFinding[];
+  readonly reasons: readonly string[];
+  /** Whether the hub goes on. */
+  readonly ends: boolean;
+}
+
+interface StateDependencies {
+  readonly database: Database;
+  readonly found: FoundState;
+  readonly clock: Clock;
+  /** The number of entries in the log now. */
+  readonly logSize: () => number;
+  readonly settings: { readonly securityState: { readonly checkSeconds: number; readonly maxEntries: number } };
+  /** Hears of what was found. */
+  readonly alarm: (alarm: StateAlarm) => Promise<void>;
+}
+
+// A start after this many entries writes the digest of the whole state again, so that the next one is fast.
+const STALE_ENTRIES = 10_000;
+
+export class SecurityState implements Subject {
+  readonly #database: Database;
+  readonly #found: FoundState;
+  readonly #clock: Clock;
+  readonly #settings: StateDependencies['settings']['securityState'];
+  readonly #recorder: StateRecorder;
+  readonly #logSize: () => number;
+  readonly #alarm: StateDependencies['alarm'];
+  #soon: () => void = () => undefined;
+  #checkedMs: number;
+  #refused = 0;
+
+  private constructor({ database, found, clock, logSize, settings, alarm }: StateDependencies) {
+    this.#database = database;
+    this.#found = found;
+    this.#clock = clock;
+    this.#logSize = logSize;
+    this.#settings = settings.securityState;
+    this.#alarm = alarm;
+    this.#checkedMs = clock();
+    this.#recorder = recorderOf(found, clock, () => this.#soon());
+  }
+
+  /** Brings rows and log together, and records every change from then on. Throws `state-refused` where the hub must not start. */
+  static async open(dependencies: StateDependencies): Promise<SecurityState> {
+    const state = new SecurityState(dependencies);
+    await state.#settle();
+    return state;
+  }
+
+  /** Has the check run at once, by the scheduler's job. */
+  onDue(soon: () => void): void {
+    this.#soon = soon;
+  }
+
+  /** Called after each commit. */
+  committed(): void {
+    if (this.#logSize() - this.#recorder.whole > this.#settings.maxEntries) this.#soon();
+  }
+
+  get job(): Job {
+    return {
+      name: 'security-state',
+      summary: 'compares the rows that decide with the log, and the log with its checkpoint',
+      everyMilliseconds: this.#settings.checkSeconds * 1_000,
+      runsOn: 'one-node',
+      run: (signal) => this.#check(signal),
+    };
+  }
+
+  readonly metrics = (registry: Registry): void => {
+    const gauge = (name: string, help: string, value: () => number) =>
+      registry.registerMetric(
+        new Gauge({
+          name,
+          help,
+          registers: [],
+          collect() {
+            this.set(value());
+          },
+        }),
+      );
+    const age = () => Math.max(0, (this.#clock() - this.#checkedMs) / 1_000);
+    gauge('edgekeep_security_state_age_seconds', 'Since the rows that decide were last compared with the log.', age);
+    const refused = () => this.#refused;
+    gauge('edgekeep_security_state_refused_rows', 'Rows that this start removed: the log does not know them.', refused);
+  };
+
+  async #settle(): Promise<void> {
+    const { verdict } = this.#found;
+    if (verdict.kind === 'compared' && isKnown(this.#found)) {
+      await this.#repair(verdict);
+      await this.#database.watch(tableList.replayed, this.#recorder);
+      await this.#dropMissing(verdict.findings);
+      if (this.#logSize() - verdict.whole > STALE_ENTRIES) await this.#writeWhole('interval');
+    } else await adopt(this.#database, this.#found, this.#recorder);
+    this.#assertSettled();
+  }
+
+  async #writeWhole(reason: StateReason): Promise<void> {
+    this.#recorder.want(reason);
+    await this.#database.writeAsHub(async () => undefined);
+  }
+
+  async #repair({ findings }: Compared): Promise<void> {
+    if (findings.length === 0) return;
+    const decisive = findings.filter(({ kind, table }) => kind === 'missing' && absenceOf(table) === 'permits');
+    const ends = decisive.length > 0;
+    const nowMs = this.#clock();
+    const isNew = await this.#database.writeAsHub((trx) => refuse(trx, findings, { ends, nowMs }));
+    if (isNew) await this.#alarm({ findings, reasons: [], ends });
+    if (ends) throw new HubError('state-refused', findingsText(findings));
+    this.#refused = findings.length;
+  }
+
+  async #dropMissing(findings: readonly StateFinding[]): Promise<void> {
+    const missing = findings.filter(({ kind }) => kind === 'missing');
+    if (missing.length === 0) return;
+    await this.#database.writeAsHub(async (trx) => {
+      for (const { table, digest } of missing) await this.#recorder.drop(trx, table, digest);
+    });
+  }
+
+  #assertSettled(): void {
+    using store = new DatabaseSync(this.#found.path, { readOnly: true, timeout: 5_000 });
+    const verdict = checkState(store, this.#found.key);
+    if (verdict.kind === 'forged') throw forgedError(verdict.reasons);
+    if (verdict.kind === 'none')
+      throw new HubError('state-refused', 'the log has no entry about the state of the store');
+    if (verdict.findings.length > 0) throw new HubError('state-refused', findingsText(verdict.findings));
+  }
+
+  async #check(signal: AbortSignal): Promise<void> {
+    const { path, key } = this.#found;
+    const verdict = await inThread(path, key, signal);
+    if (verdict.kind === 'compared' && verdict.findings.length === 0) {
+      this.#checkedMs = this.#clock();
+      if (this.#logSize() - 1 <= this.#recorder.whole) return;
+      await this.#writeWhole('interval');
+      return;
+    }
+    const findings = verdict.kind === 'compared' ? verdict.findings : [];
+    const reasons = verdict.kind === 'forged' ? verdict.reasons : [];
+    const nowMs = this.#clock();
+    await this.#database.writeAsHub((trx) => refuse(trx, findings, { ends: true, nowMs }));
+    await this.#alarm({ findings, reasons, ends: true });
+  }
+}
+
+const messageSchema = z.custom<StateVerdict>((value) => typeof value === 'object' && value !== null && 'kind' in value);
+
+async function inThread(path: string, key: Uint8Array, signal: AbortSignal): Promise<StateVerdict> {
+  const worker = new Worker(new URL('./state-thread.ts', import.meta.url), { workerData: { path, key } });
+  const end = () => void worker.terminate();
+  signal.addEventListener('abort', end);
+  try {
+    return await new Promise<StateVerdict>((resolve, reject) => {
+      worker.once('message', (message) => resolve(messageSchema.parse(message)));
+      worker.once('error', reject);
+      worker.once('exit', () => reject(new HubError('hub-stopping', 'the check of the store was ended')));
+    });
+  } finally {
+    signal.removeEventListener('abort', end);
+    await worker.terminate();
+  }
+}
+
+function absenceOf(table: string): 'denies' | 'permits' {
+  return tableList.replayed.find((each) => each.table === table)?.absence ?? 'permits';
+}
+
+const NAMED_MAX = 8;
+
+/** One line for people. */
+export function findingsText(findings: readonly StateFinding[]): string {
+  const named = findings.slice(0, NAMED_MAX).map(({ kind, table, name }) => {
+    return kind === 'unlogged' ? `${table} "${name}" has no entry in the log` : `${table} "${name}" is gone or changed`;
+  });
+  const more = findings.length > NAMED_MAX ? `; and ${findings.length - NAMED_MAX} more` : '';
+  return `the store is not what its log says: ${named.join('; ')}${more}`;
+}
+
+function forgedError(reasons: readonly string[]): HubError {
+  return new HubError('state-refused', `the store is not what its log says: ${reasons.join('; ')}`);
+}
+
+function recorderOf({ key, verdict }: FoundState, clock: Clock, onStranger: () => void): StateRecorder {
+  const { last, whole } = verdict.kind === 'compared' ? verdict : { last: -1, whole: -1 };
+  return new StateRecorder(key, clock, { last, whole }, onStranger);
+}
+
+/** Whether the log's word is about the tables and columns that this version knows. */
+function isKnown({ verdict, migrated }: FoundState): boolean {
+  return verdict.kind === 'compared' && migrated && verdict.layout === layoutOf(tableList.replayed);
+}
+
+/** Takes the rows as they are: once, and after an upgrade that changed the tables, when the rows were compared before it. */
+async function adopt(database: Database, { verdict }: FoundState, recorder: StateRecorder): Promise<void> {
+  await database.writeAsHub(listRows);
+  await database.watch(tableList.replayed, recorder);
+  recorder.want(verdict.kind === 'none' ? 'adopted' : 'layout');
+  await database.writeAsHub(async () => undefined);
+}
+
+/** Records what a tool changes in the store of a stopped hub. `found` has no findings. */
+export async function recordState(database: Database, found: FoundState, clock: Clock): Promise<void> {
+  const recorder = recorderOf(found, clock, () => undefined);
+  if (isKnown(found)) await database.watch(tableList.replayed, recorder);
+  else await adopt(database, found, recorder);
+}
+
+/** Makes the list from the rows that are there. */
+async function listRows(trx: WriteTransaction): Promise<void> {
+  await trx.deleteFrom('security_row').execute();
+  for (const each of tableList.replayed) {
+    const text = `select ${rowName(each, 'r')} as name, ${rowText(each, 'r')} as text from "${each.table}" r where ${rowCondition(each, 'r')}`;
+    const { rows } = await trx.executeQuery<{ name: string; text: string }>(CompiledQuery.raw(text));
+    await addToList(
+      trx,
+      each.table,
+      rows.map((row) => [rowDigest(each.table, row.text), row.name] as const),
+    );
+  }
+}
+
+const FINDINGS_LOGGED_MAX = 16;
+
+/**
+ * Notes the findings, and removes rows without an entry unless the hub does not start: then the store stays as it is, for an investigation.
+ * Resolves to false when all of it was noted before.
+ */
+async function refuse(
+  trx: WriteTransaction,
+  findings: readonly StateFinding[],
+  { ends, nowMs }: { readonly ends: boolean; readonly nowMs: number },
+): Promise<boolean> {
+  // Rows of one device refer to each other: the order of removal does not matter then.
+  await trx.executeQuery(CompiledQuery.raw('PRAGMA defer_foreign_keys=ON'));
+  let noted = 0;
+  for (const finding of findings) {
+    const { kind, table, name, digest, rowid } = finding;
+    const content = kind === 'unlogged' ? await contentOf(trx, table, rowid) : '{}';
+    const { numInsertedOrUpdatedRows = 0n } = await trx
+      .insertInto('refused_row')
+      .values({ table_name: table, digest, name, content, refused_at: nowMs })
+      .onConflict((c) => c.columns(['table_name', 'digest']).doNothing())
+      .executeTakeFirst();
+    noted += Number(numInsertedOrUpdatedRows);
+    if (kind === 'unlogged' && !ends)
+      await trx.executeQuery(CompiledQuery.raw(`delete from "${table}" where rowid = ?`, [rowid]));
+  }
+  if (noted === 0 && ends) return false;
+  const rows = findings
+    .slice(0, FINDINGS_LOGGED_MAX)
+    .map(({ kind, table, name, digest }) => ({ kind, table, name, digest }));
+  const data = { rows, count: findings.length, removed: !ends };
+  await appendEntry(trx, { at: nowMs, kind: 'rows-refused', actor: 'hub', subject: 'store', data });
+  return true;
+}
+
+async function contentOf(trx: WriteTransaction, table: string, rowid: number): Promise<string> {
+  const { rows } = await trx.executeQuery(CompiledQuery.raw(`select * from "${table}" where rowid = ?`, [rowid]));
+  return JSON.stringify(rows[0] ?? {}, (_, value: unknown) =>
+    value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,
+  );
+}

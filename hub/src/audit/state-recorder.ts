@@ -1,0 +1,197 @@
+// Writes what changed in the security state into the log, in the transaction of the change, and keeps the list of row digests with it.
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import { HubError } from '../common/error.ts';
+import type { Clock } from '../common/clock.ts';
+import type { ChangeRecorder, WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
+import type { RowChange } from '../store/row-watch.ts';
+import { tableList } from '../store/security-tables.ts';
+import { appendEntry } from './append.ts';
+import {
+  changeContents,
+  layoutOf,
+  rowDigest,
+  type StateReason,
+  stateContent,
+  stateEvent,
+  type TableChanges,
+  type TableState,
+} from './state-entry.ts';
+
+// SQLite takes 32,766 parameters in one statement.
+const ROWS_AT_ONCE = 500;
+
+interface Net {
+  readonly added: Map<string, string>;
+  readonly removed: Set<string>;
+}
+
+export class StateRecorder implements ChangeRecorder {
+  readonly #key: Uint8Array;
+  readonly #clock: Clock;
+  /** Called when a write met a row that the log does not know. */
+  readonly #onStranger: () => void;
+  /** The newest entry about the state, and the newest one with the digest of the whole. */
+  #last: number;
+  #whole: number;
+  /** The same in the group that is not committed yet. */
+  #written: { readonly last: number; readonly whole: number };
+  #wanted: StateReason | undefined;
+  #pending = new Map<string, Net>();
+
+  constructor(
+    key: Uint8Array,
+    clock: Clock,
+    found: { readonly last: number; readonly whole: number },
+    onStranger: () => void,
+  ) {
+    this.#key = key;
+    this.#clock = clock;
+    this.#last = found.last;
+    this.#whole = found.whole;
+    this.#written = found;
+    this.#onStranger = onStranger;
+  }
+
+  get whole(): number {
+    return this.#whole;
+  }
+
+  async admit(trx: WriteTransaction, changes: readonly RowChange[]): Promise<void> {
+    const net = netOf(changes);
+    for (const [table, { added, removed }] of net) {
+      await this.#remove(trx, table, [...removed]);
+      await addToList(trx, table, [...added]);
+    }
+    for (const [table, each] of net) merge(this.#pending, table, each);
+  }
+
+  /** Takes a row off the list that its table does not have any more. */
+  async drop(trx: WriteTransaction, table: string, digest: string): Promise<void> {
+    await this.#remove(trx, table, [digest]);
+    merge(this.#pending, table, { added: new Map(), removed: new Set([digest]) });
+  }
+
+  /** Has the next group of writes end in an entry with the digest of the whole state. */
+  want(reason: StateReason): void {
+    this.#wanted = reason;
+  }
+
+  due(): boolean {
+    return this.#pending.size > 0 || this.#wanted !== undefined;
+  }
+
+  async record(trx: WriteTransaction): Promise<void> {
+    this.#written = { last: this.#last, whole: this.#whole };
+    const changed = new Map<string, TableChanges>();
+    for (const [table, { added, removed }] of this.#pending)
+      changed.set(table, { added: [...added.keys()], removed: [...removed] });
+    for (const content of changeContents(changed)) await this.#append(trx, content);
+    if (this.#wanted !== undefined) await this.#writeWhole(trx, this.#wanted);
+  }
+
+  settled(committed: boolean): void {
+    this.#pending = new Map();
+    if (!committed) return;
+    const { last, whole } = this.#written;
+    if (whole !== this.#whole) this.#wanted = undefined;
+    this.#last = last;
+    this.#whole = whole;
+  }
+
+  async #writeWhole(trx: WriteTransaction, reason: StateReason): Promise<void> {
+    const tables = new Map<string, TableState>();
+    for (const { table } of tableList.replayed) tables.set(table, await stateOf(trx, table));
+    const layout = layoutOf(tableList.replayed);
+    const index = await this.#append(trx, stateContent(reason, tables, layout));
+    this.#written = { last: index, whole: index };
+    await trx
+      .insertInto('security_state')
+      .values({ id: 1, log_index: index, layout })
+      .onConflict((c) => c.column('id').doUpdateSet({ log_index: index, layout }))
+      .execute();
+  }
+
+  async #append(trx: WriteTransaction, content: Parameters<typeof stateEvent>[2]): Promise<number> {
+    const [next] = await nextIndex(trx, {});
+    const index = next?.next ?? 0;
+    const place = { index, previous: this.#written.last, at: this.#clock() };
+    await appendEntry(trx, stateEvent(this.#key, place, content));
+    this.#written = { ...this.#written, last: index };
+    return index;
+  }
+
+  // A change of a row that the log does not vouch for would make it one that it does.
+  async #remove(trx: WriteTransaction, table: string, digests: readonly string[]): Promise<void> {
+    for (const some of chunks(digests)) {
+      const { numDeletedRows } = await trx
+        .deleteFrom('security_row')
+        .where('table_name', '=', table)
+        .where('digest', 'in', some)
+        .executeTakeFirstOrThrow();
+      if (Number(numDeletedRows) === some.length) continue;
+      this.#onStranger();
+      throw new HubError('state-refused', `a row of ${table} was changed by something else than this hub`);
+    }
+  }
+}
+
+const nextIndex = prepared<object, { next: number }>((db) =>
+  db.selectFrom('audit_entry').select(sql<number>`coalesce(max(log_index) + 1, 0)`.as('next')),
+);
+
+function netOf(changes: readonly RowChange[]): Map<string, Net> {
+  const net = new Map<string, Net>();
+  for (const { table, name, before, after } of changes) {
+    const one: Net = { added: new Map(), removed: new Set() };
+    if (before !== null) one.removed.add(rowDigest(table, before));
+    if (after !== null) one.added.set(rowDigest(table, after), name);
+    merge(net, table, one);
+  }
+  return net;
+}
+
+/** Applies later changes to earlier ones: what was added and is removed again leaves nothing. */
+function merge(into: Map<string, Net>, table: string, { added, removed }: Net): void {
+  const net = into.get(table) ?? { added: new Map<string, string>(), removed: new Set<string>() };
+  into.set(table, net);
+  for (const digest of removed) if (!net.added.delete(digest)) net.removed.add(digest);
+  for (const [digest, name] of added) if (!net.removed.delete(digest)) net.added.set(digest, name);
+}
+
+/** Adds rows, by digest and name, to the list that the log vouches for. */
+export async function addToList(
+  trx: WriteTransaction,
+  table: string,
+  rows: readonly (readonly [string, string])[],
+): Promise<void> {
+  for (const some of chunks(rows))
+    await trx
+      .insertInto('security_row')
+      .values(some.map(([digest, name]) => ({ table_name: table, digest, name })))
+      .execute();
+}
+
+function chunks<T>(all: readonly T[]): readonly T[][] {
+  return Array.from({ length: Math.ceil(all.length / ROWS_AT_ONCE) }, (_, at) =>
+    all.slice(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE),
+  );
+}
+
+async function stateOf(trx: WriteTransaction, table: string): Promise<TableState> {
+  const rows = await trx
+    .selectFrom('security_row')
+    .select('digest')
+    .where('table_name', '=', table)
+    .orderBy('digest')
+    .execute();
+  return listState(rows.map(({ digest }) => digest));
+}
+
+/** The state of a table from the digests of its rows in ascending order. */
+export function listState(digests: readonly string[]): TableState {
+  const whole = createHash('sha256');
+  for (const each of digests) whole.update(`${each}\n`);
+  return { rows: digests.length, digest: whole.digest('base64url') };
+}

@@ -1,0 +1,38 @@
+// A store as a test needs it, with the list of rows and the log in agreement: what a hub of another time or another node would have left.
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { recordState } from '@edgekeep/hub/audit/security-state';
+import { rowDigest } from '@edgekeep/hub/audit/state-entry';
+import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
+import { openSecrets } from '@edgekeep/hub/secrets/open';
+import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
+import { Database } from '@edgekeep/hub/store/database';
+import { rowCondition, rowName, rowText } from '@edgekeep/hub/store/row-watch';
+import { tableList } from '@edgekeep/hub/store/security-tables';
+
+/**
+ * Writes into the store of a running hub, and lists the rows as they are then: the hub takes the edited ones for its own until the next check or start.
+ */
+export function editStore<T>(file: string, act: (store: DatabaseSync) => T): T {
+  using store = new DatabaseSync(file, { timeout: 5_000 });
+  const result = act(store);
+  store.exec('BEGIN IMMEDIATE; DELETE FROM security_row');
+  const insert = store.prepare('insert into security_row values (?, ?, ?)');
+  for (const each of tableList.replayed) {
+    const columns = `${rowName(each, 'r')} as name, ${rowText(each, 'r')} as text`;
+    const rows = store.prepare(`select ${columns} from "${each.table}" r where ${rowCondition(each, 'r')}`).all();
+    for (const { name, text } of rows) insert.run(each.table, rowDigest(each.table, String(text)), String(name));
+  }
+  store.exec('COMMIT');
+  return result;
+}
+
+/** Has the log of a stopped hub vouch for the rows as they are. */
+export async function adoptStore(folder: string, keyStore: KeyStore = plainKeys(join(folder, 'keys'))): Promise<void> {
+  await using opened = new AsyncDisposableStack();
+  const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore);
+  opened.defer(async () => close?.());
+  const path = join(folder, 'hub.sqlite');
+  await using database = await Database.open(path);
+  await recordState(database, { path, key: keys.stateKey, verdict: { kind: 'none' }, migrated: true }, Date.now);
+}
