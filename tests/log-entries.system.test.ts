@@ -28,8 +28,8 @@ before(async () => {
   await press.enroll(world);
   await pump.enroll(world);
   link = await press.connect(world.hub);
-  // More than one whole tile.
-  for (let at = 0; at < wholeTile; at += 1) await world.enrollmentToken({ deviceId: `spare-${at}` });
+  // More than one whole tile, and less than two: each token is two entries.
+  for (let at = 0; at < wholeTile / 2; at += 1) await world.enrollmentToken({ deviceId: `spare-${at}` });
   await world.integrated();
 });
 after(async () => {

@@ -19,7 +19,12 @@ export async function migrate(db: Kysely<Tables>): Promise<void> {
 /** Whether every migration has run on this store. */
 export function isMigrated(store: DatabaseSync): boolean {
   if (store.prepare("select 1 from sqlite_schema where name = 'kysely_migration'").get() === undefined) return false;
-  const done = new Set(store.prepare('select name from kysely_migration').all().map(({ name }) => String(name)));
+  const done = new Set(
+    store
+      .prepare('select name from kysely_migration')
+      .all()
+      .map(({ name }) => String(name)),
+  );
   return migrationNames.every((name) => done.has(name));
 }
 

@@ -65,6 +65,7 @@ const leftOut: Readonly<Record<string, readonly string[]>> = {
     'appraised_at',
     'counts',
     'attestation',
+    'booted',
     'bound_address',
     'bound_at',
     'bound_serial',
