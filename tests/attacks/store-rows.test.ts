@@ -33,7 +33,11 @@ async function startsWithout(world: HubWorld, table: string, count = 1): Promise
   assert.equal(alerts.length, 1);
   assert.equal(alerts[0]?.severity, 'critical');
   const [entry] = (await world.entries('rows-refused')).slice(-1);
-  const data = z.object({ count: z.number(), removed: z.literal(true), rows: z.array(z.object({ table: z.string() })) });
+  const data = z.object({
+    count: z.number(),
+    removed: z.literal(true),
+    rows: z.array(z.object({ table: z.string() })),
+  });
   const { count: logged, rows } = data.parse(entry?.data);
   assert.deepEqual([logged, rows[0]?.table], [count, table]);
   const metrics = Buffer.from(await world.operator.getBytes('/metrics')).toString();
@@ -200,7 +204,9 @@ function forge(world: HubWorld): { readonly digest: string } {
   const columns = ['name', 'added_at', 'disabled_at', 'disabled_reason'];
   const text = columns.map((name) => `typeof(${name})||':'||hex(${name})`).join("||','||");
   const row = store.prepare(`select ${text} as text from person where name = 'mallory'`).get();
-  const digest = createHash('sha256').update(`person\n${String(row?.['text'])}`).digest('base64url');
+  const digest = createHash('sha256')
+    .update(`person\n${String(row?.['text'])}`)
+    .digest('base64url');
   store.prepare("insert into security_row values ('person', ?, 'mallory')").run(digest);
   const last = store.prepare('select max(log_index) as last from audit_entry').get();
   const index = Number(last?.['last']) + 1;
@@ -269,7 +275,9 @@ test('an old entry that was changed in the store is found by the check of the wh
   await world.integrated();
   {
     using store = new DatabaseSync(world.storeFile);
-    store.prepare("update audit_entry set entry = cast(replace(entry, 'hub', 'hab') as blob) where log_index = 0").run();
+    store
+      .prepare("update audit_entry set entry = cast(replace(entry, 'hub', 'hab') as blob) where log_index = 0")
+      .run();
   }
   await world.hub.checkState();
   assert.equal((await world.hub.refused).code, 'state-refused');

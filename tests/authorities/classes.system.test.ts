@@ -140,7 +140,6 @@ test('one ceremony: three requests in one file, three certificates in another, a
 test('a request from before there were classes is not signed into the place of the three', async () => {
   const { id, request } = await send('request', { classes: ['device'] }, issuingRequestResponse);
   await send('install', { certificates: await root.signIssuing(request) }, authorityOverview);
-  const { DatabaseSync } = await import('node:sqlite');
   const set = (column: string, value: string) =>
     editStore(world.storeFile, (store) =>
       store.prepare(`update issuing_authority set ${column} = ? where id = ?`).run(value, id),

@@ -22,7 +22,8 @@ export function logProblem(store: DatabaseSync): string | undefined {
   for (const row of entries.iterate(size)) {
     const { entry, leaf_hash: stored } = entryRow.parse(row);
     const computed = leafHash(entry);
-    if (!equalBytes(computed, stored)) return `entry ${edge.size + leaves.length} of the log is not the one that was logged`;
+    if (!equalBytes(computed, stored))
+      return `entry ${edge.size + leaves.length} of the log is not the one that was logged`;
     leaves.push(computed);
     if (leaves.length < LEAVES_AT_ONCE) continue;
     edge = appendLeaves(edge, leaves).edge;

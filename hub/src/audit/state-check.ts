@@ -5,7 +5,15 @@ import type { DatabaseSync } from 'node:sqlite';
 import { CoreError } from '@edgekeep/core/error';
 import { z } from 'zod';
 import { rowCondition, rowName, rowText } from '../store/row-watch.ts';
-import { isOwnEntry, layoutDigest, parseLayout, parseStateEntry, rowDigest, type StateEntry, stateMark } from './state-entry.ts';
+import {
+  isOwnEntry,
+  layoutDigest,
+  parseLayout,
+  parseStateEntry,
+  rowDigest,
+  type StateEntry,
+  stateMark,
+} from './state-entry.ts';
 import { listState } from './state-recorder.ts';
 
 export interface StateFinding {
@@ -116,7 +124,8 @@ function readEntries(store: DatabaseSync, start: number, key: Uint8Array | undef
     const { log_index: index, entry: bytes } = entryRow.parse(row);
     const entry = parseStateEntry(bytes);
     if (entry === undefined) continue;
-    if (key !== undefined && !isOwnEntry(key, index, entry)) return forged(`entry ${index} was not written by this hub`);
+    if (key !== undefined && !isOwnEntry(key, index, entry))
+      return forged(`entry ${index} was not written by this hub`);
     if (state === undefined) {
       if (index !== start || entry.kind !== 'state') return forged(`entry ${start} is not one about the whole state`);
       state = entry;
@@ -133,7 +142,10 @@ function readEntries(store: DatabaseSync, start: number, key: Uint8Array | undef
 function apply(
   net: Map<string, Map<string, number>>,
   table: string,
-  { added = [], removed = [] }: { readonly added?: readonly string[] | undefined; readonly removed?: readonly string[] | undefined },
+  {
+    added = [],
+    removed = [],
+  }: { readonly added?: readonly string[] | undefined; readonly removed?: readonly string[] | undefined },
 ): void {
   const of = net.get(table) ?? new Map<string, number>();
   net.set(table, of);
@@ -142,7 +154,9 @@ function apply(
 }
 
 function listOf(store: DatabaseSync, table: string): Map<string, string> {
-  const rows = store.prepare('select digest, name from security_row where table_name = ? order by digest').iterate(table);
+  const rows = store
+    .prepare('select digest, name from security_row where table_name = ? order by digest')
+    .iterate(table);
   const list = new Map<string, string>();
   for (const row of rows) {
     const { digest, name } = listRow.parse(row);

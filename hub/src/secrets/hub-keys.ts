@@ -215,7 +215,10 @@ async function readStateKey(store: KeyStore): Promise<Uint8Array> {
   const known = await store.read(keyNames.state);
   if (known?.length === stateKeyLength) return known;
   if (known !== undefined)
-    throw new HubError('settings-invalid', `${keyNames.state}: expected ${stateKeyLength} bytes, found ${known.length}`);
+    throw new HubError(
+      'settings-invalid',
+      `${keyNames.state}: expected ${stateKeyLength} bytes, found ${known.length}`,
+    );
   const made = randomBytes(stateKeyLength);
   await store.add(keyNames.state, made);
   return made;
