@@ -14,7 +14,8 @@ import { tableList } from '@edgekeep/hub/store/security-tables';
  * Writes into the store of a running hub, and lists the rows as they are then: the hub takes the edited ones for its own until the next check or start.
  */
 export function editStore<T>(file: string, act: (store: DatabaseSync) => T): T {
-  using store = new DatabaseSync(file, { timeout: 60_000 });
+  using store = new DatabaseSync(file);
+  store.exec('PRAGMA busy_timeout = 60000');
   const result = act(store);
   store.exec('BEGIN IMMEDIATE; DELETE FROM security_row');
   const insert = store.prepare('insert into security_row values (?, ?, ?)');
