@@ -261,6 +261,27 @@ export const attestMutants: readonly Mutant[] = [
     breaks: 'which sets count for a device is decided again in the transaction that acts',
   },
   {
+    id: 'attest/secure-boot-digest',
+    file: 'core/src/attest/secure-boot.ts',
+    find: 'if (event === undefined || !equalBytes(sha256(event.event), event.digest)) return undefined;',
+    replace: 'if (event === undefined) return undefined;',
+    breaks: 'data of an event counts only where the digest is of it',
+  },
+  {
+    id: 'attest/secure-boot-first',
+    file: 'core/src/attest/secure-boot.ts',
+    find: 'const first = measuredVariable(events[at]);',
+    replace: "const first = events.map(measuredVariable).findLast((variable) => variable?.name === 'SecureBoot');",
+    breaks: 'what is measured after the firmware says nothing of Secure Boot',
+  },
+  {
+    id: 'attest/measured-by-software',
+    file: 'core/src/attest/appraise.ts',
+    find: "if (tier !== 'tpm') return {};",
+    replace: "if (tier === 'dice') return {};",
+    breaks: 'what software states of its boot is nothing measured',
+  },
+  {
     id: 'attest/other-product',
     file: 'core/src/attest/reference-target.ts',
     find: 'if (groups !== undefined && !groups.some((each) => device.groups.has(each))) return false;',

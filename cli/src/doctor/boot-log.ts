@@ -51,7 +51,8 @@ function describeLog(bytes: Uint8Array): Finding {
     return warning(subject, `${log.events.length} events, without a SHA-256 bank`, next);
   }
   const replayed = replayEventLog(log, 'sha256');
-  const secureBoot = secureBootOf(replayed);
+  const state = secureBootOf(replayed);
+  const secureBoot = state === undefined ? undefined : state.on ? 'on' : 'off';
   const kernel = kernelOf(replayed.values);
   const found = `${log.events.length} events, Secure Boot ${secureBoot ?? 'unknown'}, ${kernel}`;
   if (isWithoutFirmware(replayed.events))

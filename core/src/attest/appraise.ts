@@ -25,6 +25,7 @@ import { type AttestationKey, verifyQuote } from './quote.ts';
 import type { Reason, ReasonCode } from './reason.ts';
 import { assertConstrains, IMA_PCR } from './reference-values.ts';
 import { pcrValue, type ReplayedLog } from './replay.ts';
+import { type SecureBoot, SECURE_BOOT_PCR, secureBootOf } from './secure-boot.ts';
 import { statementReasons } from './statement.ts';
 import type { Tier } from './tier.ts';
 import { statusOfVector, type TrustStatus, type TrustVector, trustValues } from './trust-vector.ts';
@@ -70,8 +71,17 @@ export interface Appraisal {
     /** Where the log of this evidence began. */
     readonly start: ImaLogState;
   };
+  /** What a TPM proved of its boot, compared or not; undefined where the evidence is not the device's own or not of a TPM. */
+  readonly measured?: Measured;
   /** Present when the evidence was a DICE device's own. */
   readonly dice?: DiceFacts;
+}
+
+export interface Measured {
+  /** Digest over the quoted PCR values, hex. */
+  readonly pcrDigest: string;
+  /** Undefined where PCR 7 is not quoted, or the log does not say. */
+  readonly secureBoot?: SecureBoot | undefined;
 }
 
 /**
@@ -100,7 +110,18 @@ export function appraiseEvidence(input: AppraisalInput): Appraisal {
     const { facts, layers } = signed.dice;
     return { ...appraiseLayers(input, replayed, layers), dice: facts, ...common };
   }
-  return { ...appraiseBoot(input, replayed), ...common };
+  return { ...appraiseBoot(input, replayed), ...common, ...measuredBy(input, replayed, common.pcrDigest) };
+}
+
+// Of another tier, software states the boot.
+function measuredBy(
+  { tier, pcrSelection }: AppraisalInput,
+  replayed: ReplayedLog,
+  digest: string,
+): Pick<Appraisal, 'measured'> {
+  if (tier !== 'tpm') return {};
+  const secureBoot = pcrSelection.includes(SECURE_BOOT_PCR) ? secureBootOf(replayed) : undefined;
+  return { measured: { pcrDigest: digest, secureBoot } };
 }
 
 // Anybody can send logs of megabytes: unless they were read before, signature, signer and freshness are checked first, and if those are

@@ -25,7 +25,10 @@ function bootOf(file: string) {
 
 test('shim, GRUB and kernel of a real boot are shown by name, and db the variable is not db the authority', () => {
   const { log, golden, shown } = bootOf('real-grub-secure-boot.json');
-  assert.equal(secureBootOf(replayEventLog(log, 'sha256')), 'on');
+  const state = secureBootOf(replayEventLog(log, 'sha256'));
+  assert.deepEqual([state?.on, state?.mok, state?.dbxDate], [true, true, undefined]);
+  // Microsoft's, which let shim run, and Debian's, which let GRUB and the kernel run.
+  assert.equal(state?.authorities?.length, 2);
   assert.deepEqual(uncoveredBoot(golden.values), []);
   const loaded = shown.filter((line) => line.startsWith('4 BOOT_SERVICES_APPLICATION'));
   assert.match(loaded[0] ?? '', /\/EFI\/BOOT\/BOOTX64\.EFI on partition 1, \d+ bytes/);
@@ -42,7 +45,9 @@ test('shim, GRUB and kernel of a real boot are shown by name, and db the variabl
 });
 
 test('a real unified kernel image is covered by PCR 11, and its sections are shown', () => {
-  const { golden, shown } = bootOf('real-unified-image.json');
+  const { log, golden, shown } = bootOf('real-unified-image.json');
+  const state = secureBootOf(replayEventLog(log, 'sha256'));
+  assert.deepEqual([state?.on, state?.mok, state?.dbxDate, state?.authorities?.length], [true, false, undefined, 1]);
   assert.deepEqual(uncoveredBoot(golden.values), []);
   assert.deepEqual([...new Set(golden.values.events.map(({ pcr }) => pcr))], [0, 2, 4, 7, 11]);
   assert.ok(shown.includes('11 IPL section .linux of the unified image'));

@@ -65,12 +65,12 @@ export function longBoot(count: number): readonly TestEvent[] {
   return [...uefiBoot, ...more];
 }
 
-export function uefiVariable(name: string, data: Uint8Array): Uint8Array {
+/** `vendor` is a GUID as it is stored; left out: that of the global variables. */
+export function uefiVariable(name: string, data: Uint8Array, vendor = '61dfe48bca93d211aa0d00e098032b8c'): Uint8Array {
   const lengths = new DataView(new ArrayBuffer(16));
   lengths.setBigUint64(0, BigInt(name.length), true);
   lengths.setBigUint64(8, BigInt(data.length), true);
-  const globalVariable = Buffer.from('61dfe48bca93d211aa0d00e098032b8c', 'hex');
-  return concat(globalVariable, new Uint8Array(lengths.buffer), Buffer.from(name, 'utf16le'), data);
+  return concat(Buffer.from(vendor, 'hex'), new Uint8Array(lengths.buffer), Buffer.from(name, 'utf16le'), data);
 }
 
 /** A crypto-agile log. EV_NO_ACTION records get digests of zeros. */

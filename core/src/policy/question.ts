@@ -11,6 +11,7 @@ export const neverSeconds = 4_294_967_295;
 const word = z.string().max(256);
 const scopeName = word.transform(presentScope);
 const count = z.int().min(0);
+const moment = z.int().min(0).max(253_402_300_799_999);
 /** Cedar's `decimal` has four decimal places. */
 const decimal = z.string().regex(/^-?\d{1,12}\.\d{1,4}$/);
 
@@ -51,7 +52,7 @@ const network = z.strictObject({
 });
 const time = z.strictObject({
   /** Unix milliseconds. */
-  now: z.int().min(0).max(253_402_300_799_999).default(1_780_309_800_000),
+  now: moment.default(1_780_309_800_000),
   hour: z.int().min(0).max(23).default(12),
   minute: z.int().min(0).max(59).default(30),
   /** 1 is Monday, 7 is Sunday. */
@@ -89,6 +90,18 @@ const deviceContext = z.strictObject({
       executables: claim.default(2),
       hardware: claim.default(2),
       ageSeconds: count.default(0),
+      release: word.optional(),
+      releaseName: word.optional(),
+      pcrDigest: word.optional(),
+      secureBoot: z
+        .strictObject({
+          on: z.boolean(),
+          mok: z.boolean().optional(),
+          /** Unix milliseconds. */
+          dbxDate: moment.optional(),
+          authorities: z.array(word).max(64).optional(),
+        })
+        .optional(),
     })
     .prefault({}),
   /** Walls around its guards, from its report. */

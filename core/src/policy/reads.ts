@@ -62,12 +62,13 @@ export function valueText(question: Question, path: string): string {
   if (whole !== undefined) return `${whole.type}::${JSON.stringify(whole.id)}${groupsText(path, principal)}`;
   const value = valueAt(question, path);
   if (value === undefined) return 'not known';
-  return path === 'context.time.now' && typeof value === 'number'
+  return moments.has(path) && typeof value === 'number'
     ? new Date(value).toISOString()
     : JSON.stringify(value).slice(0, VALUE_CHARACTERS_MAX);
 }
 
 const VALUE_CHARACTERS_MAX = 120;
+const moments: ReadonlySet<string> = new Set(['context.time.now', 'context.attestation.secureBoot.dbxDate']);
 
 // A principal that is used as a whole includes its parents.
 function groupsText(path: string, principal: Question['principal']): string {

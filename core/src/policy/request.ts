@@ -1,6 +1,6 @@
 // A question in Cedar's form: entities with their parents, a context with addresses, times and decimals in Cedar's own types.
 import type { CedarValueJson, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
-import type { DevicePrincipal, Principal, Question, Resource } from './question.ts';
+import type { DeviceContext, DevicePrincipal, Principal, Question, Resource } from './question.ts';
 
 export interface CedarRequest {
   readonly principal: TypeAndId;
@@ -119,10 +119,28 @@ function contextOf({ context }: Question): Record<string, CedarValueJson> {
     presence,
     traffic,
     health,
-    attestation,
+    attestation: attestationOf(attestation),
     guard: guard === undefined ? undefined : { walls: [...guard.walls], missing: [...guard.missing] },
     claimedLocation: location,
     zone: level,
+  });
+}
+
+function attestationOf({ secureBoot, ...rest }: DeviceContext['attestation']): Record<string, CedarValueJson> {
+  return withoutUndefined({ ...rest, secureBoot: secureBoot === undefined ? undefined : secureBootOf(secureBoot) });
+}
+
+function secureBootOf({
+  on,
+  mok,
+  dbxDate,
+  authorities,
+}: NonNullable<DeviceContext['attestation']['secureBoot']>): Record<string, CedarValueJson> {
+  return withoutUndefined({
+    on,
+    mok,
+    dbxDate: dbxDate === undefined ? undefined : extension('datetime', new Date(dbxDate).toISOString()),
+    authorities: authorities === undefined ? undefined : [...authorities],
   });
 }
 

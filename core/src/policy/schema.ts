@@ -40,6 +40,7 @@ namespace Edgekeep {
   type Presence = { elsewhere: Bool, connections: Long };
   type Traffic = { lastMinute: Long, percentOfUsual: Long };
   type Health = { risk: String, score: Long, openAlerts: Long };
+  type SecureBoot = { on: Bool, mok?: Bool, dbxDate?: datetime, authorities?: Set<String> };
   type Attestation = {
     status: String,
     tier: String,
@@ -48,6 +49,10 @@ namespace Edgekeep {
     executables: Long,
     hardware: Long,
     ageSeconds: Long,
+    release?: String,
+    releaseName?: String,
+    pcrDigest?: String,
+    secureBoot?: SecureBoot,
   };
   type Guard = { walls: Set<String>, missing: Set<String> };
   type DeviceContext = {

@@ -1,5 +1,6 @@
 // From facts to a question (spec/access.md, "Context"): where a connection comes from, the local time at the site, the device's health.
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import type { SecureBoot } from '@edgekeep/core/attest/secure-boot';
 import { metresBetween } from '@edgekeep/core/policy/distance';
 import { wallTime } from '@edgekeep/core/policy/local-time';
 import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
@@ -136,12 +137,60 @@ function claimedLocation(
   };
 }
 
-function freshAttestation({ status, tier, vector }: Appraisal): DeviceContext['attestation'] {
-  return { status, tier, ...claimsOf(vector), ageSeconds: 0 };
+function freshAttestation({ status, tier, vector, release, measured }: Appraisal): DeviceContext['attestation'] {
+  return { status, tier, ...claimsOf(vector), ageSeconds: 0, ...measuredOf(release, measured) };
 }
 
 // Stored by this hub. A shape that does not fit counts as not attested.
-const storedAppraisal = z.object({ status: z.string(), vector: z.record(z.string(), z.int()).default({}) });
+// What a hub of the version before stored has neither release nor measurements.
+const storedAppraisal = z.object({
+  status: z.string(),
+  vector: z.record(z.string(), z.int()).default({}),
+  release: z.object({ name: z.string(), version: z.string() }).optional(),
+  measured: z
+    .object({
+      pcrDigest: z.string(),
+      secureBoot: z
+        .object({
+          on: z.boolean(),
+          mok: z.boolean().optional(),
+          dbxDate: z.int().optional(),
+          authorities: z.array(z.string()).optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+});
+
+/** What is absent here is absent in the question: a policy that asks for it does not permit. */
+function measuredOf(
+  release: Appraisal['release'],
+  measured: Appraisal['measured'],
+): Partial<DeviceContext['attestation']> {
+  const { pcrDigest, secureBoot } = measured ?? {};
+  return {
+    ...(release === undefined ? {} : { release: release.version, releaseName: release.name }),
+    ...(pcrDigest === undefined ? {} : { pcrDigest }),
+    ...(secureBoot === undefined ? {} : { secureBoot: questionSecureBoot(secureBoot) }),
+  };
+}
+
+function questionSecureBoot({
+  on,
+  mok,
+  dbxDate,
+  authorities,
+}: SecureBoot): NonNullable<DeviceContext['attestation']['secureBoot']> {
+  return {
+    on,
+    ...(mok === undefined ? {} : { mok }),
+    ...(dbxDate === undefined ? {} : { dbxDate }),
+    // More than these have no place in a question, and a policy must not decide by some of them.
+    ...(authorities === undefined || authorities.length > AUTHORITIES_MAX ? {} : { authorities: [...authorities] }),
+  };
+}
+
+const AUTHORITIES_MAX = 64;
 
 function storedAttestation({ row }: DeviceFacts, nowMs: number): DeviceContext['attestation'] {
   const stored = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
@@ -149,7 +198,8 @@ function storedAttestation({ row }: DeviceFacts, nowMs: number): DeviceContext['
     return { status: 'none', tier: row.tier, ...claimsOf({}), ageSeconds: neverSeconds };
   }
   const ageSeconds = secondsSince(row.appraised_at, nowMs);
-  return { status: stored.status, tier: row.tier, ...claimsOf(stored.vector), ageSeconds };
+  const { status, vector, release, measured } = stored;
+  return { status, tier: row.tier, ...claimsOf(vector), ageSeconds, ...measuredOf(release, measured) };
 }
 
 function claimsOf(vector: Readonly<Partial<Record<string, number>>>) {

@@ -282,8 +282,8 @@ export async function recordSetBack(
 }
 
 /** What was measured, as it is kept for the policy. */
-function measuredOf({ release }: Appraisal) {
-  return { release };
+function measuredOf({ release, measured }: Appraisal) {
+  return { release, measured };
 }
 
 function bootedText({ booted }: Appraisal): string | null {

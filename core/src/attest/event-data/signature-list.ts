@@ -11,12 +11,17 @@ const x509 = 'a5c059a1-94e4-4aa7-87b5-ab155c2bf072';
 const sha256 = 'c1c41626-504c-4092-aca9-41f936934328';
 const commonName = '2.5.4.3';
 
-/** `2 certificates (CN, CN)`, `431 hashes`, `empty`. Throws CoreError for something else than signature lists. */
-export function signatureListsText(bytes: Uint8Array): string {
+export interface Signature {
+  /** A GUID. */
+  readonly type: string;
+  /** A certificate, a hash, or another thing by type. */
+  readonly data: Uint8Array;
+}
+
+/** All entries of signature lists, in order. Throws CoreError for something else than signature lists. */
+export function signaturesIn(bytes: Uint8Array): readonly Signature[] {
   const reader = new ByteReader(bytes, 'signature lists');
-  const names: string[] = [];
-  let hashes = 0;
-  let others = 0;
+  const found: Signature[] = [];
   while (reader.remaining > 0) {
     const type = guidText(reader.bytes(16));
     const listSize = reader.u32(true);
@@ -25,13 +30,18 @@ export function signatureListsText(bytes: Uint8Array): string {
     const list = new ByteReader(reader.bytes(listSize - 28), 'signature list');
     list.bytes(headerSize);
     if (size < 16) throw new CoreError('event-log-invalid', `signature list: signatures of ${size} bytes`);
-    while (list.remaining > 0) {
-      const entry = list.bytes(size);
-      if (type === x509) names.push(certificateText(entry.subarray(16)));
-      else if (type === sha256) hashes += 1;
-      else others += 1;
-    }
+    // The owner comes first.
+    while (list.remaining > 0) found.push({ type, data: list.bytes(size).subarray(16) });
   }
+  return found;
+}
+
+/** `2 certificates (CN, CN)`, `431 hashes`, `empty`. Throws CoreError for something else than signature lists. */
+export function signatureListsText(bytes: Uint8Array): string {
+  const signatures = signaturesIn(bytes);
+  const names = signatures.filter(({ type }) => type === x509).map(({ data }) => certificateText(data));
+  const hashes = signatures.filter(({ type }) => type === sha256).length;
+  const others = signatures.length - names.length - hashes;
   const parts = [
     names.length > 0 ? `${counted(names.length, 'certificate')} (${names.join(', ')})` : '',
     hashes > 0 ? counted(hashes, 'hash', 'hashes') : '',

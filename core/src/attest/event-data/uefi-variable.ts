@@ -8,10 +8,12 @@ import { signatureDataText, signatureListsText } from './signature-list.ts';
 
 const NAME_UNITS_MAX = 256;
 
-interface UefiVariable {
+export interface UefiVariable {
   readonly vendor: string;
   readonly name: string;
   readonly data: Uint8Array;
+  /** Of all, in bytes: what follows is not of the variable. */
+  readonly length: number;
 }
 
 /** Throws CoreError for other data. */
@@ -22,7 +24,8 @@ export function parseUefiVariable(event: Uint8Array): UefiVariable {
   const length = reader.u64(true);
   if (units > BigInt(NAME_UNITS_MAX)) throw new CoreError('bytes-too-long', `UEFI variable: a name of ${units} units`);
   const name = Buffer.from(reader.bytes(2 * Number(units))).toString('utf16le');
-  return { vendor, name, data: reader.bytes(Number(length)) };
+  const data = reader.bytes(Number(length));
+  return { vendor, name, data, length: event.length - reader.remaining };
 }
 
 /** `SecureBoot: on`, `db: 2 certificates (…)`, `BootOrder: 0001, 0000`. */
