@@ -143,6 +143,13 @@ export const revocationMutants: readonly Mutant[] = [
     breaks: 'a quarantined device does not connect',
   },
   {
+    id: 'revocation/suspect-workloads',
+    file: 'hub/src/registry/states.ts',
+    find: "  if (to === 'suspect') await endTrust(trx, deviceId, nowMs);\n",
+    replace: '',
+    breaks: 'the programs of a device whose boot is refused are not trusted any more',
+  },
+  {
     id: 'revocation/retired-is-final',
     file: 'hub/src/registry/states.ts',
     find: '  retired: [],',

@@ -8,9 +8,11 @@ import { type Appraiser, isAuthentic, isLate, recordAppraisal, untilReferencesSt
 import type { CosignatureCollector } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
 import type { AccessGate } from './gate.ts';
+import { isContraindicated } from '../registry/contraindicated.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database } from '../store/database.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import type { CloneWatch } from '../respond/clone-watch.ts';
 import type { BoundDevice, Connections } from '../presence/connections.ts';
 import { lineageOf, recordUse } from '../presence/lineage.ts';
@@ -101,13 +103,22 @@ async function bindOnce(
     if (verdict.kind === 'taken') throw taken(verdict);
     // Nothing may come between the decision and this line: a policy that is applied later checks every bound connection.
     connections.bind(connection);
-    witnesses.register(deviceId, parseVerifierKey(device.witness_key));
+    registerWitness(witnesses, device, { state, attestation: appraisal.status });
     const shown = await gate.permits({ action: 'attest', ...ask });
     return { deviceId, state, attestationResult: shown ? attestationResult : undefined };
   } catch (error) {
     if (arrival !== undefined && !connection.bound) presence.withdraw(arrival);
     throw error;
   }
+}
+
+// Asked again at each cosignature.
+function registerWitness(
+  witnesses: BindDependencies['witnesses'],
+  { id, witness_key: key }: Pick<DeviceRecord, 'id' | 'witness_key'>,
+  standing: Pick<DeviceRecord, 'state' | 'attestation'>,
+): void {
+  if (!isContraindicated(standing)) witnesses.register(id, parseVerifierKey(key));
 }
 
 // The address of the other connection is for operators only.

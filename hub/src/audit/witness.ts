@@ -77,7 +77,11 @@ export class CosignatureCollector {
     this.#round?.cosignatures.delete(deviceId);
   }
 
-  /** From now on, a device that is quarantined, wiped or retired is not a witness. */
+  has(deviceId: string): boolean {
+    return this.#witnesses.has(deviceId);
+  }
+
+  /** From now on, a device that is quarantined, wiped or retired, or whose boot is refused, is not a witness. */
   remove(deviceId: string): void {
     this.#witnesses.delete(deviceId);
     this.#round?.cosignatures.delete(deviceId);

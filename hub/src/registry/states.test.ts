@@ -66,7 +66,7 @@ for (const from of states) {
 test('leaving health ends the leases of a device, being cut off its workloads, and its end all of it', async () => {
   for (const [from, to, left] of [
     ['suspect', 'active', ['lease', 'camera', 'own']],
-    ['active', 'suspect', ['camera', 'own']],
+    ['active', 'suspect', ['own']],
     ['active', 'quarantined', ['own']],
     ['quarantined', 'wiped', ['own']],
     ['active', 'retired', []],

@@ -9,7 +9,7 @@ import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { DeviceRecord, DeviceState } from '../store/tables/registry.ts';
-import { revokeOfDevices, revokeWorkloadsOf } from '../revocation/store.ts';
+import { announceDisconnects, revokeOfDevices, revokeWorkloadsOf, witnessOnly } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 
 /** The tier of a device without any root of trust: below `software`, never attested. */
@@ -70,6 +70,7 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   if (to === 'quarantined' || to === 'wiped') {
     await revokeWorkloadsOf(trx, [deviceId], { reason: 'privilegeWithdrawn', nowMs });
   }
+  if (to === 'suspect') await endTrust(trx, deviceId, nowMs);
   const logIndex = await appendEntry(trx, {
     at: nowMs,
     kind: `device-${to}`,
@@ -79,6 +80,12 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   });
   await recordChange(trx, { deviceId, logIndex, at: nowMs, from: device.state, to, reason, actor });
   return { ...device, state: to, state_reason: reason };
+}
+
+// The device stays connected, to attest another boot; every node cuts off its workloads and ends it as a witness.
+async function endTrust(trx: WriteTransaction, deviceId: string, nowMs: number): Promise<void> {
+  const ended = await revokeWorkloadsOf(trx, [deviceId], { reason: 'privilegeWithdrawn', nowMs });
+  await announceDisconnects(trx, [...ended, { deviceId, serial: witnessOnly }]);
 }
 
 /** For an order with one audit entry for all: the caller writes it, the history, and ends their leases and certificates. */

@@ -16,6 +16,9 @@ export interface RevokedRow {
   readonly deviceId: string;
 }
 
+/** In place of a serial: no connection is cut off, but the device is no witness. No certificate has this serial, which is hex. */
+export const witnessOnly = 'witness';
+
 /** What must be cut off: the connections of one certificate, or all of the device where `serial` is undefined. */
 export interface DisconnectOrder {
   readonly deviceId: string;

@@ -23,6 +23,7 @@ import { modelKeys } from '../model/key-wrap.ts';
 import { Connections } from '../presence/connections.ts';
 import { Presence } from '../presence/presence.ts';
 import { CloneWatch } from '../respond/clone-watch.ts';
+import { witnessOnly } from '../revocation/store.ts';
 import { RevocationWatch } from '../revocation/watch.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets, type Secrets } from '../secrets/open.ts';
@@ -103,8 +104,8 @@ async function openFleet(hub: Assembly, { folder, settings, clock, database, aud
   const rechecks = hub.scheduler.add(accessRechecks(access.gate, clock, settings.access.recheckSeconds));
   access.onPolicy(() => rechecks.soon());
   const cut = ({ deviceId, serial }: { readonly deviceId: string; readonly serial: string | undefined }): void => {
-    if (serial === undefined) witnesses.remove(deviceId);
-    connections.cut(deviceId, serial);
+    if (serial === undefined || serial === witnessOnly) witnesses.remove(deviceId);
+    if (serial !== witnessOnly) connections.cut(deviceId, serial);
   };
   const { pollMilliseconds } = settings.revocation;
   const watch = hub.use(await RevocationWatch.start(database, cut, pollMilliseconds, hub.reload));

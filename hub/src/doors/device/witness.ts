@@ -1,5 +1,6 @@
 // Device API: devices as witnesses (the present state of the log, and the device's cosignature), and reports.
 import { noteReport } from '../../registry/device-notes.ts';
+import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { toBase64, utf8 } from '@edgekeep/core/bytes';
 import { checkpointResponse, cosignatureRequest, ownEntries } from '@edgekeep/wire/api/audit';
@@ -11,6 +12,8 @@ import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
+import { getDevice } from '../../registry/states.ts';
+import { isContraindicated } from '../../registry/contraindicated.ts';
 import { documentOf, recordReported } from '../../registry/attributes.ts';
 import { recordModels, retriesFor } from '../../model/device-models.ts';
 import { raiseAlert } from '../../alert/alerts.ts';
@@ -82,6 +85,7 @@ function addLog(app: HttpServer, dependencies: AuditDeviceRouteDependencies): vo
     },
     async (request) => {
       const { deviceId } = door.bound(request);
+      await assertWitness(dependencies, deviceId);
       const verdict = witnesses.accept(deviceId, utf8(request.body.checkpoint), Math.floor(clock() / 1_000));
       if (verdict.kind === 'refused') {
         const reasons = verdict.reasons.map((message) => ({ code: `witness-${verdict.status}`, message }));
@@ -145,11 +149,27 @@ function addReports(app: HttpServer, dependencies: AuditDeviceRouteDependencies)
       if (ended !== undefined) dependencies.countEndedGuards(ended);
       const updates = await updatesFor(dependencies, deviceId, desiredVersion);
       if (Object.keys(updates).length === 0) return { accepted: true };
+      // Read after the data: a device that became suspect meanwhile gets none of it.
+      if (isContraindicated(await getDevice(database.read, deviceId))) return { accepted: true };
       // The report is accepted. Data that the device may not read is left out, and that is logged.
       if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
       return { accepted: true, ...updates };
     },
   );
+}
+
+/** A device whose boot is refused vouches for nothing; one that attested a better boot on this connection is a witness again. */
+async function assertWitness(
+  { database, witnesses }: Pick<AuditDeviceRouteDependencies, 'database' | 'witnesses'>,
+  deviceId: string,
+): Promise<void> {
+  const device = await getDevice(database.read, deviceId);
+  if (isContraindicated(device)) {
+    witnesses.remove(deviceId);
+    const message = `the boot of ${deviceId} is refused: it is a witness again when it has attested an accepted one`;
+    throw new HubError('cosignature-refused', message, { reasons: [{ code: 'boot-refused', message }] });
+  }
+  if (!witnesses.has(deviceId)) witnesses.register(deviceId, parseVerifierKey(device.witness_key));
 }
 
 /** Desired attributes that the device does not have yet. */
