@@ -28,7 +28,7 @@ import { StateLock } from './state-lock.ts';
 import { KnownKeys } from './hub/known-keys.ts';
 import { KnownRoots } from './hub/known-roots.ts';
 import { HighestVersions } from './model/versions.ts';
-import { openWitnessKey } from './hub/witness-key.ts';
+import { openWitnessKeys } from './hub/witness-key.ts';
 
 /** Replacements that a caller in the same process may pass for the real parts. */
 export interface AgentOptions {
@@ -73,7 +73,7 @@ export async function openDevice(
   const prover = new Prover({ rootOfTrust, ...logs });
   const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
   const { logKey } = pinned;
-  const signer = await openWitnessKey(folder.witnessKey, `${logKey.name}/${deviceId}`);
+  const signer = await openWitnessKeys(settings, folder, `${logKey.name}/${deviceId}`);
   const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
   return {
     folder,

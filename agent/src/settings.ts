@@ -106,6 +106,8 @@ export const agentSettingsSchema = z.strictObject({
     /** PEM: the keys that sign attestation results. */
     attestationKeyFiles: z.array(path).min(1).max(16),
   }),
+  /** Whether this device cosigns the log by ML-DSA-44 as well; the hub learns that key when the device enrolls. */
+  postQuantumWitness: z.boolean().default(false),
   /** Holds a one-time enrollment token; removed once the device is enrolled. */
   enrollmentTokenFile: path.default('enrollment-token'),
   rootOfTrust: rootOfTrust.prefault({ kind: 'tpm' }),

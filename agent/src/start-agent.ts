@@ -2,7 +2,7 @@
 // simulator calls it several times in process.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeVerifierKey, type NoteSigner, verifierKey } from '@edgekeep/core/audit/note';
+import { encodeVerifierKey, type NoteSigner, verifierKeyOf } from '@edgekeep/core/audit/note';
 import { utf8 } from '@edgekeep/core/bytes';
 import { replaceFile } from '@edgekeep/host/durable-file';
 import { warnOfFormerName } from '@edgekeep/wire/former-name';
@@ -220,7 +220,7 @@ async function acquire(
   const { file: tokenFile, token } = await readToken(settings, folder);
   const enrolled = await enroll(channel, identity, {
     token: token === undefined ? undefined : Buffer.from(token).toString('utf8').trim(),
-    witnessKey: encodeVerifierKey(verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1')),
+    witnessKey: encodeVerifierKey(verifierKeyOf(signer, 'cosignature-v1')),
   });
   // If the agent is cut off between the hub's answer and its own record, it returns as a device that the hub knows already.
   const isKnown = enrolled.kind === 'refused' && enrolled.reasons.some(({ code }) => code === 'device-id-taken');

@@ -16,6 +16,7 @@ export interface StateFolder {
   /** Written when the hub has registered this device. */
   readonly enrolled: string;
   readonly witnessKey: string;
+  readonly postQuantumWitnessKey: string;
   /** The newest checkpoint of the log that this device cosigned. */
   readonly checkpoint: string;
   readonly forkProof: string;
@@ -44,6 +45,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     idevid: at('idevid.pem'),
     enrolled: at('enrolled.json'),
     witnessKey: at('witness-key.pem'),
+    postQuantumWitnessKey: at('witness-ml-dsa-44-key.pem'),
     checkpoint: at('checkpoint'),
     forkProof: at('fork-proof.json'),
     versions: at('versions.json'),

@@ -128,6 +128,32 @@ const signatures: readonly Algorithm[] = [
     breaks: forged,
     goesTo: 'what the makers of TPMs ship',
   },
+  {
+    name: 'ML-DSA-44',
+    words: ['ml-dsa-44'],
+    primitive: 'signature',
+    functions: signs,
+    parameters: '44',
+    oid: '2.16.840.1.101.3.4.3.17',
+    classicalBits: 128,
+    quantumLevel: 2,
+    uses: 'cosignatures of witnesses and the log’s second signature on checkpoints, beside Ed25519',
+    breaks: 'no: both signatures would have to fall',
+    goesTo: 'stays',
+  },
+  {
+    name: 'ML-DSA-65',
+    words: ['ml-dsa-65'],
+    primitive: 'signature',
+    functions: signs,
+    parameters: '65',
+    oid: '2.16.840.1.101.3.4.3.18',
+    classicalBits: 192,
+    quantumLevel: 3,
+    uses: 'signatures on models, beside ECDSA',
+    breaks: 'no: both signatures would have to fall',
+    goesTo: 'stays',
+  },
 ];
 
 const agreements: readonly Algorithm[] = [

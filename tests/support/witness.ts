@@ -43,8 +43,8 @@ export class TestWitness {
   async cosigned(seconds: number): Promise<Uint8Array> {
     if (this.#lastSeen === undefined) throw new TypeError('nothing was seen yet');
     const note = parseNote(this.#lastSeen);
-    const line = await cosign(note.text, seconds, this.#signer);
-    return encodeNote({ text: note.text, signatures: [...note.signatures, line] });
+    const lines = await cosign(note.text, seconds, this.#signer);
+    return encodeNote({ text: note.text, signatures: [...note.signatures, ...lines] });
   }
 
   /** One whole round: follow, cosign, send. */

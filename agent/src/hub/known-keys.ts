@@ -1,7 +1,7 @@
 // The keys that may sign for the hub (spec/key-list.md, "What a device does"): those that this device was delivered with, which are list number 0,
 // until it has learned a list that the root signed. A list is on disk before it is used.
-import { keysOfList, type Trust, type TrustedKey, type TrustedLog } from '@edgekeep/core/access/trust';
-import { encodeVerifierKey } from '@edgekeep/core/audit/note';
+import { keysOfList, type Trust, type TrustedKey, type TrustedLog, withSecondKeys } from '@edgekeep/core/access/trust';
+import { classicalPart, encodeVerifierKey } from '@edgekeep/core/audit/note';
 import { followKeyList, isStale, type KnownKeyList } from '@edgekeep/core/authority/key-list-follow';
 import { keysFor, type ListedKey, logKeyOf, openKeyList } from '@edgekeep/core/authority/key-list';
 import { CoreError } from '@edgekeep/core/error';
@@ -87,7 +87,9 @@ export class KnownKeys {
   }
 
   get #keys(): Pick<Trust, 'logs' | 'attestationKeys'> {
-    return this.#known === undefined ? this.#pinned : keysOfList(this.#known.list);
+    if (this.#known === undefined) return this.#pinned;
+    const listed = keysOfList(this.#known.list);
+    return { ...listed, logs: withSecondKeys(listed.logs, this.#pinned.logs) };
   }
 }
 
@@ -97,5 +99,5 @@ function pinnedLogs(logs: readonly TrustedLog[]): readonly ListedKey[] {
 
 function isOf(pinned: readonly TrustedLog[], { list }: KnownKeyList): boolean {
   const listed = keysFor(list, 'log').map((key) => encodeVerifierKey(logKeyOf(key)));
-  return pinned.some(({ key }) => listed.includes(encodeVerifierKey(key)));
+  return pinned.some(({ key }) => listed.includes(encodeVerifierKey(classicalPart(key))));
 }

@@ -6,7 +6,7 @@ import { cosign } from '@edgekeep/core/audit/cosignature';
 import { type FollowVerdict, followCheckpoint } from '@edgekeep/core/audit/follower';
 import { encodeForkProof, type ForkProof, parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { PROOF_HASHES_MAX } from '@edgekeep/core/audit/merkle';
-import { encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
+import { classicalPart, encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { parseProofHash } from '@edgekeep/core/audit/proof';
 import { CoreError } from '@edgekeep/core/error';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
@@ -55,7 +55,8 @@ export class Witness {
     const { checkpointFile, forkProofFile, logKey } = dependencies;
     const [lastSeen, proof] = await Promise.all([readIfThere(checkpointFile), readIfThere(forkProofFile)]);
     try {
-      if (lastSeen !== undefined && openCheckpoint(lastSeen, logKey).kind === 'refused') {
+      // It may be from before the log had a second key.
+      if (lastSeen !== undefined && openCheckpoint(lastSeen, classicalPart(logKey)).kind === 'refused') {
         throw new CoreError('checkpoint-invalid', 'it is not signed by the log that is pinned now');
       }
       const fork = proof === undefined ? undefined : parseForkProof(proof);
@@ -83,7 +84,7 @@ export class Witness {
   /** The number of log entries that this device has cosigned. */
   get size(): number {
     if (this.#lastSeen === undefined) return 0;
-    const opened = openCheckpoint(this.#lastSeen, this.#dependencies.logKey);
+    const opened = openCheckpoint(this.#lastSeen, classicalPart(this.#dependencies.logKey));
     return opened.kind === 'verified' ? opened.checkpoint.size : 0;
   }
 
@@ -141,8 +142,8 @@ export class Witness {
     await replaceFile(checkpointFile, checkpoint);
     this.#lastSeen = checkpoint;
     const note = parseNote(checkpoint);
-    const line = await cosign(text, nowSeconds, signer);
-    const cosigned = parseUtf8(encodeNote({ text, signatures: [...note.signatures, line] }), 'checkpoint');
+    const lines = await cosign(text, nowSeconds, signer);
+    const cosigned = parseUtf8(encodeNote({ text, signatures: [...note.signatures, ...lines] }), 'checkpoint');
     const answer = await postToHub(send, '/v1/cosignatures', { checkpoint: cosigned }, accepted);
     if (answer.kind === 'ok') return { kind: 'cosigned', size, taken: answer.value.accepted };
     return answer.code === 'witness-behind' ? { kind: 'cosigned', size, taken: false } : answer;

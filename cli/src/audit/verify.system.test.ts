@@ -28,8 +28,8 @@ before(async () => {
   );
   const note = parseNote(files.get('checkpoint') ?? assert.fail());
   const [witness] = testWitnesses;
-  const cosignature = await cosign(note.text, 1_800_000_000, witness ?? assert.fail());
-  files.set('checkpoint', encodeNote({ ...note, signatures: [...note.signatures, cosignature] }));
+  const cosignatures = await cosign(note.text, 1_800_000_000, witness ?? assert.fail());
+  files.set('checkpoint', encodeNote({ ...note, signatures: [...note.signatures, ...cosignatures] }));
   for (const [path, bytes] of files) {
     await mkdir(dirname(join(scratch, 'log', path)), { recursive: true });
     await writeFile(join(scratch, 'log', path), bytes);

@@ -153,7 +153,8 @@ async function proven(entry: Uint8Array, cosigners: readonly NoteSigner[]): Prom
   const { edge } = appendLeaves(emptyEdge, leaves);
   const note = parseNote(await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, testLogSigner));
   const seconds = releasedAtMs / 1000 + 10;
-  const cosignatures = await Promise.all(cosigners.map((witness) => cosign(note.text, seconds, witness)));
+  const lines = await Promise.all(cosigners.map((witness) => cosign(note.text, seconds, witness)));
+  const cosignatures = lines.flat();
   const checkpoint = encodeNote({ ...note, signatures: [...note.signatures, ...cosignatures] });
   return encodeTlogProof({ index: 5, hashes: makeInclusionProof(5, 8, node), checkpoint });
 }

@@ -2,7 +2,7 @@
 // own; a verifier who does not want to trust the hub keeps an earlier copy, or has the root's signature on the keys checked.
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
-import { encodeVerifierKey, parseVerifierKey, type VerifierKey } from '../audit/note.ts';
+import { classicalPart, encodeVerifierKey, parseVerifierKey, type VerifierKey } from '../audit/note.ts';
 import { POLICY_WITNESSES_MAX, type WitnessPolicy, witnessPolicy } from '../audit/quorum.ts';
 import {
   type KeyList,
@@ -141,6 +141,18 @@ export function keysOfList(list: Pick<KeyList, 'keys'>): Pick<Trust, 'logs' | 'a
   };
 }
 
+/**
+ * Logs of a list, each with the key of ML-DSA-44 that a reader knew for it: a list names Ed25519 keys only, and must not make the reader forget
+ * that there is a second signature.
+ */
+export function withSecondKeys(logs: readonly TrustedLog[], known: readonly TrustedLog[]): readonly TrustedLog[] {
+  return logs.map((log) => {
+    const own = encodeVerifierKey(classicalPart(log.key));
+    const same = known.find(({ key }) => encodeVerifierKey(classicalPart(key)) === own);
+    return { ...log, key: same?.key ?? log.key };
+  });
+}
+
 export type CertifiedTrust =
   | { readonly kind: 'certified'; readonly trust: Trust; readonly list: KeyList }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
@@ -157,13 +169,16 @@ export function certifiedTrust(trust: Trust, roots: readonly Certificate[]): Cer
   const logs = certified.logs.map(({ key }) => encodeVerifierKey(key));
   const keys = certified.attestationKeys.map(keyIdOf);
   const reasons = [
-    ...trust.logs.filter(({ key }) => !logs.includes(encodeVerifierKey(key))).map(({ key }) => `the log ${key.name}`),
+    ...trust.logs
+      .filter(({ key }) => !logs.includes(encodeVerifierKey(classicalPart(key))))
+      .map(({ key }) => `the log ${key.name}`),
     ...trust.attestationKeys
       .filter((key) => !keys.includes(keyIdOf(key)))
       .map((key) => `the attestation key ${keyIdOf(key).slice(0, 16)}`),
   ].map((what) => `${what} is not on the root's key list`);
   if (reasons.length > 0) return { kind: 'refused', reasons };
-  return { kind: 'certified', trust: { ...trust, ...certified }, list: verdict.list };
+  const withSecond = { ...certified, logs: withSecondKeys(certified.logs, trust.logs) };
+  return { kind: 'certified', trust: { ...trust, ...withSecond }, list: verdict.list };
 }
 
 function validityIn({ fromSeconds, untilSeconds, compromised }: KeyValidity): KeyValidity {

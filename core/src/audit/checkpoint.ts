@@ -11,6 +11,7 @@ import {
   type VerifierKey,
   verifyNote,
 } from './note.ts';
+import { cosignTree, treeCosignedAt } from './subtree-cosignature.ts';
 
 export interface Checkpoint {
   readonly origin: string;
@@ -43,7 +44,18 @@ export function openCheckpoint(bytes: Uint8Array, logKey: VerifierKey, origin = 
   }
   const verdict = verifyNote(note, logKey);
   if (verdict.kind === 'refused') return { ...verdict, failed: 'signature' };
-  return { kind: 'verified', checkpoint: parseCheckpoint(note.text), note };
+  const checkpoint = parseCheckpoint(note.text);
+  const missing = postQuantumRefusal(note, checkpoint, logKey.postQuantum);
+  if (missing !== undefined) return { kind: 'refused', failed: 'signature', reasons: [missing] };
+  return { kind: 'verified', checkpoint, note };
+}
+
+// A reader that knows both keys of the log accepts neither signature alone: a note with one of them stripped is refused.
+function postQuantumRefusal(note: SignedNote, checkpoint: Checkpoint, key: VerifierKey | undefined) {
+  if (key === undefined) return undefined;
+  const times = treeCosignedAt(note, checkpoint, key);
+  if (times === false) return `the ML-DSA-44 signature by ${key.name}+${key.id} is false`;
+  return times.length > 0 ? undefined : `no ML-DSA-44 signature by ${key.name}+${key.id}, and this log has such a key`;
 }
 
 /** The signed note for a tree head; origin and key name are one. */
@@ -52,7 +64,10 @@ export async function signCheckpoint(
   signer: NoteSigner,
 ): Promise<Uint8Array> {
   const text = encodeCheckpoint({ origin: signer.name, size: head.size, root: head.root, extensions: [] });
-  return encodeNote(await signNote(text, signer));
+  const note = await signNote(text, signer);
+  if (signer.postQuantum === undefined) return encodeNote(note);
+  const line = await cosignTree({ origin: signer.name, ...head }, 0, { name: signer.name, signer: signer.postQuantum });
+  return encodeNote({ text, signatures: [...note.signatures, line] });
 }
 
 /** Reads the text of a note as a checkpoint; throws `checkpoint-invalid` with the reason. */

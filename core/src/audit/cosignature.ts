@@ -1,7 +1,9 @@
-// A witness's timestamped signature on a checkpoint: c2sp.org/tlog-cosignature, Ed25519, signature type 0x04.
+// A witness's timestamped signature on a checkpoint: c2sp.org/tlog-cosignature, Ed25519, signature type 0x04; and the second one, by ML-DSA-44,
+// of a witness that has such a key.
 import { verify } from 'node:crypto';
 import { ByteReader, ByteWriter, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import { parseCheckpoint } from './checkpoint.ts';
 import {
   type NoteSignature,
   type NoteSigner,
@@ -10,6 +12,7 @@ import {
   type VerifierKey,
   verifierKey,
 } from './note.ts';
+import { cosignTree, treeCosignedAt } from './subtree-cosignature.ts';
 
 /** One witness's statement: at `seconds` (POSIX), this was the largest consistent tree that it had seen of this log. */
 export interface Cosignature {
@@ -19,30 +22,53 @@ export interface Cosignature {
 
 const signatureLength = 8 + 64;
 
-/** Cosigns a checkpoint's text. Only a checkpoint that was found consistent with the last one seen may be cosigned: see follower.ts. */
-export async function cosign(checkpointText: string, seconds: number, witness: NoteSigner): Promise<NoteSignature> {
+/**
+ * Cosigns a checkpoint's text: one line, or two of a witness with two keys. Only a checkpoint that was found consistent with the last one seen
+ * may be cosigned: see follower.ts.
+ */
+export async function cosign(
+  checkpointText: string,
+  seconds: number,
+  { name, signer, postQuantum }: NoteSigner,
+): Promise<readonly NoteSignature[]> {
   if (!Number.isSafeInteger(seconds) || seconds < 0) {
     throw new CoreError('note-invalid', `expected POSIX seconds, found ${seconds}`);
   }
-  const key = verifierKey(witness.name, witness.signer.publicKey, 'cosignature-v1');
-  const signature = await witness.signer.sign(cosignedMessage(checkpointText, seconds));
+  const key = verifierKey(name, signer.publicKey, 'cosignature-v1');
+  const signature = await signer.sign(cosignedMessage(checkpointText, seconds));
   const timestamped = new ByteWriter().u64(BigInt(seconds)).bytes(signature).finish();
-  return { name: key.name, keyId: key.id, signature: timestamped };
+  const line = { name: key.name, keyId: key.id, signature: timestamped };
+  if (postQuantum === undefined) return [line];
+  return [line, await cosignTree(parseCheckpoint(checkpointText), seconds, { name, signer: postQuantum })];
 }
 
 /**
  * The cosignature of a witness on a note: undefined when the note carries none by its key, false when one under its name and key id does
- * not verify. Of several valid ones the latest counts.
+ * not verify. Of several valid ones the latest counts. A witness with two keys has cosigned at the times that both say.
  */
 export function cosignatureBy(note: SignedNote, key: VerifierKey): Cosignature | undefined | false {
   if (key.type !== 'cosignature-v1') return undefined;
-  let latest: Cosignature | undefined;
-  for (const line of signaturesBy(note, key)) {
-    const seconds = verifiedTime(note.text, line.signature, key);
-    if (seconds === undefined) return false;
-    if (latest === undefined || seconds > latest.seconds) latest = { witness: key.name, seconds };
-  }
-  return latest;
+  const classical = signaturesBy(note, key).map(({ signature }) => verifiedTime(note.text, signature, key));
+  const times = classical.filter((time) => time !== undefined);
+  if (times.length < classical.length) return false;
+  if (times.length === 0 || key.postQuantum === undefined) return latestOf(times, key);
+  const others = treeCosignedAt(note, parseCheckpoint(note.text), key.postQuantum);
+  if (others === false) return false;
+  const both = new Set(others);
+  return latestOf(
+    times.filter((time) => both.has(time)),
+    key,
+  );
+}
+
+/** The lines of a note by the keys of this witness. */
+export function linesBy(note: SignedNote, key: VerifierKey): readonly NoteSignature[] {
+  const others = key.postQuantum === undefined ? [] : signaturesBy(note, key.postQuantum);
+  return [...signaturesBy(note, key), ...others];
+}
+
+function latestOf(times: readonly number[], { name }: VerifierKey): Cosignature | undefined {
+  return times.length === 0 ? undefined : { witness: name, seconds: Math.max(...times) };
 }
 
 function verifiedTime(text: string, timestamped: Uint8Array, key: VerifierKey): number | undefined {

@@ -6,7 +6,7 @@ import type { AddCheckpoint } from './add-checkpoint.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import type { ForkProof } from './fork-proof.ts';
 import { rootsOfConsistencyProof, verifyConsistency } from './merkle.ts';
-import type { VerifierKey } from './note.ts';
+import { classicalPart, type VerifierKey } from './note.ts';
 
 /** HTTP meanings of tlog-witness: 400 old size above the new one, 403 not signed by the log, 404 another log, 409 another old size or root, 422 proof does not verify. */
 export type RefusalStatus = 400 | 403 | 404 | 409 | 422;
@@ -112,7 +112,8 @@ function judgeProof(
 
 // The follower verified its stored checkpoint when it arrived; a key that changed since makes it worthless.
 function openLast(bytes: Uint8Array, logKey: VerifierKey) {
-  const opened = openCheckpoint(bytes, logKey);
+  // It may be from before the log had a second key.
+  const opened = openCheckpoint(bytes, classicalPart(logKey));
   if (opened.kind === 'refused') {
     throw new CoreError('checkpoint-invalid', `the last checkpoint seen: ${opened.reasons.join('; ')}`);
   }

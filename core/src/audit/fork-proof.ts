@@ -7,7 +7,7 @@ import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { PROOF_HASHES_MAX, verifyConsistency } from './merkle.ts';
 import { assertNesting } from '../nesting.ts';
-import { NOTE_BYTES_MAX, type VerifierKey } from './note.ts';
+import { classicalPart, NOTE_BYTES_MAX, type VerifierKey } from './note.ts';
 import { parseProofHash } from './proof.ts';
 
 /**
@@ -49,8 +49,12 @@ export type ForkVerdict =
   | { readonly kind: 'proven'; readonly first: Checkpoint; readonly second: Checkpoint }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** Whether the proof shows that the holder of `logKey` signed two checkpoints that contradict each other. */
-export function verifyForkProof(proof: ForkProof, logKey: VerifierKey): ForkVerdict {
+/**
+ * Whether the proof shows that the holder of `logKeys` signed two checkpoints that contradict each other. The Ed25519 signatures count: a log
+ * must not escape by leaving out the other one.
+ */
+export function verifyForkProof(proof: ForkProof, logKeys: VerifierKey): ForkVerdict {
+  const logKey = classicalPart(logKeys);
   const first = openCheckpoint(proof.first, logKey);
   if (first.kind === 'refused') return refused(`first checkpoint: ${first.reasons.join('; ')}`);
   const second = openCheckpoint(proof.second, logKey);

@@ -1,8 +1,9 @@
 // Signed notes as c2sp.org/signed-note defines them: the text form, verifier keys, and plain Ed25519 signatures (type 0x01). Timestamped
-// cosignatures (type 0x04) are in cosignature.ts.
+// cosignatures are in cosignature.ts (type 0x04, Ed25519) and subtree-cosignature.ts (type 0x06, ML-DSA-44).
 import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
 import { concat, parseBase64, parseUtf8, toBase64, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import { type MlDsaSigner, mlDsaKeyOf, rawMlDsaKey } from '../post-quantum/ml-dsa.ts';
 import type { Signer } from '../signer.ts';
 
 /** signed-note requires at least 16; a fleet's checkpoint carries the cosignatures of many devices. */
@@ -12,8 +13,9 @@ const NOTE_SIGNATURES_MAX = 256;
 export const NOTE_BYTES_MAX = 524_288;
 
 /** signed-note, "Signature types": the byte in key ids and verifier keys. */
-const typeBytes = { ed25519: 0x01, 'cosignature-v1': 0x04 } as const;
-export type NoteKeyType = keyof typeof typeBytes;
+const typeBytes = { ed25519: 0x01, 'cosignature-v1': 0x04, 'cosignature-ml-dsa-44': 0x06 } as const;
+type NoteKeyType = keyof typeof typeBytes;
+type ClassicalType = Exclude<NoteKeyType, 'cosignature-ml-dsa-44'>;
 
 /** A key that verifies notes. `id` is the key id as 8 hex digits; name and id together identify the key. */
 export interface VerifierKey {
@@ -21,12 +23,15 @@ export interface VerifierKey {
   readonly id: string;
   readonly type: NoteKeyType;
   readonly publicKey: KeyObject;
+  /** A key of type 0x06 under the same name. Where there is one, both must have signed. */
+  readonly postQuantum?: VerifierKey | undefined;
 }
 
-/** A key that signs notes under a name. The signer must be Ed25519. */
+/** A key that signs notes under a name. The signer must be Ed25519; with a signer of ML-DSA-44 there are two signatures. */
 export interface NoteSigner {
   readonly name: string;
   readonly signer: Signer;
+  readonly postQuantum?: MlDsaSigner | undefined;
 }
 
 export interface NoteSignature {
@@ -122,14 +127,46 @@ export function signaturesBy(note: SignedNote, key: VerifierKey): readonly NoteS
   return note.signatures.filter(({ name, keyId }) => name === key.name && keyId === key.id);
 }
 
-/** A verifier key for a public key; throws `key-invalid` unless it is Ed25519 and the name meets the rules. */
+/** The verifier keys of a signer, as one; `type` is that of the Ed25519 key. */
+export function verifierKeyOf({ name, signer, postQuantum }: NoteSigner, type: ClassicalType): VerifierKey {
+  const classical = verifierKey(name, signer.publicKey, type);
+  if (postQuantum === undefined) return classical;
+  return { ...classical, postQuantum: verifierKey(name, postQuantum.publicKey, 'cosignature-ml-dsa-44') };
+}
+
+/** The Ed25519 key alone. For what was signed before there was another, and for what a holder of this key alone must answer for. */
+export function classicalPart({ name, id, type, publicKey }: VerifierKey): VerifierKey {
+  return { name, id, type, publicKey };
+}
+
+/** A verifier key for a public key; throws `key-invalid` unless it is of the type's kind and the name meets the rules. */
 export function verifierKey(name: string, publicKey: KeyObject, type: NoteKeyType): VerifierKey {
   assertKeyName(name);
   return { name, id: toHex(keyId(name, typedKey(publicKey, type))), type, publicKey };
 }
 
-/** Reads a vkey, `name+keyid+base64(type || key)`. Only the types 0x01 and 0x04 are known here; the key id must be correct. */
+/**
+ * Reads a vkey, `name+keyid+base64(type || key)`, or two with a space between them: one of type 0x01 or 0x04, then one of type 0x06 under the
+ * same name, and both must sign. The key ids must be correct.
+ */
 export function parseVerifierKey(text: string): VerifierKey {
+  const [first = '', second, ...more] = text.split(' ');
+  const classical = parseOneKey(first);
+  if (classical.type === 'cosignature-ml-dsa-44') {
+    throw new CoreError(
+      'key-invalid',
+      `${classical.name}: a key of ML-DSA-44 follows one of Ed25519, and is never alone`,
+    );
+  }
+  if (second === undefined) return classical;
+  const postQuantum = parseOneKey(second);
+  if (more.length > 0 || postQuantum.type !== 'cosignature-ml-dsa-44' || postQuantum.name !== classical.name) {
+    throw new CoreError('key-invalid', `${classical.name}: expected a second key of type 0x06 under the same name`);
+  }
+  return { ...classical, postQuantum };
+}
+
+function parseOneKey(text: string): VerifierKey {
   const [, name, id, encoded] = /^([^+]*)\+([0-9a-fA-F]{8})\+(.*)$/su.exec(text) ?? [];
   if (name === undefined || id === undefined || encoded === undefined) {
     throw new CoreError('key-invalid', 'expected a verifier key of the form name+keyid+base64');
@@ -137,20 +174,27 @@ export function parseVerifierKey(text: string): VerifierKey {
   assertKeyName(name);
   const typed = parseBase64(encoded, `verifier key of ${name}`);
   const type = keyTypes.find((each) => typeBytes[each] === typed[0]);
-  if (type === undefined || typed.length !== 33) {
-    throw new CoreError('key-invalid', `${name}: expected an Ed25519 key of type 0x01 or 0x04`);
+  if (type === undefined || (type !== 'cosignature-ml-dsa-44' && typed.length !== 33)) {
+    throw new CoreError(
+      'key-invalid',
+      `${name}: expected an Ed25519 key of type 0x01 or 0x04, or ML-DSA-44 of type 0x06`,
+    );
   }
   const expected = toHex(keyId(name, typed));
   if (expected !== id.toLowerCase()) {
     throw new CoreError('key-invalid', `${name}: the key id is ${expected}, not ${id.toLowerCase()}`);
   }
-  return { name, id: expected, type, publicKey: ed25519PublicKey(typed.subarray(1)) };
+  const raw = typed.subarray(1);
+  const publicKey = type === 'cosignature-ml-dsa-44' ? mlDsaKeyOf('ml-dsa-44', raw) : ed25519PublicKey(raw);
+  return { name, id: expected, type, publicKey };
 }
 
-const keyTypes: readonly NoteKeyType[] = ['ed25519', 'cosignature-v1'];
+const keyTypes: readonly NoteKeyType[] = ['ed25519', 'cosignature-v1', 'cosignature-ml-dsa-44'];
 
-export function encodeVerifierKey({ name, id, type, publicKey }: VerifierKey): string {
-  return `${name}+${id}+${toBase64(typedKey(publicKey, type))}`;
+/** As `parseVerifierKey` reads it. */
+export function encodeVerifierKey({ name, id, type, publicKey, postQuantum }: VerifierKey): string {
+  const own = `${name}+${id}+${toBase64(typedKey(publicKey, type))}`;
+  return postQuantum === undefined ? own : `${own} ${encodeVerifierKey(postQuantum)}`;
 }
 
 function keyId(name: string, typed: Uint8Array): Uint8Array {
@@ -158,7 +202,8 @@ function keyId(name: string, typed: Uint8Array): Uint8Array {
 }
 
 function typedKey(publicKey: KeyObject, type: NoteKeyType): Uint8Array {
-  return concat(Uint8Array.of(typeBytes[type]), rawEd25519(publicKey));
+  const raw = type === 'cosignature-ml-dsa-44' ? rawMlDsaKey('ml-dsa-44', publicKey) : rawEd25519(publicKey);
+  return concat(Uint8Array.of(typeBytes[type]), raw);
 }
 
 // RFC 8410: an Ed25519 SubjectPublicKeyInfo is these twelve bytes and the key.

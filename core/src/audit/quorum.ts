@@ -28,11 +28,11 @@ export function witnessPolicy(witnesses: readonly VerifierKey[], quorum: number)
     throw new CoreError('key-invalid', `${wrongType.name}: a witness has a key of type 0x04 (cosignature)`);
   }
   const seen = new Map<string, VerifierKey>();
-  for (const witness of witnesses) {
-    const fingerprint = toHex(encodeSpki(witness.publicKey));
+  for (const key of witnesses.flatMap((each) => (each.postQuantum === undefined ? [each] : [each, each.postQuantum]))) {
+    const fingerprint = toHex(encodeSpki(key.publicKey));
     const twin = seen.get(fingerprint);
-    if (twin !== undefined) throw new CoreError('key-invalid', `${twin.name} and ${witness.name} are one public key`);
-    seen.set(fingerprint, witness);
+    if (twin !== undefined) throw new CoreError('key-invalid', `${twin.name} and ${key.name} are one public key`);
+    seen.set(fingerprint, key);
   }
   if (!Number.isSafeInteger(quorum) || quorum < 0 || quorum > witnesses.length) {
     throw new CoreError('key-invalid', `a quorum of ${quorum} cannot be met by ${witnesses.length} witnesses`);

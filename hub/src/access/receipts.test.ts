@@ -49,8 +49,8 @@ async function openReceipts() {
       const offer = await collector.offer(0, nowMs / 1_000);
       assert.ok(offer.kind === 'offer');
       const note = parseNote(offer.checkpoint);
-      const line = await cosign(note.text, nowMs / 1_000, witness);
-      const cosigned = encodeNote({ ...note, signatures: [...note.signatures, line] });
+      const lines = await cosign(note.text, nowMs / 1_000, witness);
+      const cosigned = encodeNote({ ...note, signatures: [...note.signatures, ...lines] });
       assert.equal(collector.accept('press-2', cosigned, nowMs / 1_000).kind, 'kept');
     },
     async [Symbol.asyncDispose]() {

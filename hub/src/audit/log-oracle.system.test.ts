@@ -35,8 +35,8 @@ test('an independent reader finds the same root, tiles, proofs and signatures', 
     await log.integrated(first - 1);
     const offer = await collector.offer(0, 1000);
     const note = parseNote(offer.kind === 'offer' ? offer.checkpoint : assert.fail());
-    const line = await cosign(note.text, 1000, witness);
-    assert.equal(collector.accept('press-7', encodeNote({ ...note, signatures: [line] }), 1000).kind, 'kept');
+    const lines = await cosign(note.text, 1000, witness);
+    assert.equal(collector.accept('press-7', encodeNote({ ...note, signatures: [...lines] }), 1000).kind, 'kept');
     store.grow(last);
     await log.integrated(last - 1);
 

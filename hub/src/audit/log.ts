@@ -3,7 +3,7 @@
 import { equalBytes } from '@edgekeep/core/bytes';
 import { openCheckpoint, parseCheckpoint, signCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { leafHash } from '@edgekeep/core/audit/merkle';
-import { type NoteSigner, parseNote, type VerifierKey, verifierKey } from '@edgekeep/core/audit/note';
+import { classicalPart, type NoteSigner, parseNote, type VerifierKey, verifierKeyOf } from '@edgekeep/core/audit/note';
 import type { TlogProof } from '@edgekeep/core/audit/proof';
 import { tileWidth } from '@edgekeep/core/audit/tile';
 import { appendLeaves, edgeRoot, emptyEdge, partialTiles, type TreeEdge } from '@edgekeep/core/audit/tree-edge';
@@ -83,7 +83,7 @@ export class AuditLog implements AsyncDisposable {
 
   private constructor(dependencies: AuditLogDependencies, tiles: TileFolder, head: Head) {
     this.#dependencies = dependencies;
-    this.key = verifierKey(dependencies.signer.name, dependencies.signer.signer.publicKey, 'ed25519');
+    this.key = verifierKeyOf(dependencies.signer, 'ed25519');
     this.#tiles = tiles;
     this.#reader = new TreeReader((address) => tiles.readTile(address));
     this.#head = head;
@@ -201,9 +201,7 @@ export class AuditLog implements AsyncDisposable {
   // The order is the promise: tiles durable, then signed, then saved, then published, then reported.
   async #advance(target: number): Promise<void> {
     const { edge, full, openBundle } = await this.#append(this.#head, target, true);
-    const checkpoint = await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#dependencies.signer);
-    await this.#dependencies.checkpoints.save(checkpoint);
-    await this.#tiles.publishCheckpoint(checkpoint);
+    const checkpoint = await this.#sign(edge);
     this.#head = { edge, openBundle, checkpoint };
     this.#resolve();
     await this.#tiles.removePartials(full);
@@ -248,8 +246,9 @@ export class AuditLog implements AsyncDisposable {
     if (signed !== undefined && !equalBytes(edgeRoot(head.edge), signed.root)) {
       throw new HubError('log-rewritten', `the first ${goal} entries do not match the signed root hash`);
     }
-    if (saved === undefined) {
-      this.#head = { ...head, checkpoint: await this.#signEmpty() };
+    if (saved === undefined || openCheckpoint(saved, this.key).kind === 'refused') {
+      // The first start, or the first one with a second key: readers with that key accept no checkpoint without its signature.
+      this.#head = { ...head, checkpoint: await this.#sign(head.edge) };
     } else {
       this.#head = { ...head, checkpoint: saved };
       if (published === undefined || parseNote(published).text !== parseNote(saved).text) {
@@ -276,8 +275,8 @@ export class AuditLog implements AsyncDisposable {
     return head;
   }
 
-  async #signEmpty(): Promise<Uint8Array> {
-    const checkpoint = await signCheckpoint({ size: 0, root: edgeRoot(emptyEdge) }, this.#dependencies.signer);
+  async #sign(edge: TreeEdge): Promise<Uint8Array> {
+    const checkpoint = await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#dependencies.signer);
     await this.#dependencies.checkpoints.save(checkpoint);
     await this.#tiles.publishCheckpoint(checkpoint);
     return checkpoint;
@@ -295,7 +294,7 @@ export class AuditLog implements AsyncDisposable {
   }
 
   #opened(bytes: Uint8Array, what: string) {
-    const opened = openCheckpoint(bytes, this.key);
+    const opened = openCheckpoint(bytes, classicalPart(this.key));
     if (opened.kind === 'refused') throw new HubError('log-rewritten', `${what}: ${opened.reasons.join('; ')}`);
     return opened.checkpoint;
   }

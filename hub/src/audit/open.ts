@@ -1,6 +1,6 @@
 // Opens the audit log of a data folder, and collects the cosignatures of the devices that witness it.
 import { join } from 'node:path';
-import type { Signer } from '@edgekeep/core/signer';
+import type { NoteSigner } from '@edgekeep/core/audit/note';
 import type { Database } from '../store/database.ts';
 import type { Subject } from '../common/subject.ts';
 import { AuditLog } from './log.ts';
@@ -23,7 +23,7 @@ export async function openAudit(
   database: Database,
   start: { readonly folder: string; readonly readFrom: number },
   { logOrigin, witness }: AuditSettings,
-  signer: Signer,
+  signers: Pick<NoteSigner, 'signer' | 'postQuantum'>,
 ): Promise<Audit> {
   const folder = join(start.folder, 'log');
   const source = entriesIn(database);
@@ -31,7 +31,7 @@ export async function openAudit(
     source,
     checkpoints: checkpointsIn(database),
     folder,
-    signer: { name: logOrigin, signer },
+    signer: { name: logOrigin, ...signers },
     readFrom: start.readFrom,
   });
   // Entries enter the tree as they are committed, even if no caller waits for them.

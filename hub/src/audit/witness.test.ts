@@ -125,7 +125,7 @@ function device(seed: number) {
   let lastSeen: Uint8Array | undefined;
   const cosigned = async (checkpoint: Uint8Array, seconds: number): Promise<Uint8Array> => {
     const note = parseNote(checkpoint);
-    return encodeNote({ ...note, signatures: [...note.signatures, await cosign(note.text, seconds, signer)] });
+    return encodeNote({ ...note, signatures: [...note.signatures, ...(await cosign(note.text, seconds, signer))] });
   };
   return {
     key: verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1'),

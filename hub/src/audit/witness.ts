@@ -2,12 +2,11 @@
 // cosignature that the device returns. This is c2sp.org/tlog-witness with reversed roles: the device asks, because devices are behind
 // firewalls.
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
-import { cosignatureBy } from '@edgekeep/core/audit/cosignature';
+import { cosignatureBy, linesBy } from '@edgekeep/core/audit/cosignature';
 import {
   encodeNote,
   type NoteSignature,
   parseNote,
-  signaturesBy,
   type SignedNote,
   type VerifierKey,
 } from '@edgekeep/core/audit/note';
@@ -50,7 +49,7 @@ interface Round {
   readonly size: number;
   readonly startedSeconds: number;
   /** By device id. */
-  readonly cosignatures: Map<string, { readonly key: VerifierKey; readonly line: NoteSignature }>;
+  readonly cosignatures: Map<string, readonly NoteSignature[]>;
 }
 
 /**
@@ -110,13 +109,14 @@ export class CosignatureCollector {
       return refused(409, `that checkpoint is not open for cosignatures; request the open one`);
     }
     const cosignature = cosignatureBy(note, key);
-    if (cosignature === undefined) return refused(403, `no cosignature by ${key.name}+${key.id}`);
+    if (cosignature === undefined) return refused(403, `no cosignature by ${shownKey(key)}`);
+    if (linesBy(note, key).length > (key.postQuantum === undefined ? 1 : 2))
+      return refused(422, `more than one cosignature by ${shownKey(key)}`);
     if (cosignature === false) return refused(422, `the cosignature by ${key.name}+${key.id} is false`);
     if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX) {
       return refused(422, `the cosignature by ${key.name} is from the future; set the device's clock`);
     }
-    const line = signaturesBy(note, key).at(-1);
-    if (line !== undefined) round.cosignatures.set(deviceId, { key, line });
+    round.cosignatures.set(deviceId, linesBy(note, key));
     const quorum = this.#hasQuorum(round);
     if (quorum) this.#witnessed = this.#cosigned(round);
     return { kind: 'kept', size: round.size, cosignatures: round.cosignatures.size, quorum };
@@ -161,10 +161,13 @@ export class CosignatureCollector {
   }
 
   #cosigned({ note, cosignatures }: Round): Uint8Array {
-    const lines = [...cosignatures.values()].map(({ line }) => line);
-    const carried = lines.slice(0, Math.max(COSIGNATURES_MAX, this.#dependencies.quorum));
+    const carried = [...cosignatures.values()].slice(0, Math.max(COSIGNATURES_MAX, this.#dependencies.quorum)).flat();
     return encodeNote({ text: note.text, signatures: [...note.signatures, ...carried] });
   }
+}
+
+function shownKey({ name, id, postQuantum }: VerifierKey): string {
+  return postQuantum === undefined ? `${name}+${id}` : `${name}+${id} and +${postQuantum.id}, of the same time`;
 }
 
 function refused(status: 403 | 409 | 422, reason: string): CosignatureVerdict {

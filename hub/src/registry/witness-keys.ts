@@ -4,10 +4,14 @@ import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
 /**
- * Keeps the key for this device. Throws `enrollment-refused` when it is or was the key of any device. `text` is a verifier key that was
- * parsed.
+ * Keeps the key for this device. Throws `enrollment-refused` when it is or was the key of any device. `text` is a verifier key, or two of
+ * one witness, that was parsed.
  */
 export async function takeWitnessKey(trx: WriteTransaction, text: string, deviceId: string): Promise<void> {
+  for (const one of text.split(' ')) await takeKey(trx, one, deviceId);
+}
+
+async function takeKey(trx: WriteTransaction, text: string, deviceId: string): Promise<void> {
   // name+identifier+key: one key can have several names.
   const key = text.split('+').slice(2).join('+');
   const other = await trx.selectFrom('witness_key').select('device_id').where('key', '=', key).executeTakeFirst();

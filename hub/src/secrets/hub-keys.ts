@@ -17,6 +17,7 @@ import {
 } from '@edgekeep/core/identity/issuing-scope';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
+import { type MlDsaSigner, mlDsaSigner } from '@edgekeep/core/post-quantum/ml-dsa';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initialCertificateFiles } from './initial-certificates.ts';
 import { HubError } from '../common/error.ts';
@@ -53,7 +54,12 @@ const issuingNames: Readonly<Record<IssuedClass, string>> = {
 /** The key of the one CA that a hub had before there were classes. */
 export const firstIssuingKeyName = 'issuing-key.pem';
 /** Names of the hub's other keys in its key store; those of the platform key are in secrets/platform-key.ts. */
-const keyNames = { log: 'log-key.pem', attestation: 'attestation-key.pem', state: 'state.key' } as const;
+const keyNames = {
+  log: 'log-key.pem',
+  logPostQuantum: 'log-ml-dsa-44-key.pem',
+  attestation: 'attestation-key.pem',
+  state: 'state.key',
+} as const;
 const stateKeyLength = 32;
 
 /**
@@ -158,6 +164,22 @@ export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(jo
   };
 }
 
+/** The log's key of ML-DSA-44, at a hub with `logPostQuantum`; made and kept if there is none yet. */
+export async function takeLogPostQuantumSigner(
+  store: KeyStore,
+): Promise<{ readonly signer: MlDsaSigner; readonly made: boolean }> {
+  const known = await readPrivateKey(store, keyNames.logPostQuantum);
+  if (known !== undefined) return { signer: mlDsaSigner(known, 'ml-dsa-44'), made: false };
+  const { privateKey } = generateKeyPairSync('ml-dsa-44');
+  const pem = privatePem(privateKey);
+  try {
+    await store.add(keyNames.logPostQuantum, pem);
+  } finally {
+    pem.fill(0);
+  }
+  return { signer: mlDsaSigner(privateKey, 'ml-dsa-44'), made: true };
+}
+
 function newKey(kind: 'ec' | 'ed25519'): KeyObject {
   return kind === 'ec'
     ? generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
@@ -186,10 +208,15 @@ async function needSigner(store: KeyStore, folder: string, name: string): Promis
 
 /** The private key of an entry; undefined when there is none. */
 export async function readSigner(store: KeyStore, name: string): Promise<Signer | undefined> {
+  const key = await readPrivateKey(store, name);
+  return key === undefined ? undefined : signerFromKey(key);
+}
+
+async function readPrivateKey(store: KeyStore, name: string): Promise<KeyObject | undefined> {
   const pem = await store.read(name);
   if (pem === undefined) return undefined;
   try {
-    return signerFromKey(createPrivateKey(Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength)));
+    return createPrivateKey(Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength));
   } finally {
     pem.fill(0);
   }

@@ -6,6 +6,7 @@ import { type Addresses, openAddresses } from '../address/open.ts';
 import type { Assembly } from './assembly.ts';
 import { type Attestation, openAttestation } from '../attest/open.ts';
 import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
+import { appendEntry } from '../audit/append.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
 import { findState } from '../audit/security-state.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
@@ -25,6 +26,7 @@ import { Presence } from '../presence/presence.ts';
 import { CloneWatch } from '../respond/clone-watch.ts';
 import { witnessOnly } from '../revocation/store.ts';
 import { RevocationWatch } from '../revocation/watch.ts';
+import { takeLogPostQuantumSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets, type Secrets } from '../secrets/open.ts';
 import type { HubSettings } from '../settings.ts';
@@ -81,9 +83,17 @@ async function openLedger(
   database.assertMayWrite = () => time.assertRight();
   hub.use(hubClock(database, time));
   const readFrom = found.verdict.kind === 'compared' ? found.verdict.whole : 0;
-  const audit = hub.use(await openAudit(database, { folder, readFrom }, settings, secrets.keys.logSigner));
+  const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(keyStore) : undefined;
+  const signers = { signer: secrets.keys.logSigner, postQuantum: postQuantum?.signer };
+  const audit = hub.use(await openAudit(database, { folder, readFrom }, settings, signers));
+  if (postQuantum?.made === true) await logSecondKey(database, settings.logOrigin, time.now());
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
   return { folder, settings, time, clock: time.now, secrets, database, audit, ...state };
+}
+
+async function logSecondKey(database: Database, origin: string, at: number): Promise<void> {
+  const entry = { at, kind: 'log-key-added', actor: 'hub', subject: `log:${origin}`, data: { algorithm: 'ml-dsa-44' } };
+  await database.writeAsHub((trx) => appendEntry(trx, entry));
 }
 
 /** The devices that are connected, and what cuts them off. */

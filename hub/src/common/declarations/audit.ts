@@ -18,6 +18,8 @@ export const auditSettings = {
     .max(200)
     .regex(/^[^\s+]+$/)
     .default('edgekeep.local/log'),
+  /** Whether the log signs its checkpoints by ML-DSA-44 as well. */
+  logPostQuantum: z.boolean().default(false),
   witness: z
     .strictObject({
       /** How many devices must have cosigned a checkpoint for it to count as witnessed. */
