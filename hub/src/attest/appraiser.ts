@@ -69,27 +69,32 @@ export interface AppraisalSettings {
   readonly alerts: { readonly tpmClock: boolean };
 }
 
+/** A key that signs attestation results, and its name in their header. */
+export interface SigningKey {
+  readonly signer: Signer;
+  /** Key identifier, hex (RFC 7093). */
+  readonly keyId: string;
+}
+
 export class Appraiser {
   readonly #database: Database;
   readonly #references: ReferenceStore;
   readonly #rootKeys: RootKeys;
-  readonly #signer: Signer;
-  readonly #keyId: string;
+  readonly #signing: () => SigningKey;
   readonly #makers: MakersOfDevices;
   readonly #settings: AppraisalSettings;
   readonly #epoch: () => string;
   readonly #logs = createLogCache(CACHED_LOGS_MAX);
 
   /**
-   * `keyId` names the signing key in the header of the results. `makers` is asked each time. `epoch` names the stretch of time in which the
+   * `signing` and `makers` are asked each time: keys are replaced while the hub runs. `epoch` names the stretch of time in which the
    * hub's clock was not set.
    */
   constructor(
     database: Database,
     references: ReferenceStore,
     rootKeys: RootKeys,
-    signer: Signer,
-    keyId: string,
+    signing: () => SigningKey,
     makers: MakersOfDevices,
     settings: AppraisalSettings,
     epoch: () => string = () => '',
@@ -97,8 +102,7 @@ export class Appraiser {
     this.#database = database;
     this.#references = references;
     this.#rootKeys = rootKeys;
-    this.#signer = signer;
-    this.#keyId = keyId;
+    this.#signing = signing;
     this.#makers = makers;
     this.#settings = settings;
     this.#epoch = epoch;
@@ -169,7 +173,8 @@ export class Appraiser {
       tierReasons: [...(await this.#makers.tierReasons(device.id)), ...clockNotes(appraisal)],
       policyId: referenceValues === undefined ? 'none' : policyIdOf(referenceValues, references),
     });
-    return { appraisal, attestationResult: await signAttestationResult(result, this.#signer, this.#keyId) };
+    const { signer, keyId } = this.#signing();
+    return { appraisal, attestationResult: await signAttestationResult(result, signer, keyId) };
   }
 }
 
