@@ -13,6 +13,7 @@ import { createLogCache } from '@edgekeep/core/attest/log-cache';
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import type { Signer } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
+import type { SigningKey } from '../common/signing-key.ts';
 import { HubError } from '../common/error.ts';
 import { noteFormerName } from '../common/former-names.ts';
 import { raiseAlert } from '../alert/alerts.ts';
@@ -67,13 +68,6 @@ export interface AppraisalSettings {
     readonly clockSlackSeconds: number;
   };
   readonly alerts: { readonly tpmClock: boolean };
-}
-
-/** A key that signs attestation results, and its name in their header. */
-export interface SigningKey {
-  readonly signer: Signer;
-  /** Key identifier, hex (RFC 7093). */
-  readonly keyId: string;
 }
 
 export class Appraiser {

@@ -1,10 +1,11 @@
 // Opens attestation: reference values, the keys of roots of trust, and the appraiser of evidence.
+import type { SigningKey } from '../common/signing-key.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Subject } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
 import { makersOf } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
-import { type AppraisalSettings, Appraiser, type SigningKey } from './appraiser.ts';
+import { type AppraisalSettings, Appraiser } from './appraiser.ts';
 import type { PublishingRules } from './reference-rules.ts';
 import { ReferenceStandings, type StandingSettings } from './reference-standings.ts';
 import { ReferenceStore } from './reference-store.ts';

@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import type { Clock } from '../common/clock.ts';
 import { HubError } from '../common/error.ts';
-import type { SigningKey } from '../attest/appraiser.ts';
+import type { SigningKey } from '../common/signing-key.ts';
 import { firstHubKeyNames, type HubKeys, hubKeyName, readSigner } from '../secrets/hub-keys.ts';
 import { initialCertificateFiles } from '../secrets/initial-certificates.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
@@ -89,7 +89,7 @@ export class HubKeyRing {
   };
 
   readonly metrics = (registry: Registry): void =>
-    registerKeyListMetric(registry, () => this.#state, this.#dependencies.clock);
+    registerKeyListMetric(registry, () => this.#state.list?.list, this.#dependencies.clock);
 }
 
 /** The keys in the order in which they were added, and the newest list, as `db` has them. */

@@ -29,8 +29,7 @@ import { readRoots } from './state.ts';
 const daySeconds = 86_400;
 
 /** The keys that a hub of this version replaces. */
-export const replacedPurposes = ['log', 'attestation-result'] as const;
-export type ReplacedPurpose = (typeof replacedPurposes)[number];
+type ReplacedPurpose = 'log' | 'attestation-result';
 
 /** The part of a hand-over inside the transaction: the log ends, and the next begins. */
 export type HandLogOver = (

@@ -190,7 +190,7 @@ async function writeFirstKeyList(
 }
 
 /** The first keys count from the beginning. */
-export function firstKeyList(log: Signer, attestation: Signer, origin: string): KeyListContent {
+function firstKeyList(log: Signer, attestation: Signer, origin: string): KeyListContent {
   const always = { fromSeconds: 0, untilSeconds: undefined, compromised: false };
   return {
     hub: encodeVerifierKey(verifierKey(origin, log.publicKey, 'ed25519')),
