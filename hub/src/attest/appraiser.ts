@@ -11,7 +11,6 @@ import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
 import { type Evidence, formerEvidenceType, statementEvidenceType } from '@edgekeep/core/attest/evidence';
 import { createLogCache } from '@edgekeep/core/attest/log-cache';
 import { tierSchema } from '@edgekeep/core/attest/tier';
-import type { Signer } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import type { SigningKey } from '../common/signing-key.ts';
 import { HubError } from '../common/error.ts';
