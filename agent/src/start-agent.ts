@@ -183,6 +183,7 @@ function runnerOf(
   return {
     ...shared,
     deviceId,
+    tier: rootOfTrust.tier,
     prover,
     rootOfTrust,
     // Read late: a list that was learned meanwhile counts.

@@ -164,6 +164,27 @@ export const releaseMutants: readonly Mutant[] = [
     breaks: 'a wrapped key belongs to one lease',
   },
   {
+    id: 'release/publisher-first',
+    file: 'hub/src/access/publisher-policy.ts',
+    find: "if (reasons.length > 0) return { kind: 'refused', reasons };",
+    replace: "if (reasons.length > 5) return { kind: 'refused', reasons };",
+    breaks: 'the publisher says who may get the key',
+  },
+  {
+    id: 'release/publisher-at-the-act',
+    file: 'hub/src/access/release-record.ts',
+    find: "if (verdict.kind === 'refused') throw refusedByPublisher(verdict.reasons, attestationResult);\n  return verdict.logged;",
+    replace: "return verdict.kind === 'refused' ? undefined : verdict.logged;",
+    breaks: 'the publisher is asked again in the transaction that records the key',
+  },
+  {
+    id: 'release/publisher-in-receipt',
+    file: 'core/src/access/receipt.ts',
+    find: 'if (named?.digest !== digest) {',
+    replace: 'if (named !== undefined && named.digest !== digest) {',
+    breaks: 'an entry that hides the release policy is refused',
+  },
+  {
     id: 'release/sealed-for-lease',
     file: 'core/src/access/wrap-context.ts',
     find: 'if (secretLength < 1 || !timingSafeEqual(sealed.subarray(secretLength), expected)) return undefined;',

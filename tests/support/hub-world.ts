@@ -13,6 +13,7 @@ import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
 import { parseTrust, type Trust } from '@edgekeep/core/access/trust';
 import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { encodeReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
+import type { ReleasePolicy } from '@edgekeep/core/model/release-policy';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
@@ -197,10 +198,17 @@ export class HubWorld {
   }
 
   /** Publishes one opaque file as a model. */
-  async publishModel(name: string, version: string, content: string, signer = this.publisher): Promise<void> {
+  async publishModel(
+    name: string,
+    version: string,
+    content: string,
+    signer = this.publisher,
+    releasePolicy?: ReleasePolicy,
+  ): Promise<void> {
     const path = join(this.folder, 'weights.bin');
     await writeFile(path, content);
-    await publishModel(this.operator, { path, name, version, signer, withoutOrt: true, progress: () => undefined });
+    const order = { path, name, version, signer, releasePolicy, withoutOrt: true, progress: () => undefined };
+    await publishModel(this.operator, order);
   }
 
   async enrollmentToken(

@@ -9,9 +9,11 @@ import type { Trust } from '@edgekeep/core/access/trust';
 import { boundToAsk, offersBoundWraps } from '@edgekeep/core/access/release-ask';
 import { boundWrapType, type WrapContext } from '@edgekeep/core/access/wrap-context';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { Tier } from '@edgekeep/core/attest/tier';
 import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
+import { releasePolicyDigest } from '@edgekeep/core/model/release-policy';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import {
@@ -44,6 +46,8 @@ export interface KeyGrant {
 
 export interface LeaseDependencies {
   readonly deviceId: string;
+  /** Of this device's own root of trust. */
+  readonly tier: Tier;
   readonly link: Pick<HubLink, 'withChallenge'>;
   readonly prover: Prover;
   /** Pinned: the log's key, the verifiers' keys, the publishers' keys; a quorum of 0, because witnesses sign later. */
@@ -84,6 +88,7 @@ export function requestKey(
     const { name, version } = model;
     // The hub's nonce says whether it makes bound keys, and this quote covers it: nobody between them can bring both back to the form before.
     const wraps = offersBoundWraps(nonce) ? [boundWrapType] : undefined;
+    assertPublisherPermits(dependencies.tier, model, wraps === undefined ? 'former' : 'bound');
     const [purpose, bound]: [QualifyingPurpose, Uint8Array] =
       wraps === undefined
         ? ['release', exporter]
@@ -127,6 +132,21 @@ export interface GrantAnswer {
   readonly shown: Evidence;
 }
 
+/** Throws `lease-refused` where the publisher gives this device no key, before one is asked for. */
+function assertPublisherPermits(
+  tier: Tier,
+  { name, manifest: { releasePolicy } }: VerifiedModel,
+  form: 'bound' | 'former',
+): void {
+  if (releasePolicy === undefined) return;
+  if (form === 'former')
+    throw refused(`the publisher of ${name} says who may get its key, and this hub is too old to show it`);
+  if (!releasePolicy.tiers.includes(tier))
+    throw refused(
+      `the publisher of ${name} gives its key to ${releasePolicy.tiers.join(', ')}, this device is ${tier}`,
+    );
+}
+
 /** Throws `lease-refused` unless lease and receipt are about this device, this model and now; `begun` is the time of the request. */
 export function checkedGrant(
   { deviceId, trust }: Pick<LeaseDependencies, 'deviceId' | 'trust'>,
@@ -159,7 +179,13 @@ export function checkedGrant(
   if (evidence !== undefined && !namesEvidence(evidence, shown))
     throw refused('the receipt rests on other evidence than this device showed');
   const life = new Lifetime(begun, (lease.notAfter - lease.notBefore) * 1_000);
-  return { lease, wrappedKey, context: { purpose: 'model key', lease }, attestationResult, receipt, life };
+  const { releasePolicy } = model.manifest;
+  const context: WrapContext = {
+    purpose: 'model key',
+    lease,
+    ...(releasePolicy !== undefined && { releasePolicy: releasePolicyDigest(releasePolicy) }),
+  };
+  return { lease, wrappedKey, context, attestationResult, receipt, life };
 }
 
 function receiptVerdict(
@@ -168,7 +194,7 @@ function receiptVerdict(
   { manifestBytes, signature }: VerifiedModel,
 ): ReceiptVerdict {
   try {
-    return verifyReceipt(receipt, trust, { manifest: manifestBytes, modelSignature: signature });
+    return verifyReceipt(receipt, trust, { manifest: manifestBytes, modelSignature: signature }, 'later');
   } catch (error) {
     if (!(error instanceof CoreError)) throw error;
     return { kind: 'refused', reasons: [error.message] };

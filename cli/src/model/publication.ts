@@ -9,6 +9,7 @@ import { basename, extname, join } from 'node:path';
 import { toBase64url, toHex } from '@edgekeep/core/bytes';
 import { type GuardSettings, guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
 import { encodeManifest, manifestDigest, manifestPath, type ModelManifest } from '@edgekeep/core/model/manifest';
+import { type ReleasePolicy, releasePolicySchema } from '@edgekeep/core/model/release-policy';
 import { signModel } from '@edgekeep/core/model/signature/sign';
 import { parseJson } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
@@ -38,6 +39,8 @@ export interface PublicationOrder {
   readonly version: string;
   readonly signer: Signer;
   readonly guard?: GuardSettings | undefined;
+  /** Who may get its key; left out: the operator decides alone. */
+  readonly releasePolicy?: ReleasePolicy | undefined;
   /** Leave out the `.ort` twin of each `.onnx` file. */
   readonly withoutOrt?: boolean | undefined;
   /** Progress messages for people. */
@@ -59,13 +62,14 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
   try {
     const sources = await collect(order, scratch.folder);
     const files = await Promise.all(sources.map(describe));
-    const { name, version, guard } = order;
+    const { name, version, guard, releasePolicy } = order;
     const manifest = encodeManifest({
-      type: 'edgekeep-model-manifest/v1',
+      type: releasePolicy === undefined ? 'edgekeep-model-manifest/v1' : 'edgekeep-model-manifest/v2',
       name,
       version,
       files,
       ...(guard && { guard }),
+      ...(releasePolicy && { releasePolicy }),
     });
     order.progress(`signing ${counted(files.length, 'file')} and the manifest`);
     const signature = await signRelease(order, manifest, files);
@@ -89,6 +93,11 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
 /** Reads guard settings written by the publisher (spec/guard.md). */
 export async function readGuardSettings(file: string): Promise<GuardSettings> {
   return parseJson(await readFile(file), guardSettingsSchema, `guard settings ${file}`);
+}
+
+/** Reads a release policy written by the publisher (spec/model-manifest.md, "Release policy"). */
+export async function readReleasePolicy(file: string): Promise<ReleasePolicy> {
+  return parseJson(await readFile(file), releasePolicySchema, `release policy ${file}`);
 }
 
 async function collect(order: PublicationOrder, scratch: string): Promise<readonly SourceFile[]> {

@@ -4,10 +4,11 @@ import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { readSigner } from './key-files.ts';
 import { progressOutput } from './transfer-progress.ts';
-import { publishModel, readGuardSettings } from './publication.ts';
+import { publishModel, readGuardSettings, readReleasePolicy } from './publication.ts';
 
 export const command: Command = {
-  usage: 'model publish PATH --name NAME --version VERSION --key KEY.pem [--guard FILE] [--fallback FILE] [--no-ort]',
+  usage:
+    'model publish PATH --name NAME --version VERSION --key KEY.pem [--guard FILE] [--release-policy FILE] [--fallback FILE] [--no-ort]',
   help: `
 PATH is one model file, or a folder: an ONNX model with its external data, a fallback.onnx, or any opaque files (a TensorRT plan, a TFLite
 file), which devices open in memory for \`edgekeep model run\`. The key must be trusted by the hub: \`edgekeep publisher trust\`.
@@ -16,6 +17,9 @@ file), which devices open in memory for \`edgekeep model run\`. The key must be 
 --version   for example 1.2.0; a published version never changes
 --key       PEM private key: P-256, P-384 or P-521 (\`edgekeep model keygen\`)
 --guard     guard settings (spec/guard.md): without them predictions are served without a verdict
+--release-policy
+            who may get the key, as JSON (spec/model-manifest.md): you sign it with the model, and no operator can change it. Without it the
+            operator of the hub decides alone
 --fallback  a second model that answers when the first is unsure
 --no-ort    do not add the optimized .ort twin of each .onnx file
 ${operatorHelp}
@@ -27,6 +31,7 @@ ${operatorHelp}
     version: { type: 'string' },
     key: { type: 'string' },
     guard: { type: 'string' },
+    'release-policy': { type: 'string' },
     fallback: { type: 'string' },
     'no-ort': { type: 'boolean' },
   },
@@ -36,6 +41,7 @@ ${operatorHelp}
     const version = args.required('version');
     const signer = await readSigner(args.required('key'));
     const guardFile = args.option('guard');
+    const policyFile = args.option('release-policy');
     const release = await publishModel(await openOperator(args), {
       path,
       name,
@@ -43,6 +49,7 @@ ${operatorHelp}
       signer,
       fallback: args.option('fallback'),
       guard: guardFile === undefined ? undefined : await readGuardSettings(guardFile),
+      releasePolicy: policyFile === undefined ? undefined : await readReleasePolicy(policyFile),
       withoutOrt: args.flag('no-ort'),
       progress: (step) => process.stderr.write(`${step}\n`),
       output: progressOutput,

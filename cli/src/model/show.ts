@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
+import { policyLines, unmetLines } from './release-policy-text.ts';
 import { faultText } from './fault-text.ts';
 
 type ModelDevice = z.infer<typeof modelDevices>['devices'][number];
@@ -23,7 +24,7 @@ ${operatorHelp}`,
     const { models } = await operator.get('/v1/models', modelList);
     const releases = models.filter((m) => m.name === name && (version === undefined || m.version === version));
     const devices = await devicesOf(operator, name, version);
-    const { groups } = await operator.get(`/v1/models/${encodeURIComponent(name)}/groups`, assignedGroups);
+    const { groups, unmet } = await operator.get(`/v1/models/${encodeURIComponent(name)}/groups`, assignedGroups);
     if (releases.length === 0 && (version !== undefined || groups.length + devices.length === 0)) {
       const what = version === undefined ? `model ${name}` : `release ${name} ${version}`;
       throw new HubRefusal(404, 'not-found', `no ${what}: \`edgekeep model list\` shows all`);
@@ -39,7 +40,9 @@ ${operatorHelp}`,
           m.manifestDigest.slice(0, 16),
         ]),
       ]),
+      ...policyLines(releases),
       `for groups: ${groups.length === 0 ? 'none: edgekeep model assign' : groups.join(', ')}`,
+      ...unmetLines(unmet),
       `devices: ${
         devices.length === 0
           ? 'none has reported it'
@@ -56,7 +59,7 @@ ${operatorHelp}`,
             ]),
           ]),
     ].join('\n\n');
-    return { exitCode: exitCodes.ok, value: { name, groups, releases, states, devices }, text };
+    return { exitCode: exitCodes.ok, value: { name, groups, unmet, releases, states, devices }, text };
   },
 };
 

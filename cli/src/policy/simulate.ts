@@ -3,6 +3,7 @@ import { counted } from '@edgekeep/core/counted';
 import { type AccessChange, type Simulation, simulation } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { refusalLine } from '../model/release-policy-text.ts';
 import { claimLines } from './claims.ts';
 import { readCountries } from './countries.ts';
 import { readPolicyFiles } from './files.ts';
@@ -69,7 +70,7 @@ function groupsOf(
   return groups;
 }
 
-function simulationText({ policyVersion, replayed, fleet, errors, claims }: Simulation): string {
+function simulationText({ policyVersion, replayed, fleet, errors, claims, publishers }: Simulation): string {
   const unknown =
     fleet.withoutAddress === 0
       ? ''
@@ -80,6 +81,9 @@ function simulationText({ policyVersion, replayed, fleet, errors, claims }: Simu
     `devices and tokens as of now: ${fleet.principals}, ${counted(fleet.asked, 'question')}${unknown}:`,
     ...linesOf(fleet.changes),
     ...claimLines(claims),
+    ...publishers
+      .filter(({ refused }) => refused > 0)
+      .map((each) => refusalLine(`publisher of ${each.model} ${each.version}`, each)),
     ...(errors.count === 0
       ? []
       : [`${counted(errors.count, 'question')} the draft cannot answer; the first: ${errors.first}`]),

@@ -190,6 +190,7 @@ function describe(summary: Summary, more: readonly string[]): string {
     ...evidenceRows(summary),
     ['model', `${model.name} ${model.version}, manifest ${model.manifestDigest.slice(0, 16)}…`],
     ['publisher', `${publisher.slice(0, 16)}…`],
+    ...publisherRows(summary),
     ['policy', `${policy.name}, ${policy.digest.slice(0, 16)}…`],
     ['lease', `${lease.id}, until ${until}`],
     ['log', `entry ${log.index} of ${log.checkpoint.size} in ${log.checkpoint.origin}`],
@@ -202,6 +203,16 @@ function describe(summary: Summary, more: readonly string[]): string {
     'not proven',
     ...notProven(summary).map((text) => `  ${text}`),
   ].join('\n');
+}
+
+function publisherRows({ release: { releasePolicy: policy } }: Summary): readonly (readonly [string, string])[] {
+  if (policy === undefined) return [];
+  const { digest, maker, group } = policy;
+  const by = [
+    ...(maker === undefined ? [] : [`maker ${maker.slice(0, 16)}…`]),
+    ...(group === undefined ? [] : [`group ${group}`]),
+  ];
+  return [['release', [`as the publisher permits, policy ${digest.slice(0, 16)}…`, ...by].join(', ')]];
 }
 
 function evidenceRows(summary: Summary): readonly (readonly [string, string])[] {

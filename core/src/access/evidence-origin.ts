@@ -3,6 +3,7 @@
 import type { DiceTrust } from '../attest/dice/chain.ts';
 import type { Evidence } from '../attest/evidence.ts';
 import { type AttestationKey, attestationKeyOf } from '../attest/quote.ts';
+import { sha256Hex } from '../digest.ts';
 import { parseForeignCertificate, publicKeyOf } from '../identity/certificate.ts';
 import { asIndex, type Certificates, indexCertificates } from '../identity/certificate-index.ts';
 import { appraiseEndorsement } from '../identity/endorsement-appraisal.ts';
@@ -25,7 +26,14 @@ export type OriginVerdict =
       /** For evidence of DICE: the trust that its chain is verified with. */
       readonly dice?: { readonly trust: DiceTrust; readonly atSeconds: number };
       /** Undefined where no maker certifies the tier. */
-      readonly maker: { readonly root: string; readonly tpm?: TpmIdentity } | undefined;
+      readonly maker:
+        | {
+            readonly root: string;
+            readonly tpm?: TpmIdentity;
+            /** SHA-256 of the certificates above the device's own, hex; undefined where they are in the evidence. */
+            readonly authorities?: readonly string[];
+          }
+        | undefined;
       readonly notes: readonly string[];
     }
   /** No makers' roots were given. */
@@ -56,7 +64,13 @@ export function verifyOrigin(
         return { kind: 'refused', reasons: verdict.reasons.map(({ message }) => message) };
       const { chain, tpm, notes } = verdict;
       const root = chain.at(-1);
-      return { kind: 'verified', key, maker: { root: root === undefined ? '' : nameText(root.subject), tpm }, notes };
+      const authorities = chain.slice(1).map(({ der }) => sha256Hex(der));
+      return {
+        kind: 'verified',
+        key,
+        maker: { root: root === undefined ? '' : nameText(root.subject), tpm, authorities },
+        notes,
+      };
     }
     case 'dice':
       return verifyDiceOrigin(origin, evidence, makers, atSeconds);

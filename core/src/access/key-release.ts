@@ -30,6 +30,10 @@ export const keyReleaseSchema = z.strictObject({
   wrap: z.literal(boundWrapType).optional(),
   /** The digests of the evidence behind the result: in entries of receipts of version 2, and in no older ones. */
   evidence: releaseEvidenceSchema.optional(),
+  /** The publisher's release policy: its digest, and which of its makers and groups the device has. Left out where the manifest has none. */
+  releasePolicy: z
+    .strictObject({ digest: sha256Hex, maker: sha256Hex.optional(), group: z.string().min(1).max(64).optional() })
+    .optional(),
 });
 
 export type KeyRelease = Readonly<z.infer<typeof keyReleaseSchema>>;

@@ -6,6 +6,7 @@ import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { indexCertificates } from '../identity/certificate-index.ts';
 import { encodeSizedPublic } from '../tpm/public-area.ts';
+import { type ReleasePolicy, releasePolicyDigest } from '../model/release-policy.ts';
 import type { MakerRoots } from './evidence-origin.ts';
 import {
   encodeLongReceipt,
@@ -48,6 +49,33 @@ test('without makers’ roots the maker is not verified, and that is said', () =
   assert.equal(verdict.summary.evidence.origin.kind, 'not-asked');
   assert.match(notProven(verdict.summary).join('\n'), /that a maker made this hardware/);
 });
+
+// SECURITY.md: DEV-78
+test('the maker that an entry names for the publisher is one that certified the device', async () => {
+  const [authority] = verifiedAuthorities();
+  const long = async (maker: string) => {
+    const releasePolicy: ReleasePolicy = { tiers: ['tpm'], makers: [maker] };
+    const named = { digest: releasePolicyDigest(releasePolicy), maker };
+    const manifest = { type: 'edgekeep-model-manifest/v2', releasePolicy } as const;
+    return testLongReceipt({
+      manifest,
+      release: { releasePolicy: named, evidence: releaseEvidenceOf(parts.evidence, parts.origin) },
+    });
+  };
+  const honest = verifyLongReceipt(encodeLongReceipt(await long(authority ?? '')), testTrust(2), testMakers);
+  if (honest.kind !== 'verified') assert.fail(honest.reasons.join('; '));
+  assert.ok(!notProven(honest.summary).join('\n').includes('the publisher names'));
+  refusedWith(await long('cd'.repeat(32)), testMakers, /publisher: the maker in the entry/);
+  const unshown = verifyLongReceipt(encodeLongReceipt(await long(authority ?? '')), testTrust(2));
+  if (unshown.kind !== 'verified') assert.fail(unshown.reasons.join('; '));
+  assert.match(notProven(unshown.summary).join('\n'), /which the publisher names/);
+});
+
+function verifiedAuthorities(): readonly string[] {
+  const verdict = verifyLongReceipt(good, testTrust(2), testMakers);
+  if (verdict.kind !== 'verified' || verdict.summary.evidence.origin.kind !== 'verified') return [];
+  return verdict.summary.evidence.origin.maker?.authorities ?? [];
+}
 
 // SECURITY.md: HUB-67
 test('a long receipt is refused when its evidence is not what the hub signed and logged', async (t) => {

@@ -1,5 +1,6 @@
 // The long form of a receipt: the short one, and the evidence that its entry names, so that nobody has to believe the hub about the boot
 // (spec/receipt.md, "The long form"). Verified with public keys and makers' roots alone.
+import type { KeyRelease } from './key-release.ts';
 import { z } from 'zod';
 import { type Appraisal, appraiseEvidence } from '../attest/appraise.ts';
 import { type Evidence, EVIDENCE_BYTES_MAX, evidenceDocument, parseEvidence } from '../attest/evidence.ts';
@@ -151,8 +152,18 @@ export function verifyLongReceipt(bytes: Uint8Array, trust: Trust, makers?: Make
   });
   const reasons = contradictions(short.summary, appraisal);
   if (reasons.length > 0) return { kind: 'refused', reasons: reasons.map((reason) => `evidence: ${reason}`) };
+  if (contradictsMaker(release, origin))
+    return { kind: 'refused', reasons: ['publisher: the maker in the entry did not certify this device'] };
   const evidence = { eventLogBytes: long.evidence.eventLog.length, imaEntries: appraisal.imaLog?.entries, origin };
   return { kind: 'verified', summary: { ...short.summary, evidence } };
+}
+
+/** The maker that the hub named for the publisher's release policy is none of those that the certificates show. */
+function contradictsMaker({ releasePolicy }: KeyRelease, origin: OriginVerdict): boolean {
+  if (releasePolicy?.maker === undefined || origin.kind !== 'verified') return false;
+  const { maker } = origin;
+  if (maker === undefined) return true;
+  return maker.authorities !== undefined && !maker.authorities.includes(releasePolicy.maker);
 }
 
 function expectedData({ exporter, wraps }: KeptEvidence, { release, attestation }: ReceiptSummary): Uint8Array {

@@ -10,6 +10,14 @@ export function notProven(summary: ReceiptSummary | LongReceiptSummary): readonl
     'that no other device got this key: a hub has it, and can wrap it for anybody without an entry in its log',
     'that the device kept the key to itself, or still has it',
   ];
+  if (release.releasePolicy?.group !== undefined) {
+    sentences.push(
+      `that the device belongs in the group ${release.releasePolicy.group}: operators of the hub decide that, and the log has each change`,
+    );
+  }
+  if (release.releasePolicy?.maker !== undefined && !showsAuthorities(summary)) {
+    sentences.push('that the maker which the publisher names made this hardware: the hub says so');
+  }
   if (log.cosignatures.length === 0) {
     sentences.push('that anybody but the hub saw the entry: no witness was required, and none cosigned');
   }
@@ -31,4 +39,10 @@ export function notProven(summary: ReceiptSummary | LongReceiptSummary): readonl
     );
   }
   return sentences;
+}
+
+/** The certificates show who certified the device. */
+function showsAuthorities(summary: ReceiptSummary | LongReceiptSummary): boolean {
+  if (!('evidence' in summary) || summary.evidence.origin.kind !== 'verified') return false;
+  return summary.evidence.origin.maker?.authorities !== undefined;
 }

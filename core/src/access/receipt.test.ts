@@ -6,6 +6,8 @@ import { witnessPolicy } from '../audit/quorum.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeManifest } from '../model/manifest.ts';
+import { tiers } from '../attest/tier.ts';
+import { type ReleasePolicy, releasePolicyDigest, releasePolicySchema } from '../model/release-policy.ts';
 import { encodeReceipt, RECEIPT_BYTES_MAX, verifyReceipt } from './receipt.ts';
 import type { KeyValidity } from '../authority/key-list.ts';
 import { testListedKey, testListRoot, testSignedList } from '../authority/testing-key-list.ts';
@@ -82,6 +84,85 @@ test('a receipt is refused, with the reason, when any of its claims is not true'
   await t.test('the entry is not the logged one', async () => {
     const { entry } = await testReceiptParts({ release: { policy: { name: 'lax', digest: '33'.repeat(32) } } });
     refusedWith(encodeReceipt({ ...parts, entry }), testTrust(), /log: the inclusion proof/);
+  });
+});
+
+const releasePolicy: ReleasePolicy = {
+  tiers: ['tpm'],
+  releases: ['ab'.repeat(32)],
+  makers: ['cd'.repeat(32)],
+  groups: ['line-1'],
+  quorum: 1,
+};
+const permitted: ReceiptChanges = {
+  manifest: { type: 'edgekeep-model-manifest/v2', releasePolicy },
+  result: { policyId: `press-line 3 sha256:${'ab'.repeat(32)}` },
+  release: { releasePolicy: { digest: releasePolicyDigest(releasePolicy), maker: 'cd'.repeat(32), group: 'line-1' } },
+};
+
+test('a release policy can name every tier', () => {
+  assert.deepEqual(releasePolicySchema.parse({ tiers: [...tiers] }), { tiers });
+});
+
+// SECURITY.md: DEV-78
+test('a receipt shows that a key was released against the release policy that its publisher signed', async (t) => {
+  const verify = async (changes: ReceiptChanges, witnesses?: 'later') =>
+    verifyReceipt(
+      encodeReceipt(await testReceiptParts({ ...permitted, ...changes })),
+      testTrust(0),
+      undefined,
+      witnesses,
+    );
+  assert.equal((await verify({})).kind, 'verified');
+  const named = permitted.release?.releasePolicy;
+  assert.ok(named !== undefined);
+  const without = (member: 'maker' | 'group') => {
+    const { [member]: _, ...rest } = named;
+    return { release: { releasePolicy: rest } };
+  };
+  const software = {
+    result: { ...permitted.result, tier: 'software', vector: { 'instance-identity': 2, executables: 3, hardware: 32 } },
+    release: { ...permitted.release, device: { id: 'press-7', tier: 'software', certificate: '11'.repeat(32) } },
+  } as const;
+  const cases: readonly (readonly [string, ReceiptChanges, RegExp])[] = [
+    ['the entry hides the policy', { release: {} }, /publisher: .*the entry names none/],
+    [
+      'the entry names another policy',
+      { release: { releasePolicy: { ...named, digest: '00'.repeat(32) } } },
+      /publisher: .*0000/,
+    ],
+    [
+      'a device without hardware',
+      { ...software, result: { ...software.result, status: 'warning' } },
+      /publisher: the tier is software/,
+    ],
+    [
+      'another boot',
+      { result: { policyId: `press-line 3 sha256:${'ac'.repeat(32)}` } },
+      /publisher: the boot is that of acac/,
+    ],
+    ['a boot without a digest', { result: { policyId: 'press-line 3' } }, /publisher: no reference values/],
+    [
+      'another maker',
+      { release: { releasePolicy: { ...named, maker: 'ce'.repeat(32) } } },
+      /publisher: no certificate/,
+    ],
+    ['no maker', without('maker'), /publisher: no certificate/],
+    ['another group', { release: { releasePolicy: { ...named, group: 'lab' } } }, /publisher: the device is in none/],
+    ['no group', without('group'), /publisher: the device is in none/],
+    // press-7 is the receiver: its own word about the log does not count.
+    ['the receiver alone cosigned', { cosigners: testWitnesses.slice(0, 1) }, /publisher: 0 other witnesses/],
+    ['a policy that nobody signed', { manifest: {} }, /publisher: .*signed none/],
+  ];
+  for (const [name, changes, reason] of cases) {
+    await t.test(name, async () => {
+      const verdict = await verify(changes);
+      assert.equal(verdict.kind, 'refused');
+      if (verdict.kind === 'refused') assert.match(verdict.reasons.join('\n'), reason);
+    });
+  }
+  await t.test('a device gets its receipt before others cosign', async () => {
+    assert.equal((await verify({ cosigners: [] }, 'later')).kind, 'verified');
   });
 });
 

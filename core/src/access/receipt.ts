@@ -14,6 +14,7 @@ import { isValidAt, type KeyValidity } from '../authority/key-list.ts';
 import { parseBase64url, parseUtf8, toBase64url, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '../json.ts';
+import { affirmedRelease, releasePolicyDigest, releasePolicyReasons } from '../model/release-policy.ts';
 import { type ReleaseVerdict, verifyModelRelease } from '../model/release.ts';
 import { type KeyRelease, keyReleasedKind, keyReleaseSchema, releaseContradictions } from './key-release.ts';
 import type { Trust, TrustedKey } from './trust.ts';
@@ -106,9 +107,14 @@ export function encodeReceipt(parts: ReceiptParts): Uint8Array {
 
 /**
  * Verifies a receipt with public keys alone: no clock, no network. Every reason is named. Bytes that are no receipt throw `receipt-invalid`
- * or the code of the part that is broken.
+ * or the code of the part that is broken. With `later` the publisher's quorum is not asked for: a device gets its receipt before others cosign.
  */
-export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedModel): ReceiptVerdict {
+export function verifyReceipt(
+  bytes: Uint8Array,
+  trust: Trust,
+  given?: DetachedModel,
+  witnesses: 'now' | 'later' = 'now',
+): ReceiptVerdict {
   const receipt = parseReceipt(bytes);
   const { entry, release } = parseRelease(receipt.entry);
   assertVersion(receipt.version, release);
@@ -129,6 +135,7 @@ export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedM
     ...releaseContradictions(release, entry.at).map((reason) => `entry: ${reason}`),
     ...(attestation.kind === 'refused' ? attestation.reasons.map((reason) => `attestation: ${reason}`) : []),
     ...modelReasons(publication, release).map((reason) => `model: ${reason}`),
+    ...publisherReasons(publication, { release, attestation, log, witnesses }).map((reason) => `publisher: ${reason}`),
   ];
   if (
     reasons.length > 0 ||
@@ -242,6 +249,40 @@ function modelReasons(publication: ReleaseVerdict | MissingModel, { model }: Key
     );
   }
   return reasons;
+}
+
+interface Released {
+  readonly release: KeyRelease;
+  readonly attestation: AttestationVerdict;
+  readonly log: ProofVerdict;
+  readonly witnesses: 'now' | 'later';
+}
+
+/** The publisher's release policy, as the hub named it, and asked with what the receipt proves of the device. */
+function publisherReasons(
+  publication: ReleaseVerdict | MissingModel,
+  { release, attestation, log, witnesses }: Released,
+): readonly string[] {
+  if (publication.kind !== 'verified') return [];
+  const { releasePolicy: policy } = publication.manifest;
+  const named = release.releasePolicy;
+  if (policy === undefined) {
+    return named === undefined ? [] : ['the entry names a release policy, and the publisher signed none'];
+  }
+  const digest = releasePolicyDigest(policy);
+  if (named?.digest !== digest) {
+    return [`the publisher signed the release policy ${digest}, the entry names ${named?.digest ?? 'none'}`];
+  }
+  const receiver = `/device/${release.device.id}`;
+  const cosigners = new Set(log.kind === 'verified' ? log.cosignatures.map(({ witness }) => witness) : []);
+  const facts = {
+    tier: release.device.tier,
+    release: attestation.kind === 'verified' ? affirmedRelease(attestation.result) : undefined,
+    maker: named.maker,
+    group: named.group,
+    cosigners: witnesses === 'later' ? undefined : [...cosigners].filter((name) => !name.endsWith(receiver)).length,
+  };
+  return releasePolicyReasons(policy, facts).map(({ message }) => message);
 }
 
 interface Receipt {

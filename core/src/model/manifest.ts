@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson, parseValue } from '../json.ts';
 import { guardSettingsSchema } from './guard-settings.ts';
+import { releasePolicySchema } from './release-policy.ts';
 
 /** The path of the manifest in the signed folder; no file of the model may have this name. */
 export const manifestPath = 'manifest.json';
@@ -32,13 +33,20 @@ const fileSchema = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
-const manifestSchema = z.strictObject({
-  type: z.literal('edgekeep-model-manifest/v1'),
-  name: z.string().regex(modelNamePattern),
-  version: z.string().max(128).regex(modelVersionPattern),
-  files: z.array(fileSchema).min(1).max(MANIFEST_FILES_MAX).superRefine(refuseConflicts),
-  guard: guardSettingsSchema.optional(),
-});
+const manifestSchema = z
+  .strictObject({
+    /** 2 has the publisher's word on who may get the key: an agent of the version before, which would not ask for it, does not read it. */
+    type: z.enum(['edgekeep-model-manifest/v1', 'edgekeep-model-manifest/v2']),
+    name: z.string().regex(modelNamePattern),
+    version: z.string().max(128).regex(modelVersionPattern),
+    files: z.array(fileSchema).min(1).max(MANIFEST_FILES_MAX).superRefine(refuseConflicts),
+    guard: guardSettingsSchema.optional(),
+    releasePolicy: releasePolicySchema.optional(),
+  })
+  .refine(
+    ({ type, releasePolicy }) => (type === 'edgekeep-model-manifest/v2') === (releasePolicy !== undefined),
+    'a release policy belongs to version 2 and to no other',
+  );
 
 export type ModelManifest = z.infer<typeof manifestSchema>;
 export type ModelFile = ModelManifest['files'][number];

@@ -4,8 +4,10 @@ import { boundToAsk } from '@edgekeep/core/access/release-ask';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import type { ReleasePolicy } from '@edgekeep/core/model/release-policy';
 import { type Appraiser } from '../attest/appraiser.ts';
 import type { EvidenceKeeper, Kept } from '../attest/kept-evidence.ts';
+import type { CosignatureCollector } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
 import type { DeviceConnection, TakenChallenge } from '../presence/connections.ts';
 import type { RootKeys } from '../attest/root-keys.ts';
@@ -31,6 +33,7 @@ export interface ReleaseDependencies {
   readonly platformKey: PlatformKey;
   readonly leaseAlarm: LeaseAlarm;
   readonly evidenceKeeper: EvidenceKeeper;
+  readonly witnesses: Pick<CosignatureCollector, 'cosignersBesides'>;
   readonly settings: ReleaseSettings;
 }
 
@@ -56,7 +59,13 @@ export interface ReleaseAsk extends TakenChallenge {
 }
 
 /** What the evidence of an ask is over: from an agent that names the wraps it reads, also everything that it asks for. */
-export function qualifyingDataOf({ model, version, wraps, nonce, connection: { exporter } }: ReleaseAsk): Uint8Array {
+export function qualifyingDataOf({
+  model,
+  version,
+  wraps,
+  nonce,
+  connection: { exporter },
+}: Omit<ReleaseAsk, 'evidence'>): Uint8Array {
   if (wraps === undefined) return qualifyingData('release', nonce, exporter);
   return qualifyingData('bound-release', nonce, boundToAsk(exporter, { model, version, wraps }));
 }
@@ -69,6 +78,8 @@ export interface Facts {
   readonly policy: GateDecision['policy'];
   /** Of a release with a receipt of version 2. */
   readonly kept?: Kept | undefined;
+  /** The publisher's release policy; undefined where there is none. */
+  readonly publisherPolicy: ReleasePolicy | undefined;
   /** The facts of the device and the model before the policy was asked. */
   readonly decidedBy: string;
 }

@@ -17,6 +17,7 @@ import { prepared } from '../store/prepared.ts';
 import type { LeaseRecord } from '../store/tables/revocation.ts';
 import { factsNow } from './decided-by.ts';
 import { loggedReasons } from './gate.ts';
+import { askPublisher, refusedByPublisher } from './publisher-policy.ts';
 import { assertWithinBudget } from './release-budget.ts';
 import { weighHolder } from './lease-holder.ts';
 import type { RecordedRelease } from './receipts.ts';
@@ -54,8 +55,9 @@ export async function record(
     assertEnabled(recorded);
     // Concurrent requests must not get more keys than sequential ones.
     await assertWithinBudget(trx, ask, settings);
+    const releasePolicy = await publisherNow(trx, dependencies, ask, facts);
     const wrap = wrapFormOf(ask) === 'bound' ? boundWrapType : undefined;
-    const release = releaseOf(ask, facts);
+    const release = { ...releaseOf(ask, facts), ...(releasePolicy !== undefined && { releasePolicy }) };
     const { remoteAddress: address } = ask.connection;
     await weighHolder(
       trx,
@@ -101,6 +103,20 @@ function releaseOf(ask: ReleaseAsk, { device, appraisal, attestationResult, leas
   };
 }
 
+/** What the entry says of the publisher's release policy; its facts are read again here. Throws `release-refused` where one has changed. */
+async function publisherNow(
+  trx: WriteTransaction,
+  { witnesses }: ReleaseDependencies,
+  { nowMs }: ReleaseAsk,
+  { publisherPolicy: policy, device, appraisal, attestationResult }: Facts,
+): Promise<KeyRelease['releasePolicy']> {
+  if (policy === undefined) return undefined;
+  const cosigners = witnesses.cosignersBesides(device.id);
+  const verdict = await askPublisher(trx, { policy, device, appraisal, attestationResult, cosigners, nowMs });
+  if (verdict.kind === 'refused') throw refusedByPublisher(verdict.reasons, attestationResult);
+  return verdict.logged;
+}
+
 /** Throws `release-refused` for a lease that was ended while its response waited. */
 export async function assertLeaseRuns({ read }: Pick<Database, 'read'>, { id }: Lease): Promise<void> {
   const [row] = await leaseById(read, { id });
@@ -116,7 +132,7 @@ export async function recordRefusal(
   dependencies: ReleaseDependencies,
   ask: ReleaseAsk,
   appraisal: Appraisal,
-  refusal: { policyVersion: number; reasons: readonly Reason[] },
+  refusal: { policyVersion?: number; reasons: readonly Reason[] },
 ): Promise<void> {
   await dependencies.database.writeAsHub(async (trx) => {
     await recordAppraisal(trx, ask.deviceId, appraisal, ask.nowMs);

@@ -5,11 +5,13 @@ import type { Lease } from '@edgekeep/core/access/lease';
 import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import { type ReleasePolicy, releasePolicyDigest } from '@edgekeep/core/model/release-policy';
 import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import type { Kept } from '../attest/kept-evidence.ts';
-import { HubError, type HubErrorCode } from '../common/error.ts';
+import { HubError, type HubErrorCode, type Reason } from '../common/error.ts';
 import { getDevice } from '../registry/states.ts';
 import { publishedIn } from '../model/releases.ts';
+import { releasePolicyOf } from '../model/release-policy.ts';
 import { unwrapModelKey } from '../model/key-wrap.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
@@ -17,6 +19,7 @@ import type { ModelReleaseRow } from '../store/tables/model.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 import { factsDecidedBy } from './decided-by.ts';
 import { leaseTermsFor } from './lease-terms.ts';
+import { askPublisher, refusedByPublisher } from './publisher-policy.ts';
 import { assertWithinBudget, LeasesUsedUp } from './release-budget.ts';
 import type { RecordedRelease } from './receipts.ts';
 import { wrapForDevice, type WrapTarget, type WrapUse } from '../attest/wrap-target.ts';
@@ -49,15 +52,16 @@ async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk)
   const model = await mayBeReleased(dependencies, device, ask);
   const qualified = qualifyingDataOf(ask);
   const appraised = await appraise(dependencies, ask, device, qualified);
+  const publisherPolicy = await publisherPermits(dependencies, ask, device, { model, ...appraised });
   const lease = leaseFor(ask, model, dependencies.settings.leaseSeconds);
   const asked: Asked = { ask, model, ...appraised };
   // First of the device as it was read above: where it has changed since, that shows when the key is recorded.
-  const facts: Facts = { device, ...appraised, lease, ...(await judge(dependencies, asked, device)) };
+  const facts: Facts = { device, ...appraised, lease, publisherPolicy, ...(await judge(dependencies, asked, device)) };
   const target = dependencies.rootKeys.wrapTarget(device);
   const endedByTpm = target.kind === 'tpm' && dependencies.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(dependencies, ask, facts, qualified) : undefined;
   const { appraisal, attestationResult } = appraised;
-  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use: useOf(ask, lease), terms });
+  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use: useOf(ask, facts), terms });
   using kept = ask.receiptVersion === 2 ? await keepEvidence(dependencies, ask, facts) : undefined;
   const recorded = await recordUnderNewestPolicy(dependencies, asked, { ...facts, kept });
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
@@ -96,6 +100,32 @@ async function appraise(
     });
   }
   return { appraisal, attestationResult };
+}
+
+/** 5a. The publisher permits it, who signed who may get this key. */
+async function publisherPermits(
+  dependencies: ReleaseDependencies,
+  ask: ReleaseAsk,
+  device: DeviceRecord,
+  { model, appraisal, attestationResult }: Omit<Asked, 'ask'>,
+): Promise<ReleasePolicy | undefined> {
+  const policy = releasePolicyOf(model);
+  if (policy === undefined) return undefined;
+  const cosigners = dependencies.witnesses.cosignersBesides(device.id);
+  const asked = { policy, device, appraisal, attestationResult, cosigners, nowMs: ask.nowMs };
+  const verdict = await askPublisher(dependencies.database.read, asked);
+  const reasons = verdict.kind === 'refused' ? verdict.reasons : formerAgentReasons(ask);
+  if (reasons.length === 0) return policy;
+  await recordRefusal(dependencies, ask, appraisal, { reasons });
+  throw refusedByPublisher(reasons, attestationResult);
+}
+
+/** An agent of the version before asks nothing of the policy, and its wrapped key cannot carry it. */
+function formerAgentReasons(ask: ReleaseAsk): readonly Reason[] {
+  if (wrapFormOf(ask) === 'bound') return [];
+  return [
+    { code: 'publisher-agent', message: 'the agent is of the version before, and reads no release policy: update it' },
+  ];
 }
 
 /** 6. The policy in force permits it. `device` is as it was read already; left out, it is read again. */
@@ -194,9 +224,12 @@ async function orRefused<T>(
 }
 
 /** A key is bound to its use where the agent reads that form; the form before is for agents that do not say what they read. */
-function useOf(ask: ReleaseAsk, lease: Lease): WrapUse {
+function useOf(ask: ReleaseAsk, { lease, publisherPolicy: policy }: Facts): WrapUse {
   if (wrapFormOf(ask) === 'lease-id') return { form: 'lease-id', leaseId: lease.id };
-  return { form: 'bound', context: { purpose: 'model key', lease } };
+  return {
+    form: 'bound',
+    context: { purpose: 'model key', lease, releasePolicy: policy && releasePolicyDigest(policy) },
+  };
 }
 
 function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number): Lease {

@@ -15,6 +15,7 @@ import { Pause } from './pause.ts';
 import { deviceQuestion } from './context.ts';
 import { type DeviceFacts, factsOf } from './facts.ts';
 import type { AccessGate, GateDependencies } from './gate.ts';
+import { FleetPublishers } from './publisher-fleet.ts';
 
 export interface SimulationOrder {
   readonly last: number;
@@ -55,8 +56,12 @@ export async function simulate(
   }
   const fleet = new Trial(current, draft, order.names, errors, change);
   const counts = { principals: 0, withoutAddress: 0 };
+  const publishers = await FleetPublishers.open(
+    dependencies.database.read,
+    await currentModels(dependencies.database.read),
+  );
   if (order.fleet) {
-    await askDevices(dependencies, gate, fleet, { draft, current, nowMs: order.nowMs, pause }, counts);
+    await askDevices(dependencies, gate, fleet, { draft, current, publishers, nowMs: order.nowMs, pause }, counts);
     await askOperators(dependencies, gate, fleet, order.nowMs, counts);
   }
   return {
@@ -64,7 +69,8 @@ export async function simulate(
     digest: draft.digest,
     claims: claimViewOf(draft),
     replayed: replayed.result(),
-    fleet: { ...fleet.result(), ...counts },
+    fleet: { ...fleet.result(), principals: counts.principals, withoutAddress: counts.withoutAddress },
+    publishers: publishers.result(),
     errors: errors.result(),
   };
 }
@@ -91,6 +97,7 @@ function withClaimGroups(question: Question, known: ReadonlySet<string>): Questi
 interface Compared {
   readonly draft: Policy;
   readonly current: Policy;
+  readonly publishers: FleetPublishers;
   readonly nowMs: number;
   readonly pause: Pause;
 }
@@ -104,7 +111,7 @@ async function askDevices(
   dependencies: GateDependencies,
   gate: AccessGate,
   trial: Trial,
-  { draft, current, nowMs, pause }: Compared,
+  { draft, current, publishers, nowMs, pause }: Compared,
   counts: Counts,
 ): Promise<void> {
   const { read } = dependencies.database;
@@ -112,7 +119,12 @@ async function askDevices(
   // Where neither policy uses the model, the answer for one model holds for all.
   const looksAtModels = (action: DeviceAction) =>
     looksAt(draft.reads(action), 'resource') || looksAt(current.reads(action), 'resource');
-  const resources = (action: DeviceAction) => (looksAtModels(action) ? all(action) : all(action).slice(0, 1));
+  const resources = (action: DeviceAction, refused: ReadonlySet<string>) => {
+    const asked = all(action).filter(
+      (resource) => action !== 'releaseKey' || !('name' in resource) || !refused.has(resource.name),
+    );
+    return looksAtModels(action) ? asked : asked.slice(0, 1);
+  };
   const wanted: Reads = new Set(deviceActions.flatMap((action) => [...draft.reads(action), ...current.reads(action)]));
   const modelGroups = all('releaseKey').flatMap((resource) => (resource.kind === 'model' ? resource.groups : []));
   const filterGroups = new Set([...draft.groups, ...current.groups, ...modelGroups]);
@@ -130,6 +142,7 @@ async function askDevices(
     after = last.id;
     const facts = await factsOf(read, rows, { wanted, filterGroups, nowMs });
     const addresses = await addressesOf(dependencies, rows);
+    const refusals = await publishers.refusals(rows, nowMs);
     for (const { id } of rows) {
       const own = facts.get(id);
       if (own === undefined) continue;
@@ -140,7 +153,9 @@ async function askDevices(
         // The address of a device that is not connected is unknown.
         if (asksAddress) continue;
       }
-      askDevice(gate, trial, own, address ?? { remoteAddress: '0.0.0.0' }, resources, nowMs);
+      const refused = refusals.get(id) ?? none;
+      const permitted = (action: DeviceAction) => resources(action, refused);
+      askDevice(gate, trial, own, address ?? { remoteAddress: '0.0.0.0' }, permitted, nowMs);
       await pause.due();
     }
   }
@@ -162,6 +177,8 @@ function askDevice(
   }
 }
 
+const none: ReadonlySet<string> = new Set();
+
 // The address that each device is connected from; else the one of its newest recorded decision.
 async function addressesOf(
   { connections, decisions }: GateDependencies,
@@ -180,6 +197,12 @@ async function addressesOf(
     }
   }
   return found;
+}
+
+async function currentModels(read: Kysely<Tables>): Promise<readonly string[]> {
+  return (await resourcesOf(read))('releaseKey').flatMap((resource) =>
+    resource.kind === 'model' ? [resource.name] : [],
+  );
 }
 
 // The current release of each model. An update that is not published yet has no name.

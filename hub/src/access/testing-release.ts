@@ -8,6 +8,7 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { fixedKey, testAttester } from '@edgekeep/core/attest/testing';
 import { ByteWriter, toBase64url } from '@edgekeep/core/bytes';
 import { ecdsaDerToRaw } from '@edgekeep/core/jws';
+import type { ReleasePolicy } from '@edgekeep/core/model/release-policy';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { encodeAttest } from '@edgekeep/core/tpm/testing-attest';
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
@@ -39,7 +40,7 @@ import { DecisionLog } from './decision-log.ts';
 import { AccessGate } from './gate.ts';
 import { PolicyStore } from './policy-store.ts';
 import { releaseKey } from './release.ts';
-import type { ReleaseAsk } from './release-ask.ts';
+import { qualifyingDataOf, type ReleaseAsk } from './release-ask.ts';
 import { LeaseAlarm } from './release-budget.ts';
 import { Traffic } from './traffic.ts';
 
@@ -77,8 +78,8 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   await database.write((trx) => trx.insertInto('device_group_member').values(members).execute());
   await assignModel(database, { model: 'belt', add: ['line'], remove: [], ...by });
   const platformKey = new WatchedKey(new Map([[1, new Uint8Array(32).fill(7)]]));
-  const publish = async (version: string, atMs = nowMs) => {
-    const id = { name: 'belt', version };
+  const publish = async (version: string, atMs = nowMs, releasePolicy?: ReleasePolicy) => {
+    const id = { name: 'belt', version, releasePolicy };
     const at = { actor: by.actor, nowMs: atMs };
     await createRelease(database, platformKey, { ...(await signRelease(id)), modelKey, ...at });
     const blobs = new Blobs(join(store.folder, 'blobs'));
@@ -89,20 +90,25 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const rootKeys = new RootKeys();
   const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
   const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
-  const appraiser = new Appraiser(
-    database,
-    references,
-    rootKeys,
-    () => ({ signer: testVerifier, keyId: 'key' }),
-    makers,
-    testAttestation,
-  );
+  const appraiser = new Appraiser(database, references, rootKeys, testVerifier, 'key', makers, testAttestation);
   const parsed = hubSettingsSchema.parse(settings);
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);
   const leaseAlarm = new LeaseAlarm(database);
   const evidenceKeeper = new EvidenceKeeper(database, new EvidenceFiles(join(store.folder, 'evidence')));
-  const parts = { database, appraiser, rootKeys, gate, platformKey, leaseAlarm, evidenceKeeper, settings: parsed };
+  // As many others cosigned as a test says.
+  const witnesses = { others: 0, cosignersBesides: () => witnesses.others };
+  const parts = {
+    database,
+    appraiser,
+    rootKeys,
+    gate,
+    platformKey,
+    leaseAlarm,
+    evidenceKeeper,
+    witnesses,
+    settings: parsed,
+  };
   return {
     ...store,
     ...gateParts,
@@ -164,14 +170,11 @@ export interface TestAsk extends Partial<Omit<ReleaseAsk, 'evidence'>> {
 export function ask(hub: ReleaseHub, { device = press, boot = {}, ...change }: TestAsk = {}) {
   const nonce = new Uint8Array(32).fill(1);
   const connection = change.connection ?? connectionOf(device.id);
-  const bound = qualifyingData('release', nonce, connection.exporter);
-  const evidence = device.evidence({ qualifyingData: bound, ...boot });
-  return releaseKey(hub.parts, {
+  const asked = {
     deviceId: device.id,
     certificateSha256: '1'.repeat(64),
     model: 'belt',
     version: '1.0.0',
-    evidence,
     nonce,
     askedMs: nowMs,
     connection,
@@ -179,7 +182,9 @@ export function ask(hub: ReleaseHub, { device = press, boot = {}, ...change }: T
     receiptVersion: 2,
     nowMs,
     ...change,
-  });
+  } as const;
+  const evidence = device.evidence({ qualifyingData: qualifyingDataOf(asked), ...boot });
+  return releaseKey(hub.parts, { ...asked, evidence });
 }
 
 /** What the TPM of `press` says of its lease counter, over the same ask. */

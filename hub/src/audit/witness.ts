@@ -127,6 +127,13 @@ export class CosignatureCollector {
     return this.#witnessed;
   }
 
+  /** How many witnesses besides this device cosigned the newest witnessed checkpoint. */
+  cosignersBesides(deviceId: string): number {
+    if (this.#witnessed === undefined) return 0;
+    const signers = new Set(parseNote(this.#witnessed).signatures.map(({ name }) => name));
+    return [...this.#witnesses].filter(([id, { name }]) => id !== deviceId && signers.has(name)).length;
+  }
+
   /** The checkpoint to prove an entry under: the witnessed one where it covers the entry, else the log's latest. */
   bestCheckpointFor(index: number): Uint8Array {
     const witnessed = this.#witnessed;

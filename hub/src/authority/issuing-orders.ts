@@ -28,7 +28,6 @@ export interface AuthoritySettings extends RevocationSettings {
   readonly authorities: {
     readonly overlapDays: number;
     readonly alarmDays: readonly number[];
-    readonly keyListAlarmDays: number;
     readonly checkSeconds: number;
   };
   readonly workloads: { readonly trustDomain: string };

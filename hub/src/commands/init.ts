@@ -54,8 +54,7 @@ export async function initHub(
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
   }
   const { trustDomain } = settings.workloads;
-  const { logOrigin } = settings;
-  await createHubKeys(folder, { rootFolder, unlockers, trustDomain, logOrigin, nowSeconds: Math.floor(nowMs / 1_000) });
+  await createHubKeys(folder, { rootFolder, unlockers, trustDomain, nowSeconds: Math.floor(nowMs / 1_000) });
   for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots']) await makeFolder(join(folder, place));
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = newTokenText();

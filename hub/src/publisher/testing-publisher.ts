@@ -3,6 +3,7 @@ import { toHex, utf8 } from '@edgekeep/core/bytes';
 import { createHash } from 'node:crypto';
 import { fixedKey } from '@edgekeep/core/attest/testing';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
+import type { ReleasePolicy } from '@edgekeep/core/model/release-policy';
 import { encodeManifest, manifestPath } from '@edgekeep/core/model/manifest';
 import { signModel } from '@edgekeep/core/model/signature/sign';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
@@ -36,7 +37,10 @@ export interface TestRelease {
 
 /** A release with one file. */
 export async function signRelease(
-  id: { readonly name: string; readonly version: string },
+  {
+    releasePolicy,
+    ...id
+  }: { readonly name: string; readonly version: string; readonly releasePolicy?: ReleasePolicy | undefined },
   signer: Signer = testPublisher,
 ): Promise<TestRelease> {
   const content = utf8('weights');
@@ -47,7 +51,11 @@ export async function signRelease(
     size: content.length,
     sha256: sha256(content),
   } as const;
-  const manifest = encodeManifest({ type: 'edgekeep-model-manifest/v1', ...id, files: [file] });
+  const manifest = encodeManifest(
+    releasePolicy === undefined
+      ? { type: 'edgekeep-model-manifest/v1', ...id, files: [file] }
+      : { type: 'edgekeep-model-manifest/v2', ...id, files: [file], releasePolicy },
+  );
   const resources = [
     { path: manifestPath, digest: sha256(manifest), range: undefined },
     { path: file.path, digest: file.sha256, range: undefined },

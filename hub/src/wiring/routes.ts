@@ -23,7 +23,6 @@ import { enrollmentGroupRoutes } from '../doors/operator/enrollment-group.ts';
 import { enrollmentTokenRoutes } from '../doors/operator/enrollment-token.ts';
 import { groupRoutes } from '../doors/operator/group.ts';
 import { healthRoutes } from '../doors/operator/health.ts';
-import { hubKeyRoutes } from '../doors/operator/hub-keys.ts';
 import { hubRoutes } from '../doors/operator/hub.ts';
 import { importRoutes } from '../doors/operator/import.ts';
 import { jobRoutes } from '../doors/operator/job.ts';
@@ -64,7 +63,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
     identityDeviceRoutes(app, enrollment);
     recoveryRoutes(app, enrollment);
     estRoutes(app, enrollment);
-    authorityDeviceRoutes(app, { ...asked, authorities, keyRing: doors.keyRing });
+    authorityDeviceRoutes(app, { ...asked, authorities });
     accessDeviceRoutes(app, {
       ...asked,
       appraiser,
@@ -74,6 +73,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
       receipts: new Receipts(database, log, witnesses),
       leaseAlarm: new LeaseAlarm(database),
       evidenceKeeper: doors.evidence.keeper,
+      witnesses,
       roundTrips: door.roundTrips,
       countRelease: (outcome) => doors.metrics.countRelease(outcome),
     });
@@ -105,15 +105,16 @@ export function operatorRoutes(subjects: Subjects, hub: HubItself): Routes {
 }
 
 function addHubItself(app: HttpServer, { ledger, doors }: Subjects, { scheduler, devicePort }: HubItself): void {
-  const { database, audit, folder, settings, time } = ledger;
+  const { database, audit, folder, settings, secrets, time } = ledger;
   const { requireScope } = doors.operator;
   const { authorities } = doors.authority;
   const { log } = audit;
+  const { keys } = secrets;
   const readiness = new Readiness({ database, log, folder, time });
   const shown = { names: settings.names, logKey: log.key, devicePort, settings, time };
   jobRoutes(app, { scheduler, requireScope });
   healthRoutes(app, { readiness, metrics: doors.metrics, requireScope });
-  hubRoutes(app, { database, keyRing: doors.keyRing, authorities, requireScope, ...shown });
+  hubRoutes(app, { database, keys, authorities, requireScope, ...shown });
   platformKeyRoutes(app, doors.platformKeyRoll, requireScope);
 }
 
@@ -166,17 +167,15 @@ function addTrust(app: HttpServer, subjects: Subjects): void {
   const { connections, watch } = fleet;
   const guarded = guardedBy(subjects);
   const { requireScope } = guarded;
-  const { keyStore } = secrets;
-  const { keyRing } = doors;
-  const trust = trustFile(database, keyRing, settings.witness.quorum);
+  const { keyStore, keys } = secrets;
+  const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
+  const trust = trustFile(database, logKeys, settings.witness.quorum);
   const receipts = new Receipts(database, log, witnesses);
   const evidenceKeeper = doors.evidence.keeper;
   auditOperatorRoutes(app, { database, log, receipts, evidenceKeeper, trust, requireScope });
   tileRoutes(app, audit.folder, requireScope('audit:read'));
   revocationStatusRoutes(app, { status, clock });
-  const owned = { ...guarded, authorities, keyStore, keyRing, settings };
-  authorityOperatorRoutes(app, { ...owned, connections, watch });
-  hubKeyRoutes(app, { ...owned, handLogOver: audit.handOver });
+  authorityOperatorRoutes(app, { ...guarded, authorities, keyStore, settings, connections, watch });
 }
 
 function guardedBy({ ledger, doors }: Subjects) {

@@ -96,9 +96,7 @@ export async function startHub(
       return encodePem('CERTIFICATE', doors.authority.authorities.root.der);
     },
     logKey: ledger.audit.log.key,
-    get attestationKeyPem() {
-      return encodePublicKeyPem(doors.keyRing.attestation().signer.publicKey);
-    },
+    attestationKeyPem: encodePublicKeyPem(ledger.secrets.keys.attestationSigner.publicKey),
     routes: { device: routesOf(listeners.device.server), operator: routesOf(listeners.operator.server) },
     refused: ledger.refused,
     checkState: ledger.checkState,
@@ -170,8 +168,6 @@ async function startJobs(
     ownCertificates,
     vendorRoots,
     warn,
-    keyRing: doors.keyRing,
-    handLogOver: ledger.audit.handOver,
   };
   const sweep = scheduler.add(new AuthorityKeeper(dependencies).job);
   await weighReservedNames(database, namesInSettings(settings), clock());

@@ -1,5 +1,6 @@
 // The messages about releases of models: publish, list and withdraw them, and a device that takes one (spec/api.md). Bytes are unpadded
 // base64url, digests lower-case hex; times unix milliseconds.
+import { releasePolicySchema } from '@edgekeep/core/model/release-policy';
 import { z } from 'zod';
 import { base64url, sha256Hex } from './bytes.ts';
 
@@ -27,6 +28,8 @@ export const modelView = z.object({
   createdAt: z.number(),
   publishedAt: z.number().nullable(),
   files: z.array(modelFile),
+  /** The publisher's, from the signed manifest; null where there is none, and from a hub of the version before. */
+  releasePolicy: releasePolicySchema.nullable().default(null),
 });
 
 export type ModelView = z.infer<typeof modelView>;

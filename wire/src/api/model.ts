@@ -50,4 +50,20 @@ export const assignRequest = z
     remove: z.array(groupNameSchema).max(ASSIGNED_GROUPS_MAX).default([]),
   })
   .refine(({ add, remove }) => add.length + remove.length > 0, 'nothing to add or to remove');
-export const assignedGroups = z.object({ model: z.string(), groups: z.array(z.string()) });
+
+/** Devices that the publisher's release policy refuses, and why; `first` of them by name. */
+export const publisherRefusals = z.object({
+  /** Devices that were looked at. */
+  devices: z.number(),
+  refused: z.number(),
+  first: z.array(z.string()),
+  reasons: z.array(z.object({ code: z.string(), message: z.string(), devices: z.number() })),
+});
+export type PublisherRefusals = z.infer<typeof publisherRefusals>;
+
+export const assignedGroups = z.object({
+  model: z.string(),
+  groups: z.array(z.string()),
+  /** Groups whose devices get no key by the release policy of the current release, or not all of them. */
+  unmet: z.array(publisherRefusals.extend({ group: z.string() })).default([]),
+});

@@ -2,6 +2,7 @@
 import { policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { z } from 'zod';
 import { deviceIdSchema } from './device.ts';
+import { publisherRefusals } from './model.ts';
 import { countrySchema } from './site.ts';
 import { networkSchema } from './texts.ts';
 
@@ -114,6 +115,8 @@ export const simulation = z.object({
     /** Devices among them without a known address: not connected, and without a recorded decision. */
     withoutAddress: z.number(),
   }),
+  /** Models whose publishers refuse devices of the fleet, under every policy of the operator; such questions are left out above. */
+  publishers: z.array(publisherRefusals.extend({ model: z.string(), version: z.string() })).default([]),
   /** Questions that the draft could not answer: such a draft is not applied. */
   errors: z.object({ count: z.number(), first: z.string().nullable() }),
 });

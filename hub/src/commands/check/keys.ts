@@ -78,8 +78,7 @@ async function permissionsOf(keys: string, names: readonly string[]): Promise<re
     if (
       name === initialCertificateFiles.root ||
       name === initialCertificateFiles.issuing ||
-      name === initialCertificateFiles.request ||
-      name === initialCertificateFiles.keyList
+      name === initialCertificateFiles.request
     )
       continue;
     const { mode } = await stat(join(keys, name));

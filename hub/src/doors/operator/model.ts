@@ -29,6 +29,8 @@ import type { UploadStart } from '../../model/incoming.ts';
 import { deviceModelViewOf } from '../../model/device-model-view.ts';
 import { devicesOfModel } from '../../model/devices-of-model.ts';
 import { assignModel, groupsOfModel } from '../../model/groups-of-model.ts';
+import { releasePolicyOf } from '../../model/release-policy.ts';
+import { unmetGroups } from '../../access/publisher-fleet.ts';
 import { listPublishers, trustPublisher } from '../../publisher/publishers.ts';
 import {
   addReleaseFile,
@@ -95,6 +97,12 @@ function addPublishers(app: HttpServer, dependencies: ModelOperatorRouteDependen
 function addModels(app: HttpServer, dependencies: ModelOperatorRouteDependencies): void {
   const { database, clock, requireScope } = dependencies;
 
+  const assignedView = async (model: string, groups: readonly string[]) => ({
+    model,
+    groups: [...groups],
+    unmet: [...(await unmetGroups(database.read, model, groups, clock()))],
+  });
+
   app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: modelList } } }, async () => ({
     models: (await listReleases(database, releasesShown)).map(viewOf),
   }));
@@ -102,7 +110,7 @@ function addModels(app: HttpServer, dependencies: ModelOperatorRouteDependencies
   app.get(
     '/v1/models/:name/groups',
     { ...requireScope('models:read'), schema: { params: named, response: { 200: assignedGroups } } },
-    async ({ params: { name } }) => ({ model: name, groups: [...(await groupsOfModel(database.read, name))] }),
+    async ({ params: { name } }) => assignedView(name, await groupsOfModel(database.read, name)),
   );
 
   // This decides who gets keys, as a policy does.
@@ -115,7 +123,7 @@ function addModels(app: HttpServer, dependencies: ModelOperatorRouteDependencies
     },
     async ({ params: { name }, body, actor }) => {
       const groups = await assignModel(database, { model: name, ...body, actor, nowMs: clock() });
-      return { model: name, groups: [...groups] };
+      return assignedView(name, groups);
     },
   );
 
@@ -274,6 +282,7 @@ function viewOf({ row, files }: Release): ModelView {
     publisher: row.publisher,
     createdAt: row.created_at,
     publishedAt: row.published_at,
+    releasePolicy: releasePolicyOf(row) ?? null,
     files: files.map((file) => ({ path: file.path, sealedSize: file.sealed_size, sealedSha256: file.sealed_sha256 })),
   };
 }

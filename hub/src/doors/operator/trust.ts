@@ -1,13 +1,14 @@
 // The trust file of this hub: what a verifier of its log and receipts needs. It names each device as a witness, so the reading thread
 // converts that list to text; anybody may ask for it.
-import { always, encodeTrust, keysOfList } from '@edgekeep/core/access/trust';
+import type { KeyObject } from 'node:crypto';
+import { always, alwaysLog, encodeTrust } from '@edgekeep/core/access/trust';
+import type { VerifierKey } from '@edgekeep/core/audit/note';
 import { POLICY_WITNESSES_MAX } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
 import { type Kysely, sql } from 'kysely';
 import { HubError } from '../../common/error.ts';
 import { joined } from './joined.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
-import type { HubKeyRing } from '../../authority/hub-key-ring.ts';
 import type { Database } from '../../store/database.ts';
 import type { Tables } from '../../store/schema.ts';
 
@@ -16,7 +17,7 @@ export type TrustFile = () => Promise<Uint8Array>;
 /** The present file. Callers that ask while one is made share the next. Throws `conflict` while nothing can be verified. */
 export function trustFile(
   database: Database,
-  keyRing: Pick<HubKeyRing, 'listed' | 'state'>,
+  keys: { readonly log: VerifierKey; readonly attestation: KeyObject },
   quorum: number,
 ): TrustFile {
   return joined(async () => {
@@ -31,8 +32,8 @@ export function trustFile(
     if (count > POLICY_WITNESSES_MAX)
       throw new HubError('conflict', `a trust file has room for ${POLICY_WITNESSES_MAX} witnesses, there are ${count}`);
     const empty = encodeTrust({
-      ...keysOfList(keyRing.listed),
-      keyList: keyRing.state.list?.file,
+      logs: [alwaysLog(keys.log)],
+      attestationKeys: [always(keys.attestation)],
       publisherKeys: publishers.map((publisher) => always(publisher.publicKey)),
       // A fleet smaller than the quorum cannot reach it, but the file must still be valid for readers.
       policy: { witnesses: [], quorum: Math.min(quorum, count) },
