@@ -5,6 +5,9 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type OpenRoot, readRootCertificate, writeRootCertificate, writeRootKey } from '@edgekeep/cli/root/root-folder';
 import { issuingTemplate, selfSign, signIssuing, signRollover, signRootList } from '@edgekeep/cli/root/ceremony';
+import { type KeyList, signKeyList } from '@edgekeep/core/authority/key-list';
+import { parseKeyListRequest } from '@edgekeep/core/authority/key-list-request';
+import { utf8 } from '@edgekeep/core/bytes';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
@@ -62,6 +65,15 @@ export class OfflineRoot {
   async introduce(next: OfflineRoot): Promise<string> {
     const { newWithOld, oldWithNew } = await signRollover(this.#root, next.#root, this.#now());
     return [next.certificate, newWithOld, oldWithNew].map(({ der }) => encodePem('CERTIFICATE', der)).join('');
+  }
+
+  /** The signed key list for a hub's request, as `root sign-keys` makes it. */
+  async signKeys(request: string, change: Partial<KeyList> = {}, days = 400): Promise<string> {
+    const content = parseKeyListRequest(utf8(request));
+    const issuedAtSeconds = Math.floor(this.#now() / 1_000);
+    const dates = { issuedAtSeconds, validUntilSeconds: issuedAtSeconds + days * 86_400 };
+    const file = await signKeyList({ ...content, ...dates, ...change }, this.certificate, this.#root.signer);
+    return Buffer.from(file).toString('utf8');
   }
 
   /** A list with the issuing CA of this PEM text. */

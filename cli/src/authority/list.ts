@@ -2,9 +2,9 @@
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { authorityOverview, pendingDevices } from '@edgekeep/wire/api/authority';
+import { authorityOverview, hubKeysView, type HubKeysView, pendingDevices } from '@edgekeep/wire/api/authority';
 import { type Arguments, exitCodes, type Command } from '../command.ts';
-import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { hubAddress, HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 import { overviewOutcome, signaturesPending } from './overview.ts';
 
@@ -41,7 +41,9 @@ ${operatorHelp}
   async run(args) {
     const query = new URLSearchParams({ after: args.option('after') ?? '', limit: args.option('limit') ?? '100' });
     const operator = await openOperator(args);
-    const signatures = signaturesPending(await operator.get('/v1/authorities', authorityOverview));
+    const overview = await operator.get('/v1/authorities', authorityOverview);
+    const { pending: ofKeys } = await keysOf(operator);
+    const signatures = [...signaturesPending(overview), ...ofKeys];
     const missing = await operator.get(`/v1/authorities/pending?${query.toString()}`, pendingDevices);
     const value = { ...missing, signatures };
     const rows = value.devices.map(({ id, tier, seenAt, rootVersion }) => [
@@ -60,6 +62,16 @@ ${operatorHelp}
     return { exitCode: none ? exitCodes.ok : exitCodes.refused, value, text };
   },
 };
+
+/** What the hub says of its key list; nothing, where it is of the version before. */
+async function keysOf(operator: Operator): Promise<Pick<HubKeysView, 'pending'>> {
+  try {
+    return await operator.get('/v1/authorities/keys', hubKeysView);
+  } catch (error) {
+    if (error instanceof HubRefusal && error.code === 'not-found') return { pending: [] };
+    throw error;
+  }
+}
 
 /** SHA-256 of the roots in the operator file. */
 async function knownRoots(args: Arguments): Promise<readonly string[]> {

@@ -52,6 +52,31 @@ export const authorityVerbs: Verbs = {
     example: 'authority install-crl root.crl --root 6d0f51…',
     load: () => import('./root.ts').then((m) => m.installList),
   },
+  'authority keys': {
+    summary: 'show the keys of log and attestation results, and the list that certifies them',
+    example: 'authority keys',
+    load: () => import('./keys.ts').then((m) => m.keys),
+  },
+  'authority request-keys': {
+    summary: 'make the hub’s next signing keys, and the request for its key list',
+    example: 'authority request-keys --replace attestation-result --out /media/carry/keys.json',
+    load: () => import('./keys.ts').then((m) => m.requestKeys),
+  },
+  'authority install-keys': {
+    summary: 'give the hub the key list that the root signed',
+    example: 'authority install-keys /media/carry/key-list.json',
+    load: () => import('./keys.ts').then((m) => m.installKeys),
+  },
+  'authority activate-key': {
+    summary: 'start to sign with the next key',
+    example: 'authority activate-key 5c1f…',
+    load: () => import('./keys.ts').then((m) => m.activateKey),
+  },
+  'authority abandon-key': {
+    summary: 'give up a key that has signed nothing yet',
+    example: 'authority abandon-key 5c1f… --note "the request was lost"',
+    load: () => import('./keys.ts').then((m) => m.abandonKey),
+  },
   'authority trust': {
     summary: 'add the next root to this operator file',
     example: 'authority trust',

@@ -8,13 +8,13 @@ import {
   KEY_LIST_BYTES_MAX,
   type KeyList,
   type KeyListContent,
+  keptKeyListName,
   keyIdOf,
   type ListedKey,
   logKeyOf,
   openKeyList,
   signKeyList,
 } from '@edgekeep/core/authority/key-list';
-import { utf8 } from '@edgekeep/core/bytes';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { CoreError } from '@edgekeep/core/error';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -56,7 +56,7 @@ ${keyHelp}
     const content = parseKeyListRequest(await readBounded(args.required('request'), KEY_LIST_BYTES_MAX));
     const days = daysOf(args, listDays, KEY_LIST_DAYS_MAX);
     const root = await openRoot(args);
-    const kept = join(root.folder, `key-list-${sha256Hex(utf8(content.hub)).slice(0, 16)}.json`);
+    const kept = join(root.folder, keptKeyListName(content.hub));
     await assertFollows(root, kept, content, args.flag('first'));
     const nowMs = Date.now();
     const issuedAtSeconds = Math.floor(nowMs / 1_000);

@@ -13,7 +13,7 @@ import { type Certificate, certificateDigest, publicKeyOf } from '../identity/ce
 import { encodeSpki, parseSpki } from '../identity/public-key.ts';
 
 /** Closed: a reader refuses a list with another purpose. `command` has a name; a hub of this version has no such key. */
-const keyPurposes = ['log', 'attestation-result', 'backup', 'command'] as const;
+export const keyPurposes = ['log', 'attestation-result', 'backup', 'command'] as const;
 export type KeyPurpose = (typeof keyPurposes)[number];
 
 /** One key a year for each purpose over the life of a root is less. */
@@ -161,6 +161,11 @@ export function keysFor({ keys }: Pick<KeyList, 'keys'>, purpose: KeyPurpose): r
 export function logKeyOf({ origin, publicKey }: Pick<ListedKey, 'origin' | 'publicKey'>): VerifierKey {
   if (origin === undefined) throw invalid('a key without an origin is no log key');
   return verifierKey(origin, publicKey, 'ed25519');
+}
+
+/** The file in a root's folder with the last list of a hub that it signed. */
+export function keptKeyListName(hub: string): string {
+  return `key-list-${sha256Hex(utf8(hub)).slice(0, 16)}.json`;
 }
 
 /** SHA-256 of the SubjectPublicKeyInfo, hex: how people and pages name a key. */

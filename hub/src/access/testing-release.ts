@@ -90,7 +90,14 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const rootKeys = new RootKeys();
   const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
   const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
-  const appraiser = new Appraiser(database, references, rootKeys, testVerifier, 'key', makers, testAttestation);
+  const appraiser = new Appraiser(
+    database,
+    references,
+    rootKeys,
+    () => ({ signer: testVerifier, keyId: 'key' }),
+    makers,
+    testAttestation,
+  );
   const parsed = hubSettingsSchema.parse(settings);
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);

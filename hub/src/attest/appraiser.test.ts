@@ -37,7 +37,14 @@ async function hubOver({ database }: Pick<TestStore, 'database'>, coveredPcrs: r
   const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
   const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
   const settings = { ...testAttestation, attestation: { ...testAttestation.attestation, coveredPcrs } };
-  const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', makers, settings);
+  const appraiser = new Appraiser(
+    database,
+    references,
+    new RootKeys(),
+    () => ({ signer, keyId: 'key' }),
+    makers,
+    settings,
+  );
   const appraise = (row: DeviceRow, boot: Partial<TestBoot> = {}, device = press) =>
     appraiser.appraise(row, device.evidence({ qualifyingData, ...boot }), {
       qualifyingData,

@@ -1,7 +1,5 @@
 // Opens attestation: reference values, the keys of roots of trust, and the appraiser of evidence.
-import { toHex } from '@edgekeep/core/bytes';
-import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
-import type { Signer } from '@edgekeep/core/signer';
+import type { SigningKey } from '../common/signing-key.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Subject } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
@@ -34,20 +32,19 @@ export interface Attestation extends Subject {
   readonly standings: ReferenceStandings;
 }
 
-/** The signer of attestation results, and the name of the stretch of time in which the hub's clock was not set. */
+/** `signing` is the key that signs attestation results now; `epoch` names the stretch of time in which the hub's clock was not set. */
 export function openAttestation(
   { database, settings, clock }: AttestationLedger,
   vendorRoots: VendorRoots,
-  { signer, epoch }: { readonly signer: Signer; readonly epoch: () => string },
+  { signing, epoch }: { readonly signing: () => SigningKey; readonly epoch: () => string },
 ): Attestation {
   const references = new ReferenceStore(database, settings, clock);
   const standings = new ReferenceStandings(database, references, settings, clock);
   const rootKeys = new RootKeys();
-  const keyId = toHex(keyIdentifierOf(encodeSpki(signer.publicKey)));
   const makers = {
     diceTrust: () => vendorRoots.trust('dice'),
     tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
   };
-  const appraiser = new Appraiser(database, references, rootKeys, signer, keyId, makers, settings, epoch);
+  const appraiser = new Appraiser(database, references, rootKeys, signing, makers, settings, epoch);
   return { references, rootKeys, appraiser, standings, jobs: [standings.job], metrics: standings.metrics };
 }

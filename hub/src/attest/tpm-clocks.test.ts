@@ -28,7 +28,15 @@ async function hubOver({ database }: TestStore) {
   const references = new ReferenceStore(database, testAttestation, () => startMs);
   let epoch = 'first';
   const settings = testAttestation;
-  const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', makers, settings, () => epoch);
+  const appraiser = new Appraiser(
+    database,
+    references,
+    new RootKeys(),
+    () => ({ signer, keyId: 'key' }),
+    makers,
+    settings,
+    () => epoch,
+  );
   await database.write((trx) => trx.insertInto('device').values(press.row).execute());
   const row = (): Promise<DeviceRow> =>
     database.read.selectFrom('device').selectAll().where('id', '=', press.id).executeTakeFirstOrThrow();

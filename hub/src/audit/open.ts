@@ -1,7 +1,8 @@
 // Opens the audit log of a data folder, and collects the cosignatures of the devices that witness it.
 import { join } from 'node:path';
 import type { NoteSigner } from '@edgekeep/core/audit/note';
-import type { Database } from '../store/database.ts';
+import { HubError } from '../common/error.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Subject } from '../common/subject.ts';
 import { AuditLog } from './log.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
@@ -17,6 +18,7 @@ export interface Audit extends Subject {
   /** Its tiles, which anybody may read. */
   readonly folder: string;
   readonly witnesses: CosignatureCollector;
+  readonly handOver: (trx: WriteTransaction) => Promise<void>;
 }
 
 export async function openAudit(
@@ -37,5 +39,6 @@ export async function openAudit(
   // Entries enter the tree as they are committed, even if no caller waits for them.
   database.onCommit = () => log.wake();
   const witnesses = new CosignatureCollector({ log, quorum: witness.quorum, maxRoundSeconds: witness.roundSeconds });
-  return { log, folder, witnesses, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
+  const handOver = () => Promise.reject(new HubError('conflict', 'a log cannot be handed over yet'));
+  return { log, folder, witnesses, handOver, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
 }

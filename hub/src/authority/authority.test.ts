@@ -10,13 +10,14 @@ import { test, type TestContext } from 'node:test';
 import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import type { IssuedClass } from '@edgekeep/core/identity/issuing-scope';
-import { createHubKeys, issuingKeyName } from '../secrets/hub-keys.ts';
+import { createHubKeys, issuingKeyName, loadHubKeys } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSealed } from '../secrets/open-keys.ts';
 import { plainKeys } from '../secrets/plain-keys.ts';
 import { listAlerts } from '../alert/alert-list.ts';
 import { hubSettingsSchema } from '../settings.ts';
 import { Database } from '../store/database.ts';
+import { HubKeyRing } from './hub-key-ring.ts';
 import { Authorities } from './authorities.ts';
 import { abandonIssuing, requestIssuing } from './issuing-orders.ts';
 import { AuthorityKeeper } from '../jobs/authority-keeper.ts';
@@ -53,7 +54,11 @@ async function made(t: TestContext, unlock?: Uint8Array) {
     ...authorities.ownCertificates,
     { name: 'server', certificate: credential.current.certificate },
   ];
-  const parts = { database, authorities, keyStore, clock, settings };
+  const own = await loadHubKeys(folder, keyStore);
+  const { logOrigin } = settings;
+  const keyRing = await HubKeyRing.open(folder, { database, keyStore, keys: own, logOrigin, clock });
+  const handLogOver = () => Promise.reject(new TypeError('no log'));
+  const parts = { database, authorities, keyStore, keyRing, handLogOver, clock, settings };
   const vendorRoots = { watched: () => [] };
   const keeper = new AuthorityKeeper({
     ...parts,
@@ -126,17 +131,13 @@ test('an alarm is raised once for each threshold, graver as the end comes nearer
 });
 
 test('an alarm about a certificate that renews itself means that it did not', async (t) => {
-  const { keeper, credential, time, warned, authorities, database, keyStore, clock, settings } = await made(t);
+  const { keeper, credential, time, warned, folder: _, ...parts } = await made(t);
   time.ms = bornMs + 260 * dayMs;
   await keeper.sweep();
   assert.equal(warned.length, 0);
   const { certificate } = credential.current;
   const stuck = new AuthorityKeeper({
-    database,
-    authorities,
-    keyStore,
-    clock,
-    settings,
+    ...parts,
     vendorRoots: { watched: () => [] },
     credential,
     ownCertificates: async () => [{ name: 'server', certificate }],

@@ -28,6 +28,7 @@ export interface AuthoritySettings extends RevocationSettings {
   readonly authorities: {
     readonly overlapDays: number;
     readonly alarmDays: readonly number[];
+    readonly keyListAlarmDays: number;
     readonly checkSeconds: number;
   };
   readonly workloads: { readonly trustDomain: string };

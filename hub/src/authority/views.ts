@@ -10,7 +10,7 @@ import type { DeviceState } from '../store/tables/registry.ts';
 import type { AuthorityState, RootAuthority } from './state.ts';
 
 /** A device in any other state cannot connect, so nothing waits for it. */
-const waitedFor: readonly DeviceState[] = ['registered', 'active', 'suspect'];
+export const waitedFor: readonly DeviceState[] = ['registered', 'active', 'suspect'];
 
 /** What every device may read: all roots with their links, and the accepted issuing CAs. */
 export function publicView({ roots, trusted }: AuthorityState): AuthoritiesResponse {

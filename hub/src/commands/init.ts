@@ -54,7 +54,8 @@ export async function initHub(
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
   }
   const { trustDomain } = settings.workloads;
-  await createHubKeys(folder, { rootFolder, unlockers, trustDomain, nowSeconds: Math.floor(nowMs / 1_000) });
+  const { logOrigin } = settings;
+  await createHubKeys(folder, { rootFolder, unlockers, trustDomain, logOrigin, nowSeconds: Math.floor(nowMs / 1_000) });
   for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots']) await makeFolder(join(folder, place));
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = newTokenText();

@@ -46,7 +46,14 @@ export async function openEnrollmentHub(settings: object = {}) {
   const references = new ReferenceStore(database, testAttestation, () => nowMs);
   const makers = { diceTrust: () => vendorRoots.trust('dice'), tierReasons: async () => [] };
   const signer = signerFromKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
-  const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', makers, testAttestation);
+  const appraiser = new Appraiser(
+    database,
+    references,
+    new RootKeys(),
+    () => ({ signer, keyId: 'key' }),
+    makers,
+    testAttestation,
+  );
   const parts = { database, authorities, settings: hubSettingsSchema.parse(settings), vendorRoots, appraiser };
   const ada = await giveToken(database, { person: 'ada', roles: ['administrator'] });
   return {

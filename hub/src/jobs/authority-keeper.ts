@@ -3,11 +3,13 @@ import type { OwnCertificate } from '../authority/expiry.ts';
 import { type AlarmedCertificate, alarmText, raiseAlarms } from '../authority/alarms.ts';
 import type { AuthorityDependencies } from '../authority/issuing-orders.ts';
 import { activateDue, closeEnded, destroyKeys, dropRoots, retireEmptied } from '../authority/upkeep.ts';
+import { weighKeyList } from '../authority/key-list-alarm.ts';
+import { activateKeysDue, type KeyOrderDependencies } from '../authority/key-orders.ts';
 import type { LiveCredential } from '../authority/server-credential.ts';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
 import type { Job } from '../common/subject.ts';
 
-export interface KeeperDependencies extends AuthorityDependencies {
+export interface KeeperDependencies extends KeyOrderDependencies {
   readonly settings: AuthorityDependencies['settings'] & { readonly tokens: { readonly bootstrapHours: number } };
   readonly credential: LiveCredential;
   readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
@@ -36,7 +38,7 @@ export class AuthorityKeeper {
 
   /** Does everything that is due. Rejects with the first failure, after it has tried the other steps. */
   async sweep(): Promise<void> {
-    const { authorities, credential } = this.#dependencies;
+    const { authorities, keyRing, credential } = this.#dependencies;
     const failures: unknown[] = [];
     const steps = [
       // Changes that another node made.
@@ -46,6 +48,9 @@ export class AuthorityKeeper {
       () => closeEnded(this.#dependencies),
       () => destroyKeys(this.#dependencies, this.#destroyed),
       () => dropRoots(this.#dependencies),
+      () => keyRing.reload(),
+      () => activateKeysDue(this.#dependencies),
+      () => this.#weighKeyList(),
       () => credential.renewWhenDue(),
       () => this.#raiseAlarms(),
       () => this.#raiseTokenAlarms(),
@@ -53,6 +58,12 @@ export class AuthorityKeeper {
     for (const step of steps) await step().catch((error: unknown) => failures.push(error));
     const [first] = failures;
     if (first !== undefined) throw first;
+  }
+
+  async #weighKeyList(): Promise<void> {
+    const { database, clock, settings } = this.#dependencies;
+    const { keyListAlarmDays } = settings.authorities;
+    await weighKeyList(database, { keyListAlarmDays, nowMs: clock() });
   }
 
   async #raiseTokenAlarms(): Promise<void> {

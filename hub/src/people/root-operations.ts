@@ -78,6 +78,8 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'announce-root', method: 'POST', route: '/v1/authorities/roots' },
   { name: 'end-overlap', method: 'POST', route: '/v1/authorities/roots/:sha256/overlap' },
   { name: 'install-root-list', method: 'POST', route: '/v1/authorities/roots/:sha256/list' },
+  { name: 'install-key-list', method: 'POST', route: '/v1/authorities/keys/list' },
+  { name: 'activate-key', method: 'POST', route: '/v1/authorities/keys/:id/activate' },
   { name: 'add-person', method: 'POST', route: '/v1/people', bootstraps: true },
   { name: 'enable-person', method: 'POST', route: '/v1/people/:name/enable' },
   {

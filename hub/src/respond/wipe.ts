@@ -2,6 +2,7 @@
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { announceDisconnects, revokeOfDevices } from '../revocation/store.ts';
+import { forgetKnownKeyList } from '../authority/known-key-lists.ts';
 import { forgetKnownRoot } from '../authority/known-roots.ts';
 import { forgetProofs, setNextRoot } from '../registry/device-row.ts';
 import { recordChange } from '../registry/history.ts';
@@ -25,6 +26,7 @@ export async function wipeDevice(fleet: DisconnectDependencies, order: DeviceSta
     await forgetProofs(trx, deviceId);
     // It begins again with the root of this hub that it is delivered with.
     await forgetKnownRoot(trx, deviceId);
+    await forgetKnownKeyList(trx, deviceId);
     await announceDisconnects(trx, [{ deviceId, serial: undefined }]);
   });
   witnesses.remove(deviceId);

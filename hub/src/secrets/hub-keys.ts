@@ -4,9 +4,11 @@ import { makeFolder } from '@edgekeep/host/make-folder';
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
+import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
+import { keptKeyListName, type KeyListContent, signKeyList } from '@edgekeep/core/authority/key-list';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/profile';
 import {
@@ -31,6 +33,8 @@ import type { NewUnlocker } from './unlock.ts';
 const yearSeconds = 31_557_600;
 const rootYears = 20;
 const issuingYears = 5;
+/** As long as a key list may be valid (spec/key-list.md). */
+const firstListSeconds = 1_096 * 86_400;
 // Certificates begin a little in the past, for devices with a slow clock.
 export const clockSkewSeconds = 300;
 
@@ -73,19 +77,26 @@ export async function createHubKeys(
     readonly unlockers: readonly NewUnlocker[];
     /** Of workloads. */
     readonly trustDomain: string;
+    /** Of the log; left out: no key list is signed. */
+    readonly logOrigin?: string;
     readonly nowSeconds: number;
   },
 ): Promise<void> {
-  const { rootFolder, unlockers, trustDomain, nowSeconds } = order;
+  const { rootFolder, unlockers, trustDomain, logOrigin, nowSeconds } = order;
   const keys = join(folder, 'keys');
   await makeFolder(keys, { mode: 0o700 });
   const issuing = issuedClasses.map((each) => ({ key: newKey('ec'), scope: scopeFor(each, trustDomain) }));
+  const [logKey, attestationKey] = [newKey('ed25519'), newKey('ec')];
   if (rootFolder === undefined) await writeRequests(keys, issuing);
-  else await makeRoot(keys, issuing, { rootFolder, nowSeconds });
+  else {
+    const root = await makeRoot(keys, issuing, { rootFolder, nowSeconds });
+    const listed = { logKey, attestationKey, logOrigin, nowSeconds };
+    if (logOrigin !== undefined) await writeFirstKeyList(keys, rootFolder, root, { ...listed, logOrigin });
+  }
   const entries = new Map<string, Uint8Array>([
     ...issuing.map(({ key }) => [issuingKeyName(issuingKeyId(key)), privatePem(key)] as const),
-    [keyNames.log, privatePem(newKey('ed25519'))],
-    [keyNames.attestation, privatePem(newKey('ec'))],
+    [keyNames.log, privatePem(logKey)],
+    [keyNames.attestation, privatePem(attestationKey)],
     [platformKeyName(1), randomBytes(platformKeyLength)],
     [keyNames.state, randomBytes(stateKeyLength)],
   ]);
@@ -115,6 +126,14 @@ export function issuingKeyName(id: string): string {
   return `issuing-${id.slice(0, 32)}.pem`;
 }
 
+/** The entry of a later key of the hub's own in the key store; the first ones have names of their own. */
+export function hubKeyName(id: string): string {
+  return `hub-${id.slice(0, 32)}.pem`;
+}
+
+/** The names of the first keys. */
+export const firstHubKeyNames = { log: keyNames.log, 'attestation-result': keyNames.attestation } as const;
+
 function issuingKeyId(key: KeyObject): string {
   return toHex(keyIdentifierOf(encodeSpki(signerFromKey(key).publicKey)));
 }
@@ -129,7 +148,7 @@ async function makeRoot(
   keys: string,
   issuing: readonly NewIssuing[],
   { rootFolder, nowSeconds }: { readonly rootFolder: string; readonly nowSeconds: number },
-): Promise<void> {
+): Promise<{ readonly certificate: Certificate; readonly signer: Signer }> {
   await makeFolder(rootFolder, { mode: 0o700 });
   const root = newKey('ec');
   const signer = signerFromKey(root);
@@ -148,6 +167,39 @@ async function makeRoot(
   await writeNewFile(join(rootFolder, 'root.pem'), rootPem);
   await writeNewFile(join(keys, initialCertificateFiles.root), rootPem);
   await writeNewFile(join(keys, initialCertificateFiles.issuing), issuingPem);
+  return { certificate, signer };
+}
+
+/** List number 1, while the root's key is here; the root's folder keeps it, so that the next one must follow it. */
+async function writeFirstKeyList(
+  keys: string,
+  rootFolder: string,
+  root: { readonly certificate: Certificate; readonly signer: Signer },
+  listed: {
+    readonly logKey: KeyObject;
+    readonly attestationKey: KeyObject;
+    readonly logOrigin: string;
+    readonly nowSeconds: number;
+  },
+): Promise<void> {
+  const list = firstKeyList(signerFromKey(listed.logKey), signerFromKey(listed.attestationKey), listed.logOrigin);
+  const dates = { issuedAtSeconds: listed.nowSeconds, validUntilSeconds: listed.nowSeconds + firstListSeconds };
+  const signed = await signKeyList({ ...list, ...dates }, root.certificate, root.signer);
+  await writeNewFile(join(rootFolder, keptKeyListName(list.hub)), signed, 0o644);
+  await writeNewFile(join(keys, initialCertificateFiles.keyList), signed, 0o644);
+}
+
+/** The first keys count from the beginning. */
+function firstKeyList(log: Signer, attestation: Signer, origin: string): KeyListContent {
+  const always = { fromSeconds: 0, untilSeconds: undefined, compromised: false };
+  return {
+    hub: encodeVerifierKey(verifierKey(origin, log.publicKey, 'ed25519')),
+    number: 1,
+    keys: [
+      { purpose: 'log', publicKey: log.publicKey, origin, ...always },
+      { purpose: 'attestation-result', publicKey: attestation.publicKey, origin: undefined, ...always },
+    ],
+  };
 }
 
 /** The hub's keys in `folder`, from its key store; the caller keeps the key store. */

@@ -16,7 +16,12 @@ import { HubError } from '../common/error.ts';
 import { replaceFile } from '@edgekeep/host/durable-file';
 
 /** In the folder `keys`. The request must not have the name of a key. */
-export const initialCertificateFiles = { root: 'root.pem', issuing: 'issuing.pem', request: 'issuing.csr' } as const;
+export const initialCertificateFiles = {
+  root: 'root.pem',
+  issuing: 'issuing.pem',
+  request: 'issuing.csr',
+  keyList: 'key-list.json',
+} as const;
 export const operatorFileName = 'operator.json';
 
 export interface InitialCertificates {

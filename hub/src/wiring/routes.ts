@@ -23,6 +23,7 @@ import { enrollmentGroupRoutes } from '../doors/operator/enrollment-group.ts';
 import { enrollmentTokenRoutes } from '../doors/operator/enrollment-token.ts';
 import { groupRoutes } from '../doors/operator/group.ts';
 import { healthRoutes } from '../doors/operator/health.ts';
+import { hubKeyRoutes } from '../doors/operator/hub-keys.ts';
 import { hubRoutes } from '../doors/operator/hub.ts';
 import { importRoutes } from '../doors/operator/import.ts';
 import { jobRoutes } from '../doors/operator/job.ts';
@@ -63,7 +64,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
     identityDeviceRoutes(app, enrollment);
     recoveryRoutes(app, enrollment);
     estRoutes(app, enrollment);
-    authorityDeviceRoutes(app, { ...asked, authorities });
+    authorityDeviceRoutes(app, { ...asked, authorities, keyRing: doors.keyRing });
     accessDeviceRoutes(app, {
       ...asked,
       appraiser,
@@ -105,16 +106,15 @@ export function operatorRoutes(subjects: Subjects, hub: HubItself): Routes {
 }
 
 function addHubItself(app: HttpServer, { ledger, doors }: Subjects, { scheduler, devicePort }: HubItself): void {
-  const { database, audit, folder, settings, secrets, time } = ledger;
+  const { database, audit, folder, settings, time } = ledger;
   const { requireScope } = doors.operator;
   const { authorities } = doors.authority;
   const { log } = audit;
-  const { keys } = secrets;
   const readiness = new Readiness({ database, log, folder, time });
   const shown = { names: settings.names, logKey: log.key, devicePort, settings, time };
   jobRoutes(app, { scheduler, requireScope });
   healthRoutes(app, { readiness, metrics: doors.metrics, requireScope });
-  hubRoutes(app, { database, keys, authorities, requireScope, ...shown });
+  hubRoutes(app, { database, keyRing: doors.keyRing, authorities, requireScope, ...shown });
   platformKeyRoutes(app, doors.platformKeyRoll, requireScope);
 }
 
@@ -167,15 +167,17 @@ function addTrust(app: HttpServer, subjects: Subjects): void {
   const { connections, watch } = fleet;
   const guarded = guardedBy(subjects);
   const { requireScope } = guarded;
-  const { keyStore, keys } = secrets;
-  const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
-  const trust = trustFile(database, logKeys, settings.witness.quorum);
+  const { keyStore } = secrets;
+  const { keyRing } = doors;
+  const trust = trustFile(database, keyRing, settings.witness.quorum);
   const receipts = new Receipts(database, log, witnesses);
   const evidenceKeeper = doors.evidence.keeper;
   auditOperatorRoutes(app, { database, log, receipts, evidenceKeeper, trust, requireScope });
   tileRoutes(app, audit.folder, requireScope('audit:read'));
   revocationStatusRoutes(app, { status, clock });
-  authorityOperatorRoutes(app, { ...guarded, authorities, keyStore, settings, connections, watch });
+  const owned = { ...guarded, authorities, keyStore, keyRing, settings };
+  authorityOperatorRoutes(app, { ...owned, connections, watch });
+  hubKeyRoutes(app, { ...owned, handLogOver: audit.handOver });
 }
 
 function guardedBy({ ledger, doors }: Subjects) {

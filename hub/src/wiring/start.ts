@@ -96,7 +96,9 @@ export async function startHub(
       return encodePem('CERTIFICATE', doors.authority.authorities.root.der);
     },
     logKey: ledger.audit.log.key,
-    attestationKeyPem: encodePublicKeyPem(ledger.secrets.keys.attestationSigner.publicKey),
+    get attestationKeyPem() {
+      return encodePublicKeyPem(doors.keyRing.attestation().signer.publicKey);
+    },
     routes: { device: routesOf(listeners.device.server), operator: routesOf(listeners.operator.server) },
     refused: ledger.refused,
     checkState: ledger.checkState,
@@ -168,6 +170,8 @@ async function startJobs(
     ownCertificates,
     vendorRoots,
     warn,
+    keyRing: doors.keyRing,
+    handLogOver: ledger.audit.handOver,
   };
   const sweep = scheduler.add(new AuthorityKeeper(dependencies).job);
   await weighReservedNames(database, namesInSettings(settings), clock());

@@ -9,6 +9,7 @@ import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
 import { appendEntry } from '../audit/append.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
 import { findState } from '../audit/security-state.ts';
+import { HubKeyRing } from '../authority/hub-key-ring.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
 import { type Clock, timeEpochs } from '../common/clock.ts';
 import { DeviceDoor } from '../doors/device/door.ts';
@@ -131,6 +132,7 @@ interface DoorSubjects {
   readonly attestation: Attestation;
   readonly evidence: EvidenceSubject;
   readonly authority: AuthoritySubject;
+  readonly keyRing: HubKeyRing;
   readonly platformKeyRoll: PlatformKeyRoll;
   readonly metrics: Metrics;
   readonly addresses: Addresses;
@@ -143,11 +145,12 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const { folder, settings, clock, secrets, database, audit } = ledger;
   const { connections, access, watch, vendorRoots } = fleet;
   const { keys, keyStore } = secrets;
-  const attestation = hub.use(
-    openAttestation(ledger, vendorRoots.roots, { signer: keys.attestationSigner, epoch: timeEpochs(clock) }),
-  );
   const evidence = hub.use(openEvidence(database, folder, settings.evidence, clock, hub.scheduler.add));
   const authority = hub.use(await openAuthority(folder, { database, keyStore, watch }, settings, clock));
+  const { logOrigin } = settings;
+  const keyRing = hub.use(await HubKeyRing.open(folder, { database, keyStore, keys, logOrigin, clock }));
+  const signing = { signing: keyRing.attestation, epoch: timeEpochs(clock) };
+  const attestation = hub.use(openAttestation(ledger, vendorRoots.roots, signing));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));
@@ -160,5 +163,16 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const { traffic } = access.facts;
   const device = new DeviceDoor(connections, authority.authorities, clock, traffic, admission, settings);
   const operator = openOperatorDoor(database, access, admission, { access: settings.access, clock });
-  return { attestation, evidence, authority, platformKeyRoll, metrics, addresses, admission, device, operator };
+  return {
+    attestation,
+    evidence,
+    authority,
+    keyRing,
+    platformKeyRoll,
+    metrics,
+    addresses,
+    admission,
+    device,
+    operator,
+  };
 }

@@ -43,6 +43,13 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
     path: `/v1/authorities/issuing/${issuing}/revoke`,
     body: json({ note: 'n' }),
   },
+  'POST /v1/authorities/keys/request': { path: '/v1/authorities/keys/request', body: json({ purposes: [] }) },
+  'POST /v1/authorities/keys/list': { path: '/v1/authorities/keys/list', body: json({ keyList: '{}' }) },
+  'POST /v1/authorities/keys/:id/activate': { path: `/v1/authorities/keys/${digest}/activate`, body: '{}' },
+  'POST /v1/authorities/keys/:id/abandon': {
+    path: `/v1/authorities/keys/${digest}/abandon`,
+    body: json({ note: 'n' }),
+  },
   'POST /v1/authorities/request': { path: '/v1/authorities/request', body: '{}' },
   'POST /v1/authorities/roots/:sha256/list': {
     path: `/v1/authorities/roots/${digest}/list`,

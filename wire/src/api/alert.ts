@@ -34,6 +34,7 @@ const alertKinds = [
   'general-authority',
   'evidence-space',
   'rows-refused',
+  'key-list',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -1,5 +1,5 @@
 // Messages about authorities (spec/authorities.md): what devices learn and report, and the operator's requests.
-import { KEY_LIST_BYTES_MAX } from '@edgekeep/core/authority/key-list';
+import { KEY_LIST_BYTES_MAX, keyPurposes } from '@edgekeep/core/authority/key-list';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { issuedClasses } from '@edgekeep/core/identity/issuing-scope';
@@ -149,4 +149,57 @@ export const pendingDevices = z.object({
     z.object({ id: z.string(), tier: z.string(), seenAt: z.number(), rootVersion: z.number(), generation }),
   ),
   next: z.string().nullable(),
+});
+
+const keyId = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
+const keyListText = z.string().max(KEY_LIST_BYTES_MAX);
+
+/** The hub's own signing keys (spec/key-list.md). Times of a key are Unix seconds, as in the list; all others milliseconds. */
+export const hubKeysView = z.object({
+  /** The newest list that the root signed; null before there is one. */
+  list: z
+    .object({
+      number: z.number(),
+      root: sha256,
+      issuedAt: z.number(),
+      validUntil: z.number(),
+      /** The signed file, as text. */
+      file: keyListText,
+      /** Devices that may connect and have not shown that they know it. */
+      devicesPending: z.number(),
+    })
+    .nullable(),
+  keys: z.array(
+    z.object({
+      id: keyId,
+      purpose: z.enum(keyPurposes),
+      status: z.enum(['requested', 'next', 'active', 'previous', 'abandoned']),
+      origin: z.string().nullable(),
+      from: z.number(),
+      until: z.number().nullable(),
+      compromised: z.boolean(),
+    }),
+  ),
+  /** What the root has to sign, in words; empty for nothing. */
+  pending: z.array(z.string()),
+});
+export type HubKeysView = z.infer<typeof hubKeysView>;
+
+export const keyRequestRequest = z.strictObject({
+  /** The keys to replace; empty: the list is only signed again. */
+  purposes: z.array(z.enum(['log', 'attestation-result'])).max(2),
+  /** Unix milliseconds: from then on somebody else had the present keys. */
+  stolenAt: z.int().min(0).optional(),
+  /** At least; left out: the one behind the installed list. */
+  number: z.int().min(1).max(1_000_000).optional(),
+});
+
+/** The request for the root, as text. */
+export const keyRequestResponse = z.object({ request: keyListText });
+
+export const keyListInstallRequest = z.strictObject({ keyList: keyListText });
+
+export const keyActivateRequest = z.strictObject({
+  /** Continue although devices have not shown that they know a list with the key. */
+  force: z.boolean().default(false),
 });

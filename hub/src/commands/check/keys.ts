@@ -78,7 +78,8 @@ async function permissionsOf(keys: string, names: readonly string[]): Promise<re
     if (
       name === initialCertificateFiles.root ||
       name === initialCertificateFiles.issuing ||
-      name === initialCertificateFiles.request
+      name === initialCertificateFiles.request ||
+      name === initialCertificateFiles.keyList
     )
       continue;
     const { mode } = await stat(join(keys, name));

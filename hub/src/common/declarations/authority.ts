@@ -23,6 +23,8 @@ export const authoritySettings = {
       overlapDays: z.int().min(0).max(3_650).default(90),
       /** How long before the end of a root, an issuing CA or a certificate of the hub an alarm is raised, in days. */
       alarmDays: z.array(z.int().min(1).max(3_650)).max(16).default([180, 90, 30, 14, 7, 1]),
+      /** How long before the key list is too old, or a key on it ends without a next one, an alert is raised, in days. */
+      keyListAlarmDays: z.int().min(1).max(1_096).default(60),
       /** How often a hub node checks its authorities and certificates, in seconds. */
       checkSeconds: z.int().min(1).max(3_600).default(60),
     })

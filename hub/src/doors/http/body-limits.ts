@@ -49,6 +49,8 @@ export const bodyBytes = {
   certificateRequest: 32 * kibibyte,
   /** A certificate revocation list of 16 KiB, base64url. */
   rootList: 32 * kibibyte,
+  /** A signed key list of 128 KiB as text, whose quotation marks take two bytes. */
+  keyList: 256 * kibibyte,
   /** A text of 4,096 characters, each up to six bytes. */
   message: 32 * kibibyte,
 } as const;

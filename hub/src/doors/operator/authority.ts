@@ -16,6 +16,7 @@ import {
   installIssuing,
   requestIssuing,
 } from '../../authority/issuing-orders.ts';
+import { type HubKeyRing, keyListText } from '../../authority/hub-key-ring.ts';
 import { revokeIssuing } from '../../authority/revoke-issuing.ts';
 import { announceRoot, installRootList, setOverlap } from '../../authority/root-orders.ts';
 import { issuingViews, listPending, publicView, rootViews } from '../../authority/views.ts';
@@ -28,6 +29,7 @@ const page = z.strictObject({
 });
 
 type AuthorityOperatorRouteDependencies = AuthorityDependencies & {
+  readonly keyRing: HubKeyRing;
   readonly connections: Connections;
   readonly watch: RevocationWatch;
   readonly requireScope: RequireScope;
@@ -52,14 +54,15 @@ async function overviewOf(
 }
 
 function addReading(app: HttpServer, dependencies: AuthorityOperatorRouteDependencies): void {
-  const { database, authorities, requireScope } = dependencies;
+  const { database, authorities, keyRing, requireScope } = dependencies;
   const read = requireScope('devices:read');
 
   app.get('/v1/authorities', { ...read, schema: answer }, () => overviewOf(dependencies, database.readApart));
 
-  app.get('/v1/authorities/chain', { ...read, schema: { response: { 200: api.authoritiesResponse } } }, async () =>
-    publicView(authorities.state),
-  );
+  app.get('/v1/authorities/chain', { ...read, schema: { response: { 200: api.authoritiesResponse } } }, async () => ({
+    ...publicView(authorities.state),
+    keyList: keyListText(keyRing),
+  }));
 
   app.get(
     '/v1/authorities/pending',

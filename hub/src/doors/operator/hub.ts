@@ -6,7 +6,7 @@ import { hubView } from '@edgekeep/wire/api/hub';
 import type { Authorities } from '../../authority/authorities.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { HubKeys } from '../../secrets/hub-keys.ts';
+import type { HubKeyRing } from '../../authority/hub-key-ring.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
@@ -16,7 +16,7 @@ export function hubRoutes(
   app: HttpServer,
   dependencies: {
     database: Database;
-    keys: Pick<HubKeys, 'attestationSigner'>;
+    keyRing: Pick<HubKeyRing, 'attestation'>;
     authorities: Authorities;
     names: readonly string[];
     logKey: VerifierKey;
@@ -27,14 +27,14 @@ export function hubRoutes(
     time: Pick<HubTime, 'problem'>;
   },
 ): void {
-  const { database, keys, authorities, names, logKey, devicePort, requireScope } = dependencies;
+  const { database, keyRing, authorities, names, logKey, devicePort, requireScope } = dependencies;
 
   app.get('/v1/hub', { ...requireScope('devices:read'), schema: { response: { 200: hubView } } }, async () => ({
     name: names[0] ?? 'localhost',
     devicePort: devicePort(),
     root: encodePem('CERTIFICATE', authorities.root.der),
     logKey: encodeVerifierKey(logKey),
-    attestationKey: encodePublicKeyPem(keys.attestationSigner.publicKey),
+    attestationKey: encodePublicKeyPem(keyRing.attestation().signer.publicKey),
     clockProblem: dependencies.time.problem() ?? null,
     coveredPcrs: dependencies.settings.attestation.coveredPcrs,
     publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),

@@ -1,5 +1,6 @@
+import type { ListedKey } from '@edgekeep/core/authority/key-list';
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,9 +47,20 @@ async function addDevice(database: Database, id: string, state: 'active' | 'reti
   );
 }
 
+const always = { fromSeconds: 0, untilSeconds: undefined, compromised: false };
+
+function keysOf(log: KeyObject, attestation: KeyObject): Parameters<typeof trustFile>[1] {
+  const keys: readonly ListedKey[] = [
+    { purpose: 'log', publicKey: log, origin: 'a.log', ...always },
+    { purpose: 'attestation-result', publicKey: attestation, origin: undefined, ...always },
+  ];
+  return { listed: { keys }, state: { rows: [], list: undefined } };
+}
+
 test('the trust file is byte for byte the one of core, with a witness for each device that has a key and is not retired', async () => {
   await withStore(async (database) => {
-    const keys = { log: verifierKey('a.log', ed25519(), 'ed25519'), attestation: p256() };
+    const log = verifierKey('a.log', ed25519(), 'ed25519');
+    const keys = keysOf(log.publicKey, p256());
     const publisher = p256().export({ type: 'spki', format: 'pem' }).toString();
     await assert.rejects(trustFile(database, keys, 1)(), { code: 'conflict' });
     await trustPublisher(database, { name: 'p', publicKey: publisher, actor: 'a test', nowMs: 1 });

@@ -1,14 +1,13 @@
 // The trust file of this hub: what a verifier of its log and receipts needs. It names each device as a witness, so the reading thread
 // converts that list to text; anybody may ask for it.
-import type { KeyObject } from 'node:crypto';
-import { always, alwaysLog, encodeTrust } from '@edgekeep/core/access/trust';
-import type { VerifierKey } from '@edgekeep/core/audit/note';
+import { always, encodeTrust, keysOfList } from '@edgekeep/core/access/trust';
 import { POLICY_WITNESSES_MAX } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
 import { type Kysely, sql } from 'kysely';
 import { HubError } from '../../common/error.ts';
 import { joined } from './joined.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
+import type { HubKeyRing } from '../../authority/hub-key-ring.ts';
 import type { Database } from '../../store/database.ts';
 import type { Tables } from '../../store/schema.ts';
 
@@ -17,7 +16,7 @@ export type TrustFile = () => Promise<Uint8Array>;
 /** The present file. Callers that ask while one is made share the next. Throws `conflict` while nothing can be verified. */
 export function trustFile(
   database: Database,
-  keys: { readonly log: VerifierKey; readonly attestation: KeyObject },
+  keyRing: Pick<HubKeyRing, 'listed' | 'state'>,
   quorum: number,
 ): TrustFile {
   return joined(async () => {
@@ -32,8 +31,8 @@ export function trustFile(
     if (count > POLICY_WITNESSES_MAX)
       throw new HubError('conflict', `a trust file has room for ${POLICY_WITNESSES_MAX} witnesses, there are ${count}`);
     const empty = encodeTrust({
-      logs: [alwaysLog(keys.log)],
-      attestationKeys: [always(keys.attestation)],
+      ...keysOfList(keyRing.listed),
+      keyList: keyRing.state.list?.file,
       publisherKeys: publishers.map((publisher) => always(publisher.publicKey)),
       // A fleet smaller than the quorum cannot reach it, but the file must still be valid for readers.
       policy: { witnesses: [], quorum: Math.min(quorum, count) },

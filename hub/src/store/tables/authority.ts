@@ -1,5 +1,6 @@
 // The tables that `authority` writes (spec/authorities.md).
 import type { IssuedClass } from '@edgekeep/core/identity/issuing-scope';
+import type { KeyPurpose } from '@edgekeep/core/authority/key-list';
 import type { Generated } from 'kysely';
 
 export interface AuthorityTables {
@@ -8,6 +9,9 @@ export interface AuthorityTables {
   issuing_authority: IssuingAuthorityRow;
   device_root: DeviceRootRow;
   expiry_alarm: ExpiryAlarmRow;
+  hub_key: HubKeyRow;
+  key_list: KeyListRow;
+  device_key_list: DeviceKeyListRow;
 }
 
 /** Certificates that the issuing CA issued to the hub itself. */
@@ -81,4 +85,43 @@ export interface ExpiryAlarmRow {
   readonly sha256: string;
   readonly days: number;
   readonly raised_at: number;
+}
+
+/** spec/key-list.md, "Replacing a key". */
+export type HubKeyStatus = 'requested' | 'next' | 'active' | 'previous' | 'abandoned';
+
+/** A key by which the hub signs something else than certificates. */
+export interface HubKeyRow {
+  /** SHA-256 of its SPKI, hex. */
+  readonly id: string;
+  readonly purpose: KeyPurpose;
+  readonly status: HubKeyStatus;
+  readonly spki: Uint8Array;
+  /** Of a log. */
+  readonly origin: string | null;
+  readonly from_seconds: number;
+  readonly until_seconds: number | null;
+  /** 1: somebody else had it. */
+  readonly compromised: number;
+  readonly added_at: number;
+  readonly activated_at: number | null;
+  /** The first list that names it; null before the root has signed. */
+  readonly list_number: number | null;
+}
+
+/** A list that a root signed. */
+export interface KeyListRow {
+  readonly number: number;
+  readonly root_sha256: string;
+  readonly file: Uint8Array;
+  readonly issued_seconds: number;
+  readonly valid_until_seconds: number;
+  readonly installed_at: number;
+}
+
+/** The newest key list that a device has shown to know. */
+export interface DeviceKeyListRow {
+  readonly device_id: string;
+  readonly number: number;
+  readonly reported_at: number;
 }
