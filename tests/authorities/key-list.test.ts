@@ -62,6 +62,7 @@ test('a new hub has a list that its root signed, and agents know it', async () =
   assert.equal(await numberOf(awake), 1);
 });
 
+// SECURITY.md: HUB-90
 test('the next attestation key is certified first, waits for who does not know it, and then signs', async () => {
   const signed = await root.signKeys(await request({ purposes: ['attestation-result'] }));
   const { keys: rows, list } = await send('list', { keyList: signed }, hubKeysView);
@@ -84,6 +85,7 @@ test('an agent that was off over the change learns the list before it reads a re
   await asleep.stop();
 });
 
+// SECURITY.md: HUB-90
 test('a list that is rolled back, of another root or another hub is refused by the hub and by agents', async () => {
   const first = (await readFile(join(world.folder, 'hub', 'keys', 'key-list.json'))).toString();
   await assert.rejects(send('list', { keyList: first }, hubKeysView), /rolled back/);
@@ -96,6 +98,7 @@ test('a list that is rolled back, of another root or another hub is refused by t
   await assert.rejects(send('list', { keyList: old }, hubKeysView), /too old/);
 });
 
+// SECURITY.md: HUB-91
 test('a stolen attestation key is replaced in the request that installs the list, and its results count no more', async () => {
   const asked = await request({ purposes: ['attestation-result'], stolenAt: world.clock.now() });
   const { keys: rows, list } = await send('list', { keyList: await root.signKeys(asked) }, hubKeysView);

@@ -135,6 +135,7 @@ async function readTrust(args: Arguments): Promise<Trust> {
     attestationKeys: await keys(attestation, file?.attestationKeys),
     publisherKeys: await keys(publishers, file?.publisherKeys),
     policy: witnessPolicy(witnesses, quorum),
+    keyList: file?.keyList,
   };
 }
 

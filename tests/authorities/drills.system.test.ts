@@ -1,0 +1,90 @@
+// The drills of docs/authorities.md, walked: every command of their shell blocks is run as it is written, with the folders of this test.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { receiptResponse } from '@edgekeep/wire/api/access';
+import { hubKeysView } from '@edgekeep/wire/api/authority';
+import { closeAll } from '../support/closing.ts';
+import type { HubWorld } from '../support/hub-world.ts';
+import { SoftwareWorld } from '../support/software-world.ts';
+import { TestAgent } from '../support/test-agent.ts';
+import { TestWitness } from '../support/witness.ts';
+
+const run = promisify(execFile);
+const repository = join(import.meta.dirname, '../..');
+let fleet: SoftwareWorld;
+let world: HubWorld;
+let device: TestAgent;
+
+before(async () => {
+  fleet = await SoftwareWorld.open();
+  ({ world } = fleet);
+  await mkdir(join(world.folder, 'carry'));
+  // The page has the root at /media/root/edgekeep.
+  await symlink(join(world.folder, 'root'), join(world.folder, 'edgekeep'));
+  device = await TestAgent.prepare(world, 'drilled');
+  await (await device.start()).next('attested');
+});
+after(() => closeAll(fleet, device));
+
+/** The commands in the shell blocks of a section of docs/authorities.md. */
+async function commandsOf(heading: string): Promise<readonly string[]> {
+  const page = await readFile(join(repository, 'docs/authorities.md'), 'utf8');
+  const section = page.split(/^## /mu).find((text) => text.replace(/^[0-9]+\. /u, '').startsWith(heading));
+  assert.ok(section !== undefined, `docs/authorities.md has no section ${heading}`);
+  const blocks = [...section.matchAll(/^```\n(.*?)^```/gmsu)].map(([, block = '']) => block);
+  return blocks.flatMap((block) => block.trim().split('\n'));
+}
+
+async function walk(heading: string): Promise<void> {
+  const commands = await commandsOf(heading);
+  assert.ok(commands.length > 0);
+  for (const command of commands) await shell(command);
+}
+
+// As the page has it, with this test's folders, hub and operator file.
+async function shell(command: string): Promise<string> {
+  const { port } = world.hub.operatorAddress;
+  const text = command
+    .replace(/\s+#.*$/u, '')
+    .replaceAll('/media/carry', join(world.folder, 'carry'))
+    .replaceAll('/media/root/edgekeep', join(world.folder, 'edgekeep'))
+    .replaceAll('https://localhost:8443', `https://localhost:${port}`)
+    .replaceAll('receipt.json', join(world.folder, 'receipt.json'))
+    .replace(/^edgekeep /u, `"${process.execPath}" "${join(repository, 'cli/src/main.ts')}" `);
+  const env = { ...process.env, EDGEKEEP_OPERATOR: world.operatorFile };
+  const { stdout } = await run('/bin/sh', ['-c', text], { env, cwd: world.folder });
+  return stdout;
+}
+
+// SECURITY.md: HUB-91
+test('the drill for a stolen key of attestation results: the next key signs, devices go on, and the old receipt verifies', async () => {
+  await writeFile(join(world.folder, 'receipt.json'), await receiptOf());
+  await walk('Drill: the key for attestation results was stolen');
+  const { list, keys } = await world.operator.get('/v1/authorities/keys', hubKeysView);
+  assert.equal(list?.number, 2);
+  const results = keys.filter(({ purpose }) => purpose === 'attestation-result');
+  assert.deepEqual(
+    results.map(({ status, compromised }) => [status, compromised]),
+    [
+      ['previous', true],
+      ['active', false],
+    ],
+  );
+  await device.stop();
+  await (await device.start()).next('attested');
+});
+
+/** The receipt of a release, under a checkpoint that the device cosigned. */
+async function receiptOf(): Promise<Uint8Array> {
+  const { device: holder, link } = fleet;
+  await world.publishModel('surface', '1.0.0', 'weights');
+  const { lease } = await holder.release(link, 'surface', '1.0.0');
+  const witness = new TestWitness(world.hub.logKey, holder.witness);
+  await witness.checkIn(link, Math.floor(world.clock.now() / 1_000));
+  const { receipt } = await world.operator.get(`/v1/receipts/${lease.id}`, receiptResponse);
+  return Buffer.from(receipt, 'base64url');
+}
