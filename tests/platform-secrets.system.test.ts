@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
-import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -281,6 +281,79 @@ test(
       await tpm.extend(4, new Uint8Array(32).fill(9));
     }
     await assert.rejects(secretFromProgram(program(own.socketPath)), refused);
+  },
+);
+
+// SECURITY.md: HUB-82
+test(
+  'by default the kernel, its command line and its initrd are part of the boot state of the sealing, and another one opens nothing',
+  { skip: skipWithoutTpm },
+  async () => {
+    await using simulators = await testSimulators();
+    const { socketPath } = await simulators.start('own');
+    const at = ['--tpm', `unix:${socketPath}`];
+    const files = { usual: join(simulators.folder, 'usual.json'), former: join(simulators.folder, 'former.json') };
+    const sealed = await edgekeep(['secrets', 'tpm-seal', files.usual, ...at]);
+    assert.equal(sealed.status, 0, sealed.output);
+    assert.match(
+      sealed.output,
+      /PCRs 0, 2, 4, 7, 8, 9, 11, 12 in .*\nwarning: nothing was measured .*\nA thief of the/,
+    );
+    // The default of the version before.
+    assert.equal((await edgekeep(['secrets', 'tpm-seal', files.former, '--pcrs', '0,2,4,7', ...at])).status, 0);
+    const open = async (file: string) =>
+      secretFromProgram([process.execPath, command, 'secrets', 'tpm-unseal', file, ...at]);
+    assert.equal((await open(files.usual)).length, 32);
+    {
+      await using tpm = await TpmRootOfTrust.open({ kind: 'unix', path: socketPath });
+      await tpm.extend(11, new Uint8Array(32).fill(9));
+    }
+    await assert.rejects(open(files.usual), { code: 'unlock-refused' });
+    assert.equal((await open(files.former)).length, 32);
+    const again = join(simulators.folder, 'again.json');
+    assert.doesNotMatch((await edgekeep(['secrets', 'tpm-seal', again, ...at])).output, /warning/);
+  },
+);
+
+// SECURITY.md: HUB-82
+test(
+  'with a PIN the machine alone opens nothing, and its TPM counts wrong ones',
+  { skip: skipWithoutTpm },
+  async () => {
+    await using simulators = await testSimulators();
+    const { socketPath } = await simulators.start('own');
+    const at = ['--tpm', `unix:${socketPath}`];
+    const pins = { right: join(simulators.folder, 'pin'), wrong: join(simulators.folder, 'wrong-pin') };
+    await writeFile(pins.right, '271828\n', { mode: 0o600 });
+    await writeFile(pins.wrong, '271829\n', { mode: 0o600 });
+    const file = join(simulators.folder, 'unlock.json');
+    const sealed = await edgekeep(['secrets', 'tpm-seal', file, '--pin-file', pins.right, ...at]);
+    assert.equal(sealed.status, 0, sealed.output);
+    assert.match(sealed.output, /PCRs 0, 2, 4, 7 and a PIN in .*\nA thief of the whole machine needs the PIN too/);
+    assert.doesNotMatch(await readFile(file, 'utf8'), /271828/);
+    const unseal = (...pin: readonly string[]) => [
+      process.execPath,
+      command,
+      'secrets',
+      'tpm-unseal',
+      file,
+      ...pin,
+      ...at,
+    ];
+    const open = async (...pin: readonly string[]) => secretFromProgram(unseal(...pin));
+    const first = await open('--pin-file', pins.right);
+    assert.equal(first.length, 32);
+    const refused = { code: 'unlock-refused' };
+    // Without the PIN, with a wrong one, and with one that others can read.
+    await assert.rejects(open(), refused);
+    await assert.rejects(open('--pin-file', pins.wrong), refused);
+    assert.deepEqual(await open('--pin-file', pins.right), first);
+    const seen = join(simulators.folder, 'seen');
+    await writeFile(seen, '271828\n', { mode: 0o644 });
+    await assert.rejects(open('--pin-file', seen), refused);
+    // The TPM locks itself before all PINs are tried: then the right one is refused too.
+    for (let tries = 0; tries < 6; tries += 1) await assert.rejects(open('--pin-file', pins.wrong), refused);
+    await assert.rejects(open('--pin-file', pins.right), refused);
   },
 );
 

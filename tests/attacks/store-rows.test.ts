@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { checkHub } from '@edgekeep/hub/commands/check/check';
 import { alertList } from '@edgekeep/wire/api/alert';
 import { modelList } from '@edgekeep/wire/api/model-release';
 import { personList } from '@edgekeep/wire/api/people';
@@ -22,6 +23,13 @@ async function writeInto(world: HubWorld, ...statements: readonly string[]): Pro
     const { changes } = store.prepare(statement).run();
     assert.ok(Number(changes) > 0 || /^create/i.test(statement), `${statement} changes nothing`);
   }
+}
+
+/** What `edgekeep hub check` says of the stopped hub's rows. */
+async function checked(world: HubWorld): Promise<string> {
+  const findings = await checkHub(world.hubFolder, world.clock.now());
+  const { state, found } = findings.find(({ subject }) => subject === 'rows') ?? assert.fail('rows are not checked');
+  return `${state} ${found}`;
 }
 
 const refused = { code: 'state-refused' };
@@ -61,6 +69,7 @@ async function token(world: HubWorld): Promise<string> {
 test('a token that was written into the store grants nothing', async () => {
   await using world = await HubWorld.open();
   const mine = await token(world);
+  assert.match(await checked(world), /^failed .*api_token ".*" has no entry in the log$/);
   await startsWithout(world, 'api_token');
   assert.equal((await world.askOperator('GET', '/v1/people', { token: mine })).status, 401);
 });
@@ -164,7 +173,10 @@ test('a hub whose revocation was deleted from the store does not start', async (
   await device.enroll(world);
   const order = { devices: ['thin-1'], reason: 'keyCompromise', note: 'it is lost' };
   await world.operator.send('POST', '/v1/certificates/revoke', order, z.unknown());
+  await world.stop();
+  assert.match(await checked(world), /^ok \d+, as the log says/);
   await writeInto(world, 'delete from revocation');
+  assert.match(await checked(world), /^failed .*revocation ".*" is gone or changed$/);
   await assert.rejects(world.start(), refused);
 });
 

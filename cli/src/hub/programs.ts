@@ -83,7 +83,7 @@ export const hubCheck: Command = {
   usage: 'hub check --data DIR',
   help: `
 Checks a data folder, also while its hub runs, and reports line by line what is ok, a warning or failed, and what to do next: settings, keys and their
-permissions, the store, the trusted roots of hardware makers, certificates that end soon, ports, the unlock program, the disk. Opens no key and changes nothing. The exit code is 1 when
+permissions, the store and its rows against the log, the trusted roots of hardware makers, certificates that end soon, ports, the unlock program, the disk. Opens no key and changes nothing. The exit code is 1 when
 a check failed.
 
 --data      the hub's data folder

@@ -15,6 +15,8 @@ export interface ImportBlobRequest {
   readonly policyDigest: Uint8Array;
   /** The value that PolicyAuthValue requires, at most 32 bytes; left out: empty. */
   readonly authValue?: Uint8Array | undefined;
+  /** The TPM counts wrong values and locks itself: for an authorization value that a person can remember. Left out: no. */
+  readonly countsGuesses?: boolean | undefined;
   readonly randomBytes: RandomBytes;
 }
 
@@ -33,8 +35,9 @@ const SECRET_BYTES_MAX = 128;
 /** The object's name algorithm, and so the hash of its policy. */
 const hash = 'sha256';
 
-// Without userWithAuth only the policy opens the object, never a password; with noDA a wrong policy cannot lock the TPM out.
-const attributes = objectAttributes.adminWithPolicy | objectAttributes.noDictionaryAttack;
+// Without userWithAuth only the policy opens the object, never a password alone; with noDA a wrong value cannot lock the TPM out.
+const attributes = objectAttributes.adminWithPolicy;
+const attributesWithoutCount = attributes | objectAttributes.noDictionaryAttack;
 
 /** Throws `tpm-policy-invalid` for an empty or all-zero policy (anybody could open it), `tpm-structure-invalid` for a wrong parent or secret. */
 export function makeImportBlob(request: ImportBlobRequest): ImportBlob {
@@ -57,7 +60,7 @@ export function makeImportBlob(request: ImportBlobRequest): ImportBlob {
   const publicArea: KeyedHashPublic = {
     kind: 'keyedhash',
     nameAlgorithm: hash,
-    attributes,
+    attributes: request.countsGuesses === true ? attributes : attributesWithoutCount,
     authPolicy: policyDigest,
     hmac: null,
     unique,

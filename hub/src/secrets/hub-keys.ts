@@ -212,7 +212,7 @@ export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(jo
     logSigner: await needSigner(store, folder, keyNames.log),
     attestationSigner: await needSigner(store, folder, keyNames.attestation),
     platformKey: await readPlatformKey(store, folder),
-    stateKey: await readStateKey(store),
+    stateKey: await needStateKey(store),
   };
 }
 
@@ -289,15 +289,17 @@ async function readPlatformKey(store: KeyStore, folder: string): Promise<Platfor
   return new PlatformKey(versions);
 }
 
-/** A hub from before there was one gets it at its first start. */
-async function readStateKey(store: KeyStore): Promise<Uint8Array> {
+/** The key for the codes of entries about the store's own state; undefined when there is none in this store of keys. */
+export async function readStateKey(store: KeyStore): Promise<Uint8Array | undefined> {
   const known = await store.read(keyNames.state);
-  if (known?.length === stateKeyLength) return known;
-  if (known !== undefined)
-    throw new HubError(
-      'settings-invalid',
-      `${keyNames.state}: expected ${stateKeyLength} bytes, found ${known.length}`,
-    );
+  if (known === undefined || known.length === stateKeyLength) return known;
+  throw new HubError('settings-invalid', `${keyNames.state}: expected ${stateKeyLength} bytes, found ${known.length}`);
+}
+
+/** A hub from before there was one gets it at its first start. */
+async function needStateKey(store: KeyStore): Promise<Uint8Array> {
+  const known = await readStateKey(store);
+  if (known !== undefined) return known;
   const made = randomBytes(stateKeyLength);
   await store.add(keyNames.state, made);
   return made;

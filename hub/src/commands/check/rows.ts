@@ -1,0 +1,38 @@
+// Compares the rows that decide with the log, as a start does (docs/design/security-state.md). Codes of entries are checked where the key is a plain
+// file; where it is sealed, the log's last checkpoint has to lead to the entries.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { failed, type Finding, ok } from '@edgekeep/host/finding';
+import { logProblem } from '../../audit/log-verification.ts';
+import { findingsText } from '../../audit/security-state.ts';
+import { checkState } from '../../audit/state-check.ts';
+import { readStateKey } from '../../secrets/hub-keys.ts';
+import { plainKeys } from '../../secrets/plain-keys.ts';
+
+const next = 'docs/design/security-state.md, "What to do"';
+
+export async function checkRows(folder: string): Promise<readonly Finding[]> {
+  const path = join(folder, 'hub.sqlite');
+  // A store that is missing or damaged is a finding of its own.
+  if (!existsSync(path)) return [];
+  const key = await readStateKey(plainKeys(join(folder, 'keys')));
+  using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+  try {
+    const problem = logProblem(store);
+    if (problem !== undefined) return [failed('log', problem, next)];
+    return [rowsFinding(store, key)];
+  } catch (error) {
+    if (error instanceof Error && 'errcode' in error) return [];
+    throw error;
+  }
+}
+
+function rowsFinding(store: DatabaseSync, key: Uint8Array | undefined): Finding {
+  const verdict = checkState(store, key);
+  if (verdict.kind === 'none') return ok('rows', 'the next start adopts them: the log has no entry about them yet');
+  if (verdict.kind === 'forged') return failed('rows', verdict.reasons.join('; '), next);
+  if (verdict.findings.length > 0) return failed('rows', findingsText(verdict.findings), next);
+  const codes = key === undefined ? '; the codes of its entries were not checked, because the keys are sealed' : '';
+  return ok('rows', `${verdict.rows}, as the log says since entry ${verdict.whole}${codes}`);
+}
