@@ -97,6 +97,13 @@ export const diceChainMutants: readonly Mutant[] = [
     breaks: 'a layer that may not sign certificates issues none',
   },
   {
+    id: 'dice/removed',
+    file: chain,
+    find: '.some((digest) => removed.has(digest))',
+    replace: '.every((digest) => removed.has(digest))',
+    breaks: 'a removed authority is part of no path, in whichever form a device sends it',
+  },
+  {
     id: 'dice/issuer-purpose',
     file: chain,
     find: 'if (extendedKeyUsage !== undefined && !extendedKeyUsage.includes(diceKeyPurposeOid.eca)) {',

@@ -54,6 +54,14 @@ export class DiceVendor {
     return new DiceVendor(root, privateKey);
   }
 
+  /** An authority below this one, with its own key: its chips carry its certificate. */
+  async below(name: string): Promise<DiceVendor> {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const named = { subject: commonNameOnly(name), issuer: this.root.subject };
+    const certificate = await this.sign({ ...rootProfile(inputFor(privateKey), named.subject), ...named });
+    return new DiceVendor(certificate, privateKey);
+  }
+
   get rootPem(): string {
     return encodePem('CERTIFICATE', this.root.der);
   }

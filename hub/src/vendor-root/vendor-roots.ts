@@ -11,6 +11,8 @@ import type { VendorRootRow } from '../store/tables/vendor-root.ts';
 export interface MakerTrust {
   readonly anchors: CertificateIndex;
   readonly intermediates: CertificateIndex;
+  /** SHA-256, hex, of the certificates that an operator removed. */
+  readonly removed: ReadonlySet<string>;
 }
 
 export interface VendorRootCount {
@@ -87,6 +89,11 @@ export class VendorRoots {
       .orderBy('kind')
       .orderBy('sha256')
       .execute();
+    const gone = await read
+      .selectFrom('vendor_root')
+      .select(['kind', 'sha256'])
+      .where('removed_at', 'is not', null)
+      .execute();
     const present = new Set(rows.map(({ sha256 }) => sha256));
     for (const sha256 of this.#parsed.keys()) if (!present.has(sha256)) this.#parsed.delete(sha256);
     for (const { sha256, der } of rows) {
@@ -101,7 +108,11 @@ export class VendorRoots {
         own
           .filter(({ role }) => (role !== 'intermediate') === anchors)
           .flatMap(({ sha256 }) => this.#parsed.get(sha256) ?? []);
-      return { anchors: indexCertificates(parsed(true)), intermediates: indexCertificates(parsed(false)) };
+      return {
+        anchors: indexCertificates(parsed(true)),
+        intermediates: indexCertificates(parsed(false)),
+        removed: new Set(gone.filter((row) => row.kind === kind).map(({ sha256 }) => sha256)),
+      };
     };
     this.#trust = { tpm: trustOf('tpm'), dice: trustOf('dice'), idevid: trustOf('idevid') };
     this.#entries = rows.map(({ kind, sha256, role, subject, not_after }) => ({
@@ -137,7 +148,11 @@ export function countsOf(
 // A certificate takes some tenths of a millisecond.
 const parsedAtOnce = 32;
 
-const nobody: MakerTrust = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
+const nobody: MakerTrust = {
+  anchors: indexCertificates([]),
+  intermediates: indexCertificates([]),
+  removed: new Set(),
+};
 
 /** With the anchors that enrollment groups add. */
 export function withAnchors(

@@ -6,6 +6,7 @@ import { workloadOf } from '@edgekeep/core/identity/svid';
 import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
 import type { DeviceState } from '../store/tables/registry.ts';
+import { hubSettingsSchema } from '../settings.ts';
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { by, certify, declare, nowMs, openWorkloadHub, type WorkloadHub } from './testing-workload.ts';
@@ -46,6 +47,24 @@ test('a device that is not active has no workloads, and one that is switched off
   assert.equal(await refusalOf(certify(hub)), 'device-disabled');
   await set(hub, { disabled_reason: null });
   await certify(hub);
+});
+
+test('a hub whose settings name another trust domain than its CA for workloads issues none, and says what to request', async () => {
+  await using hub = await openWorkloadHub();
+  await declare(hub, 'camera');
+  await certify(hub);
+  const settings = hubSettingsSchema.parse({ workloads: { trustDomain: 'other.example' } });
+  const changed = certify({ ...hub, parts: { ...hub.parts, settings } });
+  await assert.rejects(changed, {
+    reasons: [
+      {
+        code: 'trust-domain-changed',
+        message:
+          'the CA for workloads is for the trust domain edgekeep.local, not other.example: `edgekeep authority request --class workload`',
+      },
+    ],
+  });
+  assert.equal((await auditEntries(hub.database)).filter(({ kind }) => kind === 'workload-certified').length, 1);
 });
 
 test('a disabled workload gets no certificate until it is enabled again', async () => {

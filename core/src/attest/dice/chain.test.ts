@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Certificate } from '../../identity/certificate.ts';
+import { certificateDigests } from '../../identity/certificate-identity.ts';
 import { basicConstraints, extendedKeyUsage, type Extension, keyUsage } from '../../identity/extensions.ts';
 import type { CertificateTemplate } from '../../identity/issue.ts';
 import { keyPurposeOid } from '../../identity/oid.ts';
@@ -38,6 +39,23 @@ test('a certificate that occurs twice is refused, so that the path of a stranger
   const { chain } = await testDice(vendor);
   assert.equal(validate([...chain, vendor.root]).kind, 'valid');
   assertRefused(validate([...chain, vendor.root, vendor.root]), 'dice-path-refused', /occurs twice/);
+});
+
+// SECURITY.md: DEV-73
+test('a certificate that the operator removed is part of no path, in any form of its signature, also where the device sends it', async () => {
+  const { chain } = await testDice(vendor);
+  assert.ok(chain.includes(vendor.issuing));
+  for (const digest of certificateDigests(vendor.issuing)) {
+    const without = { ...trust, removed: new Set([digest]) };
+    assertRefused(
+      validateDiceChain(chain, without, testSeconds),
+      'dice-path-refused',
+      /trusts .*DICE maker 900.* no more/,
+    );
+    assertRefused(validateDeviceId(chain.slice(2), without, testSeconds), 'dice-path-refused', /no more/);
+  }
+  const other = { ...trust, removed: new Set(certificateDigests((await testVendor(902)).issuing)) };
+  assert.equal(validateDiceChain(chain, other, testSeconds).kind, 'valid');
 });
 
 test('a key that signs evidence has digitalSignature among its uses', async () => {

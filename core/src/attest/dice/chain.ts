@@ -4,6 +4,7 @@ import { CoreError } from '../../error.ts';
 import { type Certificate, publicKeyOf } from '../../identity/certificate.ts';
 import type { Certificates } from '../../identity/certificate-index.ts';
 import { equalNames, nameText } from '../../identity/distinguished-name.ts';
+import { certificateDigests } from '../../identity/certificate-identity.ts';
 import { type PathResult, validatePath } from '../../identity/path.ts';
 import { signatureAlgorithmOf } from '../../signer.ts';
 import { diceExtensionOid, diceKeyPurposeOid } from './oid.ts';
@@ -15,6 +16,11 @@ export interface DiceTrust {
   readonly anchors: Certificates;
   /** Certificates between anchors and devices that devices do not carry; any number. */
   readonly intermediates: Certificates;
+  /**
+   * Digests (`certificateDigests`, hex) of the certificates that the operator trusts no more: a path with one is refused, also when the device sent
+   * it. An attacker who stole the key of an authority has its certificate too.
+   */
+  readonly removed?: ReadonlySet<string> | undefined;
 }
 
 export interface DiceLayer {
@@ -151,8 +157,8 @@ function pathOf(certificates: readonly Certificate[], trust: DiceTrust, atSecond
     return [];
   });
   if (reasons.length > 0) return { kind: 'refused', reasons };
-  const { anchors } = trust;
-  return validatePath({
+  const { anchors, removed } = trust;
+  const path = validatePath({
     leaf,
     intermediates: sent,
     known: trust.intermediates,
@@ -161,6 +167,10 @@ function pathOf(certificates: readonly Certificate[], trust: DiceTrust, atSecond
     purpose: 'any',
     processedByCaller: known,
   });
+  if (path.kind === 'refused' || removed === undefined || removed.size === 0) return path;
+  const untrusted = path.chain.filter((each) => certificateDigests(each).some((digest) => removed.has(digest)));
+  if (untrusted.length === 0) return path;
+  return { kind: 'refused', reasons: untrusted.map((each) => `the operator trusts ${shown(each)} no more`) };
 }
 
 interface Link {
