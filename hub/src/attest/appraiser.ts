@@ -18,6 +18,7 @@ import { noteFormerName } from '../common/former-names.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
+import { weighTier } from './tier-alarm.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import { type DatedQuote, isOvertaken, isSetBack, lastQuoteOf, provesSetBack, recordTpmClock } from './tpm-clocks.ts';
@@ -243,6 +244,7 @@ export async function recordAppraisal(
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal);
   await weighAttestationKey(trx, deviceId, unlistedKeys.get(appraisal), nowMs);
+  await weighTier(trx, device, nowMs);
   const refused = appraisal.status === 'contraindicated';
   const change = { deviceId, actor: 'hub', nowMs };
   if (setBack.has(appraisal)) await raiseSetBack(trx, deviceId, reasons, nowMs);

@@ -9,6 +9,7 @@ import { attributeText } from '@edgekeep/core/identity/distinguished-name';
 import { attributeOid } from '@edgekeep/core/identity/oid';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import type { IdevidProofDocument } from '@edgekeep/wire/api/enrollment';
+import { noteTier } from '../attest/tier-alarm.ts';
 import { isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { appendEntry } from '../audit/append.ts';
@@ -189,6 +190,7 @@ async function register(trx: WriteTransaction, pending: PendingEnrollment, regis
     await recordIdevid(trx, idevid, { deviceId, nowMs });
   } else if (returning !== undefined) await forgetIdevid(trx, deviceId);
   await noteProduct(trx, deviceId, productOf(idevid));
+  await noteTier(trx, deviceId, tierVouchedBy(pending), nowMs);
   await recordMakers(trx, deviceId, makersWords);
   const newcomer = { deviceId, address, nowMs };
   if (group !== undefined) await joinEnrollmentGroup(trx, group, newcomer);
@@ -277,6 +279,14 @@ function entryData(
     ...(site === null ? {} : { site }),
     ...(incarnation === 1 ? {} : { generation: incarnation }),
   };
+}
+
+// Step one, rule 11.
+function tierVouchedBy({ proof, token }: PendingEnrollment): DeviceRecord['tier_vouched'] {
+  if (proof.tier !== 'secure-element') return null;
+  return token?.kind === 'group' || (token?.kind === 'one-time' && token.tier === 'secure-element')
+    ? 'token'
+    : 'manufacturer';
 }
 
 function idevidData({ idevid: { serialNumber, sha256 } }: TrustedIdevid) {

@@ -20,9 +20,19 @@ import {
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { testKeyDevice } from '../attest/testing-device.ts';
+import { recordAppraisal } from '../attest/appraiser.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
+import { getDevice } from '../registry/states.ts';
 import { createEnrollmentGroup } from './groups.ts';
-import { by, type Enrollment, type EnrollmentHub, enrollWith, openEnrollmentHub } from './testing-enrollment.ts';
+import {
+  by,
+  type Enrollment,
+  type EnrollmentHub,
+  enrollWith,
+  nowMs,
+  openEnrollmentHub,
+  wipe,
+} from './testing-enrollment.ts';
 
 const works = await testManufacturer();
 const lock = testKeyDevice('sn-1', 1, 'secure-element');
@@ -142,4 +152,34 @@ test('a group for secure elements takes none whose keys nobody certified; an ope
   // An agent of the version before does not prove its agreement key.
   await enroll(vouched, [], { token, answer: () => ({ agreementSecret: undefined }) });
   assert.equal(await tierOf(vouched), 'secure-element');
+});
+
+// SECURITY.md: DEV-60
+test('an element whose tier nobody vouched for, from before there was this rule, raises an alert with each attestation until it enrolls again', async () => {
+  await using hub = await hubOfWorks();
+  await enroll(hub, [ofSigning, ofAgreement]);
+  const { database, parts } = hub;
+  const alerts = async () =>
+    (await database.read.selectFrom('alert').select(['kind', 'state', 'count']).execute()).map(
+      ({ kind, state, count }) => `${kind} ${state} ${count}`,
+    );
+  const attest = async () => {
+    const device = await getDevice(database.read, lock.id);
+    const nonce = new Uint8Array(32);
+    const expected = { qualifyingData: nonce, nonce, askedMs: nowMs, nowMs };
+    const { appraisal } = await parts.appraiser.appraise(device, lock.evidence({ qualifyingData: nonce }), expected);
+    await database.write((trx) => recordAppraisal(trx, lock.id, appraisal, nowMs));
+  };
+  const vouched = async () => (await getDevice(database.read, lock.id)).tier_vouched;
+  await attest();
+  assert.deepEqual([await vouched(), await alerts()], ['manufacturer', []]);
+  await database.write((trx) => trx.updateTable('device').set({ tier_vouched: null }).execute());
+  await attest();
+  await attest();
+  assert.deepEqual(await alerts(), ['tier-not-vouched open 2']);
+  await wipe(hub, lock.id);
+  const token = await hub.token({ deviceId: lock.id, tier: 'secure-element', nowMs: nowMs + 1 });
+  await enroll(hub, [], { token, atMs: nowMs + 2 });
+  await attest();
+  assert.deepEqual([await vouched(), await alerts()], ['token', ['tier-not-vouched closed 2']]);
 });

@@ -50,7 +50,10 @@ interface AppraisedDevice {
   readonly booted: string | null;
 }
 
-export type Standing = Pick<DeviceRecord, 'id' | 'state' | 'state_reason' | 'disabled_reason'>;
+export type Standing = Pick<
+  DeviceRecord,
+  'id' | 'state' | 'state_reason' | 'disabled_reason' | 'tier' | 'tier_vouched'
+>;
 
 /** Gives the state of the device; nothing for an unknown one. */
 export const noteAppraisal = prepared<AppraisedDevice, Standing>((db, value) =>
@@ -70,7 +73,7 @@ export const noteAppraisal = prepared<AppraisedDevice, Standing>((db, value) =>
       booted: value('booted'),
     }))
     .where('id', '=', value('deviceId'))
-    .returning(['id', 'state', 'state_reason', 'disabled_reason']),
+    .returning(['id', 'state', 'state_reason', 'disabled_reason', 'tier', 'tier_vouched']),
 );
 
 /** The common name in the IDevID that the device proved; null without one. */

@@ -26,6 +26,7 @@ import { migration as hubNames } from './migrations/0021-hub-names.ts';
 import { migration as authorityClasses } from './migrations/0022-authority-classes.ts';
 import { migration as referenceStanding } from './migrations/0023-reference-standing.ts';
 import { migration as clocks } from './migrations/0024-clocks.ts';
+import { migration as tierVouched } from './migrations/0025-tier-vouched.ts';
 import { migration as keyList } from './migrations/0027-key-list.ts';
 import { migration as releaseEvidence } from './migrations/0028-release-evidence.ts';
 import { migration as leaseWrap } from './migrations/0029-lease-wrap.ts';
@@ -58,6 +59,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0022-authority-classes': authorityClasses,
   '0023-reference-standing': referenceStanding,
   '0024-clocks': clocks,
+  '0025-tier-vouched': tierVouched,
   '0027-key-list': keyList,
   '0028-release-evidence': releaseEvidence,
   '0029-lease-wrap': leaseWrap,

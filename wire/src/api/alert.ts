@@ -19,6 +19,7 @@ const alertKinds = [
   'guard-ended',
   'leases-used-up',
   'attestation-key-unlisted',
+  'tier-not-vouched',
   'policy-gives-all-keys',
   'policy-rests-on-claims',
   'workload-rests-on-claims',

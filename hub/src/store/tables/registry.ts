@@ -44,6 +44,8 @@ export interface DeviceRow {
 interface DeviceTable extends DeviceRow {
   /** Status of the newest appraisal, `none` before the first: used by filters. */
   readonly attestation: Generated<string>;
+  /** By what a secure element has its tier; null for other tiers, and for one that enrolled by its IDevID before there was this rule. */
+  readonly tier_vouched: Generated<'token' | 'manufacturer' | null>;
   /** Why the device is switched off; null when it is not. */
   readonly disabled_reason: Generated<string | null>;
   /** From which address, when and with which certificate it was last bound; null before the first time. */
