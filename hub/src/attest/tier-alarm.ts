@@ -1,6 +1,7 @@
 // A secure element whose tier nobody vouched for (spec/secure-element.md, "Whose keys"): it enrolled by its IDevID before manufacturers certified
 // the keys beside it, so its keys may be in files. It keeps the tier, with an alert, until it enrolls again: an upgrade must not stop a fleet.
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
+import { noteTierVouched } from '../registry/device-notes.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 
@@ -30,7 +31,7 @@ export async function noteTier(
   vouched: DeviceRecord['tier_vouched'],
   nowMs: number,
 ): Promise<void> {
-  await trx.updateTable('device').set({ tier_vouched: vouched }).where('id', '=', deviceId).execute();
+  await noteTierVouched(trx, deviceId, vouched);
   const note = `${deviceId} enrolled again`;
   await settleAlert(trx, { kind, subject: { deviceId }, note, nowMs });
 }

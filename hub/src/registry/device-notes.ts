@@ -80,3 +80,12 @@ export const noteAppraisal = prepared<AppraisedDevice, Standing>((db, value) =>
 export async function noteProduct(trx: WriteTransaction, deviceId: string, product: string | null): Promise<void> {
   await trx.updateTable('device').set({ product }).where('id', '=', deviceId).execute();
 }
+
+/** By what a device has its tier; null for a tier that needs nobody's word. */
+export async function noteTierVouched(
+  trx: WriteTransaction,
+  deviceId: string,
+  vouched: DeviceRecord['tier_vouched'],
+): Promise<void> {
+  await trx.updateTable('device').set({ tier_vouched: vouched }).where('id', '=', deviceId).execute();
+}

@@ -71,6 +71,7 @@ const leftOut: Readonly<Record<string, readonly string[]>> = {
     'bound_serial',
     'clock_skew_seconds',
     'guard',
+    'tier_vouched',
   ],
   revocation_state: ['crl_number'],
 };
