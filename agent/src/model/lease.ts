@@ -49,7 +49,7 @@ export interface LeaseDependencies {
   /** Of this device's own root of trust. */
   readonly tier: Tier;
   readonly link: Pick<HubLink, 'withChallenge'>;
-  readonly prover: Prover;
+  readonly prover: Pick<Prover, 'evidence' | 'leaseCounter'>;
   /** Pinned: the log's key, the verifiers' keys, the publishers' keys; a quorum of 0, because witnesses sign later. */
   readonly trust: Trust;
   readonly clocks: Clocks;
