@@ -3,11 +3,12 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { always, alwaysLog, type Trust } from '@edgekeep/core/access/trust';
+import { always, alwaysLog, alwaysPublisher, type Trust } from '@edgekeep/core/access/trust';
 import { parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { canonicalKey } from '@edgekeep/core/identity/public-key';
 import { kernelBootId } from '@edgekeep/hardware/boot/boot-id';
+import { type PublisherKey, readPublisherKeyPem } from '@edgekeep/core/model/signature/publisher-key';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { Prover } from './attest/attest.ts';
 import { Witness } from './hub/witness.ts';
@@ -112,7 +113,9 @@ async function readPinned({ hub, publisherKeyFiles }: AgentSettings, folder: Sta
   const trust: Trust = {
     logs: [alwaysLog(logKey)],
     attestationKeys: (await keysIn(hub.attestationKeyFiles)).map(always),
-    publisherKeys: (await keysIn(publisherKeyFiles)).map(always),
+    publisherKeys: (
+      await Promise.all(publisherKeyFiles.map(async (file) => readPublisherKey(folder.resolve(file))))
+    ).map(alwaysPublisher),
     // Cosignatures come after the release; `edgekeep receipt verify` checks for them.
     policy: witnessPolicy([], 0),
   };
@@ -130,10 +133,18 @@ function logKeyOf(text: string): VerifierKey {
 }
 
 async function readPublicKey(path: string): Promise<KeyObject> {
+  return readPublic(path, (text) => canonicalKey(createPublicKey(text)));
+}
+
+async function readPublisherKey(path: string): Promise<PublisherKey> {
+  return readPublic(path, readPublisherKeyPem);
+}
+
+async function readPublic<T>(path: string, parse: (text: string) => T): Promise<T> {
   const text = await readSettingsFile(path);
   try {
     if (text.includes('PRIVATE KEY')) throw new TypeError('it holds a private key');
-    return canonicalKey(createPublicKey(text));
+    return parse(text);
   } catch (cause) {
     throw new AgentError('settings-invalid', `${path}: not a public key in PEM`, { cause });
   }

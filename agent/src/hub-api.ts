@@ -31,8 +31,13 @@ export const cutOffCodes: readonly string[] = ['device-quarantined', 'device-ret
 const REASONS_MAX = 16;
 const TEXT_MAX = 600;
 
-export async function getFromHub<T>(send: Send, path: string, schema: ZodType<T>): Promise<Answer<T>> {
-  return answerOf(await send({ method: 'GET', path }), path, schema);
+export async function getFromHub<T>(
+  send: Send,
+  path: string,
+  schema: ZodType<T>,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer<T>> {
+  return answerOf(await send({ method: 'GET', path, headers }), path, schema);
 }
 
 export async function postToHub<T>(

@@ -1,6 +1,7 @@
 // A signer: a key object in memory, a token or an offline card. Formats use only this interface, so no format needs private key material.
 import { createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { CoreError } from './error.ts';
+import type { MlDsaSigner } from './post-quantum/ml-dsa.ts';
 
 export type SignatureAlgorithm = 'ecdsa-p256-sha256' | 'ecdsa-p384-sha384' | 'ecdsa-p521-sha512' | 'ed25519';
 
@@ -8,6 +9,8 @@ export type SignatureAlgorithm = 'ecdsa-p256-sha256' | 'ecdsa-p384-sha384' | 'ec
 export interface Signer {
   readonly algorithm: SignatureAlgorithm;
   readonly publicKey: KeyObject;
+  /** ML-DSA-65, of a publisher who has such a key: models are signed by both (spec/model-signature.md, "Two keys"). */
+  readonly postQuantum?: MlDsaSigner | undefined;
   sign(message: Uint8Array): Promise<Uint8Array>;
 }
 

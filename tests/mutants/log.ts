@@ -63,6 +63,13 @@ export const logMutants: readonly Mutant[] = [
     breaks: 'a witness with two keys counts with both cosignatures',
   },
   {
+    id: 'log/model-second-signature-stripped',
+    file: 'core/src/model/signature/verify.ts',
+    find: '  if (postQuantum === undefined) return undefined;',
+    replace: '  if (postQuantum === undefined || envelope.postQuantum === undefined) return undefined;',
+    breaks: 'what one key of a publisher with two signed alone is refused',
+  },
+  {
     id: 'log/fork-proof',
     file: 'core/src/audit/fork-proof.ts',
     find: "return equalBytes(first.root, second.root) ? 'both checkpoints name the same root' : undefined;",

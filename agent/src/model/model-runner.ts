@@ -167,11 +167,7 @@ export class ModelRunner {
     const { settings, link, trust, versions, faults, store, emit, clocks, assertReady } = this.#dependencies;
     this.#place = 'offer';
     this.#offered = undefined;
-    const offered = await currentModel(
-      link.send,
-      settings,
-      trust.publisherKeys.map(({ publicKey }) => publicKey),
-    );
+    const offered = await currentModel(link.send, settings, trust.publisherKeys);
     if (offered.kind === 'refused') return this.#refused('model', offered);
     const model = offered.value;
     this.#offered = model;

@@ -4,8 +4,9 @@ import type { KeyObject } from 'node:crypto';
 import { parseBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
 import type { ModelFile, ModelManifest } from '@edgekeep/core/model/manifest';
 import { filesForGuard, modelFileOf } from '@edgekeep/core/model/guard-files';
+import type { PublisherKey } from '@edgekeep/core/model/signature/publisher-key';
 import { verifyModelRelease } from '@edgekeep/core/model/release';
-import { modelResponse } from '@edgekeep/wire/api/model-release';
+import { modelResponse, modelSignaturesHeader, twoModelSignatures } from '@edgekeep/wire/api/model-release';
 import type { z } from 'zod';
 import { AgentError } from '../error.ts';
 import { type Answer, getFromHub, type Send } from '../hub-api.ts';
@@ -40,9 +41,11 @@ const maxSealedSize = (size: number) => 2 * size + 1024 * 1024;
 export async function currentModel(
   send: Send,
   settings: Pick<ModelSettings, 'name' | 'use'>,
-  publisherKeys: readonly KeyObject[],
+  publisherKeys: readonly (KeyObject | PublisherKey)[],
 ): Promise<Answer<VerifiedModel>> {
-  const offered = await getFromHub(send, `/v1/models/${settings.name}`, modelResponse);
+  const offered = await getFromHub(send, `/v1/models/${settings.name}`, modelResponse, {
+    [modelSignaturesHeader]: twoModelSignatures,
+  });
   if (offered.kind === 'refused') return offered;
   return { kind: 'ok', value: verifiedModel(offered.value, settings, publisherKeys) };
 }
@@ -50,7 +53,7 @@ export async function currentModel(
 export function verifiedModel(
   offered: z.infer<typeof modelResponse>,
   settings: Pick<ModelSettings, 'name' | 'use'>,
-  publisherKeys: readonly KeyObject[],
+  publisherKeys: readonly (KeyObject | PublisherKey)[],
 ): VerifiedModel {
   const manifestBytes = parseBase64url(offered.manifest, 'manifest');
   const signature = utf8(offered.signature);

@@ -8,7 +8,7 @@ import type { SignatureTrust } from '@edgekeep/core/model/signature/verify';
 import { verifyModelFiles } from '@edgekeep/wire/file/model-signing';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from '../bounded-file.ts';
-import { readPublicKey, readTrustRoots } from './key-files.ts';
+import { readPublicKey, readPublisherKey, readTrustRoots } from './key-files.ts';
 import { ignoredPaths } from './signed-path.ts';
 
 /** A folder with a million changed files is one message to a person. */
@@ -22,7 +22,7 @@ Exit code 0: a key you named, or a certificate under an authority you named and 
 Exit code 1: it did not; every reason is listed by its code (spec/model-signature.md). Exit code 3: not a signature at all.
 
 --signature              the bundle
---public-key             PEM public key of the signer
+--public-key             PEM public key of the signer; with a second one, of ML-DSA-65, both must have signed
 --trust-root             PEM certificates of the authorities to trust, for bundles that carry a certificate chain
 --ignore-path            accept this unsigned file or folder; relative to PATH, may be repeated
 --ignore-unsigned-files  accept every file that the signature does not list
@@ -65,7 +65,7 @@ async function readTrust(args: Arguments): Promise<SignatureTrust> {
   const publicKey = args.option('public-key');
   const trustRoot = args.option('trust-root');
   if (publicKey !== undefined && trustRoot === undefined)
-    return { kind: 'keys', keys: [await readPublicKey(publicKey)] };
+    return { kind: 'keys', keys: [await readPublisherKey(publicKey)] };
   if (trustRoot !== undefined && publicKey === undefined) {
     return { kind: 'certificates', anchors: await readTrustRoots(trustRoot), atSeconds: Math.floor(Date.now() / 1000) };
   }

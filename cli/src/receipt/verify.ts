@@ -19,6 +19,7 @@ import { MANIFEST_LENGTH_MAX } from '@edgekeep/core/model/manifest';
 import { type DetachedModel, type ReceiptSummary, verifyReceipt } from '@edgekeep/core/access/receipt';
 import {
   always,
+  alwaysPublisher,
   alwaysLog,
   certifiedTrust,
   parseTrust,
@@ -29,7 +30,7 @@ import { quorumOf } from '../audit/verify.ts';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from '../bounded-file.ts';
 import { readMakers } from '../doctor/makers.ts';
-import { readPublicKey } from '../model/key-files.ts';
+import { readPublicKey, readPublisherKey } from '../model/key-files.ts';
 
 export const command: Command = {
   usage:
@@ -133,13 +134,17 @@ async function readTrust(args: Arguments): Promise<Trust> {
   return {
     logs: logKey === undefined && file !== undefined ? file.logs : [alwaysLog(parseVerifierKey(logKey ?? ''))],
     attestationKeys: await keys(attestation, file?.attestationKeys),
-    publisherKeys: await keys(publishers, file?.publisherKeys),
+    publisherKeys: await publisherKeys(publishers, file?.publisherKeys),
     policy: witnessPolicy(witnesses, quorum),
     keyList: file?.keyList,
   };
 }
 
-async function keys(paths: readonly string[], fromFile: Trust['publisherKeys'] = []): Promise<Trust['publisherKeys']> {
+async function publisherKeys(paths: readonly string[], fromFile: Trust['publisherKeys'] = []) {
+  return paths.length === 0 ? fromFile : (await Promise.all(paths.map(readPublisherKey))).map(alwaysPublisher);
+}
+
+async function keys(paths: readonly string[], fromFile: Trust['attestationKeys'] = []) {
   return paths.length === 0 ? fromFile : (await Promise.all(paths.map(readPublicKey))).map(always);
 }
 

@@ -128,7 +128,7 @@ export function verifyReceipt(
       : verifyModelRelease({
           bundleBytes: model.modelSignature,
           manifestBytes: model.manifest,
-          trustedKeys: keysAt(trust.publisherKeys, Math.floor(entry.at / 1_000)),
+          trustedKeys: trust.publisherKeys.filter((key) => isValidAt(key, Math.floor(entry.at / 1_000))),
         });
   const reasons = [
     ...(log.kind === 'refused' ? log.reasons.map((reason) => `log: ${reason}`) : []),

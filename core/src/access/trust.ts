@@ -18,6 +18,7 @@ import { CoreError } from '../error.ts';
 import type { Certificate } from '../identity/certificate.ts';
 import { encodePublicKeyPem, parsePublicKeyPem } from '../identity/public-key.ts';
 import { encodeCanonicalJson, parseJson } from '../json.ts';
+import { encodePublisherKey, parsePublisherKey, type PublisherKey } from '../model/signature/publisher-key.ts';
 import { signatureAlgorithmOf } from '../signer.ts';
 
 /** A log's key; its name is the log's origin. */
@@ -29,13 +30,15 @@ export interface TrustedKey extends KeyValidity {
   readonly publicKey: KeyObject;
 }
 
+export interface TrustedPublisher extends KeyValidity, PublisherKey {}
+
 export interface Trust {
   /** The audit log and those before it, oldest first. */
   readonly logs: readonly TrustedLog[];
   /** Keys that sign attestation results. */
   readonly attestationKeys: readonly TrustedKey[];
   /** Keys that sign models. */
-  readonly publisherKeys: readonly TrustedKey[];
+  readonly publisherKeys: readonly TrustedPublisher[];
   /** The fleet's witnesses and how many must have cosigned. */
   readonly policy: WitnessPolicy;
   /** The signed key list that names logs and attestation keys; undefined when the root has signed none. */
@@ -51,6 +54,11 @@ const unlimited: KeyValidity = { fromSeconds: 0, untilSeconds: undefined, compro
 /** A key that is trusted at any time: one that a reader was given without dates. */
 export function always(publicKey: KeyObject): TrustedKey {
   return { publicKey, ...unlimited };
+}
+
+/** The same for a publisher. */
+export function alwaysPublisher(key: PublisherKey): TrustedPublisher {
+  return { ...key, ...unlimited };
 }
 
 /** The same for a log. */
@@ -100,7 +108,7 @@ export function parseTrust(bytes: Uint8Array): Trust {
     return {
       logs: [alwaysLog(parseLogKey(file.log))],
       attestationKeys: file.attestationKeys.map((key) => always(parsePublicPem(key))),
-      publisherKeys: file.publisherKeys.map((key) => always(parsePublicPem(key))),
+      publisherKeys: file.publisherKeys.map((key) => ({ ...parsePublisherPem(key), ...unlimited })),
       policy,
     };
   }
@@ -110,7 +118,7 @@ export function parseTrust(bytes: Uint8Array): Trust {
   return {
     logs: file.logs.map(({ key, ...times }) => ({ key: parseLogKey(key), ...validityOf(times) })),
     attestationKeys: file.attestationKeys.map(keyOf),
-    publisherKeys: file.publisherKeys.map(keyOf),
+    publisherKeys: file.publisherKeys.map(({ key, ...times }) => ({ ...parsePublisherPem(key), ...validityOf(times) })),
     policy,
     keyList: file.keyList === null ? undefined : encodeCanonicalJson(file.keyList),
   };
@@ -122,7 +130,9 @@ export function encodeTrust({ logs, attestationKeys, publisherKeys, policy, keyL
     type: 'edgekeep-trust/v2',
     logs: logs.map(({ key, ...times }) => ({ key: encodeVerifierKey(key), ...timesOf(times) })),
     attestationKeys: attestationKeys.map(timedOf),
-    publisherKeys: publisherKeys.map(timedOf),
+    publisherKeys: publisherKeys.map(({ publicKey, postQuantum, ...times }) => {
+      return { key: encodePublisherKey({ publicKey, postQuantum }), ...timesOf(times) };
+    }),
     keyList: keyList === undefined ? null : parseJson(keyList, signedKeyListSchema, 'signed key list'),
     witnesses: policy.witnesses.map(encodeVerifierKey),
     quorum: policy.quorum,
@@ -201,6 +211,12 @@ function parseLogKey(text: string): VerifierKey {
   const key = parseVerifierKey(text);
   if (key.type !== 'ed25519') throw new CoreError('key-invalid', 'trust file: the log signs with a key of type 0x01');
   return key;
+}
+
+function parsePublisherPem(text: string): PublisherKey {
+  const [own = ''] = text.split(/(?<=-----END PUBLIC KEY-----\n)/);
+  parsePublicPem(own);
+  return parsePublisherKey(text);
 }
 
 // node:crypto would also accept a private key or a certificate here: a trust file contains neither.

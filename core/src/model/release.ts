@@ -3,6 +3,7 @@
 import type { KeyObject } from 'node:crypto';
 import { toHex } from '../bytes.ts';
 import { manifestDigest, manifestPath, type ModelManifest, parseManifest } from './manifest.ts';
+import type { PublisherKey } from './signature/publisher-key.ts';
 import { type SignatureReason, type SignatureRefused } from './signature/reason.ts';
 import type { ModelStatement } from './signature/statement.ts';
 import { verifyBundle } from './signature/verify.ts';
@@ -10,8 +11,8 @@ import { verifyBundle } from './signature/verify.ts';
 export interface ModelReleaseParts {
   readonly bundleBytes: Uint8Array;
   readonly manifestBytes: Uint8Array;
-  /** The publishers' public keys: P-256, P-384 or P-521. */
-  readonly trustedKeys: readonly KeyObject[];
+  /** The publishers' public keys: P-256, P-384 or P-521, alone or each with one of ML-DSA-65. */
+  readonly trustedKeys: readonly (KeyObject | PublisherKey)[];
 }
 
 export type ReleaseVerdict =

@@ -1,7 +1,7 @@
 // ML-DSA (FIPS 204), pure and with an empty context, as OpenSSL in Node computes it. A kind of key of its own: no reader of classical keys
 // takes one by accident.
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { concat } from '../bytes.ts';
+import { concat, equalBytes } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 
 export type MlDsaKind = 'ml-dsa-44' | 'ml-dsa-65';
@@ -49,6 +49,14 @@ export function mlDsaKeyOf(kind: MlDsaKind, raw: Uint8Array): KeyObject {
   }
   const spki = concat(Buffer.from(forms[kind].header, 'hex'), raw);
   return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+}
+
+/** The key in a SubjectPublicKeyInfo; throws `key-invalid` for another kind and for another form. */
+export function mlDsaKeyOfSpki(kind: MlDsaKind, spki: Uint8Array): KeyObject {
+  const header = Buffer.from(forms[kind].header, 'hex');
+  if (!equalBytes(spki.subarray(0, header.length), header))
+    throw new CoreError('key-invalid', `expected an ${kind} key in its canonical form`);
+  return mlDsaKeyOf(kind, spki.subarray(header.length));
 }
 
 /** Bytes of a signature. */

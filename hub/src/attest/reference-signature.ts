@@ -1,11 +1,11 @@
 // The signature of a publisher over a reference values document: an OMS bundle over the one file (spec/model-signature.md).
-import type { KeyObject } from 'node:crypto';
 import { sha256Hex } from '@edgekeep/core/digest';
+import type { PublisherKey } from '@edgekeep/core/model/signature/publisher-key';
 import { verifyBundle } from '@edgekeep/core/model/signature/verify';
 import { HubError } from '../common/error.ts';
 
 /** Gives the fingerprint of the key that signed. Throws `reference-values-refused`, or `publisher-untrusted` where nobody is trusted. */
-export function verifySignedDocument(document: Uint8Array, signature: string, keys: readonly KeyObject[]): string {
+export function verifySignedDocument(document: Uint8Array, signature: string, keys: readonly PublisherKey[]): string {
   const refuse = (reasons: readonly { code: string; message: string }[]) =>
     new HubError('reference-values-refused', 'the signature of the reference values is not accepted', { reasons });
   if (keys.length === 0)

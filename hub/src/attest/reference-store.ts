@@ -128,11 +128,7 @@ export class ReferenceStore {
     nowMs: number;
   }): Promise<ReferenceValuesRow> {
     const publishers = await listPublishers(this.#database);
-    const publisher = verifySignedDocument(
-      order.document,
-      order.signature,
-      publishers.map((p) => p.publicKey),
-    );
+    const publisher = verifySignedDocument(order.document, order.signature, publishers);
     const set = parseReferenceValues(order.document);
     assertMatchable(set, this.#settings, order.nowMs);
     const { name, version } = set;

@@ -45,7 +45,7 @@ export async function createRelease(
   const verdict = verifyModelRelease({
     bundleBytes: Buffer.from(order.signature),
     manifestBytes: order.manifest,
-    trustedKeys: publishers.map((publisher) => publisher.publicKey),
+    trustedKeys: publishers,
   });
   if (verdict.kind === 'refused') {
     throw new HubError('release-invalid', 'the signature of the release is not accepted', { reasons: verdict.reasons });

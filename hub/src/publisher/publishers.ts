@@ -1,18 +1,16 @@
 // Publishers: the public keys whose signatures on models and reference values this hub accepts.
-import { createPublicKey, type KeyObject } from 'node:crypto';
 import { CoreError } from '@edgekeep/core/error';
-import { encodePublicKeyPem, parsePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
+import { encodePublisherKey, parsePublisherKey, type PublisherKey } from '@edgekeep/core/model/signature/publisher-key';
 import { signatureAlgorithmOf } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 
-export interface Publisher {
+export interface Publisher extends PublisherKey {
   /** SHA-256 of the key's PEM text, hex: what OMS bundles name as their hint. */
   readonly fingerprint: string;
   readonly name: string;
-  readonly publicKey: KeyObject;
   readonly publicKeyPem: string;
 }
 
@@ -21,31 +19,34 @@ export async function listPublishers(database: Database): Promise<readonly Publi
   return rows.map((row) => ({
     fingerprint: row.fingerprint,
     name: row.name,
-    publicKey: createPublicKey(row.public_key),
+    ...parsePublisherKey(row.public_key),
     publicKeyPem: row.public_key,
   }));
 }
 
-/** Trusts a publisher from now on; a key that is trusted already changes nothing. */
+/**
+ * Trusts a publisher from now on; a key that is trusted already changes nothing, except that a publisher without a key of ML-DSA-65 gets one:
+ * from then on both must sign. Such a key is neither exchanged nor taken away.
+ */
 export async function trustPublisher(
   database: Database,
   order: { readonly name: string; readonly publicKey: string; readonly actor: string; readonly nowMs: number },
 ): Promise<Publisher> {
-  const publicKey = parsePublicKey(order.publicKey);
-  const fingerprint = keyFingerprint(publicKey);
-  const publicKeyPem = encodePublicKeyPem(publicKey);
-  await database.write(async (trx) => {
+  const key = parseOrder(order.publicKey);
+  const fingerprint = keyFingerprint(key.publicKey);
+  const publicKeyPem = await database.write(async (trx) => {
     const known = await trx
       .selectFrom('publisher')
-      .select('fingerprint')
+      .select('public_key')
       .where('fingerprint', '=', fingerprint)
       .executeTakeFirst();
-    if (known !== undefined) return;
+    if (known !== undefined) return strengthen(trx, known.public_key, key, { ...order, fingerprint });
+    const pem = encodePublisherKey(key);
     await trx
       .insertInto('publisher')
-      .values({ fingerprint, name: order.name, public_key: publicKeyPem, added_at: order.nowMs })
+      .values({ fingerprint, name: order.name, public_key: pem, added_at: order.nowMs })
       .execute();
-    const data = { name: order.name };
+    const data = { name: order.name, ...(key.postQuantum === undefined ? {} : { postQuantum: true }) };
     await appendEntry(trx, {
       at: order.nowMs,
       kind: 'publisher-trusted',
@@ -53,22 +54,47 @@ export async function trustPublisher(
       subject: fingerprint,
       data,
     });
+    return pem;
   });
-  return { fingerprint, name: order.name, publicKey, publicKeyPem };
+  return { fingerprint, name: order.name, ...parsePublisherKey(publicKeyPem), publicKeyPem };
 }
 
-function parsePublicKey(pem: string): KeyObject {
+interface Strengthening {
+  readonly fingerprint: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+async function strengthen(
+  trx: WriteTransaction,
+  knownPem: string,
+  key: PublisherKey,
+  { fingerprint, actor, nowMs }: Strengthening,
+): Promise<string> {
+  const known = parsePublisherKey(knownPem);
+  if (key.postQuantum === undefined) return knownPem;
+  if (known.postQuantum !== undefined) {
+    if (known.postQuantum.equals(key.postQuantum)) return knownPem;
+    throw new HubError('conflict', 'this publisher has another key of ML-DSA-65: a new one is a new publisher');
+  }
+  const pem = encodePublisherKey(key);
+  await trx.updateTable('publisher').set({ public_key: pem }).where('fingerprint', '=', fingerprint).execute();
+  await appendEntry(trx, { at: nowMs, kind: 'publisher-strengthened', actor, subject: fingerprint, data: {} });
+  return pem;
+}
+
+function parseOrder(pem: string): PublisherKey {
   if (pem.includes('PRIVATE KEY')) {
     throw new HubError('request-invalid', 'this is a private key: keep it, and send the public one (PUBLIC KEY)');
   }
-  let key: KeyObject;
+  let key: PublisherKey;
   try {
-    key = parsePublicKeyPem(pem);
+    key = parsePublisherKey(pem);
   } catch (cause) {
     if (!(cause instanceof CoreError)) throw cause;
     throw new HubError('request-invalid', `expected a public key in PEM form: ${cause.message}`, { cause });
   }
-  if (signatureAlgorithmOf(key) === 'ed25519') {
+  if (signatureAlgorithmOf(key.publicKey) === 'ed25519') {
     throw new HubError('request-invalid', 'OpenSSF Model Signing takes P-256, P-384 or P-521 keys, found Ed25519');
   }
   return key;

@@ -169,7 +169,7 @@ function addTrust(app: HttpServer, subjects: Subjects): void {
   const { requireScope } = guarded;
   const { keyStore } = secrets;
   const { keyRing } = doors;
-  const trust = trustFile(database, keyRing, settings.witness.quorum);
+  const trust = trustFile(database, keyRing, settings.witness.quorum, log.key);
   const receipts = new Receipts(database, log, witnesses);
   const evidenceKeeper = doors.evidence.keeper;
   auditOperatorRoutes(app, { database, log, receipts, evidenceKeeper, trust, requireScope });

@@ -49,6 +49,11 @@ export type PublicationResponse = z.infer<typeof publicationResponse>;
 
 export const modelList = z.object({ models: z.array(modelView) });
 
+/** With this header a device declares that it reads bundles with a second signature (spec/model-signature.md); without it a hub sends the first alone. */
+export const modelSignaturesHeader = 'edgekeep-model-signatures';
+
+export const twoModelSignatures = '2';
+
 export const modelResponse = z.object({
   name: z.string(),
   version: z.string(),

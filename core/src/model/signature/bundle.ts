@@ -1,7 +1,7 @@
 // The sigstore bundle as OMS uses it (protobuf-specs sigstore_bundle.proto, JSON form): one DSSE envelope and its verification material.
 // Versions 0.1 to 0.3 are read; they differ only in what the keyless method must carry. 0.3 is written.
 import { z } from 'zod';
-import { toBase64, utf8 } from '../../bytes.ts';
+import { parseUtf8, toBase64, utf8 } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
 import { parseJson, parseValue } from '../../json.ts';
 import { parseEitherBase64 } from './base64.ts';
@@ -36,6 +36,11 @@ export interface Bundle {
 
 const certificateSchema = z.strictObject({ rawBytes: z.string() });
 
+const sig = z.string().min(1).max(SIGNATURE_CHARACTERS_MAX);
+const firstSignature = z.strictObject({ sig, keyid: z.string().nullish() });
+/** It names its key. */
+const secondSignature = z.strictObject({ sig, keyid: z.string().regex(/^[0-9a-f]{64}$/) });
+
 const bundleSchema = z.strictObject({
   mediaType: z.string(),
   verificationMaterial: z.strictObject({
@@ -57,10 +62,8 @@ const bundleSchema = z.strictObject({
   dsseEnvelope: z.strictObject({
     payloadType: z.string().max(200),
     payload: z.string(),
-    // sigstore_bundle.proto: exactly one signature.
-    signatures: z
-      .array(z.strictObject({ sig: z.string().min(1).max(SIGNATURE_CHARACTERS_MAX), keyid: z.string().nullish() }))
-      .length(1),
+    // sigstore_bundle.proto: exactly one signature. Ours may have a second one, of ML-DSA-65 (spec/model-signature.md, "Two keys").
+    signatures: z.union([z.tuple([firstSignature]), z.tuple([firstSignature, secondSignature])]),
   }),
 });
 
@@ -85,11 +88,15 @@ export function parseBundle(
   const { verificationMaterial, dsseEnvelope } = parseValue(head, bundleSchema, what, 'signature-bundle-invalid');
   const material = parseMaterial(verificationMaterial);
   if (material.kind === 'refused') return material;
-  const [signature] = dsseEnvelope.signatures;
+  const [signature, second] = dsseEnvelope.signatures;
   const envelope = {
     payloadType: dsseEnvelope.payloadType,
     payload: parseEitherBase64(dsseEnvelope.payload, 'dsseEnvelope.payload'),
-    signature: parseEitherBase64(signature?.sig ?? '', 'dsseEnvelope.signatures.sig'),
+    signature: parseEitherBase64(signature.sig, 'dsseEnvelope.signatures.sig'),
+    postQuantum: second && {
+      keyId: second.keyid,
+      signature: parseEitherBase64(second.sig, 'dsseEnvelope.signatures.sig'),
+    },
   };
   return { kind: 'parsed', bundle: { material, envelope } };
 }
@@ -129,10 +136,22 @@ export function encodeBundle({ material, envelope }: Bundle): Uint8Array {
       dsseEnvelope: {
         payload: toBase64(envelope.payload),
         payloadType: envelope.payloadType,
-        signatures: [{ sig: toBase64(envelope.signature), keyid: '' }],
+        signatures: [{ sig: toBase64(envelope.signature), keyid: '' }, ...secondOf(envelope)],
       },
     }),
   );
+}
+
+function secondOf({ postQuantum }: Envelope) {
+  return postQuantum === undefined ? [] : [{ sig: toBase64(postQuantum.signature), keyid: postQuantum.keyId }];
+}
+
+/** The same bundle with one signature, for readers of the version before. */
+export function withoutSecondSignature(bundle: string): string {
+  const parsed = parseBundle(utf8(bundle));
+  if (parsed.kind === 'refused' || parsed.bundle.envelope.postQuantum === undefined) return bundle;
+  const { material, envelope } = parsed.bundle;
+  return parseUtf8(encodeBundle({ material, envelope: { ...envelope, postQuantum: undefined } }), 'bundle');
 }
 
 function encodeMaterial(material: VerificationMaterial) {

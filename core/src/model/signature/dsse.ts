@@ -1,16 +1,26 @@
 // DSSE v1.0.2: the signed bytes (the pre-authentication encoding), and signing and verifying them.
 import { type KeyObject, verify } from 'node:crypto';
 import { concat, utf8 } from '../../bytes.ts';
+import { sha256Hex } from '../../digest.ts';
+import { verifyMlDsa } from '../../post-quantum/ml-dsa.ts';
 import { hashOf, signatureAlgorithmOf, type Signer } from '../../signer.ts';
 
 /** The one payload type OMS signs. */
 export const statementPayloadType = 'application/vnd.in-toto+json';
+
+export interface PostQuantumSignature {
+  /** The fingerprint of its key. */
+  readonly keyId: string;
+  readonly signature: Uint8Array;
+}
 
 export interface Envelope {
   readonly payloadType: string;
   readonly payload: Uint8Array;
   /** ECDSA as ASN.1 DER. */
   readonly signature: Uint8Array;
+  /** ML-DSA-65 over the same bytes. */
+  readonly postQuantum?: PostQuantumSignature | undefined;
 }
 
 /** PAE: "DSSEv1" SP length(type) SP type SP length(payload) SP payload, lengths in bytes, decimal. */
@@ -20,8 +30,27 @@ export function preAuthenticationEncoding(payloadType: string, payload: Uint8Arr
 }
 
 export async function signEnvelope(payload: Uint8Array, signer: Signer): Promise<Envelope> {
-  const signature = await signer.sign(preAuthenticationEncoding(statementPayloadType, payload));
-  return { payloadType: statementPayloadType, payload, signature };
+  const message = preAuthenticationEncoding(statementPayloadType, payload);
+  const envelope = { payloadType: statementPayloadType, payload, signature: await signer.sign(message) };
+  const second = signer.postQuantum;
+  if (second === undefined) return envelope;
+  const keyId = postQuantumFingerprint(second.publicKey);
+  return { ...envelope, postQuantum: { keyId, signature: await second.sign(message) } };
+}
+
+/** SHA-256, hex, of the PEM text of an ML-DSA-65 key. */
+function postQuantumFingerprint(publicKey: KeyObject): string {
+  return sha256Hex(utf8(publicKey.export({ format: 'pem', type: 'spki' }).toString()));
+}
+
+/** Whether the second signature is there, and is the one of this key. */
+export function verifySecond(
+  { payloadType, payload, postQuantum }: Envelope,
+  key: KeyObject,
+): 'valid' | 'invalid' | 'missing' {
+  if (postQuantum === undefined) return 'missing';
+  const message = preAuthenticationEncoding(payloadType, payload);
+  return verifyMlDsa('ml-dsa-65', key, message, postQuantum.signature) ? 'valid' : 'invalid';
 }
 
 /** `faulty-pae`: the key made the signature, but over the wrong encoding of OMS before 1.0. It must not be accepted. */

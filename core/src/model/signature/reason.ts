@@ -5,6 +5,7 @@ const signatureReasonCodes = [
   'unknown-version',
   'unsupported-method',
   'signature-invalid',
+  'post-quantum-missing',
   'faulty-pae',
   // the key or the certificate
   'wrong-key',

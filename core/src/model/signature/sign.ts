@@ -17,7 +17,7 @@ export interface ModelToSign {
 
 /**
  * The bundle's bytes. With `chain`, DER certificates with the signer's first, it uses the certificate method; without it the hint names the
- * key.
+ * key. A signer with a key of ML-DSA-65 makes two signatures.
  */
 export async function signModel(
   { name, serialization, resources }: ModelToSign,

@@ -1,8 +1,15 @@
 // Device API: the models to run, and the sealed files by range request. The files are ciphertext and signed end to end, so the transport
 // only needs to be fast.
 import { toBase64url } from '@edgekeep/core/bytes';
+import { withoutSecondSignature } from '@edgekeep/core/model/signature/bundle';
 import type { Resource } from '@edgekeep/core/policy/question';
-import { modelResponse, modelNameSchema, versionSchema } from '@edgekeep/wire/api/model-release';
+import {
+  modelResponse,
+  modelNameSchema,
+  modelSignaturesHeader,
+  twoModelSignatures,
+  versionSchema,
+} from '@edgekeep/wire/api/model-release';
 import { z } from 'zod';
 import type { AccessGate } from '../../access/gate.ts';
 import type { Clock } from '../../common/clock.ts';
@@ -48,7 +55,11 @@ function addModel(app: HttpServer, dependencies: ModelDeviceRouteDependencies): 
         version: row.version,
         manifestDigest: row.manifest_digest,
         manifest: toBase64url(row.manifest),
-        signature: row.signature,
+        // An agent of the version before refuses a bundle with two signatures, and knows no key for the second.
+        signature:
+          request.headers[modelSignaturesHeader] === twoModelSignatures
+            ? row.signature
+            : withoutSecondSignature(row.signature),
         files: files.map((each) => ({
           path: each.path,
           sealedSize: each.sealed_size,

@@ -62,9 +62,9 @@ test('the trust file is byte for byte the one of core, with a witness for each d
     const log = verifierKey('a.log', ed25519(), 'ed25519');
     const keys = keysOf(log.publicKey, p256());
     const publisher = p256().export({ type: 'spki', format: 'pem' }).toString();
-    await assert.rejects(trustFile(database, keys, 1)(), { code: 'conflict' });
+    await assert.rejects(trustFile(database, keys, 1, log)(), { code: 'conflict' });
     await trustPublisher(database, { name: 'p', publicKey: publisher, actor: 'a test', nowMs: 1 });
-    const none = parseTrust(await trustFile(database, keys, 2)());
+    const none = parseTrust(await trustFile(database, keys, 2, log)());
     assert.deepEqual([none.policy.witnesses.length, none.policy.quorum], [0, 0]);
     const names = ['c', 'a', 'b'];
     for (const name of names) {
@@ -74,7 +74,7 @@ test('the trust file is byte for byte the one of core, with a witness for each d
     const gone = encodeVerifierKey(verifierKey('edgekeep.local/device/gone', ed25519(), 'cosignature-v1'));
     await addDevice(database, 'gone', 'retired', gone);
     await addDevice(database, 'no-key', 'active', '');
-    const file = await trustFile(database, keys, 2)();
+    const file = await trustFile(database, keys, 2, log)();
     const trust = parseTrust(file);
     assert.deepEqual(
       trust.policy.witnesses.map(({ name }) => name),

@@ -1,6 +1,7 @@
 // The trust file of this hub: what a verifier of its log and receipts needs. It names each device as a witness, so the reading thread
 // converts that list to text; anybody may ask for it.
-import { always, encodeTrust, keysOfList } from '@edgekeep/core/access/trust';
+import { alwaysLog, alwaysPublisher, encodeTrust, keysOfList, withSecondKeys } from '@edgekeep/core/access/trust';
+import type { VerifierKey } from '@edgekeep/core/audit/note';
 import { POLICY_WITNESSES_MAX } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
 import { type Kysely, sql } from 'kysely';
@@ -13,11 +14,12 @@ import type { Tables } from '../../store/schema.ts';
 
 export type TrustFile = () => Promise<Uint8Array>;
 
-/** The present file. Callers that ask while one is made share the next. Throws `conflict` while nothing can be verified. */
+/** The present file; `log` is the log's key, with its second one where it has one. Callers that ask while one is made share the next. Throws `conflict` while nothing can be verified. */
 export function trustFile(
   database: Database,
   keyRing: Pick<HubKeyRing, 'listed' | 'state'>,
   quorum: number,
+  log: VerifierKey,
 ): TrustFile {
   return joined(async () => {
     const publishers = await listPublishers(database);
@@ -30,10 +32,12 @@ export function trustFile(
     const { count, lines } = await witnessLines(database.readApart);
     if (count > POLICY_WITNESSES_MAX)
       throw new HubError('conflict', `a trust file has room for ${POLICY_WITNESSES_MAX} witnesses, there are ${count}`);
+    const listed = keysOfList(keyRing.listed);
     const empty = encodeTrust({
-      ...keysOfList(keyRing.listed),
+      ...listed,
+      logs: withSecondKeys(listed.logs, [alwaysLog(log)]),
       keyList: keyRing.state.list?.file,
-      publisherKeys: publishers.map((publisher) => always(publisher.publicKey)),
+      publisherKeys: publishers.map(({ publicKey, postQuantum }) => alwaysPublisher({ publicKey, postQuantum })),
       // A fleet smaller than the quorum cannot reach it, but the file must still be valid for readers.
       policy: { witnesses: [], quorum: Math.min(quorum, count) },
     });
