@@ -1,7 +1,6 @@
 // The release receipt: one file that proves, offline and years later, why one key was given to one device (spec/receipt.md). It joins the
 // logged entry, the attestation result, the signed model and the log's proof; none of them is trusted alone.
 import { sha256Hex } from '../digest.ts';
-import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { type AttestationResult, verifyAttestationResult } from '../attest/ear.ts';
 import { parseCheckpoint } from '../audit/checkpoint.ts';
@@ -17,7 +16,7 @@ import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '
 import { affirmedRelease, releasePolicyDigest, releasePolicyReasons } from '../model/release-policy.ts';
 import { type ReleaseVerdict, verifyModelRelease } from '../model/release.ts';
 import { type KeyRelease, keyReleasedKind, keyReleaseSchema, releaseContradictions } from './key-release.ts';
-import type { Trust, TrustedKey } from './trust.ts';
+import type { Trust } from './trust.ts';
 
 /** Room for a proof with the cosignatures of 16 witnesses, each by Ed25519 and by ML-DSA-44 (3.6 kB). */
 export const RECEIPT_BYTES_MAX = 128 * 1024;
@@ -194,11 +193,6 @@ function timeText({ fromSeconds, untilSeconds }: KeyValidity): string {
   const text = (seconds: number) => new Date(seconds * 1_000).toISOString();
   const end = untilSeconds === undefined ? '' : ` until ${text(untilSeconds)}`;
   return `the key did not count: it counts from ${text(fromSeconds)}${end}`;
-}
-
-/** Those that counted at this second. */
-function keysAt(keys: readonly TrustedKey[], atSeconds: number): readonly KeyObject[] {
-  return keys.filter((key) => isValidAt(key, atSeconds)).map(({ publicKey }) => publicKey);
 }
 
 /** The result must be the logged one, signed by the verifier, fresh when the key was released, and about this device. */
