@@ -22,6 +22,7 @@ import { ModelFaults } from './model/model-faults.ts';
 import { ModelStore } from './model/model-store.ts';
 import { type Machine } from './model/readiness.ts';
 import { reportEvidence } from './attest/absent-log.ts';
+import { chooseStagePcr, foreignStart } from './attest/stage-pcr.ts';
 import { imaLogFile, laterMeasurements, openBootLog, openRootOfTrust } from './attest/root-of-trust.ts';
 import type { AgentSettings } from './settings.ts';
 import { openStateFolder, type StateFolder } from './state-folder.ts';
@@ -69,7 +70,9 @@ export async function openDevice(
   const later = laterMeasurements(settings, folder, rootOfTrust);
   const bootLog = await openBootLog(settings, folder, bootId, rootOfTrust, later);
   await reportEvidence(bootLog, rootOfTrust, emit);
-  const verdict = await measureStages(bootLog, await stagesOf(settings, folder), emit);
+  const pcr = await chooseStagePcr(settings.measuredStart.pcr, folder.stagePcr, bootLog.bytes);
+  const foreign = await foreignStart({ pcr, log: bootLog.bytes, rootOfTrust }, emit);
+  const verdict = foreign ?? (await measureStages(bootLog, await stagesOf(settings, folder, pcr), emit));
   const logs = { eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder), later };
   const prover = new Prover({ rootOfTrust, ...logs });
   const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
@@ -157,9 +160,9 @@ async function readSettingsFile(path: string): Promise<string> {
   });
 }
 
-async function stagesOf({ measuredStart }: AgentSettings, folder: StateFolder) {
+async function stagesOf({ measuredStart }: AgentSettings, folder: StateFolder, pcr: number) {
   return {
-    pcr: measuredStart.pcr,
+    pcr,
     keys: await Promise.all(measuredStart.keyFiles.map((file) => readPublicKey(folder.resolve(file)))),
     stages: measuredStart.stages.map(({ name, folder: files, signature }) => {
       return { name, folder: folder.resolve(files), signature: folder.resolve(signature) };

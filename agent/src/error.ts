@@ -7,6 +7,7 @@ export const agentErrorCodes = [
   'state-in-use',
   'stage-refused',
   'measured-start-inconsistent',
+  'stage-pcr-foreign',
   // the hub
   'hub-offline',
   'hub-refused',

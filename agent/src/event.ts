@@ -12,6 +12,10 @@ export type AgentEvent =
   | { readonly kind: 'firmware-log-missing'; readonly why: string }
   /** The system extended these PCRs after the boot, and no log explains them; a hub that quotes them refuses. */
   | { readonly kind: 'extended-later'; readonly pcrs: readonly number[] }
+  /** In the PCR of the stages is what something else measured. */
+  | { readonly kind: 'stage-pcr-shared'; readonly pcr: number; readonly others: readonly string[] }
+  /** From the next boot on, stages are measured into this PCR, as the hub's reference values name it. */
+  | { readonly kind: 'stage-pcr-learned'; readonly pcr: number }
   | { readonly kind: 'enrolled' }
   /** A restarted device got a new certificate by its root of trust. */
   | { readonly kind: 'recovered' }

@@ -118,8 +118,8 @@ export const agentSettingsSchema = z.strictObject({
   workloads: z.array(workload).max(64).default([]),
   measuredStart: z
     .strictObject({
-      /** The PCR of the SHA-256 bank that stages are measured into. */
-      pcr: z.int().min(8).max(15).default(14),
+      /** The PCR of the SHA-256 bank that stages are measured into; left out: 14, until the hub's reference values name 15. */
+      pcr: z.int().min(8).max(15).optional(),
       /** PEM: the keys that sign stages. */
       keyFiles: z.array(path).max(16).default([]),
       stages: z.array(stage).max(32).default([]),

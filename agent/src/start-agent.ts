@@ -8,6 +8,7 @@ import { replaceFile } from '@edgekeep/host/durable-file';
 import { warnOfFormerName } from '@edgekeep/wire/former-name';
 import { AgentLife, type RunnerHooks } from './agent.ts';
 import type { Prover } from './attest/attest.ts';
+import { learnStagePcr } from './attest/stage-pcr.ts';
 import { attest } from './hub/attestation.ts';
 import { deviceAttributes } from './attest/attributes.ts';
 import { HubLink } from './hub/connection.ts';
@@ -165,6 +166,7 @@ function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
     prover,
     acquire: (channel: HubChannel) => acquire(channel, identity, { settings, folder, signer, emit }),
     renew: (channel: HubChannel) => renew(channel, identity),
+    learnStagePcr: (pcr: number) => learnStagePcr(folder.stagePcr, pcr, emit),
     backoff: { firstDelayMs: 500, maxDelayMs: settings.maxReconnectSeconds * 1_000 },
     clocks,
     hubTime,

@@ -30,6 +30,8 @@ export interface StateFolder {
   readonly knownRoots: string;
   /** The newest list of the hub's keys that a root of this device signed. */
   readonly knownKeys: string;
+  /** Into which PCR stages are measured from the next boot on, as the hub said. */
+  readonly stagePcr: string;
   readonly models: string;
   readonly receipts: string;
   readonly run: string;
@@ -53,6 +55,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     desired: at('desired.json'),
     knownRoots: at('known-roots.json'),
     knownKeys: at('known-keys.json'),
+    stagePcr: at('stage-pcr.json'),
     models: at('models'),
     receipts: at('receipts'),
     run: at(runFolder),

@@ -149,9 +149,9 @@ export const attestMutants: readonly Mutant[] = [
   },
   {
     id: 'attest/covered-pcr-optional',
-    file: 'core/src/attest/boot-coverage.ts',
-    find: '({ pcr, optional }) => pcr === wanted && optional !== true',
-    replace: '({ pcr }) => pcr === wanted',
+    file: 'core/src/attest/stage-pcr.ts',
+    find: 'const required = events.filter(({ optional }) => optional !== true);',
+    replace: 'const required = events.filter(({ optional }) => optional !== undefined || optional !== true);',
     breaks: 'an optional event does not cover a PCR',
   },
   {
@@ -280,6 +280,20 @@ export const attestMutants: readonly Mutant[] = [
     find: "if (tier !== 'tpm') return {};",
     replace: "if (tier === 'dice') return {};",
     breaks: 'what software states of its boot is nothing measured',
+  },
+  {
+    id: 'attest/shim-is-no-agent',
+    file: 'core/src/attest/stage-pcr.ts',
+    find: 'pcr === SHIM_PCR && !shimVariables.test(name)',
+    replace: 'pcr === SHIM_PCR && name.length > 0',
+    breaks: 'what shim measures into PCR 14 shows no agent',
+  },
+  {
+    id: 'attest/stage-pcr-foreign',
+    file: 'agent/src/attest/stage-pcr.ts',
+    find: 'if (first === undefined && equalBytes(value, explained)) return undefined;',
+    replace: 'if (first === undefined && value.length === explained.length) return undefined;',
+    breaks: 'the agent measures into PCR 15 only where nothing else did',
   },
   {
     id: 'attest/other-product',

@@ -7,6 +7,7 @@ import { open } from 'node:fs/promises';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';
 import { replayEventLog } from '@edgekeep/core/attest/replay';
+import { stageText } from '@edgekeep/core/attest/stage-pcr';
 import { equalBytes, toHex, utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseBundle } from '@edgekeep/core/model/signature/bundle';
@@ -88,7 +89,7 @@ async function readBundle(path: string): Promise<Uint8Array> {
 
 /** Event data as firmware and boot loaders write it for EV_IPL: text for people. The digest is of the signed statement. */
 function eventOf(name: string): Uint8Array {
-  return utf8(`stage ${name}`);
+  return utf8(stageText(name));
 }
 
 function isLatest(log: Uint8Array, pcr: number, name: string, digest: Uint8Array): boolean {

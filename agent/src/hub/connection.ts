@@ -48,6 +48,8 @@ export interface HubLinkDependencies {
   /** Enrolls or recovers, on a connection without a certificate. */
   readonly acquire: (channel: HubChannel) => Promise<Answer<Identity>>;
   readonly renew: (channel: HubChannel) => Promise<Answer<Identity>>;
+  /** Keeps into which PCR the hub expects the stages from the next boot on; left out: nothing keeps it. */
+  readonly learnStagePcr?: (pcr: number) => Promise<void>;
   readonly onConnected: (bound: Bound) => void;
   readonly onDisconnected: (why: string) => void;
   readonly onRenewed: (notAfterMs: number) => void;
@@ -222,7 +224,8 @@ export class HubLink {
     const body = { evidence: evidenceDocument(evidence) };
     const answer = await postToHub(send, '/v1/bind', body, bindResponse);
     if (answer.kind === 'refused') return answer;
-    const { state, attestationResult: token, imaLog } = answer.value;
+    const { state, attestationResult: token, imaLog, stagePcr } = answer.value;
+    if (stagePcr !== undefined) await this.#dependencies.learnStagePcr?.(stagePcr);
     if (imaLog !== undefined) this.#dependencies.prover.learn(imaLog);
     const nonce = qualifyingData('bind', zeroNonce, exporter);
     return { kind: 'ok', value: { state, attestation: token === undefined ? undefined : { token, nonce } } };

@@ -45,6 +45,7 @@ ${operatorHelp}
     const lines = [
       `published reference values ${value.name} ${value.version}`,
       ...termsLines(value),
+      ...sharedLines(value),
       ...coverageLines(value),
     ];
     return { exitCode: exitCodes.ok, value, text: lines.join('\n') };
@@ -58,6 +59,13 @@ function termsLines({ supersedes, why, target }: View): readonly string[] {
       ? []
       : [`supersedes ${supersedes.join(', ')}: \`edgekeep reference list\` says until when they count`]),
     ...(why === null ? [] : [`it does not count yet: ${why}`]),
+  ];
+}
+
+function sharedLines({ stagePcrShared }: View): readonly string[] {
+  if (stagePcrShared.length === 0) return [];
+  return [
+    `note: the PCR of the agent's stages also has ${stagePcrShared.join(', ')}: docs/design/stage-pcr.md says how to move them to 15`,
   ];
 }
 

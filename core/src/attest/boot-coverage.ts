@@ -2,6 +2,7 @@
 // one PCR says nothing of the system that extended it.
 import type { Reason } from './reason.ts';
 import type { ReferenceValues } from './reference-values.ts';
+import { coversPcr } from './stage-pcr.ts';
 import type { Tier } from './tier.ts';
 
 /** Firmware, cards, loaders and Secure Boot policy (PC Client Platform Firmware Profile 1.06, section 3.3.4). */
@@ -54,10 +55,9 @@ interface Coverage {
 /** Only a TPM says what booted: of another tier the boot is a claim, and its status is a warning at best. */
 export function coverageOf({ tier, coveredPcrs = [], bootCoverage }: CoverageRules, set: ReferenceValues): Coverage {
   if (tier !== 'tpm') return { reasons: [], warns: false };
-  const covers = (wanted: number) => set.events.some(({ pcr, optional }) => pcr === wanted && optional !== true);
   const shown = `${set.name} ${set.version}`;
   const listed = coveredPcrs
-    .filter((pcr) => !covers(pcr))
+    .filter((pcr) => !coversPcr(set, pcr))
     .map((pcr): Reason => {
       const message = `PCR ${pcr} must be covered, but the reference values ${shown} do not cover it: which agent runs is not known`;
       return { code: 'pcr-not-covered', message, pcr };

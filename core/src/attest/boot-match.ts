@@ -6,6 +6,7 @@ import { type ExpectedReference, type Reason, type ReasonCode, referenceTo } fro
 import { isFormerSet } from './boot-coverage.ts';
 import type { ReferenceEvent, ReferenceValues } from './reference-values.ts';
 import type { ExtendedEvent, ReplayedLog } from './replay.ts';
+import { isStage, stagePcrOf } from './stage-pcr.ts';
 
 export interface BootMatch {
   readonly referenceValues: ReferenceValues;
@@ -75,9 +76,18 @@ function matchSet(replayed: ReplayedLog, set: ReferenceValues, quotedPcrs: reado
     const wanted = expected.filter((event) => event.pcr === pcr);
     const outcome = matchPcr(logged, wanted);
     matched += outcome.matched;
-    if (outcome.reason !== undefined) reasons.push(outcome.reason);
+    if (outcome.reason !== undefined) reasons.push(namedForeign(outcome.reason, set));
   }
   return { reasons, matched };
+}
+
+// What is in the PCR of the stages and is none of them was measured by something else than the agent.
+function namedForeign(reason: Reason, set: ReferenceValues): Reason {
+  const { code, pcr, event } = reason;
+  if (event === undefined || (code !== 'event-extra' && code !== 'event-differs')) return reason;
+  if (pcr !== stagePcrOf(set) || isStage(event.description)) return reason;
+  const message = `PCR ${pcr}, which the agent's stages are measured into, was extended by something else: ${reason.message}`;
+  return { ...reason, code: 'foreign-extend', message };
 }
 
 // A TPM that software reset and started again begins PCR 0 at another locality than one that the firmware's root started, and then extends

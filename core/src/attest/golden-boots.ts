@@ -12,7 +12,9 @@ import {
   type ReferenceValues,
   referenceValuesOf,
 } from './reference-values.ts';
+import { describeEventData } from './event-data/describe.ts';
 import { type ReplayedLog, replayEventLog } from './replay.ts';
+import { isStage, STAGE_PCR, withStagesIn } from './stage-pcr.ts';
 
 export interface GoldenOrder {
   readonly name: string;
@@ -20,6 +22,8 @@ export interface GoldenOrder {
   /** Left out: those that are the same on all devices of one kind. */
   readonly pcrs?: readonly number[] | undefined;
   readonly terms?: ReferenceTerms | undefined;
+  /** Expects the agent's stages in this PCR, for devices that will measure them there from their next boot on. */
+  readonly stagePcr?: number | undefined;
 }
 
 export interface GoldenBoots {
@@ -46,10 +50,14 @@ export function referenceValuesFromBoots(logs: readonly EventLog[], order: Golde
   const boots = logs.map((log) => replayEventLog(log, 'sha256'));
   const startupLocality = commonStart(boots);
   const found = [...new Set(boots.flatMap(({ events }) => events.map(({ pcr }) => pcr)))].sort((a, b) => a - b);
-  const pcrs = order.pcrs ?? fleetPcrs(found);
+  const pcrs = order.pcrs ?? [
+    ...fleetPcrs(found),
+    ...(order.stagePcr === undefined && !hasOnlyStages(boots) ? [] : [STAGE_PCR]),
+  ];
   const leftOut = order.pcrs === undefined ? found.filter((pcr) => !pcrs.includes(pcr)) : [];
   const merged = found.filter((pcr) => pcrs.includes(pcr)).map((pcr) => mergedPcr(boots, pcr));
-  const events = merged.flatMap(({ events: each }) => each);
+  const measured = merged.flatMap(({ events: each }) => each);
+  const events = order.stagePcr === undefined ? measured : withStagesIn(measured, order.stagePcr);
   return {
     values: referenceValuesOf(withPhases(events), startupLocality, order.name, order.version, order.terms),
     leftOut: leftOut.map((pcr) => ({ pcr, why: perDevice.get(pcr) ?? unifiedCovers(pcr) })),
@@ -63,6 +71,12 @@ function commonStart(boots: readonly ReplayedLog[]): number {
   if (others.length === 0) return start;
   const problem = `PCR 0 starts at ${starts.join(' and ')} on these machines: make a set for each`;
   throw new CoreError('reference-values-invalid', `reference values: ${problem}`);
+}
+
+// PCR 15 is the agent's where nothing else measures into it.
+function hasOnlyStages(boots: readonly ReplayedLog[]): boolean {
+  const events = boots.flatMap((boot) => boot.events.filter(({ pcr }) => pcr === STAGE_PCR));
+  return events.length > 0 && events.every(({ eventType, event }) => isStage(describeEventData(eventType, event)));
 }
 
 // A unified image is measured as a whole; what its stub and kernel measure besides is the same again.

@@ -24,6 +24,7 @@ export const reasonCodes = [
   'event-differs',
   'event-missing',
   'event-extra',
+  'foreign-extend',
   'pcr-not-quoted',
   'pcr-not-covered',
   'boot-not-covered',

@@ -36,6 +36,7 @@ interface BoundAnswer {
   readonly state: string;
   /** What the hub makes of the evidence; undefined where the policy does not permit the device to attest. */
   readonly attestationResult: string | undefined;
+  readonly stagePcr: number | undefined;
 }
 
 // The exporter of the connection, which no other connection has, makes a bind fresh; it needs no nonce of the hub.
@@ -71,7 +72,7 @@ async function bindOnce(
     nowMs,
     pieces: connection,
   };
-  const { appraisal, attestationResult } = await appraiser.appraise(device, evidence, expected);
+  const { appraisal, attestationResult, stagePcr } = await appraiser.appraise(device, evidence, expected);
   if (!isAuthentic(appraisal)) {
     const { reasons } = appraisal;
     if (!isLate(appraisal)) await cloneWatch.bindRefused(connection, reasons);
@@ -105,7 +106,7 @@ async function bindOnce(
     connections.bind(connection);
     registerWitness(witnesses, device, { state, attestation: appraisal.status });
     const shown = await gate.permits({ action: 'attest', ...ask });
-    return { deviceId, state, attestationResult: shown ? attestationResult : undefined };
+    return { deviceId, state, attestationResult: shown ? attestationResult : undefined, stagePcr };
   } catch (error) {
     if (arrival !== undefined && !connection.bound) presence.withdraw(arrival);
     throw error;

@@ -10,6 +10,7 @@ import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attes
 import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
 import { type Evidence, formerEvidenceType, statementEvidenceType } from '@edgekeep/core/attest/evidence';
 import { createLogCache } from '@edgekeep/core/attest/log-cache';
+import { nextStagePcr } from '@edgekeep/core/attest/stage-pcr';
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { appendEntry } from '../audit/append.ts';
 import type { SigningKey } from '../common/signing-key.ts';
@@ -36,6 +37,8 @@ export interface Appraised {
   readonly appraisal: Appraisal;
   /** The EAR as a JWT (spec/attestation-result.md). */
   readonly attestationResult: string;
+  /** Into which PCR the device should measure its stages from its next boot on; undefined to keep the present one. */
+  readonly stagePcr: number | undefined;
 }
 
 // The reference values that an appraisal was made with.
@@ -168,7 +171,8 @@ export class Appraiser {
       policyId: referenceValues === undefined ? 'none' : policyIdOf(referenceValues, references),
     });
     const { signer, keyId } = this.#signing();
-    return { appraisal, attestationResult: await signAttestationResult(result, signer, keyId) };
+    const stagePcr = nextStagePcr(references.inForce, appraisal.booted, appraisal.referenceValues);
+    return { appraisal, attestationResult: await signAttestationResult(result, signer, keyId), stagePcr };
   }
 }
 

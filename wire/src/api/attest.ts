@@ -16,6 +16,8 @@ const imaLogKnown = z.object({ entries: z.int().min(1), resetCount: z.int(), res
 export type ImaLogKnown = z.infer<typeof imaLogKnown>;
 
 export const bindResponse = z.object({
+  /** Into which PCR the device measures its stages from its next boot on; left out: the present one. */
+  stagePcr: z.int().min(14).max(15).optional(),
   deviceId: deviceIdSchema,
   state: z.string(),
   /**

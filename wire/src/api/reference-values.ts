@@ -17,6 +17,8 @@ export const referenceValuesView = z.object({
   withdrawnAt: z.number().nullable(),
   /** What of the boot it does not cover: a device that matches it is then no more than a warning. */
   notCovered: z.array(z.string()).default([]),
+  /** What else it expects in the PCR of the agent's stages: shim's, or another program's. */
+  stagePcrShared: z.array(z.string()).default([]),
   /** Whether a device that it is for may match it now. */
   inForce: z.boolean().default(true),
   /** Why it does not count; null while it does. */

@@ -1,5 +1,6 @@
 // Operator API: reference values.
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { sharedStagePcr } from '@edgekeep/core/attest/stage-pcr';
 import { targetText } from '@edgekeep/core/attest/reference-target';
 import {
   referenceValuesRequest,
@@ -88,6 +89,7 @@ function viewOf(
     publishedAt: row.published_at,
     withdrawnAt: row.withdrawn_at,
     notCovered: [...references.notCovered(row.document)],
+    stagePcrShared: [...sharedStagePcr(set)],
     inForce,
     why: why ?? null,
     lowestVersion,
