@@ -44,6 +44,7 @@ export const coreErrorCodes = [
   'ocsp-invalid',
   'cms-invalid',
   'key-invalid',
+  'witness-policy-invalid',
   'token-invalid',
   'hpke-open',
   // authority

@@ -19,25 +19,33 @@ import { TestWitness } from '../support/witness.ts';
 const run = promisify(execFile);
 
 let fleet: SoftwareWorld;
+/** It witnesses what the first one receives. */
+let other: TestDevice;
 /** Receipts of two releases, of two models, under a cosigned checkpoint. */
 let first: Uint8Array;
 let second: Uint8Array;
 let uncosigned: Uint8Array;
 
 before(async () => {
-  fleet = await SoftwareWorld.open();
+  fleet = await SoftwareWorld.open({ witness: { tiers: ['software'] } });
   const { world, device, link } = fleet;
+  other = await TestDevice.withoutTpm('other', join(world.folder, 'other'));
+  await other.enroll(world);
   await world.publishModel('surface', '1.0.0', 'weights');
   await world.publishModel('crack', '1.0.0', 'other weights');
   const surface = await device.release(link, 'surface', '1.0.0');
   const crack = await device.release(link, 'crack', '1.0.0');
   uncosigned = Buffer.from(surface.receipt, 'base64url');
-  const witness = new TestWitness(world.hub.logKey, device.witness);
-  await witness.checkIn(link, Math.floor(world.clock.now() / 1_000));
+  const witness = new TestWitness(world.hub.logKey, other.witness);
+  await using otherLink = await other.connect(world.hub);
+  await witness.checkIn(otherLink, Math.floor(world.clock.now() / 1_000));
   first = await receiptOf(surface.lease.id);
   second = await receiptOf(crack.lease.id);
 });
-after(() => fleet?.[Symbol.asyncDispose]());
+after(async () => {
+  await other?.[Symbol.asyncDispose]();
+  await fleet?.[Symbol.asyncDispose]();
+});
 
 async function receiptOf(leaseId: string): Promise<Uint8Array> {
   const { receipt } = await fleet.world.operator.get(`/v1/receipts/${leaseId}`, receiptResponse);
@@ -71,7 +79,7 @@ test('a genuine receipt verifies with what GET /v1/trust says, and names device,
   assert.equal(attestation.subject, 'software');
   assert.deepEqual(
     log.cosignatures.map(({ witness }) => witness),
-    [fleet.device.witness.name],
+    [other.witness.name],
   );
 });
 

@@ -144,7 +144,10 @@ describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip 
     const verified = await edgekeep('receipt', 'verify', receipt, '--trust', trust, '--quorum', '0');
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
     assert.match(verified.stdout, /press-1, tier tpm/);
-    const { code, stdout } = await edgekeep('receipt', 'verify', receipt, '--trust', trust);
+    const asks = ['receipt', 'verify', receipt, '--trust', trust] as const;
+    // A fleet of one has no witness for it: the log says so, and the verdict does.
+    assert.match((await edgekeep(...asks)).stdout, /^verified\n[\s\S]*WEAKER RECEIPT/);
+    const { code, stdout } = await edgekeep(...asks, '--refuse-weaker');
     assert.equal(code, 1, 'the trust file asks for a witness');
     assert.match(stdout, /witness|cosign/);
   });

@@ -30,8 +30,8 @@ export const logMutants: readonly Mutant[] = [
   {
     id: 'log/quorum',
     file: 'core/src/audit/quorum.ts',
-    find: 'return cosignatures.length >= quorum',
-    replace: 'return cosignatures.length >= quorum - 1',
+    find: 'if (rule === undefined) return cosignatures.length >= quorum;',
+    replace: 'if (rule === undefined) return cosignatures.length >= quorum - 1;',
     breaks: 'a checkpoint counts with its quorum',
   },
   {
@@ -78,9 +78,9 @@ export const logMutants: readonly Mutant[] = [
   },
   {
     id: 'log/witness-quorum',
-    file: witness,
-    find: 'return this.#dependencies.quorum > 0 && cosignatures.size >= this.#dependencies.quorum;',
-    replace: 'return this.#dependencies.quorum > 0 && cosignatures.size > 0;',
+    file: 'hub/src/audit/witness-policy.ts',
+    find: 'return isMetBy(policy, independentIn(policy, cosigned) >= policy.quorum);',
+    replace: 'return isMetBy(policy, independentIn(policy, cosigned) > 0);',
     breaks: 'a checkpoint is shown as witnessed with its quorum',
   },
   {
@@ -100,8 +100,8 @@ export const logMutants: readonly Mutant[] = [
   {
     id: 'log/receipt-covers',
     file: witness,
-    find: 'const covers = witnessed !== undefined && index < parseCheckpoint(parseNote(witnessed).text).size;',
-    replace: 'const covers = witnessed !== undefined && index <= parseCheckpoint(parseNote(witnessed).text).size;',
+    find: 'const covering = this.#rounds().filter(({ size }) => index < size);',
+    replace: 'const covering = this.#rounds().filter(({ size }) => index <= size);',
     breaks: 'an entry is proven under a checkpoint that covers it',
   },
   {

@@ -2,6 +2,16 @@
 import type { Verbs } from '../verb.ts';
 
 export const auditVerbs: Verbs = {
+  'witness-policy show': {
+    summary: 'show whose cosignatures make a receipt, and how many',
+    example: 'witness-policy show',
+    load: () => import('./witness-policy.ts').then((m) => m.show),
+  },
+  'witness-policy set': {
+    summary: 'set whose cosignatures make a receipt, and how many',
+    example: 'witness-policy set --quorum 2',
+    load: () => import('./witness-policy.ts').then((m) => m.set),
+  },
   'audit show': {
     summary: 'show entries of the audit log',
     example: 'audit show --limit 3',

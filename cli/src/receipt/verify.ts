@@ -11,7 +11,8 @@ import {
   verifyLongReceipt,
 } from '@edgekeep/core/access/long-receipt';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
-import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { groupedPolicy, witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { parseTlogPolicy } from '@edgekeep/core/audit/tlog-policy';
 import { counted } from '@edgekeep/core/counted';
 import { notProven } from '@edgekeep/core/access/receipt-limits';
 import { BUNDLE_LENGTH_MAX } from '@edgekeep/core/model/signature/bundle';
@@ -32,9 +33,11 @@ import { readBounded } from '../bounded-file.ts';
 import { readMakers } from '../doctor/makers.ts';
 import { readPublicKey, readPublisherKey } from '../model/key-files.ts';
 
+const WITNESS_POLICY_BYTES_MAX = 16 * 1024 * 1024;
+
 export const command: Command = {
   usage:
-    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [--root PEM] [--witness VKEY]… [--quorum N] [--manifest FILE] [--model-signature FILE] [--vendor-roots FILE|FOLDER]…',
+    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [--root PEM] [--witness VKEY]… [--quorum N] [--witness-policy FILE] [--refuse-weaker] [--manifest FILE] [--model-signature FILE] [--vendor-roots FILE|FOLDER]…',
   help: `
 Proves from one file and public keys why a model key was released to a device. Needs no hub, network or clock.
 
@@ -46,6 +49,8 @@ Proves from one file and public keys why a model key was released to a device. N
   --publisher-key FILE     PEM public key that signs models; may be repeated
   --witness VKEY           a witness whose cosignature counts; may be repeated
   --quorum N               how many witnesses must have cosigned (default: as in the trust file, or all that are given)
+  --witness-policy FILE    witnesses and groups as C2SP tlog-policy writes them, in place of those of the trust file
+  --refuse-weaker          refuses a receipt that the log itself names weaker, because its fleet could not meet the witness policy
   --manifest FILE          the model's manifest, where the receipt names it by digest only
   --model-signature FILE   the model's signature bundle (OMS), in the same case
   --vendor-roots PATH      roots and intermediates of hardware makers (PEM, DER, PKCS#7, or vendor-roots.json of a kit): with a long form,
@@ -59,6 +64,8 @@ Proves from one file and public keys why a model key was released to a device. N
     'publisher-key': { type: 'string', multiple: true },
     witness: { type: 'string', multiple: true },
     quorum: { type: 'string' },
+    'witness-policy': { type: 'string' },
+    'refuse-weaker': { type: 'boolean' },
     manifest: { type: 'string' },
     'model-signature': { type: 'string' },
     'vendor-roots': { type: 'string', multiple: true },
@@ -125,19 +132,30 @@ async function readTrust(args: Arguments): Promise<Trust> {
   if (file === undefined && (logKey === undefined || attestation.length === 0 || publishers.length === 0)) {
     throw new UsageError('give --trust, or --log-key, --attestation-key and --publisher-key');
   }
-  const given = args.all('witness').map(parseVerifierKey);
-  const witnesses = given.length > 0 ? given : (file?.policy.witnesses ?? []);
-  const quorum =
-    args.option('quorum') === undefined && given.length === 0 && file !== undefined
-      ? file.policy.quorum
-      : quorumOf(args.option('quorum'), witnesses.length);
   return {
     logs: logKey === undefined && file !== undefined ? file.logs : [alwaysLog(parseVerifierKey(logKey ?? ''))],
     attestationKeys: await keys(attestation, file?.attestationKeys),
     publisherKeys: await publisherKeys(publishers, file?.publisherKeys),
-    policy: witnessPolicy(witnesses, quorum),
+    ...(await readWitnesses(args, file)),
     keyList: file?.keyList,
   };
+}
+
+/** The witnesses that the options name, else those of the trust file. */
+async function readWitnesses(args: Arguments, file: Trust | undefined): Promise<Pick<Trust, 'policy' | 'whenUnmet'>> {
+  const whenUnmet = args.flag('refuse-weaker') ? 'refuse' : file?.whenUnmet;
+  const path = args.option('witness-policy');
+  const given = args.all('witness').map(parseVerifierKey);
+  const quorum = args.option('quorum');
+  if (path !== undefined) {
+    if (given.length > 0 || quorum !== undefined)
+      throw new UsageError('give --witness-policy, or --witness and --quorum, not both');
+    const { witnesses, quorum: rule } = parseTlogPolicy(await readBounded(path, WITNESS_POLICY_BYTES_MAX));
+    return { policy: groupedPolicy(witnesses, rule), whenUnmet: 'refuse' };
+  }
+  if (given.length === 0 && quorum === undefined && file !== undefined) return { policy: file.policy, whenUnmet };
+  const witnesses = given.length > 0 ? given : (file?.policy.witnesses ?? []);
+  return { policy: witnessPolicy(witnesses, quorumOf(quorum, witnesses.length)), whenUnmet: 'refuse' };
 }
 
 async function publisherKeys(paths: readonly string[], fromFile: Trust['publisherKeys'] = []) {
@@ -169,6 +187,7 @@ function valueOf(summary: Summary) {
   return {
     kind: 'verified',
     version,
+    weaker: summary.weaker ?? null,
     at: new Date(at).toISOString(),
     ...release,
     status: attestation.status,
@@ -200,7 +219,7 @@ function describe(summary: Summary, more: readonly string[]): string {
     ['policy', `${policy.name}, ${policy.digest.slice(0, 16)}…`],
     ['lease', `${lease.id}, until ${until}`],
     ['log', `entry ${log.index} of ${log.checkpoint.size} in ${log.checkpoint.origin}`],
-    ['witnesses', log.cosignatures.map(({ witness }) => witness).join(', ') || 'none required, none found'],
+    ['witnesses', witnessText(summary)],
   ];
   return [
     'verified',
@@ -219,6 +238,11 @@ function publisherRows({ release: { releasePolicy: policy } }: Summary): readonl
     ...(group === undefined ? [] : [`group ${group}`]),
   ];
   return [['release', [`as the publisher permits, policy ${digest.slice(0, 16)}…`, ...by].join(', ')]];
+}
+
+function witnessText({ log, weaker }: Summary): string {
+  if (weaker !== undefined) return `WEAKER RECEIPT: ${weaker}`;
+  return log.cosignatures.map(({ witness }) => witness).join(', ') || 'none required, none found';
 }
 
 function evidenceRows(summary: Summary): readonly (readonly [string, string])[] {

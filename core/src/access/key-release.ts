@@ -34,6 +34,11 @@ export const keyReleaseSchema = z.strictObject({
   releasePolicy: z
     .strictObject({ digest: sha256Hex, maker: sha256Hex.optional(), group: z.string().min(1).max(64).optional() })
     .optional(),
+  /**
+   * The witness policy in force, by the SHA-256 of its document, and whether the fleet could meet it for this receiver. Left out with
+   * `evidence`.
+   */
+  witnessing: z.strictObject({ policy: sha256Hex, reachable: z.boolean() }).optional(),
 });
 
 export type KeyRelease = Readonly<z.infer<typeof keyReleaseSchema>>;

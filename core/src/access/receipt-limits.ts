@@ -18,7 +18,9 @@ export function notProven(summary: ReceiptSummary | LongReceiptSummary): readonl
   if (release.releasePolicy?.maker !== undefined && !showsAuthorities(summary)) {
     sentences.push('that the maker which the publisher names made this hardware: the hub says so');
   }
-  if (log.cosignatures.length === 0) {
+  if (summary.weaker !== undefined) {
+    sentences.push(`that independent witnesses saw the entry: ${summary.weaker}`);
+  } else if (log.cosignatures.length === 0) {
     sentences.push('that anybody but the hub saw the entry: no witness was required, and none cosigned');
   }
   if (!('evidence' in summary)) {

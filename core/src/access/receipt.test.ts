@@ -2,12 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodeVerifierKey, verifierKey } from '../audit/note.ts';
-import { witnessPolicy } from '../audit/quorum.ts';
+import { groupedPolicy, type Unreachable, witnessPolicy } from '../audit/quorum.ts';
+import { parseTlogPolicy } from '../audit/tlog-policy.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeManifest } from '../model/manifest.ts';
 import { tiers } from '../attest/tier.ts';
 import { type ReleasePolicy, releasePolicyDigest, releasePolicySchema } from '../model/release-policy.ts';
+import type { KeyRelease } from './key-release.ts';
+import { notProven } from './receipt-limits.ts';
+import type { ReleaseEvidence } from './release-evidence.ts';
 import { encodeReceipt, RECEIPT_BYTES_MAX, verifyReceipt } from './receipt.ts';
 import type { KeyValidity } from '../authority/key-list.ts';
 import { testListedKey, testListRoot, testSignedList } from '../authority/testing-key-list.ts';
@@ -104,6 +108,8 @@ test('a release policy can name every tier', () => {
   assert.deepEqual(releasePolicySchema.parse({ tiers: [...tiers] }), { tiers });
 });
 
+const receiverSigner = { name: 'hub.example/device/press-7', signer: signerFromKey(testEd25519(31)) };
+
 // SECURITY.md: DEV-78
 test('a receipt shows that a key was released against the release policy that its publisher signed', async (t) => {
   const verify = async (changes: ReceiptChanges, witnesses?: 'later') =>
@@ -151,7 +157,7 @@ test('a receipt shows that a key was released against the release policy that it
     ['another group', { release: { releasePolicy: { ...named, group: 'lab' } } }, /publisher: the device is in none/],
     ['no group', without('group'), /publisher: the device is in none/],
     // press-7 is the receiver: its own word about the log does not count.
-    ['the receiver alone cosigned', { cosigners: testWitnesses.slice(0, 1) }, /publisher: 0 other witnesses/],
+    ['the receiver alone cosigned', { cosigners: [receiverSigner] }, /publisher: 0 other witnesses/],
     ['a policy that nobody signed', { manifest: {} }, /publisher: .*signed none/],
   ];
   for (const [name, changes, reason] of cases) {
@@ -338,3 +344,90 @@ test('the root’s signature replaces the hub’s word: a trust file that names 
 function reasonsOf(verdict: CertifiedTrust): string {
   return verdict.kind === 'refused' ? verdict.reasons.join('\n') : '';
 }
+
+const digest = 'ee'.repeat(32);
+const evidence: ReleaseEvidence = { kind: 'software', statement: digest, eventLog: digest, signingKey: digest };
+const named = (id: string, seed: number) => ({
+  name: `device/${id}`,
+  key: verifierKey(`hub.example/device/${id}`, signerFromKey(testEd25519(seed)).publicKey, 'cosignature-v1'),
+});
+const cosignerOf = (id: string, seed: number) => ({
+  name: `hub.example/device/${id}`,
+  signer: signerFromKey(testEd25519(seed)),
+});
+const [receiver, one, two] = [named('press-7', 31), named('press-8', 32), named('press-9', 33)];
+const fleetText = (threshold: number) => `group fleet ${threshold} device/press-7 device/press-8 device/press-9`;
+const witnessLines = [receiver, one, two].map(({ name, key }) => `witness ${name} ${encodeVerifierKey(key)}`);
+const policyOf = (...lines: readonly string[]) => parseTlogPolicy(utf8([...witnessLines, ...lines].join('\n')));
+
+function groupedTrust(
+  lines: readonly string[],
+  more: Partial<Trust> & { unreachable?: Unreachable; ended?: number } = {},
+) {
+  const { witnesses, quorum } = policyOf(...lines);
+  const { unreachable, ended, ...change } = more;
+  const endedSeconds = new Map(ended === undefined ? [] : [['device/press-8', ended]]);
+  return { ...testTrust(), policy: groupedPolicy(witnesses, quorum, { endedSeconds, unreachable }), ...change };
+}
+
+const cosignedBy = async (ids: readonly (readonly [string, number])[], release: Partial<KeyRelease> = {}) =>
+  encodeReceipt(await testReceiptParts({ release, cosigners: ids.map(([id, seed]) => cosignerOf(id, seed)) }));
+const byReceiver = ['press-7', 31] as const;
+const byOne = ['press-8', 32] as const;
+const byTwo = ['press-9', 33] as const;
+
+// SECURITY.md: HUB-96
+test('a reader does not count the receiver of the key, nor two devices of one token twice', async () => {
+  const fleet = groupedTrust([fleetText(2), 'quorum fleet']);
+  refusedWith(await cosignedBy([byReceiver, byOne]), fleet, /log: 1 of 2 required/);
+  assert.equal(verifyReceipt(await cosignedBy([byReceiver, byOne, byTwo]), fleet).kind, 'verified');
+  const token = [
+    'group token/12 any device/press-8 device/press-9',
+    'group fleet all device/press-7 token/12',
+    'quorum fleet',
+  ];
+  refusedWith(await cosignedBy([byOne, byTwo]), groupedTrust(token), /in the groups of fleet/);
+  const plain = { ...testTrust(), policy: witnessPolicy([receiver.key, one.key], 1) };
+  refusedWith(await cosignedBy([byReceiver]), plain, /log: 0 of 1 required/);
+  assert.equal(verifyReceipt(await cosignedBy([byOne]), plain).kind, 'verified');
+  // A trust file of version 1 means what it meant when it was made.
+  const former = { ...plain, policy: { ...plain.policy, countsReceiver: true as const } };
+  assert.equal(verifyReceipt(await cosignedBy([byReceiver]), former).kind, 'verified');
+});
+
+// SECURITY.md: HUB-97
+test('a quorum that cannot be met does not shrink: the receipt is refused, or named weaker where log and trust file say so', async () => {
+  const unreachable = { required: 2, available: 1 };
+  const cosigned = [byOne] as const;
+  const said = { evidence, witnessing: { policy: '44'.repeat(32), reachable: false } };
+  const short = (more: Partial<Trust>) => groupedTrust(['quorum none'], { unreachable, ...more });
+  const silent = await cosignedBy(cosigned, { evidence, witnessing: { ...said.witnessing, reachable: true } });
+  const honest = await cosignedBy(cosigned, said);
+  for (const trust of [short({}), short({ whenUnmet: 'refuse' })]) refusedWith(honest, trust, /asks for 2 .* has 1/);
+  refusedWith(silent, short({ whenUnmet: 'name-weaker' }), /asks for 2 .* has 1/);
+  const verdict = verifyReceipt(honest, short({ whenUnmet: 'name-weaker' }));
+  if (verdict.kind !== 'verified') assert.fail(verdict.reasons.join('; '));
+  assert.match(verdict.summary.weaker ?? '', /asks for 2 .* has 1/);
+  assert.match(notProven(verdict.summary).join('\n'), /that independent witnesses saw the entry/);
+  const whole = verifyReceipt(await cosignedBy([byOne, byTwo], said), groupedTrust([fleetText(2), 'quorum fleet']));
+  assert.ok(whole.kind === 'verified' && whole.summary.weaker === undefined);
+});
+
+test('a device that was retired witnesses what it saw before, and nothing after', async () => {
+  const seconds = 1_800_000_010;
+  const lines = [fleetText(1), 'quorum fleet'];
+  const bytes = await cosignedBy([byOne]);
+  assert.equal(verifyReceipt(bytes, groupedTrust(lines, { ended: seconds + 1 })).kind, 'verified');
+  refusedWith(bytes, groupedTrust(lines, { ended: seconds }), /log: 0 of 1 required/);
+});
+
+test('a trust file with groups says again what it was made of', () => {
+  const trust = groupedTrust([fleetText(2), 'quorum fleet'], { ended: 1_800_000_000, whenUnmet: 'name-weaker' });
+  const again = parseTrust(encodeTrust(trust));
+  assert.deepEqual(encodeTrust(again), encodeTrust(trust));
+  assert.equal(again.whenUnmet, 'name-weaker');
+  const file = JSON.parse(Buffer.from(encodeTrust(trust)).toString());
+  for (const change of [{ witnesses: [], quorum: 0 }, { witnessPolicy: undefined }]) {
+    assert.throws(() => parseTrust(utf8(JSON.stringify({ ...file, ...change }))), CoreError);
+  }
+});

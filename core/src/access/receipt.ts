@@ -8,6 +8,7 @@ import { type AuditEntry, parseAuditEntry } from '../audit/entry.ts';
 import { leafHash } from '../audit/merkle.ts';
 import { parseNote, signaturesBy } from '../audit/note.ts';
 import { assertNesting } from '../nesting.ts';
+import { meetsPolicy, type WitnessPolicy, withoutReceiver } from '../audit/quorum.ts';
 import { parseTlogProof, type ProofVerdict, verifyTlogProof } from '../audit/proof.ts';
 import { isValidAt, type KeyValidity } from '../authority/key-list.ts';
 import { parseBase64url, parseUtf8, toBase64url, toHex, utf8 } from '../bytes.ts';
@@ -72,6 +73,8 @@ export interface ReceiptSummary {
   /** SHA-256 of the publisher's PEM text, hex. */
   readonly publisher: string;
   readonly log: Extract<ProofVerdict, { kind: 'verified' }>;
+  /** Why it is a weaker receipt: its fleet could not meet the witness policy, and the trust file takes that. Undefined for a whole one. */
+  readonly weaker: string | undefined;
 }
 
 export type ReceiptVerdict =
@@ -119,7 +122,7 @@ export function verifyReceipt(
   assertVersion(receipt.version, release);
   const model = receipt.model ?? given;
 
-  const log = verifyLog(receipt, entry, trust);
+  const log = verifyLog(receipt, entry, release, trust);
   const attestation = verifyAttestation(receipt.attestationResult, entry, release, trust);
   const publication: ReleaseVerdict | MissingModel =
     model === undefined
@@ -153,6 +156,7 @@ export function verifyReceipt(
       attestation: attestation.result,
       publisher: publication.signerFingerprint,
       log,
+      weaker: log.weaker,
     },
   };
 }
@@ -162,6 +166,8 @@ export function holdsModel(bytes: Uint8Array): boolean {
   return parseReceipt(bytes).model !== undefined;
 }
 
+const noWitnesses: WitnessPolicy = { witnesses: [], quorum: 0 };
+
 interface MissingModel {
   readonly kind: 'missing';
 }
@@ -170,23 +176,38 @@ type AttestationVerdict =
   | { readonly kind: 'verified'; readonly result: AttestationResult }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** The log is chosen by the checkpoint's name and key; each log has its time. */
-function verifyLog({ proof, entry: bytes }: Receipt, { at }: AuditEntry, { logs, policy }: Trust): ProofVerdict {
+type LogVerdict =
+  | (Extract<ProofVerdict, { kind: 'verified' }> & { readonly weaker?: string | undefined })
+  | Extract<ProofVerdict, { kind: 'refused' }>;
+
+/** The log is chosen by the checkpoint's name and key; each log has its time. The receiver of the key is no witness of it. */
+function verifyLog(
+  { proof, entry: bytes }: Receipt,
+  { at }: AuditEntry,
+  { device, witnessing }: KeyRelease,
+  { logs, policy: fleet, whenUnmet }: Trust,
+): LogVerdict {
+  const policy = withoutReceiver(fleet, device.id);
   const parsed = parseTlogProof(proof);
   const note = parseNote(parsed.checkpoint);
   const { origin } = parseCheckpoint(note.text);
   const named = logs.filter(({ key }) => key.name === origin);
   const log = named.find(({ key }) => signaturesBy(note, key).length > 0) ?? named[0];
   if (log === undefined) return { kind: 'refused', reasons: [`the log ${JSON.stringify(origin)} is not trusted`] };
-  const verdict = verifyTlogProof(parsed, leafHash(bytes), log.key, policy);
-  if (verdict.kind === 'refused') return verdict;
+  const whole = verifyTlogProof(parsed, leafHash(bytes), log.key, policy);
+  // The log itself says that its fleet could not: a verifier may take that, and names it.
+  const mayBeWeaker = whole.kind === 'refused' && whenUnmet === 'name-weaker' && witnessing?.reachable === false;
+  const verdict = mayBeWeaker ? verifyTlogProof(parsed, leafHash(bytes), log.key, noWitnesses) : whole;
+  if (verdict.kind === 'refused') return mayBeWeaker ? whole : verdict;
   const reasons = isValidAt(log, Math.floor(at / 1_000)) ? [] : [`the entry is of a time at which ${timeText(log)}`];
   // Who has the key writes any time into an entry: only the witnesses' clocks count.
-  const inTime = verdict.cosignatures.filter(({ seconds }) => seconds < (log.untilSeconds ?? Infinity)).length;
+  const inTime = verdict.cosignatures.filter(({ seconds }) => seconds < (log.untilSeconds ?? Infinity));
   const needed = Math.max(1, policy.quorum);
-  if (log.compromised && inTime < needed)
-    reasons.push(`the log's key was stolen: ${inTime} of ${needed} witnesses cosigned before its end`);
-  return reasons.length > 0 ? { kind: 'refused', reasons } : verdict;
+  if (log.compromised && (inTime.length === 0 || !meetsPolicy(policy, inTime)))
+    reasons.push(`the log's key was stolen: ${inTime.length} of ${needed} witnesses cosigned before its end`);
+  if (reasons.length > 0) return { kind: 'refused', reasons };
+  const weaker = whole.kind === 'refused' ? whole.reasons.join('; ') : undefined;
+  return weaker === undefined ? verdict : { ...verdict, weaker };
 }
 
 function timeText({ fromSeconds, untilSeconds }: KeyValidity): string {

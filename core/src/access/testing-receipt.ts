@@ -39,7 +39,7 @@ export function testP256(seed: number): KeyObject {
 export const testLogSigner: NoteSigner = { name: 'hub.example/audit', signer: signerFromKey(testEd25519(1)) };
 export const testLogKey: VerifierKey = verifierKey(testLogSigner.name, testLogSigner.signer.publicKey, 'ed25519');
 export const testWitnesses: readonly NoteSigner[] = [
-  { name: 'hub.example/device/press-7', signer: signerFromKey(testEd25519(2)) },
+  { name: 'hub.example/device/press-9', signer: signerFromKey(testEd25519(2)) },
   { name: 'hub.example/device/press-8', signer: signerFromKey(testEd25519(3)) },
 ];
 export const testPublisher = signerFromKey(testP256(4));

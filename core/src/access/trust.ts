@@ -3,7 +3,8 @@
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { classicalPart, encodeVerifierKey, parseVerifierKey, type VerifierKey } from '../audit/note.ts';
-import { POLICY_WITNESSES_MAX, type WitnessPolicy, witnessPolicy } from '../audit/quorum.ts';
+import { groupedPolicy, POLICY_WITNESSES_MAX, type WitnessPolicy, witnessPolicy } from '../audit/quorum.ts';
+import { encodeTlogPolicy, parseTlogPolicy } from '../audit/tlog-policy.ts';
 import {
   type KeyList,
   keyIdOf,
@@ -13,7 +14,7 @@ import {
   openKeyList,
   signedKeyListSchema,
 } from '../authority/key-list.ts';
-import { utf8 } from '../bytes.ts';
+import { parseUtf8, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import type { Certificate } from '../identity/certificate.ts';
 import { encodePublicKeyPem, parsePublicKeyPem } from '../identity/public-key.ts';
@@ -32,6 +33,9 @@ export interface TrustedKey extends KeyValidity {
 
 export interface TrustedPublisher extends KeyValidity, PublisherKey {}
 
+export const whenUnmetChoices = ['refuse', 'name-weaker'] as const;
+export type WhenUnmet = (typeof whenUnmetChoices)[number];
+
 export interface Trust {
   /** The audit log and those before it, oldest first. */
   readonly logs: readonly TrustedLog[];
@@ -41,12 +45,20 @@ export interface Trust {
   readonly publisherKeys: readonly TrustedPublisher[];
   /** The fleet's witnesses and how many must have cosigned. */
   readonly policy: WitnessPolicy;
+  /**
+   * What becomes of a receipt whose entry says that the fleet could not meet the policy: it is refused (also when left out), or it verifies
+   * and is named a weaker one.
+   */
+  readonly whenUnmet?: WhenUnmet | undefined;
   /** The signed key list that names logs and attestation keys; undefined when the root has signed none. */
   readonly keyList?: Uint8Array | undefined;
 }
 
 /** Room for the vkeys of the largest fleet, of which each device has one of Ed25519 and one of ML-DSA-44. */
 export const TRUST_BYTES_MAX = 256 * 1024 * 1024;
+
+/** A line for each device, and one for each group of them. */
+const WITNESS_POLICY_CHARACTERS_MAX = 128 * 1024 * 1024;
 
 /** Of a key about which nothing is known but that it is trusted. */
 const unlimited: KeyValidity = { fromSeconds: 0, untilSeconds: undefined, compromised: false };
@@ -70,24 +82,35 @@ export function alwaysLog(key: VerifierKey): TrustedLog {
 const pem = z.string().max(8192);
 const vkey = z.string().max(4096);
 const fleet = { witnesses: z.array(vkey).max(POLICY_WITNESSES_MAX), quorum: z.int().nonnegative() };
+const count = z.int().min(0).max(POLICY_WITNESSES_MAX);
+const rule = {
+  witnessPolicy: z.strictObject({
+    /** C2SP tlog-policy. */
+    text: z.string().max(WITNESS_POLICY_CHARACTERS_MAX),
+    whenUnmet: z.enum(whenUnmetChoices),
+    ended: z.record(z.string().max(300), z.int().nonnegative()),
+    unreachable: z.strictObject({ required: count, available: count }).nullable(),
+  }),
+};
 const validity = {
   from: z.int().nonnegative(),
   until: z.int().nonnegative().nullable(),
   compromised: z.boolean().default(false),
 };
 const timed = z.strictObject({ key: pem, ...validity });
-const schema = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('edgekeep-trust/v2'),
-    logs: z
-      .array(z.strictObject({ key: vkey, ...validity }))
-      .min(1)
-      .max(64),
-    attestationKeys: z.array(timed).min(1).max(64),
-    publisherKeys: z.array(timed).min(1).max(256),
-    keyList: signedKeyListSchema.nullable(),
-    ...fleet,
-  }),
+const keys = {
+  type: z.literal('edgekeep-trust/v2'),
+  logs: z
+    .array(z.strictObject({ key: vkey, ...validity }))
+    .min(1)
+    .max(64),
+  attestationKeys: z.array(timed).min(1).max(64),
+  publisherKeys: z.array(timed).min(1).max(256),
+  keyList: signedKeyListSchema.nullable(),
+};
+const schema = z.union([
+  z.strictObject({ ...keys, ...rule }),
+  z.strictObject({ ...keys, ...fleet }),
   z.strictObject({
     type: z.literal('edgekeep-trust/v1'),
     log: vkey,
@@ -103,7 +126,7 @@ export function parseTrust(bytes: Uint8Array): Trust {
     throw new CoreError('bytes-too-long', `a trust file of ${bytes.length} bytes, at most ${TRUST_BYTES_MAX} are read`);
   }
   const file = parseJson(bytes, schema, 'trust file');
-  const policy = witnessPolicy(file.witnesses.map(parseVerifierKey), file.quorum);
+  const policy = policyOf(file);
   if (file.type === 'edgekeep-trust/v1') {
     return {
       logs: [alwaysLog(parseLogKey(file.log))],
@@ -120,12 +143,25 @@ export function parseTrust(bytes: Uint8Array): Trust {
     attestationKeys: file.attestationKeys.map(keyOf),
     publisherKeys: file.publisherKeys.map(({ key, ...times }) => ({ ...parsePublisherPem(key), ...validityOf(times) })),
     policy,
+    ...('witnessPolicy' in file && { whenUnmet: file.witnessPolicy.whenUnmet }),
     keyList: file.keyList === null ? undefined : encodeCanonicalJson(file.keyList),
   };
 }
 
+function policyOf(file: z.infer<typeof schema>): WitnessPolicy {
+  if (!('witnessPolicy' in file)) {
+    const policy = witnessPolicy(file.witnesses.map(parseVerifierKey), file.quorum);
+    return file.type === 'edgekeep-trust/v1' ? { ...policy, countsReceiver: true } : policy;
+  }
+  const { text, ended, unreachable } = file.witnessPolicy;
+  const { witnesses, quorum } = parseTlogPolicy(utf8(text));
+  const endedSeconds = new Map(Object.entries(ended));
+  return groupedPolicy(witnesses, quorum, { endedSeconds, unreachable: unreachable ?? undefined });
+}
+
 /** The file's bytes, indented: people read it. */
-export function encodeTrust({ logs, attestationKeys, publisherKeys, policy, keyList }: Trust): Uint8Array {
+export function encodeTrust(trust: Trust): Uint8Array {
+  const { logs, attestationKeys, publisherKeys, keyList } = trust;
   const file = {
     type: 'edgekeep-trust/v2',
     logs: logs.map(({ key, ...times }) => ({ key: encodeVerifierKey(key), ...timesOf(times) })),
@@ -134,10 +170,20 @@ export function encodeTrust({ logs, attestationKeys, publisherKeys, policy, keyL
       return { key: encodePublisherKey({ publicKey, postQuantum }), ...timesOf(times) };
     }),
     keyList: keyList === undefined ? null : parseJson(keyList, signedKeyListSchema, 'signed key list'),
-    witnesses: policy.witnesses.map(encodeVerifierKey),
-    quorum: policy.quorum,
+    ...fleetOf(trust),
   };
   return utf8(`${JSON.stringify(file, null, 2)}\n`);
+}
+
+function fleetOf({ policy, whenUnmet }: Trust): object {
+  const { witnesses, quorum, rule: grouped } = policy;
+  if (grouped === undefined) return { witnesses: witnesses.map(encodeVerifierKey), quorum };
+  const named = witnesses.map((key) => ({ name: grouped.names.get(`${key.name}+${key.id}`) ?? key.name, key }));
+  const text = parseUtf8(encodeTlogPolicy({ logs: [], witnesses: named, quorum: grouped.quorum }), 'witness policy');
+  const ended = Object.fromEntries(grouped.endedSeconds);
+  return {
+    witnessPolicy: { text, whenUnmet: whenUnmet ?? 'refuse', ended, unreachable: grouped.unreachable ?? null },
+  };
 }
 
 /** Logs and attestation keys of a list, with the times that it gives them. */

@@ -17,6 +17,8 @@ import { cosignTree, treeCosignedAt } from './subtree-cosignature.ts';
 /** One witness's statement: at `seconds` (POSIX), this was the largest consistent tree that it had seen of this log. */
 export interface Cosignature {
   readonly witness: string;
+  /** Of its key: two witnesses may have one name. */
+  readonly keyId: string;
   readonly seconds: number;
 }
 
@@ -67,8 +69,8 @@ export function linesBy(note: SignedNote, key: VerifierKey): readonly NoteSignat
   return [...signaturesBy(note, key), ...others];
 }
 
-function latestOf(times: readonly number[], { name }: VerifierKey): Cosignature | undefined {
-  return times.length === 0 ? undefined : { witness: name, seconds: Math.max(...times) };
+function latestOf(times: readonly number[], { name, id }: VerifierKey): Cosignature | undefined {
+  return times.length === 0 ? undefined : { witness: name, keyId: id, seconds: Math.max(...times) };
 }
 
 function verifiedTime(text: string, timestamped: Uint8Array, key: VerifierKey): number | undefined {

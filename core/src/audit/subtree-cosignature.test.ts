@@ -128,7 +128,11 @@ test('a witness with two keys counts with both of its cosignatures, of one time,
   const [classical, postQuantum] = lines;
   assert.ok(classical !== undefined && postQuantum !== undefined);
   assert.equal(verifyQuorum(withLines(lines), policy).kind, 'met');
-  assert.deepEqual(cosignatureBy(withLines(lines), witnessKey), { witness: witness.name, seconds });
+  assert.deepEqual(cosignatureBy(withLines(lines), witnessKey), {
+    witness: witness.name,
+    keyId: witnessKey.id,
+    seconds,
+  });
   assert.equal(verifyQuorum(withLines([classical]), policy).kind, 'refused');
   assert.equal(verifyQuorum(withLines([postQuantum]), policy).kind, 'refused');
   const later = (await cosign(note.text, seconds + 60, witness))[1] ?? assert.fail();

@@ -116,10 +116,10 @@ async function bindOnce(
 // Asked again at each cosignature.
 function registerWitness(
   witnesses: BindDependencies['witnesses'],
-  { id, witness_key: key }: Pick<DeviceRecord, 'id' | 'witness_key'>,
+  { id, witness_key: key, tier, witness_origin: origin }: DeviceRecord,
   standing: Pick<DeviceRecord, 'state' | 'attestation'>,
 ): void {
-  if (!isContraindicated(standing)) witnesses.register(id, parseVerifierKey(key));
+  if (!isContraindicated(standing)) witnesses.register(id, parseVerifierKey(key), { tier, origin });
 }
 
 // The address of the other connection is for operators only.

@@ -16,6 +16,7 @@ import { testPublisher } from '../publisher/testing-publisher.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { Receipts } from './receipts.ts';
 import { ask, nowMs, openReleaseHub, testVerifier } from './testing-release.ts';
+import { ofTpm, testPolicies } from '../audit/testing-witness.ts';
 
 const newKey = () => signerFromKey(generateKeyPairSync('ed25519').privateKey);
 
@@ -31,7 +32,7 @@ async function openReceipts() {
     signer,
   });
   database.onCommit = () => log.wake();
-  const collector = new CosignatureCollector({ log, quorum: 1, maxRoundSeconds: 60 });
+  const collector = new CosignatureCollector({ log, policies: testPolicies(1), maxRoundSeconds: 60 });
   const witness = { name: 'hub.example/device/press-2', signer: newKey() };
   const key = verifierKey(witness.name, witness.signer.publicKey, 'cosignature-v1');
   const trust = (quorum: number): Trust => ({
@@ -45,7 +46,7 @@ async function openReceipts() {
     receipts: new Receipts(database, log, collector),
     verify: (receipt: Uint8Array, quorum = 0) => verifyReceipt(receipt, trust(quorum)),
     async witness() {
-      collector.register('press-2', key);
+      collector.register('press-2', key, ofTpm);
       const offer = await collector.offer(0, nowMs / 1_000);
       assert.ok(offer.kind === 'offer');
       const note = parseNote(offer.checkpoint);

@@ -2,8 +2,6 @@
 // available checkpoint. That is a witnessed one when it covers the entry, else the newest.
 import { encodeLongReceipt } from '@edgekeep/core/access/long-receipt';
 import { encodeReceipt } from '@edgekeep/core/access/receipt';
-import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
-import { parseNote } from '@edgekeep/core/audit/note';
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import type { EvidenceKeeper } from '../attest/kept-evidence.ts';
 import type { AuditLog } from '../audit/log.ts';
@@ -18,6 +16,8 @@ export interface RecordedRelease {
   readonly logIndex: number;
   /** The bytes of its audit entry. */
   readonly entry: Uint8Array;
+  /** The device that got the key. */
+  readonly receiver: string;
   readonly attestationResult: string;
   readonly model: Pick<ModelReleaseRow, 'manifest' | 'signature'>;
 }
@@ -64,12 +64,6 @@ export class Receipts {
     return this.#recorded(lease);
   }
 
-  #bestCheckpointFor(index: number): Uint8Array {
-    const candidates = [this.#witnesses.witnessed(), this.#witnesses.checkpoint()];
-    const covers = (note: Uint8Array) => parseCheckpoint(parseNote(note).text).size > index;
-    return candidates.find((note) => note !== undefined && covers(note)) ?? this.#log.checkpoint();
-  }
-
   async #recorded(lease: LeaseRow): Promise<RecordedRelease> {
     const { log_index: logIndex, attestation_result: attestationResult } = lease;
     const { entry } = await this.#database.read
@@ -83,11 +77,11 @@ export class Receipts {
       .where('name', '=', lease.model)
       .where('version', '=', lease.version)
       .executeTakeFirstOrThrow();
-    return { logIndex, entry, attestationResult, model };
+    return { logIndex, entry, receiver: lease.device_id, attestationResult, model };
   }
 
-  async #assemble({ logIndex, entry, attestationResult, model }: RecordedRelease): Promise<Uint8Array> {
-    const proof = await this.#log.proofFor(logIndex, this.#bestCheckpointFor(logIndex));
+  async #assemble({ logIndex, entry, receiver, attestationResult, model }: RecordedRelease): Promise<Uint8Array> {
+    const proof = await this.#log.proofFor(logIndex, this.#witnesses.bestCheckpointFor(logIndex, receiver));
     return encodeReceipt({
       entry,
       attestationResult,

@@ -6,6 +6,7 @@ import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import type { ReleasePolicy } from '@edgekeep/core/model/release-policy';
 import { type Appraiser } from '../attest/appraiser.ts';
+import type { WitnessPolicies } from '../audit/witness-policy.ts';
 import type { EvidenceKeeper, Kept } from '../attest/kept-evidence.ts';
 import type { CosignatureCollector } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
@@ -34,6 +35,7 @@ export interface ReleaseDependencies {
   readonly leaseAlarm: LeaseAlarm;
   readonly evidenceKeeper: EvidenceKeeper;
   readonly witnesses: Pick<CosignatureCollector, 'cosignersBesides'>;
+  readonly witnessPolicies: Pick<WitnessPolicies, 'current' | 'isReachable'>;
   readonly settings: ReleaseSettings;
 }
 

@@ -21,6 +21,7 @@ import { askPublisher, refusedByPublisher } from './publisher-policy.ts';
 import { assertWithinBudget } from './release-budget.ts';
 import { weighHolder } from './lease-holder.ts';
 import type { RecordedRelease } from './receipts.ts';
+import { quorumUnreachable, weighQuorum } from './witness-alarm.ts';
 import { weighWrapForm, wrapFormOf } from './wrap-form.ts';
 
 import {
@@ -57,7 +58,8 @@ export async function record(
     await assertWithinBudget(trx, ask, settings);
     const releasePolicy = await publisherNow(trx, dependencies, ask, facts);
     const wrap = wrapFormOf(ask) === 'bound' ? boundWrapType : undefined;
-    const release = { ...releaseOf(ask, facts), ...(releasePolicy !== undefined && { releasePolicy }) };
+    const witnessing = await witnessingOf(dependencies, trx, ask);
+    const release = { ...releaseOf(ask, facts, witnessing), ...(releasePolicy !== undefined && { releasePolicy }) };
     const { remoteAddress: address } = ask.connection;
     await weighHolder(
       trx,
@@ -89,8 +91,29 @@ export async function record(
   });
 }
 
+/** The witness policy, and whether other devices than the receiver could meet it. Throws `release-refused` where that is asked for. */
+async function witnessingOf(
+  { witnessPolicies }: ReleaseDependencies,
+  trx: WriteTransaction,
+  { deviceId, nowMs }: ReleaseAsk,
+): Promise<NonNullable<KeyRelease['witnessing']>> {
+  const current = witnessPolicies.current();
+  const { digest, quorum, whenUnmet } = current;
+  const reachable = await witnessPolicies.isReachable(trx, deviceId);
+  if (!reachable && whenUnmet === 'refuse') {
+    const message = `the witness policy asks for ${quorum} independent witnesses besides the receiver, the fleet has fewer: no key`;
+    throw new HubError('release-refused', message, { reasons: [{ code: quorumUnreachable, message }] });
+  }
+  await weighQuorum(trx, current, { deviceId, reachable, nowMs });
+  return { policy: digest, reachable };
+}
+
 /** The content of the entry. */
-function releaseOf(ask: ReleaseAsk, { device, appraisal, attestationResult, lease, policy, kept }: Facts): KeyRelease {
+function releaseOf(
+  ask: ReleaseAsk,
+  { device, appraisal, attestationResult, lease, policy, kept }: Facts,
+  witnessing: KeyRelease['witnessing'],
+): KeyRelease {
   const { model: name, version, manifestDigest } = lease;
   return {
     device: { id: device.id, tier: appraisal.tier, certificate: ask.certificateSha256 },
@@ -99,7 +122,7 @@ function releaseOf(ask: ReleaseAsk, { device, appraisal, attestationResult, leas
     lease,
     attestationResult: sha256Hex(attestationResult),
     ...(wrapFormOf(ask) === 'bound' && { wrap: boundWrapType }),
-    ...(kept === undefined ? {} : { evidence: kept.digests }),
+    ...(kept === undefined ? {} : { evidence: kept.digests, witnessing }),
   };
 }
 

@@ -34,6 +34,7 @@ import {
   type ReleaseDependencies,
 } from './release-ask.ts';
 import { appendRefusal, record, recordRefusal } from './release-record.ts';
+import { quorumUnreachable, weighQuorum } from './witness-alarm.ts';
 import { wrapFormOf } from './wrap-form.ts';
 export interface Released {
   readonly lease: Lease;
@@ -64,7 +65,7 @@ async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk)
   const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use: useOf(ask, facts), terms });
   using kept = ask.receiptVersion === 2 ? await keepEvidence(dependencies, ask, facts) : undefined;
   const recorded = await recordUnderNewestPolicy(dependencies, asked, { ...facts, kept });
-  return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
+  return { lease, wrappedKey, recorded: { ...recorded, receiver: ask.deviceId, attestationResult, model } };
 }
 
 interface Asked {
@@ -207,7 +208,7 @@ async function mayBeReleased(
 // Logs what `work` refuses. An appraisal that must be repeated is not a refusal. Refusals over the key limit may be frequent: an alert
 // counts them, and the log has the keys that were released.
 async function orRefused<T>(
-  { database, settings, leaseAlarm }: ReleaseDependencies,
+  { database, settings, leaseAlarm, witnessPolicies }: ReleaseDependencies,
   ask: ReleaseAsk,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -217,7 +218,11 @@ async function orRefused<T>(
     if (error instanceof LeasesUsedUp) await leaseAlarm.raise(ask, ask.connection.remoteAddress, settings);
     if (error instanceof HubError && refusals.has(error.code)) {
       const reasons = error.reasons.length > 0 ? error.reasons : [{ code: error.code, message: error.message }];
-      await database.writeAsHub((trx) => appendRefusal(trx, ask, reasons));
+      const unwitnessed = reasons.some(({ code }) => code === quorumUnreachable);
+      await database.writeAsHub(async (trx) => {
+        if (unwitnessed) await weighQuorum(trx, witnessPolicies.current(), { ...ask, reachable: false });
+        await appendRefusal(trx, ask, reasons);
+      });
     }
     throw error;
   }

@@ -24,6 +24,7 @@ import {
   testTpmDevice,
   testAttestation,
 } from '../attest/testing-device.ts';
+import { WitnessPolicies } from '../audit/witness-policy.ts';
 import { Blobs } from '../model/blobs.ts';
 import { assignModel } from '../model/groups-of-model.ts';
 import { addReleaseFile, createRelease, publishRelease } from '../model/releases.ts';
@@ -98,24 +99,17 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
     makers,
     testAttestation,
   );
-  const parsed = hubSettingsSchema.parse(settings);
+  const parsed = hubSettingsSchema.parse({ witness: { quorum: 0 }, ...settings });
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);
   const leaseAlarm = new LeaseAlarm(database);
   const evidenceKeeper = new EvidenceKeeper(database, new EvidenceFiles(join(store.folder, 'evidence')));
   // As many others cosigned as a test says.
   const witnesses = { others: 0, cosignersBesides: () => witnesses.others };
-  const parts = {
-    database,
-    appraiser,
-    rootKeys,
-    gate,
-    platformKey,
-    leaseAlarm,
-    evidenceKeeper,
-    witnesses,
-    settings: parsed,
-  };
+  const { roundSeconds: _, ...witness } = parsed.witness;
+  const witnessPolicies = await WitnessPolicies.open(database, { ...witness, text: null });
+  const kept = { leaseAlarm, evidenceKeeper, witnessPolicies, witnesses };
+  const parts = { database, appraiser, rootKeys, gate, platformKey, ...kept, settings: parsed };
   return {
     ...store,
     ...gateParts,

@@ -12,6 +12,7 @@ import { signerFromKey } from '@edgekeep/core/signer';
 import { AuditLog } from './log.ts';
 import { ed25519Key, opened, world } from './testing-log.ts';
 import { CosignatureCollector } from './witness.ts';
+import { ofTpm, testPolicies } from './testing-witness.ts';
 
 const python = spawnSync('python3', ['-c', 'import cryptography'], { encoding: 'utf8' });
 const missing = python.status === 0 ? false : 'python3 with the cryptography package is not installed';
@@ -28,8 +29,8 @@ test('an independent reader finds the same root, tiles, proofs and signatures', 
   for (const sizes of [[1], [255, 256], [3, 700], [256, 66_000]]) {
     const { store, dependencies } = world(join(scratch, sizes.join('-')));
     await using log = await AuditLog.open(dependencies);
-    const collector = new CosignatureCollector({ log, quorum: 1, maxRoundSeconds: 60 });
-    collector.register('press-7', witnessKey);
+    const collector = new CosignatureCollector({ log, policies: testPolicies(1), maxRoundSeconds: 60 });
+    collector.register('press-7', witnessKey, ofTpm);
     const [first = 0, last = first] = sizes;
     store.grow(first);
     await log.integrated(first - 1);

@@ -7,10 +7,11 @@ import type { Subject } from '../common/subject.ts';
 import { AuditLog } from './log.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
 import { CosignatureCollector } from './witness.ts';
+import { WitnessPolicies, type WitnessPolicyDocument } from './witness-policy.ts';
 
 interface AuditSettings {
   readonly logOrigin: string;
-  readonly witness: { readonly quorum: number; readonly roundSeconds: number };
+  readonly witness: Omit<WitnessPolicyDocument, 'text'> & { readonly roundSeconds: number };
 }
 
 export interface Audit extends Subject {
@@ -19,6 +20,7 @@ export interface Audit extends Subject {
   readonly folder: string;
   readonly witnesses: CosignatureCollector;
   readonly handOver: (trx: WriteTransaction) => Promise<void>;
+  readonly witnessPolicies: WitnessPolicies;
 }
 
 export async function openAudit(
@@ -38,7 +40,18 @@ export async function openAudit(
   });
   // Entries enter the tree as they are committed, even if no caller waits for them.
   database.onCommit = () => log.wake();
-  const witnesses = new CosignatureCollector({ log, quorum: witness.quorum, maxRoundSeconds: witness.roundSeconds });
+  const { roundSeconds, ...inSettings } = witness;
+  const policies = await WitnessPolicies.open(database, { ...inSettings, text: null });
+  const witnesses = new CosignatureCollector({ log, policies, maxRoundSeconds: roundSeconds });
   const handOver = () => Promise.reject(new HubError('conflict', 'a log cannot be handed over yet'));
-  return { log, folder, witnesses, handOver, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
+  const reload = () => policies.reload();
+  return {
+    log,
+    folder,
+    witnesses,
+    witnessPolicies: policies,
+    handOver,
+    reload,
+    [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
+  };
 }

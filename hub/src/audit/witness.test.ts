@@ -12,6 +12,7 @@ import { signerFromKey } from '@edgekeep/core/signer';
 import { AuditLog } from './log.ts';
 import { ed25519Key, hashAt, type MemoryStore, opened, world } from './testing-log.ts';
 import { CosignatureCollector } from './witness.ts';
+import { ofTpm, testPolicies } from './testing-witness.ts';
 
 let scratch = '';
 before(async () => {
@@ -22,9 +23,10 @@ after(() => rm(scratch, { recursive: true, force: true }));
 test('a fleet that follows the log gathers a quorum on one checkpoint, though the log grows meanwhile', async () => {
   await using scene = await setScene('quorum', 2);
   const { log, collector, store } = scene;
-  const [first, second] = [device(2), device(3)];
-  collector.register('press-7', first.key);
-  collector.register('press-8', second.key);
+  const [first, second, third] = [device(2), device(3), device(4)];
+  collector.register('press-7', first.key, ofTpm);
+  collector.register('press-8', second.key, ofTpm);
+  collector.register('press-9', third.key, ofTpm);
 
   const open = await first.follow(collector, log, 1000);
   store.grow(20);
@@ -35,18 +37,46 @@ test('a fleet that follows the log gathers a quorum on one checkpoint, though th
   assert.deepEqual(verdict, { kind: 'kept', size: 10, cosignatures: 2, quorum: true });
 
   const witnessed = collector.witnessed() ?? assert.fail();
-  assert.equal(collector.bestCheckpointFor(9), witnessed);
-  assert.equal(collector.bestCheckpointFor(10), log.checkpoint());
+  assert.deepEqual(collector.bestCheckpointFor(9), witnessed);
+  assert.deepEqual(collector.bestCheckpointFor(10), log.checkpoint());
   const policy = witnessPolicy([first.key, second.key], 2);
   assert.equal(verifyTlogProof(await log.proofFor(4, witnessed), hashAt(4), log.key, policy).kind, 'verified');
-  assert.equal(opened(await first.follow(collector, log, 1002), log).size, 20, 'the next round is about the latest');
+  // The receipts of the first two still need a third: it is no witness of its own.
+  assert.equal(opened(await first.follow(collector, log, 1002), log).size, 10);
+  collector.accept('press-9', await third.follow(collector, log, 1003), 1003);
+  assert.equal(opened(await first.follow(collector, log, 1004), log).size, 20, 'the next round is about the latest');
+});
+
+// SECURITY.md: HUB-96
+test('the receiver of a key, a device of another tier, and a second device of one token make no quorum', async () => {
+  await using scene = await setScene('counting', 2);
+  const { log, collector } = scene;
+  const standings = [
+    ['receiver', ofTpm],
+    ['software', { tier: 'software', origin: '' }],
+    ['first-of-token', { tier: 'tpm', origin: 'token 12' }],
+    ['second-of-token', { tier: 'tpm', origin: 'token 12' }],
+    ['other', ofTpm],
+  ] as const;
+  const signatures = (receiver?: string) => parseNote(collector.bestCheckpointFor(4, receiver)).signatures.length - 1;
+  for (const [at, [id, standing]] of standings.entries()) {
+    const witness = device(at + 2);
+    collector.register(id, witness.key, standing);
+    const verdict = collector.accept(id, await witness.follow(collector, log, 1000), 1000);
+    const counted = !['receiver', 'software'].includes(id);
+    assert.deepEqual([id, verdict.kind === 'kept' && verdict.quorum], [id, counted]);
+    // Without the receiver, only the last one brings a second origin.
+    if (id === 'second-of-token') assert.equal(signatures('receiver'), 3);
+  }
+  assert.equal(signatures('receiver'), 4);
+  assert.equal(signatures(), 5);
 });
 
 test('a round without a quorum ends after its time', async () => {
   await using scene = await setScene('timeout', 3);
   const { log, collector, store } = scene;
   const witness = device(2);
-  collector.register('press-7', witness.key);
+  collector.register('press-7', witness.key, ofTpm);
   await witness.follow(collector, log, 1000);
   store.grow(30);
   await log.integrated(29);
@@ -58,7 +88,7 @@ test('a cosignature of another key, of another checkpoint, from the future, or f
   await using scene = await setScene('refusals', 1);
   const { log, collector, store } = scene;
   const [witness, stranger] = [device(2), device(9)];
-  collector.register('press-7', witness.key);
+  collector.register('press-7', witness.key, ofTpm);
   const refuses = (status: number, deviceId: string, note: Uint8Array) => {
     const verdict = collector.accept(deviceId, note, 1000);
     assert.equal(verdict.kind === 'refused' ? verdict.status : 'kept', status);
@@ -94,7 +124,7 @@ test('the published checkpoint carries the cosignatures', async () => {
   await using scene = await setScene('published', 1);
   const { log, collector } = scene;
   const witness = device(2);
-  collector.register('press-7', witness.key);
+  collector.register('press-7', witness.key, ofTpm);
   collector.accept('press-7', await witness.follow(collector, log, 1000), 1000);
   await collector.publish();
   assert.equal(parseNote(collector.checkpoint()).signatures.length, 2);
@@ -104,7 +134,7 @@ async function setScene(name: string, quorum: number): Promise<AsyncDisposable &
   const { store, dependencies } = world(join(scratch, name));
   store.grow(10);
   const log = await AuditLog.open(dependencies);
-  const collector = new CosignatureCollector({ log, quorum, maxRoundSeconds: 60 });
+  const collector = new CosignatureCollector({ log, policies: testPolicies(quorum), maxRoundSeconds: 60 });
   return { log, collector, store, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
 }
 

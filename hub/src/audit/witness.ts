@@ -12,6 +12,7 @@ import {
 } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import type { AuditLog } from './log.ts';
+import type { WitnessPolicies, WitnessStanding } from './witness-policy.ts';
 
 /** What a device gets: it verifies `consistency` from `oldSize`, remembers the checkpoint, and cosigns it. */
 export interface WitnessOffer {
@@ -32,8 +33,8 @@ export type CosignatureVerdict =
 
 export interface CosignatureCollectorDependencies {
   readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned'>;
-  /** How many devices must cosign a checkpoint before it is shown as witnessed. */
-  readonly quorum: number;
+  /** Which cosignatures are enough for a checkpoint to be shown as witnessed. */
+  readonly policies: Pick<WitnessPolicies, 'current' | 'isMet' | 'independent'>;
   /** After this time a newer checkpoint replaces the open one even without a quorum: devices may be asleep. Seconds. */
   readonly maxRoundSeconds: number;
 }
@@ -44,12 +45,20 @@ const COSIGNATURES_MAX = 16;
 /** How far a device's clock may be ahead of the hub's. Seconds. */
 const CLOCK_SKEW_SECONDS_MAX = 300;
 
+/** Rounds that have ended with a quorum: a receipt takes the newest one that is enough without its receiver. */
+const ENDED_ROUNDS_MAX = 8;
+
+interface Witness {
+  readonly key: VerifierKey;
+  readonly standing: WitnessStanding;
+}
+
 interface Round {
   readonly note: SignedNote;
   readonly size: number;
   readonly startedSeconds: number;
   /** By device id. */
-  readonly cosignatures: Map<string, readonly NoteSignature[]>;
+  readonly cosignatures: Map<string, { readonly standing: WitnessStanding; readonly lines: readonly NoteSignature[] }>;
 }
 
 /**
@@ -58,9 +67,10 @@ interface Round {
  */
 export class CosignatureCollector {
   readonly #dependencies: CosignatureCollectorDependencies;
-  readonly #witnesses = new Map<string, VerifierKey>();
+  readonly #witnesses = new Map<string, Witness>();
   #round: Round | undefined;
-  #witnessed: Uint8Array | undefined;
+  /** Newest first. */
+  #ended: readonly Round[] = [];
 
   constructor(dependencies: CosignatureCollectorDependencies) {
     this.#dependencies = dependencies;
@@ -70,9 +80,9 @@ export class CosignatureCollector {
    * Sets a device's witness key, at start and at enrollment; a new key replaces the old one. Throws `key-invalid` for a key that is no
    * cosigner's.
    */
-  register(deviceId: string, key: VerifierKey): void {
+  register(deviceId: string, key: VerifierKey, standing: WitnessStanding): void {
     witnessPolicy([key], 1);
-    this.#witnesses.set(deviceId, key);
+    this.#witnesses.set(deviceId, { key, standing });
     this.#round?.cosignatures.delete(deviceId);
   }
 
@@ -101,8 +111,9 @@ export class CosignatureCollector {
 
   /** Takes the note that a device returned. Kept in memory until `checkpoint()` is called; after a restart the fleet is asked again. */
   accept(deviceId: string, cosigned: Uint8Array, nowSeconds: number): CosignatureVerdict {
-    const key = this.#witnesses.get(deviceId);
-    if (key === undefined) return refused(403, `${deviceId} is not a witness`);
+    const witness = this.#witnesses.get(deviceId);
+    if (witness === undefined) return refused(403, `${deviceId} is not a witness`);
+    const { key, standing } = witness;
     const note = parseNote(cosigned);
     const round = this.#round;
     if (round === undefined || note.text !== round.note.text) {
@@ -116,29 +127,31 @@ export class CosignatureCollector {
     if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX) {
       return refused(422, `the cosignature by ${key.name} is from the future; set the device's clock`);
     }
-    round.cosignatures.set(deviceId, linesBy(note, key));
-    const quorum = this.#hasQuorum(round);
-    if (quorum) this.#witnessed = this.#cosigned(round);
+    round.cosignatures.set(deviceId, { standing, lines: linesBy(note, key) });
+    const quorum = this.#isMet(round);
     return { kind: 'kept', size: round.size, cosignatures: round.cosignatures.size, quorum };
   }
 
   /** The newest checkpoint that has its quorum, with cosignatures attached; undefined until the first one has. */
   witnessed(): Uint8Array | undefined {
-    return this.#witnessed;
+    const round = this.#rounds().find((each) => this.#isMet(each));
+    return round && this.#cosigned(round);
   }
 
-  /** How many witnesses besides this device cosigned the newest witnessed checkpoint. */
+  /** How many independent witnesses besides this device cosigned the newest witnessed checkpoint. */
   cosignersBesides(deviceId: string): number {
-    if (this.#witnessed === undefined) return 0;
-    const signers = new Set(parseNote(this.#witnessed).signatures.map(({ name }) => name));
-    return [...this.#witnesses].filter(([id, { name }]) => id !== deviceId && signers.has(name)).length;
+    const round = this.#rounds().find((each) => this.#isMet(each));
+    return round === undefined ? 0 : this.#dependencies.policies.independent(this.#cosigners(round, deviceId));
   }
 
-  /** The checkpoint to prove an entry under: the witnessed one where it covers the entry, else the log's latest. */
-  bestCheckpointFor(index: number): Uint8Array {
-    const witnessed = this.#witnessed;
-    const covers = witnessed !== undefined && index < parseCheckpoint(parseNote(witnessed).text).size;
-    return covers ? witnessed : this.#dependencies.log.checkpoint();
+  /**
+   * The checkpoint to prove an entry under: one that covers it and has its quorum without `receiver`, who is no witness of its own receipt;
+   * else one that covers it.
+   */
+  bestCheckpointFor(index: number, receiver?: string): Uint8Array {
+    const covering = this.#rounds().filter(({ size }) => index < size);
+    const best = covering.find((each) => this.#isMet(each, receiver)) ?? covering[0];
+    return best === undefined ? this.#dependencies.log.checkpoint() : this.#cosigned(best, receiver);
   }
 
   /** The open checkpoint with the cosignatures it has now. */
@@ -155,20 +168,48 @@ export class CosignatureCollector {
     const { log, maxRoundSeconds } = this.#dependencies;
     const round = this.#round;
     const isOver =
-      round !== undefined && (this.#hasQuorum(round) || nowSeconds >= round.startedSeconds + maxRoundSeconds);
+      round !== undefined && (this.#isMetForAll(round) || nowSeconds >= round.startedSeconds + maxRoundSeconds);
     if (round !== undefined && (!isOver || round.size === log.size)) return round;
+    if (round !== undefined && this.#isMet(round)) this.#ended = [round, ...this.#ended].slice(0, ENDED_ROUNDS_MAX);
     const note = parseNote(log.checkpoint());
     const { size } = parseCheckpoint(note.text);
     this.#round = { note, size, startedSeconds: nowSeconds, cosignatures: new Map() };
     return this.#round;
   }
 
-  #hasQuorum({ cosignatures }: Round): boolean {
-    return this.#dependencies.quorum > 0 && cosignatures.size >= this.#dependencies.quorum;
+  #rounds(): readonly Round[] {
+    return this.#round === undefined ? this.#ended : [this.#round, ...this.#ended];
   }
 
-  #cosigned({ note, cosignatures }: Round): Uint8Array {
-    const carried = [...cosignatures.values()].slice(0, Math.max(COSIGNATURES_MAX, this.#dependencies.quorum)).flat();
+  #cosigners({ cosignatures }: Round, receiver?: string): readonly (readonly [string, WitnessStanding])[] {
+    return [...cosignatures].filter(([id]) => id !== receiver).map(([id, { standing }]) => [id, standing]);
+  }
+
+  #isMet(round: Round, receiver?: string): boolean {
+    const { policies } = this.#dependencies;
+    if (policies.current().rule === 'none') return false;
+    return policies.isMet(this.#cosigners(round, receiver));
+  }
+
+  /** Whether the receipt of any device has its quorum under this checkpoint: also those of the devices that cosigned it. */
+  #isMetForAll(round: Round): boolean {
+    return this.#isMet(round) && [...round.cosignatures.keys()].every((id) => this.#isMet(round, id));
+  }
+
+  // A receipt has room for some: first those that count, one of each origin, and never the receiver's own.
+  #cosigned({ note, cosignatures }: Round, receiver?: string): Uint8Array {
+    const { quorum, tiers } = this.#dependencies.policies.current();
+    const seen = new Set<string>();
+    const ranked = [...cosignatures]
+      .filter(([id]) => id !== receiver)
+      .map(([id, { standing, lines }]) => {
+        const origin = standing.origin === '' ? `device ${id}` : standing.origin;
+        const counts = tiers.some((each) => each === standing.tier) && !seen.has(origin);
+        if (counts) seen.add(origin);
+        return { lines, rank: counts ? 0 : 1 };
+      });
+    const lines = ranked.toSorted((a, b) => a.rank - b.rank).map(({ lines: own }) => own);
+    const carried = lines.slice(0, Math.max(COSIGNATURES_MAX, quorum)).flat();
     return encodeNote({ text: note.text, signatures: [...note.signatures, ...carried] });
   }
 }

@@ -18,7 +18,7 @@ import { HubError } from '../common/error.ts';
 import { addDevice, forgetIdevid, incarnationOf } from '../registry/device-row.ts';
 import { noteProduct } from '../registry/device-notes.ts';
 import { recordChange } from '../registry/history.ts';
-import { takeWitnessKey } from '../registry/witness-keys.ts';
+import { setWitnessOrigin, takeWitnessKey } from '../registry/witness-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import { recordMakers } from '../vendor-root/device-makers.ts';
@@ -30,7 +30,7 @@ import { assertAnchorGroupsOpen, type EnrollmentGroup, matchEnrollmentGroup } fr
 import { type EnrollmentDependencies, type PendingEnrollment, refused } from './pending.ts';
 import { assertFreshToken, assertRootNotFormer, beginIncarnation, provesHardware, findReturning } from './returning.ts';
 import type { EnrollmentSettings } from './settings.ts';
-import { spendShownToken, tokenActor } from './shown-token.ts';
+import { spendShownToken, tokenActor, originOf } from './shown-token.ts';
 
 export interface EnrollmentAnswer {
   readonly credentialSecret: Uint8Array | undefined;
@@ -184,6 +184,7 @@ async function register(trx: WriteTransaction, pending: PendingEnrollment, regis
   const { returning, imported, group } = await admitAgain(trx, pending, registration);
   if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
   await takeWitnessKey(trx, row.witness_key, deviceId);
+  await setWitnessOrigin(trx, deviceId, token === undefined ? '' : originOf(token));
   await recordCertificate(trx, certificate, deviceId);
   if (idevid !== undefined) {
     await assertIdevidFree(trx, idevid, deviceId);

@@ -48,5 +48,8 @@ export async function spendShownToken(
   else await spendEnrollmentToken(trx, token.sha256, use);
 }
 
+/** What devices that enroll by this token have in common as witnesses: nothing, where it admits only one. */
+export const originOf = (token: ShownToken): string => (token.kind === 'group' ? tokenActor(token) : '');
+
 /** The name in the audit log. */
 export const tokenActor = ({ sha256 }: ShownToken): string => `token ${sha256.slice(0, 16)}`;

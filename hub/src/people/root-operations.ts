@@ -59,6 +59,7 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'import-vendor-roots', method: 'POST', route: '/v1/vendor-roots' },
   { name: 'remove-vendor-root', method: 'DELETE', route: '/v1/vendor-roots/:kind/:sha256' },
   { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
+  { name: 'change-witness-policy', method: 'PUT', route: '/v1/witness-policy' },
   { name: 'assign-model', method: 'POST', route: '/v1/models/:name/groups', applies: addsGroups },
   { name: 'change-countries', method: 'PUT', route: '/v1/countries' },
   { name: 'create-group', method: 'POST', route: '/v1/groups', applies: isGroupOfPolicy },

@@ -3,6 +3,11 @@
 import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
+/** Devices with the same origin count as one witness. Empty: the device counts for itself. */
+export async function setWitnessOrigin(trx: WriteTransaction, deviceId: string, origin: string): Promise<void> {
+  await trx.updateTable('device').set({ witness_origin: origin }).where('id', '=', deviceId).execute();
+}
+
 /**
  * Keeps the key for this device. Throws `enrollment-refused` when it is or was the key of any device. `text` is a verifier key, or two of
  * one witness, that was parsed.

@@ -31,6 +31,7 @@ import { migration as keyList } from './migrations/0027-key-list.ts';
 import { migration as releaseEvidence } from './migrations/0028-release-evidence.ts';
 import { migration as leaseWrap } from './migrations/0029-lease-wrap.ts';
 import { migration as securityState } from './migrations/0030-security-state.ts';
+import { migration as witnessPolicy } from './migrations/0038-witness-policy.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
@@ -64,4 +65,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0028-release-evidence': releaseEvidence,
   '0029-lease-wrap': leaseWrap,
   '0030-security-state': securityState,
+  '0038-witness-policy': witnessPolicy,
 };

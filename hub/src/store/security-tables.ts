@@ -66,6 +66,7 @@ const denied = {
 
 const permitted = {
   person: ['name', 'added_at', 'disabled_at', 'disabled_reason'],
+  witness_policy: ['version', 'document', 'applied_at', 'applied_by'],
   policy: ['version', 'digest', 'text', 'applied_at', 'meaning', 'tests', 'applied_by'],
   country_network: ['network', 'country'],
   address_block: ['network', 'reason', 'blocked_by', 'blocked_at', 'expires_at'],
@@ -138,6 +139,7 @@ const permitted = {
     'generation',
     'next_root_sha256',
     'product',
+    'witness_origin',
   ],
   device_idevid: [
     'device_id',

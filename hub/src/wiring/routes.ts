@@ -38,6 +38,7 @@ import { siteRoutes } from '../doors/operator/site.ts';
 import { tokenOperatorRoutes } from '../doors/operator/token-device.ts';
 import { trustFile } from '../doors/operator/trust.ts';
 import { vendorRootRoutes } from '../doors/operator/vendor-root.ts';
+import { witnessPolicyRoutes } from '../doors/operator/witness-policy.ts';
 import { workloadOperatorRoutes } from '../doors/operator/workload.ts';
 import { revocationStatusRoutes } from '../doors/public/revocation-status.ts';
 import { tileRoutes } from '../doors/public/tiles.ts';
@@ -75,6 +76,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
       leaseAlarm: new LeaseAlarm(database),
       evidenceKeeper: doors.evidence.keeper,
       witnesses,
+      witnessPolicies: audit.witnessPolicies,
       roundTrips: door.roundTrips,
       countRelease: (outcome) => doors.metrics.countRelease(outcome),
     });
@@ -169,10 +171,11 @@ function addTrust(app: HttpServer, subjects: Subjects): void {
   const { requireScope } = guarded;
   const { keyStore } = secrets;
   const { keyRing } = doors;
-  const trust = trustFile(database, keyRing, settings.witness.quorum, log.key);
+  const trust = trustFile(database, keyRing, audit.witnessPolicies, log.key);
   const receipts = new Receipts(database, log, witnesses);
   const evidenceKeeper = doors.evidence.keeper;
   auditOperatorRoutes(app, { database, log, receipts, evidenceKeeper, trust, requireScope });
+  witnessPolicyRoutes(app, { ...guarded, witnessPolicies: audit.witnessPolicies });
   tileRoutes(app, audit.folder, requireScope('audit:read'));
   revocationStatusRoutes(app, { status, clock });
   const owned = { ...guarded, authorities, keyStore, keyRing, settings };

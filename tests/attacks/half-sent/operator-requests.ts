@@ -135,6 +135,10 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
     contentType: 'application/octet-stream',
   },
   'PUT /v1/policy': { path: '/v1/policy', body: json({ text: policy }) },
+  'PUT /v1/witness-policy': {
+    path: '/v1/witness-policy',
+    body: json({ quorum: 1, tiers: ['tpm'], whenUnmet: 'refuse', text: null }),
+  },
   'PUT /v1/sites/:name': { path: '/v1/sites/none', body: json({}) },
 };
 

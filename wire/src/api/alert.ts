@@ -36,6 +36,7 @@ const alertKinds = [
   'evidence-space',
   'rows-refused',
   'key-list',
+  'witness-quorum',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

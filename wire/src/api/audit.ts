@@ -1,5 +1,7 @@
 // The messages about the audit log (spec/audit-log.md): entries and proofs for operators, checkpoints for devices that witness it.
 import { NOTE_BYTES_MAX } from '@edgekeep/core/audit/note';
+import { whenUnmetChoices } from '@edgekeep/core/access/trust';
+import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 
 export const auditList = z.object({
@@ -35,4 +37,21 @@ export const cosignatureRequest = z.strictObject({
 export const ownEntries = z.object({
   entries: z.array(z.object({ index: z.number(), entry: z.string() })),
   next: z.number().nullable(),
+});
+
+/** The next witness policy (spec/audit-log.md, "Witness policy"). */
+export const witnessPolicyRequest = z.strictObject({
+  quorum: z.int().min(0).max(1_000),
+  tiers: z.array(tierSchema).max(4),
+  whenUnmet: z.enum(whenUnmetChoices),
+  /** C2SP tlog-policy, in which the name `fleet` is defined; null: `quorum fleet`. */
+  text: z.string().max(32_768).nullable(),
+});
+
+export const witnessPolicyView = witnessPolicyRequest.extend({
+  /** 0: the settings. */
+  version: z.number(),
+  digest: z.string(),
+  /** How many independent witnesses the fleet has now; at most as many as the quorum. */
+  available: z.number(),
 });

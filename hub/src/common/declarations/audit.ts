@@ -1,4 +1,6 @@
 // The error codes, scopes and settings of `audit`.
+import { whenUnmetChoices } from '@edgekeep/core/access/trust';
+import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 
 export const auditErrorCodes = {
@@ -22,8 +24,12 @@ export const auditSettings = {
   logPostQuantum: z.boolean().default(false),
   witness: z
     .strictObject({
-      /** How many devices must have cosigned a checkpoint for it to count as witnessed. */
+      /** How many independent devices must have cosigned a checkpoint for it to count as witnessed. The receiver of a key does not count. */
       quorum: z.int().min(0).max(1_000).default(1),
+      /** The tiers of devices that count as witnesses. */
+      tiers: z.array(tierSchema).max(4).default(['dice', 'secure-element', 'tpm']),
+      /** What follows when the fleet cannot meet this: keys with receipts that are named weaker, or no keys. There is an alert in both cases. */
+      whenUnmet: z.enum(whenUnmetChoices).default('name-weaker'),
       /** How long one checkpoint waits for its quorum before the next is offered, in seconds. */
       roundSeconds: z.int().min(1).max(86_400).default(60),
     })

@@ -169,7 +169,9 @@ async function assertWitness(
     const message = `the boot of ${deviceId} is refused: it is a witness again when it has attested an accepted one`;
     throw new HubError('cosignature-refused', message, { reasons: [{ code: 'boot-refused', message }] });
   }
-  if (!witnesses.has(deviceId)) witnesses.register(deviceId, parseVerifierKey(device.witness_key));
+  if (witnesses.has(deviceId)) return;
+  const { tier, witness_origin: origin, witness_key: key } = device;
+  witnesses.register(deviceId, parseVerifierKey(key), { tier, origin });
 }
 
 /** Desired attributes that the device does not have yet. */

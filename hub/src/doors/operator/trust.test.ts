@@ -5,9 +5,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { encodeTrust, parseTrust } from '@edgekeep/core/access/trust';
+import { parseTrust } from '@edgekeep/core/access/trust';
 import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
 import { trustPublisher } from '../../publisher/publishers.ts';
+import { testPolicies } from '../../audit/testing-witness.ts';
+import { recordChange } from '../../registry/history.ts';
+import { setWitnessOrigin } from '../../registry/witness-keys.ts';
 import { Database } from '../../store/database.ts';
 import { trustFile } from './trust.ts';
 
@@ -57,15 +60,17 @@ function keysOf(log: KeyObject, attestation: KeyObject): Parameters<typeof trust
   return { listed: { keys }, state: { rows: [], list: undefined } };
 }
 
-test('the trust file is byte for byte the one of core, with a witness for each device that has a key and is not retired', async () => {
+const policyOf = (quorum: number) => testPolicies(quorum, { tiers: ['software'] });
+
+test('the trust file has a policy of C2SP with each device that has a key; a retired one has a time, one token counts once', async () => {
   await withStore(async (database) => {
     const log = verifierKey('a.log', ed25519(), 'ed25519');
     const keys = keysOf(log.publicKey, p256());
     const publisher = p256().export({ type: 'spki', format: 'pem' }).toString();
-    await assert.rejects(trustFile(database, keys, 1, log)(), { code: 'conflict' });
+    await assert.rejects(trustFile(database, keys, policyOf(1), log)(), { code: 'conflict' });
     await trustPublisher(database, { name: 'p', publicKey: publisher, actor: 'a test', nowMs: 1 });
-    const none = parseTrust(await trustFile(database, keys, 2, log)());
-    assert.deepEqual([none.policy.witnesses.length, none.policy.quorum], [0, 0]);
+    const none = parseTrust(await trustFile(database, keys, policyOf(2), log)());
+    assert.deepEqual(none.policy.rule?.unreachable, { required: 2, available: 0 });
     const names = ['c', 'a', 'b'];
     for (const name of names) {
       const key = encodeVerifierKey(verifierKey(`edgekeep.local/device/${name}`, ed25519(), 'cosignature-v1'));
@@ -74,13 +79,27 @@ test('the trust file is byte for byte the one of core, with a witness for each d
     const gone = encodeVerifierKey(verifierKey('edgekeep.local/device/gone', ed25519(), 'cosignature-v1'));
     await addDevice(database, 'gone', 'retired', gone);
     await addDevice(database, 'no-key', 'active', '');
-    const file = await trustFile(database, keys, 2, log)();
-    const trust = parseTrust(file);
+    await database.write(async (trx) => {
+      for (const id of ['a', 'b']) await setWitnessOrigin(trx, id, 'token 1234');
+      const change = { from: 'active', to: 'retired', reason: '', actor: 'a test' } as const;
+      await recordChange(trx, { deviceId: 'gone', logIndex: 0, at: 1_800_000_000_000, ...change });
+    });
+    const file = await trustFile(database, keys, policyOf(2), log)();
+    const { policy } = parseTrust(file);
     assert.deepEqual(
-      trust.policy.witnesses.map(({ name }) => name),
-      ['a', 'b', 'c'].map((name) => `edgekeep.local/device/${name}`),
+      policy.witnesses.map(({ name }) => name),
+      ['a', 'b', 'c', 'gone'].map((name) => `edgekeep.local/device/${name}`),
     );
-    assert.equal(trust.policy.quorum, 2);
-    assert.deepEqual(Buffer.from(file).toString(), Buffer.from(encodeTrust(trust)).toString());
+    assert.deepEqual([...(policy.rule?.endedSeconds ?? [])], [['device/gone', 1_800_000_000]]);
+    const { witnessPolicy } = JSON.parse(Buffer.from(file).toString());
+    const groups = witnessPolicy.text.split('\n').filter((line: string) => !line.startsWith('witness '));
+    assert.deepEqual(groups, [
+      'group token/1234 any device/a device/b',
+      'group fleet 2 device/c device/gone token/1234',
+      'quorum fleet',
+      '',
+    ]);
+    const four = parseTrust(await trustFile(database, keys, policyOf(4), log)());
+    assert.deepEqual(four.policy.rule?.unreachable, { required: 4, available: 3 });
   });
 });

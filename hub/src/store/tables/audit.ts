@@ -6,6 +6,17 @@ export interface AuditTables {
   security_row: SecurityRow;
   security_state: SecurityStateRow;
   refused_row: RefusedRow;
+  witness_policy: WitnessPolicyRow;
+}
+
+/** A witness policy that an operator set. */
+export interface WitnessPolicyRow {
+  readonly version: number;
+  /** Canonical JSON. */
+  readonly document: string;
+  readonly applied_at: number;
+  /** The name in the audit log. */
+  readonly applied_by: string;
 }
 
 export interface AuditEntryRow {

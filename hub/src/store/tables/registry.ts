@@ -62,6 +62,8 @@ interface DeviceTable extends DeviceRow {
   readonly next_root_sha256: Generated<string | null>;
   /** How far its clock is ahead of the hub's, from its last report; null before. */
   readonly clock_skew_seconds: Generated<number | null>;
+  /** What makes it count together with other devices as one witness: the token that it enrolled by; empty when it counts for itself. */
+  readonly witness_origin: Generated<string>;
   /** Its report about its guards, as JSON (wire/src/api/guard-report.ts); null before the first. */
   readonly guard: Generated<string | null>;
   /** The common name in the IDevID that it proved; null without one, and for those that enrolled before it was kept. */
