@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { appraiseEvidence } from './appraise.ts';
 import { parseEventLog } from './event-log.ts';
 import { type PublishedSet, standingsOf } from './reference-standing.ts';
-import { isTargeted, type ReferenceTarget } from './reference-target.ts';
+import { isTargeted, type ReferenceTarget, type TargetFacts } from './reference-target.ts';
 import { type ReferenceTerms, type ReferenceValues, referenceValuesFromLog } from './reference-values.ts';
 import { pcrValue, replayEventLog } from './replay.ts';
 import { cryptoAgileLog, fixedKey, testAttester, testEvent, testPcrs, testQuote, uefiBoot } from './testing.ts';
@@ -19,8 +19,13 @@ const golden = referenceValuesFromLog(parseEventLog(log), testPcrs, 'line', '1.0
 function published(version: string, terms: ReferenceTerms & Partial<ReferenceValues> = {}, days = 0): PublishedSet {
   return { set: { ...golden, version, ...terms }, publishedAtMs: startMs + days * dayMs };
 }
+const isIn = (sets: readonly PublishedSet[], device: TargetFacts) => (position: number) =>
+  isTargeted(sets[position]?.set.target, device);
 function at(sets: readonly PublishedSet[], days: number, device = press) {
-  const { inForce, former, untilMs } = standingsOf(sets, device, { nowMs: startMs + days * dayMs, graceMs });
+  const { inForce, former, untilMs } = standingsOf(sets, isIn(sets, device), {
+    nowMs: startMs + days * dayMs,
+    graceMs,
+  });
   return {
     inForce: inForce.map(({ version }) => version),
     former: former.map(({ set, code }) => `${set.version} ${code}`),
@@ -90,7 +95,7 @@ describe('a boot of a set that does not count', () => {
   const other = [...uefiBoot, testEvent(9, 0xd, 'another kernel')];
   const otherSet = referenceValuesFromLog(parseEventLog(cryptoAgileLog(other)), testPcrs, 'line', '2.0.0');
   const appraise = (sets: readonly PublishedSet[], days: number) => {
-    const { inForce, former } = standingsOf(sets, press, { nowMs: startMs + days * dayMs, graceMs });
+    const { inForce, former } = standingsOf(sets, isIn(sets, press), { nowMs: startMs + days * dayMs, graceMs });
     const appraisal = appraiseEvidence({
       evidence: { kind: 'tpm', ...quote, eventLog: log },
       key: attester.key,

@@ -2,7 +2,7 @@
 // not run out, and that no newer release of the same name has superseded.
 import { compareVersions } from '../model/version-order.ts';
 import type { ReasonCode } from './reason.ts';
-import { isTargeted, type TargetFacts, targetText } from './reference-target.ts';
+import { targetText } from './reference-target.ts';
 import type { ReferenceValues } from './reference-values.ts';
 
 export interface PublishedSet {
@@ -28,14 +28,17 @@ export interface Standings {
   readonly untilMs: number;
 }
 
-/** `published` without those that were withdrawn. `graceMs`: how long a set counts after it was superseded. */
+/**
+ * `published` without those that were withdrawn; `isFor` says of each by its position whether the device is in its target. `graceMs`: how long
+ * a set counts after it was superseded.
+ */
 export function standingsOf(
   published: readonly PublishedSet[],
-  device: TargetFacts,
+  isFor: (position: number) => boolean,
   { nowMs, graceMs }: { readonly nowMs: number; readonly graceMs: number },
 ): Standings {
-  const targeted = published.filter(({ set }) => isTargeted(set.target, device));
-  const others = published.filter(({ set }) => !isTargeted(set.target, device));
+  const targeted = published.filter((_, position) => isFor(position));
+  const others = published.filter((_, position) => !isFor(position));
   const inForce: ReferenceValues[] = [];
   const former: FormerSet[] = others.map(({ set }) => notForDevice(set));
   let untilMs = Number.MAX_SAFE_INTEGER;

@@ -64,7 +64,7 @@ export function standingAmong(own: PublishedSet, others: readonly PublishedSet[]
     set: { ...set, target: undefined },
     publishedAtMs,
   }));
-  const { former } = standingsOf(everyDevice, { product: undefined, groups: new Set(), tags: {} }, { nowMs, graceMs });
+  const { former } = standingsOf(everyDevice, () => true, { nowMs, graceMs });
   return former.filter(({ set }) => set.version === own.set.version);
 }
 

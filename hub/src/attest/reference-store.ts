@@ -41,7 +41,12 @@ interface LoadedSets {
   /** By name and version. */
   readonly digests: ReadonlyMap<string, string>;
   /** By the targets that a device is in. Lists stay the same objects, so that what is known of a log and a list is found again. */
-  readonly standings: LruMap<Standings & { readonly fromMs: number }>;
+  readonly standings: LruMap<KeptStandings>;
+}
+
+interface KeptStandings extends Standings {
+  /** When it was found. */
+  readonly fromMs: number;
 }
 
 // Devices of few kinds make few combinations.
@@ -71,27 +76,34 @@ export class ReferenceStore {
   /** What counts for a device now, and what does not. */
   async forDevice(deviceId: string): Promise<ReferencesFor> {
     const loaded = await this.#load();
-    const standings = await this.#standingsOf(this.#database.read, loaded, deviceId);
+    const key = await this.#targetsOf(this.#database.read, loaded, deviceId);
+    const standings = this.#standingsOf(loaded, key);
     return {
       inForce: standings.inForce,
       former: standings.former,
       digestOf: (name, version) => loaded.digests.get(`${name} ${version}`),
       stay: async (trx, deviceKept) => {
         if ((await referencesState(trx)) !== loaded.state) return false;
-        if (deviceKept) return (await this.#standingsOf(trx, loaded, deviceId)) === standings;
-        return this.#clock() < standings.untilMs;
+        if (deviceKept && (await this.#targetsOf(trx, loaded, deviceId)) !== key) return false;
+        const nowMs = this.#clock();
+        return standings.fromMs <= nowMs && nowMs < standings.untilMs;
       },
     };
   }
 
-  async #standingsOf(db: Kysely<Tables>, loaded: LoadedSets, deviceId: string): Promise<Standings> {
+  /** In which targets a device is, as one text: a digit for each set. */
+  async #targetsOf(db: Kysely<Tables>, { sets }: LoadedSets, deviceId: string): Promise<string> {
+    const asked = sets.map(({ set }) => set);
+    const device = await targetFactsOf(db, deviceId, asked, this.#clock());
+    return asked.map(({ target }) => (isTargeted(target, device) ? '1' : '0')).join('');
+  }
+
+  #standingsOf(loaded: LoadedSets, key: string): KeptStandings {
     const nowMs = this.#clock();
-    const sets = loaded.sets.map(({ set }) => set);
-    const device = await targetFactsOf(db, deviceId, sets, nowMs);
-    const key = sets.map(({ target }) => (isTargeted(target, device) ? '1' : '0')).join('');
     const known = loaded.standings.get(key);
     if (known !== undefined && known.fromMs <= nowMs && nowMs < known.untilMs) return known;
-    const standings = { ...standingsOf(loaded.sets, device, { nowMs, graceMs: this.#graceMs }), fromMs: nowMs };
+    const inTarget = (at: number) => key[at] === '1';
+    const standings = { ...standingsOf(loaded.sets, inTarget, { nowMs, graceMs: this.#graceMs }), fromMs: nowMs };
     loaded.standings.set(key, standings);
     return standings;
   }
