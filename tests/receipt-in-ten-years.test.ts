@@ -78,7 +78,7 @@ test(
     assert.equal(
       isStale(certified.list, Math.floor(Date.now() / 1_000)),
       true,
-      'the reader is told to ask for a newer list',
+      'the reader learns that the list is old',
     );
     const verdict = verifyLongReceipt(receipt, certified.trust, makers);
     assert.ok(verdict.kind === 'verified', JSON.stringify(verdict));
