@@ -357,6 +357,16 @@ test(
   },
 );
 
+// SECURITY.md: DEV-61
+test('the key of a model that was wrapped for this TPM is none of the secrets that the program prints', async (t) => {
+  const file = join(await temporaryFolder(t), 'wrapped.json');
+  const blob = { kind: 'tpm-import', publicArea: 'AA', duplicate: 'AA', encryptedSeed: 'AA', pcrs: [0] };
+  await writeFile(file, JSON.stringify({ ...blob, authValue: `${'A'.repeat(42)}E` }));
+  const run = await edgekeep(['secrets', 'tpm-unseal', file, '--tpm', 'unix:/nonexistent']);
+  assert.notEqual(run.status, 0);
+  assert.match(run.output, /is the key of a model, not a secret/);
+});
+
 test('a program that fails, prints too little or too much, or is not named absolutely unlocks nothing', async () => {
   const prints = (expression: string) => [process.execPath, '-e', `process.stdout.write(${expression})`];
   assert.equal((await secretFromProgram(prints("'x'.repeat(32)"))).length, 32);
