@@ -8,7 +8,7 @@ import { parsePem } from '@edgekeep/core/identity/pem';
 import { tokenId } from '@edgekeep/hub/people/token-store';
 import { rootOperations } from '@edgekeep/hub/people/root-operations';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { issuingRequestResponse } from '@edgekeep/wire/api/authority';
+import { hubKeysView, issuingRequestResponse, keyRequestResponse } from '@edgekeep/wire/api/authority';
 import { policyView } from '@edgekeep/wire/api/policy';
 import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { z } from 'zod';
@@ -60,7 +60,14 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   store
     .prepare("insert into root_authority (sha256, generation, status, der, added_at) values (?, 0, 'previous', ?, 0)")
     .run(replaced, root.certificate.der);
+  const keyRequest = async (purposes: readonly string[]) =>
+    accepted({ status: 200, body: await post('/v1/authorities/keys/request', { purposes }) }, keyRequestResponse)
+      .request;
+  const keyList = await root.signKeys(await keyRequest(['attestation-result']));
+  const { keys } = accepted({ status: 200, body: await post('/v1/authorities/keys/list', { keyList }) }, hubKeysView);
   return {
+    nextKey: keys.find(({ status }) => status === 'next')?.id,
+    keyList: await root.signKeys(await keyRequest([])),
     issuing: next.id,
     maker: sha256Hex(maker),
     replaced,
@@ -105,6 +112,9 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
     'revoke-issuing': [`/v1/authorities/issuing/${made.issuing}/revoke`, { note: 'x' }],
     'announce-root': ['/v1/authorities/roots', { certificates: made.introduced }],
     'end-overlap': [`/v1/authorities/roots/${made.replaced}/overlap`, { endsAt: 0 }],
+    'install-key-list': ['/v1/authorities/keys/list', { keyList: made.keyList }],
+    'activate-key': [`/v1/authorities/keys/${made.nextKey}/activate`, { force: true }],
+    'change-witness-policy': ['/v1/witness-policy', { quorum: 1, tiers: ['tpm'], whenUnmet: 'refuse', text: null }],
     'install-root-list': [`/v1/authorities/roots/${made.rootSha256}/list`, { list: made.list }],
     'add-person': ['/v1/people', { name: 'carl' }],
     'enable-person': ['/v1/people/ben/enable', {}],
