@@ -89,7 +89,7 @@ test('a backup has no operator file, and one that names a program to execute is 
   await backUpHub({ folder: world.hubFolder, file, plain: true, blobs: false });
   const target = join(world.folder, 'restored');
   const restore = (...more: readonly string[]) =>
-    run(process.execPath, [hubMain, 'restore', file, '--data', target, ...more]);
+    run(process.execPath, [hubMain, 'restore', '--unsigned', file, '--data', target, ...more]);
   await assert.rejects(restore(), { code: 3, stderr: /"\/bin\/echo" "of whom\?".*--yes/s });
   await assert.rejects(readdir(target), { code: 'ENOENT' });
   await restore('--yes');

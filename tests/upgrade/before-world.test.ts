@@ -127,7 +127,7 @@ test('the receipt of a key is over an entry that the device can read: without a 
 });
 
 test('a backup of the version before restores to a hub that starts', async () => {
-  await using world = await old.open((to) => restoreHub(old.at('hub.backup'), to));
+  await using world = await old.open((to) => restoreHub(old.at('hub.backup'), to, 'unsigned'));
   const { devices } = await world.operator.get('/v1/devices', deviceList);
   assert.equal(devices.length, 2);
 });

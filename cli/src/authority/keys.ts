@@ -13,7 +13,7 @@ import { hubAddress, openOperator, operatorHelp, operatorOption } from '../opera
 import { table, timeText } from '../table.ts';
 import { timeOf } from './issuing.ts';
 
-const purposes = ['log', 'attestation-result'] as const;
+const purposes = ['log', 'attestation-result', 'backup'] as const;
 
 export const keys: Command = {
   usage: 'authority keys',
@@ -37,7 +37,8 @@ Writes the request for the next key list, to be signed by edgekeep root sign-key
 date, or the signature of a new root.
 
 --out      the file to write; an existing file is never overwritten
---replace  log or attestation-result: the hub makes its next key; may be repeated. A key that waits already is requested again
+--replace  log, attestation-result or backup: the hub makes its next key; may be repeated. A key that waits already is requested again.
+           The first key for backups is in use as soon as its list is installed
 --stolen   the present keys were known to somebody else from this time on: now, or a time like 2027-03-01T06:00Z. They end at that time
 --number   at least this number, when the root says that it has signed a later list
 
@@ -163,7 +164,7 @@ function outcome(view: HubKeysView, problems: readonly string[]): Outcome {
 
 function purposeNamed(text: string): (typeof purposes)[number] {
   const found = purposes.find((each) => each === text);
-  if (found === undefined) throw new UsageError(`--replace takes ${purposes.join(' or ')}`);
+  if (found === undefined) throw new UsageError(`--replace takes ${purposes.join(', ')}`);
   return found;
 }
 

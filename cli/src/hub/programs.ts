@@ -172,14 +172,18 @@ machine's clock first. What was over at the later time may be valid again. The a
 };
 
 export const hubBackup: Command = {
-  usage: 'hub backup --data DIR --out FILE [--blobs] [--plain]',
+  usage: 'hub backup --data DIR --out FILE [--blobs] [--plain] [--unsigned] [--passphrase-fd N] [--share FILE]…',
   help: `
-Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md). Never an operator file.
+Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md). Never an operator file. It is signed by the hub's key for backups,
+which the root has certified (edgekeep authority request-keys --replace backup); that key is sealed with the others.
 
---data      the hub's data folder
---out       the file to write; it must not exist
---blobs     the sealed files of models too
---plain     include the keys of a plain hub, unencrypted
+--data           the hub's data folder
+--out            the file to write; it must not exist
+--blobs          the sealed files of models too
+--plain          include the keys of a plain hub, unencrypted
+--unsigned       do not sign it
+${keyHelp}
+--share          a share file, to open the keys; may be repeated: one for each share that is needed
 `,
   positionals: { min: 0, max: 0 },
   options: {
@@ -187,26 +191,38 @@ Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md).
     out: { type: 'string' },
     blobs: { type: 'boolean' },
     plain: { type: 'boolean' },
+    unsigned: { type: 'boolean' },
+    'passphrase-fd': { type: 'string' },
+    share: { type: 'string', multiple: true },
   },
   run: async (args) => {
     args.required('out');
-    return runHub('backup', args, ['data', 'out'], ['blobs', 'plain']);
+    return runHub('backup', args, ['data', 'out', 'passphrase-fd', 'share'], ['blobs', 'plain', 'unsigned']);
   },
 };
 
 export const hubRestore: Command = {
-  usage: 'hub restore FILE --data DIR [--yes]',
+  usage: 'hub restore FILE --data DIR (--root FILE [--key-list FILE] | --unsigned) [--yes]',
   help: `
 Devices notice that the log is older than they remember: read docs/backup.md first.
 
-Shows the program that the backup would execute (the setting unlockProgram), and asks you: a backup may come from anybody.
+Shows who signed the backup, and the program that it would execute (the setting unlockProgram), and asks you: a backup may come from anybody.
 
 --data      the folder to make; missing or empty
+--root      your own copy of the root, PEM: the backup must be signed by a key for backups that it certified
+--key-list  a later key list than the one in the backup, as edgekeep root sign-keys wrote it: a key that was stolen since counts no more
+--unsigned  restore a backup that nobody signed, for example one of the version before
 --yes       restore a backup that names such a program, without asking
 `,
   positionals: { min: 1, max: 1 },
-  options: { data: { type: 'string' }, yes: { type: 'boolean' } },
-  run: (args) => runHub('restore', args, ['data'], ['yes']),
+  options: {
+    data: { type: 'string' },
+    root: { type: 'string' },
+    'key-list': { type: 'string' },
+    unsigned: { type: 'boolean' },
+    yes: { type: 'boolean' },
+  },
+  run: (args) => runHub('restore', args, ['data', 'root', 'key-list'], ['unsigned', 'yes']),
 };
 
 async function runHub(

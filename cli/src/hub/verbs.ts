@@ -56,7 +56,7 @@ export const hubVerbs: Verbs = {
   },
   'hub restore': {
     summary: "make a hub's data folder from a backup",
-    example: 'hub restore /backup/hub.edgekeep --data /var/lib/edgekeep/hub',
+    example: 'hub restore /backup/hub.edgekeep --data /var/lib/edgekeep/hub --root /media/usb/root.pem',
     load: () => import('./programs.ts').then((m) => m.hubRestore),
   },
   'hub jobs': {

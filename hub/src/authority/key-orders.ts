@@ -29,7 +29,7 @@ import { readRoots } from './state.ts';
 const daySeconds = 86_400;
 
 /** The keys that a hub of this version replaces. */
-type ReplacedPurpose = 'log' | 'attestation-result';
+type ReplacedPurpose = 'log' | 'attestation-result' | 'backup';
 
 /** The part of a hand-over inside the transaction: the log ends, and the next begins. */
 export type HandLogOver = (
@@ -150,6 +150,7 @@ export async function installKeyList(
     const data = { number: list.number, keys: list.keys.length, validUntil: list.validUntilSeconds * 1_000 };
     await appendEntry(trx, { at: nowMs, kind: 'key-list-installed', actor, subject: `root:${rootOf(file)}`, data });
     await replaceEnded(trx, dependencies, { nowSeconds, actor });
+    await useFirstBackupKey(trx, dependencies, actor);
     return list.number;
   });
   await keyRing.reload();
@@ -196,6 +197,18 @@ async function replaceEnded(
   }
 }
 
+// No device waits for it, and there is no former one to stay with.
+async function useFirstBackupKey(
+  trx: WriteTransaction,
+  dependencies: KeyOrderDependencies,
+  actor: string,
+): Promise<void> {
+  const rows = (await readHubKeys(trx)).rows.filter(({ purpose }) => purpose === 'backup');
+  const row = rows.find(({ status }) => status === 'next');
+  if (row === undefined || rows.some(({ status }) => status === 'active')) return;
+  await activateIn(trx, dependencies, { row, force: true, actor });
+}
+
 /** Lets a certified key sign. Throws `conflict` while devices do not know a list that names it, unless forced. */
 export async function activateKey(
   dependencies: KeyOrderDependencies,
@@ -215,7 +228,8 @@ async function activateIn(
 ): Promise<void> {
   const nowMs = clock();
   const { id, purpose, origin, spki } = row;
-  const pending = await countKeyListPending(trx, row.list_number ?? 0);
+  // Devices read no backups.
+  const pending = purpose === 'backup' ? 0 : await countKeyListPending(trx, row.list_number ?? 0);
   if (pending > 0 && !force) {
     throw new HubError(
       'conflict',

@@ -26,7 +26,11 @@ import { isInside, parseUnlockerOrders, programOf } from '../secrets/orders.ts';
 import { backUpHub } from '../secrets/backup.ts';
 import { coreDumpWarning, restrictNewFiles } from '../secrets/process.ts';
 import { rekey } from '../secrets/rekey.ts';
-import { restoreHub } from '../secrets/restore.ts';
+import { type BackupTrust, restoreHub } from '../secrets/restore.ts';
+import { backupSigner, findBackupKey } from '../secrets/backup-key.ts';
+import type { BackupOrigin, BackupSigner } from '../secrets/backup-signature.ts';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parsePem } from '@edgekeep/core/identity/pem';
 import { readSealedFile } from '../secrets/sealed-keys.ts';
 import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from '../secrets/sources.ts';
 import { giveToHub, waitForUnlock } from '../doors/unlock/waiting.ts';
@@ -42,8 +46,8 @@ const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-fol
        edgekeep hub check --data DIR
        edgekeep hub unlock --data DIR [--passphrase-fd N] [--share FILE]…
        edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
-       edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
-       edgekeep hub restore FILE --data DIR [--yes]
+       edgekeep hub backup --data DIR --out FILE [--blobs] [--plain] [--unsigned] [--passphrase-fd N] [--share FILE]…
+       edgekeep hub restore FILE --data DIR (--root FILE [--key-list FILE] | --unsigned) [--yes]
        edgekeep hub reset-policy --data DIR [--passphrase-fd N] [--share FILE]…
        edgekeep hub accept-clock --data DIR
 `;
@@ -66,6 +70,9 @@ const options = {
   blobs: { type: 'boolean' },
   plain: { type: 'boolean' },
   wait: { type: 'boolean' },
+  unsigned: { type: 'boolean' },
+  root: { type: 'string' },
+  'key-list': { type: 'string' },
   yes: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
@@ -348,19 +355,56 @@ async function changeUnlockers(folder: string, values: Values): Promise<number> 
 }
 
 async function backUp(folder: string, file: string, values: Values): Promise<number> {
-  const order = { folder, file, plain: values.plain === true, blobs: values.blobs === true };
+  const signer = values.unsigned === true ? undefined : await signerForBackup(folder, values);
+  const order = { folder, file, plain: values.plain === true, blobs: values.blobs === true, signer };
   const parts = await backUpHub(order);
-  process.stdout.write(
-    `${values.json === true ? JSON.stringify({ file, parts }) : `backup of ${parts} parts in ${file}`}\n`,
-  );
+  const signed = signer !== undefined;
+  const text = `${signed ? 'signed backup' : 'backup'} of ${parts} parts in ${file}`;
+  process.stdout.write(`${values.json === true ? JSON.stringify({ file, parts, signed }) : text}\n`);
   return 0;
 }
 
+/** Undefined, with a warning, where no key for backups is certified, or the keys are sealed and nothing opens them without a person. */
+async function signerForBackup(folder: string, values: Values): Promise<BackupSigner | undefined> {
+  const unsigned = (why: string): undefined => {
+    process.stderr.write(`warning: the backup is not signed, ${why}; restore takes it with --unsigned only\n`);
+  };
+  if (findBackupKey(folder) === undefined)
+    return unsigned('because no key for it is certified (edgekeep authority request-keys --replace backup)');
+  const { unlockProgram } = await readHubSettings(folder);
+  const sources = sourcesOf(values, unlockProgram);
+  const sealed = await readSealedFile(join(folder, 'keys'));
+  if (sealed !== undefined && !process.stdin.isTTY && !(await needsNobody(sealed, sources)))
+    return unsigned('because the keys are sealed (--passphrase-fd, --share)');
+  await using keyStore = await openKeyStore(folder, sources);
+  return (await backupSigner(folder, keyStore)) ?? unsigned('because its key is not among the keys of this hub');
+}
+
 async function restore(file: string, folder: string, values: Values): Promise<number> {
-  const parts = await restoreHub(file, folder, (settings) => agreeToExecute(settings, values.yes === true));
+  const trust = await backupTrust(values);
+  const parts = await restoreHub(file, folder, trust, async (settings, origin) => {
+    if (origin !== undefined) process.stderr.write(`${originText(origin)}\n`);
+    await agreeToExecute(settings, values.yes === true);
+  });
   const text = `hub restored in ${folder} from ${parts} parts; read docs/backup.md before you let devices connect`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, parts }) : text}\n`);
   return 0;
+}
+
+async function backupTrust(values: Values): Promise<BackupTrust> {
+  const { root, 'key-list': list, unsigned = false } = values;
+  if ((root === undefined) !== unsigned || (unsigned && list !== undefined))
+    throw new HubError(
+      'backup-refused',
+      'say who must have signed the backup: --root FILE, your own copy of the root; or --unsigned for one that nobody signed',
+    );
+  if (root === undefined) return 'unsigned';
+  const roots = parsePem(await readFile(root, 'utf8'), 'CERTIFICATE').map(parseCertificate);
+  return { roots, newest: list === undefined ? undefined : await readFile(list) };
+}
+
+function originText({ hub, atMs, listNumber }: BackupOrigin): string {
+  return `signed by the hub ${hub} at ${new Date(atMs).toISOString()}, with key list ${listNumber}: is it the newest backup of this hub that you have?`;
 }
 
 // A backup may come from anybody: the program that it names would run as the hub's user and could read the keys.

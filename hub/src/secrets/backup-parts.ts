@@ -7,7 +7,8 @@ import { HubError } from '../common/error.ts';
 
 /** A part's line: a path, a digest, a number. */
 export const LINE_BYTES_MAX = 2_048;
-export const backupType = 'edgekeep-backup/v1';
+/** `v2` ends in a signature; `v1` has none, from the version before or on demand. */
+export const backupTypes = { signed: 'edgekeep-backup/v2', unsigned: 'edgekeep-backup/v1' } as const;
 
 const segment = /^(?!\.)[A-Za-z0-9._-]{1,128}$/;
 const places =
@@ -18,7 +19,7 @@ export function isBackupPath(path: string): boolean {
   return path.length <= 1_000 && places.test(path) && path.split('/').every((part) => segment.test(part));
 }
 
-const firstLine = z.strictObject({ type: z.literal(backupType) });
+const firstLine = z.strictObject({ type: z.enum([backupTypes.signed, backupTypes.unsigned]) });
 const partLine = z.strictObject({
   path: z.string().refine(isBackupPath, { error: 'no path of a backup' }),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case'),
@@ -32,9 +33,9 @@ export function encodeLine(value: Json): Uint8Array {
   return utf8(`${Buffer.from(encodeCanonicalJson(value)).toString()}\n`);
 }
 
-/** The line that begins a backup. Throws `backup-refused`, like all readers here. */
-export function parseFirstLine(line: Uint8Array): void {
-  parseLine(line, firstLine);
+/** The line that begins a backup: whether a signature ends it. Throws `backup-refused`, like all readers here. */
+export function parseFirstLine(line: Uint8Array): { readonly signed: boolean } {
+  return { signed: parseLine(line, firstLine).type === backupTypes.signed };
 }
 
 /** The line before a part, or the number of parts in the last line. */

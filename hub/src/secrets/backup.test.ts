@@ -57,7 +57,7 @@ test('a restored folder holds what was backed up, byte for byte, and opens with 
   for (const name of roots) await writeFile(join(data, name), name);
   const made = await backUpHub({ folder: data, file, plain: false, blobs: false });
   const restored = join(folder, 'restored');
-  assert.equal(await restoreHub(file, restored), made);
+  assert.equal(await restoreHub(file, restored, 'unsigned'), made);
   for (const name of ['hub.json', 'keys/sealed.json', 'keys/root.pem', 'keys/issuing.pem', ...roots]) {
     assert.deepEqual(await readFile(join(restored, name)), await readFile(join(data, name)), name);
   }
@@ -88,7 +88,7 @@ test('a backup that was changed, cut short or lengthened anywhere is refused and
   ];
   for (const each of bad) {
     await writeFile(damaged, each);
-    await assert.rejects(restoreHub(damaged, target), refused);
+    await assert.rejects(restoreHub(damaged, target, 'unsigned'), refused);
     assert.deepEqual(existsSync(target) ? await readdir(target) : [], []);
   }
 });
@@ -109,10 +109,10 @@ async function twoBackups(t: TestContext) {
 
 test('a backup that names a program is restored on express agreement only', async (t) => {
   const { file, target } = await twoBackups(t);
-  await assert.rejects(restoreHub(file, target), refused);
+  await assert.rejects(restoreHub(file, target, 'unsigned'), refused);
   await assert.rejects(readdir(target), { code: 'ENOENT' });
   const shown: (readonly string[])[] = [];
-  await restoreHub(file, target, async ({ unlockProgram }) => void shown.push(unlockProgram));
+  await restoreHub(file, target, 'unsigned', async ({ unlockProgram }) => void shown.push(unlockProgram));
   assert.deepEqual(shown, [['/bin/good']]);
 });
 
@@ -122,7 +122,7 @@ test('a backup that is written over between the look at it and its restoring is 
   const evil = await readFile(other);
   const why = /hub\.json was changed while it was restored/;
   await assert.rejects(
-    restoreHub(file, target, async () => writeFile(file, evil)),
+    restoreHub(file, target, 'unsigned', async () => writeFile(file, evil)),
     { ...refused, message: why },
   );
   assert.deepEqual(await readdir(target), []);
@@ -130,7 +130,7 @@ test('a backup that is written over between the look at it and its restoring is 
 
 test('a backup that is put in the place of the one looked at is not the one restored', async (t) => {
   const { file, other, target } = await twoBackups(t);
-  await restoreHub(file, target, async () => rename(other, file));
+  await restoreHub(file, target, 'unsigned', async () => rename(other, file));
   assert.match(await readFile(join(target, 'hub.json'), 'utf8'), /\/bin\/good/);
 });
 
@@ -139,7 +139,7 @@ test('a folder that is not empty is not restored into', async (t) => {
   await backUpHub({ folder: data, file, plain: false, blobs: false });
   await mkdir(join(folder, 'target'));
   await writeFile(join(folder, 'target', 'precious'), '');
-  await assert.rejects(restoreHub(file, join(folder, 'target')), refused);
+  await assert.rejects(restoreHub(file, join(folder, 'target'), 'unsigned'), refused);
   assert.deepEqual(await readdir(join(folder, 'target')), ['precious']);
 });
 

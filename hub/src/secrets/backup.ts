@@ -7,10 +7,12 @@ import { join, relative } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { equalBytes } from '@edgekeep/core/bytes';
+import type { Json } from '@edgekeep/core/json';
 import { initialCertificateFiles } from './initial-certificates.ts';
 import { HubError } from '../common/error.ts';
 import { settingsFileName } from '../settings.ts';
-import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
+import { backupTypes, encodeLine, isBackupPath } from './backup-parts.ts';
+import { type BackupSigner, LineDigest, signBackup } from './backup-signature.ts';
 import { plainKeyNames } from './plain-keys.ts';
 
 /** A roll-over changes the keys twice; more changes during one backup are an error. */
@@ -22,10 +24,12 @@ export interface BackupOrder {
   /** Take the keys of a plain hub too, unencrypted. */
   readonly plain: boolean;
   readonly blobs: boolean;
+  /** The key that signs it; left out: it is not signed. */
+  readonly signer?: BackupSigner | undefined;
 }
 
 /** Writes the backup and returns the number of its parts. Throws `backup-refused`. */
-export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Promise<number> {
+export async function backUpHub({ folder, file, plain, blobs, signer }: BackupOrder): Promise<number> {
   await stat(join(folder, 'hub.json')).catch((cause: unknown) => {
     throw new HubError('backup-refused', `${folder} holds no complete hub`, { cause });
   });
@@ -42,7 +46,7 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
   await using output = await newFile(file);
   const snapshot = `${file}.snapshot`;
   try {
-    const writer = new BackupWriter(output);
+    const writer = new BackupWriter(output, signer);
     await writer.begin();
     // The log first: tiles that are older than the store are completed from it, newer ones would contradict it.
     for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots', 'log', ...(blobs ? ['blobs'] : [])])
@@ -102,19 +106,22 @@ async function readFolder(folder: string): Promise<ReadonlyMap<string, Uint8Arra
 
 class BackupWriter {
   readonly #output: FileHandle;
+  readonly #signer: BackupSigner | undefined;
+  readonly #lines = new LineDigest();
   #parts = 0;
 
-  constructor(output: FileHandle) {
+  constructor(output: FileHandle, signer: BackupSigner | undefined) {
     this.#output = output;
+    this.#signer = signer;
   }
 
   async begin(): Promise<void> {
-    await this.#output.write(encodeLine({ type: backupType }));
+    await this.#writeLine({ type: this.#signer === undefined ? backupTypes.unsigned : backupTypes.signed });
   }
 
   async add(path: string, bytes: Uint8Array): Promise<void> {
     const sha256 = sha256Hex(bytes);
-    await this.#output.write(encodeLine({ path, sha256, size: bytes.length }));
+    await this.#writeLine({ path, sha256, size: bytes.length });
     await this.#output.writeFile(bytes);
     this.#parts += 1;
   }
@@ -124,7 +131,7 @@ class BackupWriter {
     const hash = createHash('sha256');
     for await (const chunk of createReadStream(file)) hash.update(chunk);
     const { size } = await stat(file);
-    await this.#output.write(encodeLine({ path, sha256: hash.digest('hex'), size }));
+    await this.#writeLine({ path, sha256: hash.digest('hex'), size });
     for await (const chunk of createReadStream(file)) await this.#output.writeFile(chunk);
     this.#parts += 1;
   }
@@ -145,9 +152,17 @@ class BackupWriter {
 
   /** Ends the file; it is on disk then. */
   async end(): Promise<number> {
-    await this.#output.write(encodeLine({ end: this.#parts }));
+    await this.#writeLine({ end: this.#parts });
+    if (this.#signer !== undefined)
+      await this.#output.write(encodeLine(await signBackup(this.#signer, this.#lines.digest(), Date.now())));
     await this.#output.sync();
     return this.#parts;
+  }
+
+  async #writeLine(value: Json): Promise<void> {
+    const line = encodeLine(value);
+    this.#lines.add(line);
+    await this.#output.write(line);
   }
 
   // The hub replaces partial tiles while it runs: a missing one is not needed.

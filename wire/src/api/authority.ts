@@ -187,7 +187,7 @@ export type HubKeysView = z.infer<typeof hubKeysView>;
 
 export const keyRequestRequest = z.strictObject({
   /** The keys to replace; empty: the list is only signed again. */
-  purposes: z.array(z.enum(['log', 'attestation-result'])).max(2),
+  purposes: z.array(z.enum(['log', 'attestation-result', 'backup'])).max(3),
   /** Unix milliseconds: from then on somebody else had the present keys. */
   stolenAt: z.int().min(0).optional(),
   /** At least; left out: the one behind the installed list. */
