@@ -2,7 +2,6 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { existsSync } from 'node:fs';
-import { createInterface } from 'node:readline/promises';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -14,6 +13,7 @@ import { z } from 'zod';
 import { installInitialCertificates } from '../secrets/initial-certificates.ts';
 import { acceptClock, acceptedClockText } from './accept-clock.ts';
 import { resetPolicy } from '../access/reset-policy.ts';
+import { agreeToRestore, backupTrust, signerForBackup } from './backup.ts';
 import { checkHub } from './check/check.ts';
 import { HostError } from '@edgekeep/host/error';
 import { systemFailureText } from '@edgekeep/host/system-failure';
@@ -26,11 +26,7 @@ import { isInside, parseUnlockerOrders, programOf } from '../secrets/orders.ts';
 import { backUpHub } from '../secrets/backup.ts';
 import { coreDumpWarning, restrictNewFiles } from '../secrets/process.ts';
 import { rekey } from '../secrets/rekey.ts';
-import { type BackupTrust, restoreHub } from '../secrets/restore.ts';
-import { backupSigner, findBackupKey } from '../secrets/backup-key.ts';
-import type { BackupOrigin, BackupSigner } from '../secrets/backup-signature.ts';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
-import { parsePem } from '@edgekeep/core/identity/pem';
+import { restoreHub } from '../secrets/restore.ts';
 import { readSealedFile } from '../secrets/sealed-keys.ts';
 import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from '../secrets/sources.ts';
 import { giveToHub, waitForUnlock } from '../doors/unlock/waiting.ts';
@@ -355,80 +351,24 @@ async function changeUnlockers(folder: string, values: Values): Promise<number> 
 }
 
 async function backUp(folder: string, file: string, values: Values): Promise<number> {
-  const signer = values.unsigned === true ? undefined : await signerForBackup(folder, values);
-  const order = { folder, file, plain: values.plain === true, blobs: values.blobs === true, signer };
-  const parts = await backUpHub(order);
+  const { plain = false, blobs = false, unsigned = false } = values;
+  const { unlockProgram } = unsigned ? { unlockProgram: [] } : await readHubSettings(folder);
+  const sources = sourcesOf(values, unlockProgram);
+  const signer = unsigned ? undefined : await signerForBackup(folder, sources);
+  const parts = await backUpHub({ folder, file, plain, blobs, signer });
   const signed = signer !== undefined;
   const text = `${signed ? 'signed backup' : 'backup'} of ${parts} parts in ${file}`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ file, parts, signed }) : text}\n`);
   return 0;
 }
 
-/** Undefined, with a warning, where no key for backups is certified, or the keys are sealed and nothing opens them without a person. */
-async function signerForBackup(folder: string, values: Values): Promise<BackupSigner | undefined> {
-  const unsigned = (why: string): undefined => {
-    process.stderr.write(`warning: the backup is not signed, ${why}; restore takes it with --unsigned only\n`);
-  };
-  if (findBackupKey(folder) === undefined)
-    return unsigned('because no key for it is certified (edgekeep authority request-keys --replace backup)');
-  const { unlockProgram } = await readHubSettings(folder);
-  const sources = sourcesOf(values, unlockProgram);
-  const sealed = await readSealedFile(join(folder, 'keys'));
-  if (sealed !== undefined && !process.stdin.isTTY && !(await needsNobody(sealed, sources)))
-    return unsigned('because the keys are sealed (--passphrase-fd, --share)');
-  await using keyStore = await openKeyStore(folder, sources);
-  return (await backupSigner(folder, keyStore)) ?? unsigned('because its key is not among the keys of this hub');
-}
-
 async function restore(file: string, folder: string, values: Values): Promise<number> {
-  const trust = await backupTrust(values);
-  const parts = await restoreHub(file, folder, trust, async (settings, origin) => {
-    if (origin !== undefined) process.stderr.write(`${originText(origin)}\n`);
-    await agreeToExecute(settings, values.yes === true);
-  });
+  const { root, 'key-list': keyList, unsigned = false, yes = false } = values;
+  const trust = await backupTrust({ root, keyList, unsigned });
+  const parts = await restoreHub(file, folder, trust, (settings, origin) => agreeToRestore(settings, origin, yes));
   const text = `hub restored in ${folder} from ${parts} parts; read docs/backup.md before you let devices connect`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, parts }) : text}\n`);
   return 0;
-}
-
-async function backupTrust(values: Values): Promise<BackupTrust> {
-  const { root, 'key-list': list, unsigned = false } = values;
-  if ((root === undefined) !== unsigned || (unsigned && list !== undefined))
-    throw new HubError(
-      'backup-refused',
-      'say who must have signed the backup: --root FILE, your own copy of the root; or --unsigned for one that nobody signed',
-    );
-  if (root === undefined) return 'unsigned';
-  const roots = parsePem(await readFile(root, 'utf8'), 'CERTIFICATE').map(parseCertificate);
-  return { roots, newest: list === undefined ? undefined : await readFile(list) };
-}
-
-function originText({ hub, atMs, listNumber }: BackupOrigin): string {
-  return `signed by the hub ${hub} at ${new Date(atMs).toISOString()}, with key list ${listNumber}: is it the newest backup of this hub that you have?`;
-}
-
-// A backup may come from anybody: the program that it names would run as the hub's user and could read the keys.
-async function agreeToExecute({ unlockProgram }: HubSettings, agreed: boolean): Promise<void> {
-  if (unlockProgram.length === 0) return;
-  const shown = unlockProgram.map(asciiWord).join(' ');
-  process.stderr.write(
-    `this backup names a program that is executed when the hub starts (unlockProgram):\n  ${shown}\n`,
-  );
-  if (agreed) return;
-  if (!process.stdin.isTTY)
-    throw new HubError('backup-refused', `the backup executes ${shown}: check it, then use --yes`);
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    if ((await terminal.question('restore it? type yes: ')) === 'yes') return;
-  } finally {
-    terminal.close();
-  }
-  throw new HubError('backup-refused', 'not restored');
-}
-
-// Control characters and look-alikes could show a different program than the one that is executed.
-function asciiWord(word: string): string {
-  return JSON.stringify(word).replaceAll(/[^ -~]/gu, (each) => `\\u{${(each.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 function sourcesOf(values: Values, unlockProgram: readonly string[]): UnlockSources {
