@@ -31,7 +31,7 @@ import { readSealedFile } from '../secrets/sealed-keys.ts';
 import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from '../secrets/sources.ts';
 import { giveToHub, waitForUnlock } from '../doors/unlock/waiting.ts';
 import type { UnlockResponse } from '../secrets/unlock-message.ts';
-import { type HubSettings, parseHubSettings, readHubSettings } from '../settings.ts';
+import { parseHubSettings, readHubSettings } from '../settings.ts';
 import { startHub } from '../wiring/start.ts';
 import { asFolderError } from '../common/world-failure.ts';
 import { vendorRootText } from '../vendor-root/text.ts';
