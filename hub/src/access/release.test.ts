@@ -65,7 +65,7 @@ test('a boot that is not the published one gets no key, and makes its device sus
   await using hub = await openReleaseHub();
   const changed = ask(hub, { boot: { events: uefiBoot.slice(0, -1) } });
   assert.equal(await refusalOf(changed), 'attestation-refused: event-missing');
-  assert.deepEqual((await kinds(hub)).slice(-2), ['attestation-refused', 'device-suspect']);
+  assert.deepEqual((await kinds(hub)).slice(-3), ['attestation-refused', 'alert-raised', 'device-suspect']);
   assert.equal(await leases(hub), 0);
 });
 

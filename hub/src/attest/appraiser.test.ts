@@ -168,8 +168,10 @@ test('the state of a device follows its own evidence: a refused boot makes it su
   assert.deepEqual(kinds.slice(2), [
     'device-active',
     'attestation-refused',
+    'alert-raised',
     'device-suspect',
     'attestation-refused',
+    'alert-closed',
     'device-active',
   ]);
 });

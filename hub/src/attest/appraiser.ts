@@ -12,13 +12,13 @@ import { type Evidence, formerEvidenceType, statementEvidenceType } from '@edgek
 import { createLogCache } from '@edgekeep/core/attest/log-cache';
 import { nextStagePcr } from '@edgekeep/core/attest/stage-pcr';
 import { tierSchema } from '@edgekeep/core/attest/tier';
-import { appendEntry } from '../audit/append.ts';
 import type { SigningKey } from '../common/signing-key.ts';
 import { HubError } from '../common/error.ts';
 import { noteFormerName } from '../common/former-names.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
+import { logRefusal, type LoggedRefusal, noteConnection, raiseBootRefused, settleBootRefused } from './refusal-log.ts';
 import { weighTier } from './tier-alarm.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
@@ -29,8 +29,6 @@ import type { ReferencesFor, ReferenceStore } from './reference-store.ts';
 
 // A fleet boots only a few different logs; this many replayed logs are kept.
 const CACHED_LOGS_MAX = 512;
-// The audit entry of a refusal shows the first reasons; the attestation result for the device has all of them.
-const LOGGED_REASONS_MAX = 4;
 const LOGGED_MESSAGE_MAX = 300;
 
 export interface Appraised {
@@ -148,6 +146,7 @@ export class Appraiser {
       dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
     restsOn.set(appraisal, { ...references, deviceKept: !enrolls });
+    noteConnection(appraisal, expected.pieces);
     if (provesSetBack(appraisal.reasons, lastQuote, askedMs)) setBack.add(appraisal);
     if (
       appraisal.tier === 'tpm' &&
@@ -253,12 +252,15 @@ export async function recordAppraisal(
   const change = { deviceId, actor: 'hub', nowMs };
   if (setBack.has(appraisal)) await raiseSetBack(trx, deviceId, reasons, nowMs);
   if (refused) {
-    await appendRefusal(trx, deviceId, reasons, nowMs);
+    await logRefusal(trx, deviceId, appraisal, { reasons, nowMs });
+    if (isAuthentic(appraisal)) await raiseBootRefused(trx, deviceId, { reasons, nowMs });
     if (device.state === 'active' && isAuthentic(appraisal)) {
       return changeState(trx, { ...change, to: 'suspect', reason: reasons[0]?.message ?? 'the attestation failed' });
     }
-  } else if (device.state === 'registered' || device.state === 'suspect') {
-    return changeState(trx, { ...change, to: 'active', reason: `attested: ${appraisal.status}` });
+  } else if (device.state !== 'active') {
+    await settleBootRefused(trx, deviceId, 'it attested an accepted boot', nowMs);
+    if (device.state === 'registered' || device.state === 'suspect')
+      return changeState(trx, { ...change, to: 'active', reason: `attested: ${appraisal.status}` });
   }
   return device;
 }
@@ -281,7 +283,8 @@ export async function recordSetBack(
   if (!isSetBack(reasons)) return;
   await database.writeAsHub(async (trx) => {
     if (setBack.has(appraisal)) await raiseSetBack(trx, deviceId, reasons, nowMs);
-    await appendRefusal(trx, deviceId, reasons, nowMs);
+    const shown = reasons.map(({ code, message }) => ({ code, message: message.slice(0, LOGGED_MESSAGE_MAX) }));
+    await logRefusal(trx, deviceId, appraisal, { reasons: shown, nowMs });
   });
 }
 
@@ -312,33 +315,11 @@ async function weighAttestationKey(
   });
 }
 
-type LoggedReason = Pick<Appraisal['reasons'][number], 'code' | 'message'>;
-
-async function appendRefusal(
-  trx: WriteTransaction,
-  deviceId: string,
-  reasons: readonly LoggedReason[],
-  nowMs: number,
-): Promise<void> {
-  const first = reasons.slice(0, LOGGED_REASONS_MAX).map(({ code, message }) => ({
-    code,
-    message: message.slice(0, LOGGED_MESSAGE_MAX),
-  }));
-  const device = `device:${deviceId}`;
-  await appendEntry(trx, {
-    at: nowMs,
-    kind: 'attestation-refused',
-    actor: device,
-    subject: device,
-    data: { reasons: first },
-  });
-}
-
 // Only a holder of the TPM's keys gets here: the TPM itself, set back or cleared, or a copy of it.
 async function raiseSetBack(
   trx: WriteTransaction,
   deviceId: string,
-  reasons: readonly LoggedReason[],
+  reasons: LoggedRefusal['reasons'],
   nowMs: number,
 ): Promise<void> {
   const shown = reasons.find((reason) => isSetBack([reason]))?.message ?? '';

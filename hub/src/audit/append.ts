@@ -2,6 +2,7 @@
 // at all. The tree over the entries is built from this table later (log.ts).
 import { type AuditEvent, auditSaltLength, encodeAuditEntry, saltedEntry } from '@edgekeep/core/audit/entry';
 import { leafHash } from '@edgekeep/core/audit/merkle';
+import { equalBytes } from '@edgekeep/core/bytes';
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { HubError } from '../common/error.ts';
@@ -43,3 +44,12 @@ const insertEntry = prepared<{ entry: Uint8Array; leafHash: Uint8Array }, { log_
     }))
     .returning('log_index'),
 );
+
+/** Whether the log has this entry at this index: the transaction that appended it was committed, or is this one. */
+export async function hasEntry(
+  trx: WriteTransaction,
+  { index, leafHash: expected }: { readonly index: number; readonly leafHash: Uint8Array },
+): Promise<boolean> {
+  const row = await trx.selectFrom('audit_entry').select('leaf_hash').where('log_index', '=', index).executeTakeFirst();
+  return row !== undefined && equalBytes(row.leaf_hash, expected);
+}

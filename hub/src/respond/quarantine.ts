@@ -1,5 +1,6 @@
 // Cutting a device off: its state and leases change in one durable transaction, then its live connections are closed. In this order, so
 // that a device that reconnects at once is already refused.
+import { settleAlert } from '../alert/alerts.ts';
 import type { CosignatureCollector } from '../audit/witness.ts';
 import type { Connections } from '../presence/connections.ts';
 import { changeState } from '../registry/states.ts';
@@ -62,6 +63,12 @@ async function cutOff(
 
 /** Lets a quarantined device back; it must attest before it gets any key. */
 export async function releaseFromQuarantine(database: Database, order: DeviceStateOrder): Promise<DeviceState> {
-  const device = await database.write((trx) => changeState(trx, { ...order, to: 'active' }));
+  const { deviceId, nowMs } = order;
+  const device = await database.write(async (trx) => {
+    // A boot that is refused after this is another cause.
+    const note = 'the device was released by an operator';
+    await settleAlert(trx, { kind: 'boot-refused', subject: { deviceId }, note, nowMs });
+    return changeState(trx, { ...order, to: 'active' });
+  });
   return device.state;
 }

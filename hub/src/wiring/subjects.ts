@@ -26,6 +26,7 @@ import { Connections } from '../presence/connections.ts';
 import { Presence } from '../presence/presence.ts';
 import { CloneWatch } from '../respond/clone-watch.ts';
 import { witnessOnly } from '../revocation/store.ts';
+import { UnknownMakers } from '../enrollment/unknown-makers.ts';
 import { RevocationWatch } from '../revocation/watch.ts';
 import { takeLogPostQuantumSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
@@ -101,6 +102,8 @@ async function logSecondKey(database: Database, origin: string, at: number): Pro
 export interface FleetSubjects {
   readonly connections: Connections;
   readonly vendorRoots: VendorRootSubject;
+  /** Undefined where no alert is wanted. */
+  readonly unknownMakers: UnknownMakers | undefined;
   readonly access: Access;
   readonly watch: RevocationWatch;
   readonly presence: Presence;
@@ -111,6 +114,7 @@ async function openFleet(hub: Assembly, { folder, settings, clock, database, aud
   const { witnesses } = audit;
   const connections = new Connections(settings.admission.maxAnonymousConnections);
   const vendorRoots = hub.use(await openVendorRoots(database, folder, settings.vendorRoots, clock));
+  const unknownMakers = settings.alerts.unknownMakers ? hub.use(new UnknownMakers(database, clock)) : undefined;
   const access = hub.use(await openAccess(database, connections, settings.access, clock));
   const rechecks = hub.scheduler.add(accessRechecks(access.gate, clock, settings.access.recheckSeconds));
   access.onPolicy(() => rechecks.soon());
@@ -124,7 +128,7 @@ async function openFleet(hub: Assembly, { folder, settings, clock, database, aud
   const presence = hub.use(await Presence.start({ ...fleet, settings: settings.identity }));
   connections.onContested = presence.contested;
   const cloneWatch = hub.use(new CloneWatch({ ...fleet, rule: settings.identity.onClone }));
-  return { connections, vendorRoots, access, watch, presence, cloneWatch };
+  return { connections, vendorRoots, unknownMakers, access, watch, presence, cloneWatch };
 }
 
 /** What people and monitoring see of the hub, and what its doors rest on. */

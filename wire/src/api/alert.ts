@@ -20,6 +20,8 @@ const alertKinds = [
   'leases-used-up',
   'attestation-key-unlisted',
   'tier-not-vouched',
+  'boot-refused',
+  'unknown-maker',
   'policy-gives-all-keys',
   'policy-rests-on-claims',
   'workload-rests-on-claims',

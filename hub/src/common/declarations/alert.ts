@@ -14,6 +14,8 @@ export const alertSettings = {
       stagesNotCovered: z.boolean().default(true),
       /** Whether an alert is raised while boots are affirmed by reference values of the version before that do not cover them. */
       bootsNotCompared: z.boolean().default(true),
+      /** Whether an alert is raised when a device asks to enroll whose maker's certificates the hub does not have. */
+      unknownMakers: z.boolean().default(true),
       /** Whether an alert is raised when the clock of a TPM does not advance as the hub's (`attestation.clockDriftPercent`). */
       tpmClock: z.boolean().default(true),
       /** Whether an alert is raised before reference values run out, and when they have (`attestation.endingWarningDays`). */

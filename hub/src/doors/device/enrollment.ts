@@ -21,11 +21,16 @@ import { certifyNextKey } from '../../enrollment/certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from '../../presence/connections.ts';
 import { completeEnrollment } from '../../enrollment/complete.ts';
 import type { EnrollmentDependencies, PendingEnrollment } from '../../enrollment/pending.ts';
-import { startEnrollment } from '../../enrollment/start.ts';
+import { type EnrollmentRequest, startEnrollment } from '../../enrollment/start.ts';
+import { isUnknownMaker, type UnknownMakers } from '../../enrollment/unknown-makers.ts';
 import { getDevice } from '../../registry/states.ts';
 
 type IdentityDeviceRouteDependencies = EnrollmentDependencies &
-  BindDependencies & { settings: Pick<HubSettings, 'challengeSeconds' | 'pcrs'>; clock: Clock; door: DeviceDoor };
+  BindDependencies & { unknownMakers: Pick<UnknownMakers, 'note'> | undefined } & {
+    settings: Pick<HubSettings, 'challengeSeconds' | 'pcrs'>;
+    clock: Clock;
+    door: DeviceDoor;
+  };
 
 export function identityDeviceRoutes(app: HttpServer, dependencies: IdentityDeviceRouteDependencies): void {
   addEnrollment(app, dependencies);
@@ -34,7 +39,7 @@ export function identityDeviceRoutes(app: HttpServer, dependencies: IdentityDevi
 }
 
 function addEnrollment(app: HttpServer, dependencies: IdentityDeviceRouteDependencies): void {
-  const { authorities, settings, clock, door } = dependencies;
+  const { authorities, settings, unknownMakers, clock, door } = dependencies;
   // Between the two steps, by connection.
   const begun = new WeakMap<DeviceConnection, PendingEnrollment>();
 
@@ -49,10 +54,10 @@ function addEnrollment(app: HttpServer, dependencies: IdentityDeviceRouteDepende
       const connection = door.anyone(request);
       connection.claimed = request.body.deviceId;
       const nowMs = clock();
-      const { pending, credential, agreement } = await startEnrollment(dependencies, {
-        ...request.body,
-        address: connection.remoteAddress,
-        nowMs,
+      const asked = { ...request.body, address: connection.remoteAddress, nowMs };
+      const { pending, credential, agreement } = await startEnrollment(dependencies, asked).catch((error: unknown) => {
+        if (isUnknownMaker(error)) unknownMakers?.note({ ...asked, certificate: makersCertificate(asked) });
+        throw error;
       });
       begun.set(connection, pending);
       const nonce = openChallenge(connection, nowMs, settings.challengeSeconds);
@@ -92,6 +97,13 @@ function addEnrollment(app: HttpServer, dependencies: IdentityDeviceRouteDepende
       return { deviceId: pending.deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );
+}
+
+/** What a maker issued to the device, of all that it sent. */
+function makersCertificate({ identity, idevid }: Pick<EnrollmentRequest, 'identity' | 'idevid'>): string | undefined {
+  if (identity.kind === 'tpm') return identity.endorsementCertificates[0];
+  if (identity.kind === 'dice') return identity.deviceIdCertificates[0];
+  return idevid?.chain[0];
 }
 
 function addBinding(app: HttpServer, dependencies: IdentityDeviceRouteDependencies): void {
