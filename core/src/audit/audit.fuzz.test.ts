@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { z } from 'zod';
+import { verifyLongReceipt } from '../access/long-receipt.ts';
 import { verifyReceipt } from '../access/receipt.ts';
+import { parseTlogPolicy } from './tlog-policy.ts';
 import { testLogKey, testTrust } from '../access/testing-receipt.ts';
 import { parseTrust } from '../access/trust.ts';
 import { utf8 } from '../bytes.ts';
@@ -21,7 +23,19 @@ import { parseEntryBundle, parseTilePath } from './tile.ts';
 const inputs = Number(process.env['EDGEKEEP_FUZZ_INPUTS'] ?? 8000);
 const folder = join(import.meta.dirname, '../../../spec/vectors/audit');
 const key = testLogKey;
-const texts = ['note', 'checkpoint', 'proof', 'request', 'forkProof', 'entry', 'receipt', 'path', 'vkey'];
+const texts = [
+  'note',
+  'checkpoint',
+  'proof',
+  'request',
+  'forkProof',
+  'entry',
+  'receipt',
+  'longReceipt',
+  'policy',
+  'path',
+  'vkey',
+];
 const seeds = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.json'))
   .flatMap((path) => {
@@ -38,6 +52,8 @@ const readers: readonly ((bytes: Uint8Array) => unknown)[] = [
   parseAuditEntry,
   (bytes) => verifyReceipt(bytes, testTrust(2)),
   parseTrust,
+  (bytes) => verifyLongReceipt(bytes, testTrust(2)),
+  (bytes) => parseTlogPolicy(bytes),
   (bytes) => parseEntryBundle(bytes, 256),
   (bytes) => parseTilePath(Buffer.from(bytes).toString('latin1')),
   (bytes) => parseVerifierKey(Buffer.from(bytes).toString('utf8')),

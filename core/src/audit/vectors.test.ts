@@ -4,7 +4,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { z } from 'zod';
+import type { MakerRoots } from '../access/evidence-origin.ts';
+import { verifyLongReceipt } from '../access/long-receipt.ts';
 import { verifyReceipt } from '../access/receipt.ts';
+import { readCertificateFile } from '../identity/certificate-file.ts';
+import { isEnough, parseTlogPolicy } from './tlog-policy.ts';
 import { parseTrust } from '../access/trust.ts';
 import { parseBase64, toBase64, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -124,7 +128,22 @@ const subjects: Readonly<Record<string, (vector: unknown) => string>> = {
     const beside = manifest === undefined || modelSignature === undefined ? undefined : { manifest, modelSignature };
     return verifyReceipt(utf8(receipt), parseTrust(utf8(JSON.stringify(trust))), beside).kind;
   },
+  'long-receipt'(vector) {
+    const schema = { ...common, trust: z.unknown(), longReceipt: z.string(), makers: z.string() };
+    const { trust, longReceipt, makers } = z.strictObject(schema).parse(vector);
+    return verifyLongReceipt(utf8(longReceipt), parseTrust(utf8(JSON.stringify(trust))), makersIn(makers)).kind;
+  },
+  'tlog-policy'(vector) {
+    const schema = { ...common, policy: z.string(), cosigned: z.array(z.string()) };
+    const { policy, cosigned } = z.strictObject(schema).parse(vector);
+    return isEnough(parseTlogPolicy(utf8(policy)).quorum, new Set(cosigned)) ? 'met' : 'refused';
+  },
 };
+
+function makersIn(pem: string): MakerRoots {
+  const anchors = pem === '' ? [] : readCertificateFile(utf8(pem), 'makers').certificates;
+  return { tpm: { anchors, intermediates: [] }, dice: { anchors: [], intermediates: [] } };
+}
 
 test('every folder of vectors has a reader and every reader its vectors', () => {
   assert.deepEqual(readdirSync(folder).toSorted(), Object.keys(subjects).toSorted());
