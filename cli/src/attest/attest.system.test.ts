@@ -144,6 +144,8 @@ describe('attest verify', { skip: await skipWithout(...simulatorTools, 'tpm2_quo
       at('reference'),
     ];
     assert.equal((await edgekeep(...golden)).code, 0);
+    const ended = [...golden.slice(0, -1), at('ended'), '--not-before', '2020-01-01', '--not-after', '2020-12-31'];
+    assert.equal((await edgekeep(...ended)).code, 0);
   });
   after(() => simulators[Symbol.asyncDispose]());
 
@@ -161,6 +163,11 @@ describe('attest verify', { skip: await skipWithout(...simulatorTools, 'tpm2_quo
   };
   const verified = async (changed: Readonly<Record<string, string>>, name = 'ecc') =>
     (await edgekeep('verify', ...options(name, changed))).code;
+
+  test('reference values that have ended are refused', async () => {
+    assert.equal(await verified({ reference: at('ended') }), 2);
+    assert.equal(await verified({}), 0);
+  });
 
   for (const { name, oracle } of schemes) {
     test(`accepts a ${name} quote that ${oracle} accepts, with the key in every form`, async () => {

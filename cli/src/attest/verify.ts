@@ -5,6 +5,7 @@ import { matchBoot } from '@edgekeep/core/attest/boot-match';
 import { imaPcrValues, IMA_LOG_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
 import { verifyQuote } from '@edgekeep/core/attest/quote';
 import type { Reason } from '@edgekeep/core/attest/reason';
+import { standingsOf } from '@edgekeep/core/attest/reference-standing';
 import { IMA_PCR, parseReferenceValues, REFERENCE_VALUES_BYTES_MAX } from '@edgekeep/core/attest/reference-values';
 import { pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
@@ -40,7 +41,8 @@ Exit code 0: verified; 1: refused, with every reason.
 --ima-log FILE         IMA log, binary, that must replay to the quoted PCR 10; entries measured after the quote are left out
                        (/sys/kernel/security/ima/binary_runtime_measurements); needs --event-log or --attestation where the quote
                        covers other PCRs too
---reference FILE       reference values (spec/reference-values.md); may be repeated for several acceptable boots; needs --event-log or --attestation
+--reference FILE       reference values (spec/reference-values.md); may be repeated for several acceptable boots; needs --event-log or --attestation.
+                       A set that has ended or has not begun is refused; for which devices it is, you decide
 --pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9 (default: those of the quote)
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
 --dice-root FILE       PEM, DER or PKCS #7: roots that the chain of a DICE device may end at; may be repeated
@@ -196,7 +198,16 @@ function imaLines(quoted: number | undefined, values: readonly Uint8Array[] | un
 async function readReferences(args: Arguments, pcrs: readonly number[]) {
   const files = args.all('reference');
   return Promise.all(
-    files.map(async (path) => parseReferenceValues(await readBounded(path, REFERENCE_VALUES_BYTES_MAX), pcrs)),
+    files.map(async (path) => {
+      const values = parseReferenceValues(await readBounded(path, REFERENCE_VALUES_BYTES_MAX), pcrs);
+      const { former } = standingsOf([{ set: values, publishedAtMs: 0 }], () => true, {
+        nowMs: Date.now(),
+        graceMs: 0,
+      });
+      const [reason] = former;
+      if (reason !== undefined) throw new UsageError(`--reference ${path}: its values do not count: ${reason.why}`);
+      return values;
+    }),
   );
 }
 
