@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { appraiseEvidence } from '../attest/appraise.ts';
+import { testDice, testDiceEvidence, testVendor } from '../attest/dice/testing.ts';
+import { qualifyingData } from '../attest/qualifying-data.ts';
 import { cryptoAgileLog, fixedKey, testAttester, uefiBoot } from '../attest/testing.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -19,7 +22,7 @@ import { encodeReceipt, verifyReceipt } from './receipt.ts';
 import { notProven } from './receipt-limits.ts';
 import { releaseEvidenceOf } from './release-evidence.ts';
 import { testLongReceipt, testMakers, testOrigin, testRelease } from './testing-long-receipt.ts';
-import { testReceiptParts, testTrust } from './testing-receipt.ts';
+import { releasedAtMs, testReceiptParts, testTrust } from './testing-receipt.ts';
 
 const parts = await testLongReceipt();
 const good = encodeLongReceipt(parts);
@@ -159,3 +162,43 @@ function kindOf(bytes: Uint8Array): 'verified' | 'not verified' {
     return 'not verified';
   }
 }
+
+// SECURITY.md: HUB-67
+test('a long receipt of a DICE device is verified by its chain up to the maker, and not without one', async () => {
+  const vendor = await testVendor();
+  const dice = await testDice(vendor);
+  const pcrs = [0, 7];
+  const nonce = Buffer.alloc(32, 9);
+  const data = qualifyingData('release', nonce, parts.exporter);
+  const evidence = testDiceEvidence(dice, data, pcrs);
+  const origin = { kind: 'dice', certificates: dice.chain.slice(2).map(({ der }) => der) } as const;
+  const roots = { ...testMakers, dice: { anchors: [vendor.root], intermediates: [] } };
+  const { pcrDigest, dice: facts } = appraiseEvidence({
+    evidence,
+    key: { publicKey: dice.deviceIdKey },
+    tier: 'dice',
+    expectedQualifyingData: data,
+    pcrSelection: pcrs,
+    referenceValues: [],
+    dice: { trust: roots.dice, atSeconds: releasedAtMs / 1_000 },
+  });
+  const device = { id: 'press-7', tier: 'dice', certificate: '11'.repeat(32) } as const;
+  const result = { tier: 'dice', nonce, pcrs, pcrDigest, resetCount: 0, layers: facts?.layers ?? [] } as const;
+  const made = async (layers = result.layers) => {
+    const named = releaseEvidenceOf(evidence, origin);
+    const changes = { release: { device, ...(named && { evidence: named }) }, result: { ...result, layers } };
+    const { manifest, modelSignature, ...rest } = await testReceiptParts(changes);
+    const model = { manifest, modelSignature };
+    const receipt = encodeReceipt({ ...rest, ...model });
+    return encodeLongReceipt({ receipt, evidence, exporter: parts.exporter, origin, model });
+  };
+  const verdict = verifyLongReceipt(await made(), testTrust(2), roots);
+  assert.ok(verdict.kind === 'verified', JSON.stringify(verdict));
+  const reasons = (bytes: Uint8Array, known?: MakerRoots) => {
+    const refused = verifyLongReceipt(bytes, testTrust(2), known);
+    return refused.kind === 'refused' ? refused.reasons.join('; ') : 'verified';
+  };
+  assert.match(reasons(await made()), /^maker: .*give them/);
+  assert.match(reasons(await made(), testMakers), /^evidence: /);
+  assert.match(reasons(await made(result.layers.slice(1)), roots), /other layers/);
+});
