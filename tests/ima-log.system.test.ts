@@ -2,7 +2,7 @@
 // IMA log"). The agent's own code, a TPM simulator, a real hub.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { appendFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Prover } from '@edgekeep/agent/attest/attest';
@@ -12,6 +12,7 @@ import { postToHub } from '@edgekeep/agent/hub-api';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
 import { enroll, type HubChannel, type IdentityDependencies, recover, renew } from '@edgekeep/agent/hub/identity';
 import { type Evidence, evidenceDocument } from '@edgekeep/core/attest/evidence';
+import { imaPolicyFromLogs } from '@edgekeep/core/attest/ima-policy-sources';
 import { IMA_EVIDENCE_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
 import { imaEntry, imaNgLog } from '@edgekeep/core/attest/testing-ima';
 import { concat, utf8 } from '@edgekeep/core/bytes';
@@ -183,5 +184,62 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
       assert.ok(sent?.kind === 'tpm');
       assert.equal(sent.imaLog?.length, imaNgLog(added, 50).length, `${added} entries`);
     }
+  });
+
+  // The buffers of this log have no whole digests.
+  const policyOf = async (version: string) => ({
+    ...imaPolicyFromLogs([parseImaLog(await readFile(file))], { name: 'runtime', version }).policy,
+    ignoredBuffers: ['*'],
+  });
+
+  /** After a policy changed, the first attempt is refused: the device sends its log from the beginning. */
+  const connectedAnew = () =>
+    connected().catch((error: unknown) => {
+      assert.match(String(error), /are not known here: send it from its beginning/);
+      return connected();
+    });
+
+  async function verdict(link: HubLink) {
+    const { attestationKeys: keys } = await fleet.world.trust();
+    const { prover, clocks } = dependencies;
+    const result = await attest({ deviceId: 'long', link, prover, keys, clock: clocks.clock });
+    assert.ok(result.kind === 'ok', JSON.stringify(result));
+    return result.value.result;
+  }
+
+  // SECURITY.md: DEV-79
+  test('with a policy that lists its files its runtime is affirmed; the log is read from its beginning once, then only what is new', async () => {
+    await fleet.world.publishImaPolicy(await policyOf('1.0.0'));
+    await using link = await connectedAnew();
+    const { status, vector } = await verdict(link);
+    assert.deepEqual([status, vector.executables], ['affirming', 2]);
+    const again = await attestWith(link);
+    assert.equal(again.bytes, 0);
+  });
+
+  // SECURITY.md: DEV-79
+  test('a program that no policy accepts is named, and stays refused after it has ended, until it is accepted', async () => {
+    await using link = await connected();
+    await grow(imaEntry('ima-ng', [utf8('sha256:\0evil'), utf8('/tmp/evil\0')]));
+    const refused = await verdict(link);
+    assert.equal(refused.status, 'contraindicated');
+    assert.match(
+      refused.reasons[0]?.message ?? '',
+      /IMA policy runtime 1\.0\.0: IMA entry \d+, "\/tmp\/evil": it is not listed/,
+    );
+    assert.equal((await fleet.world.device('long')).state, 'suspect');
+    await grow(imaNgLog(1));
+    const { answer, from } = await attestWith(link);
+    assert.ok(answer.kind === 'ok' && from > 0);
+    assert.equal(answer.value.state, 'suspect');
+    await fleet.world.restart();
+    await using later = await connected();
+    assert.equal((await verdict(later)).status, 'contraindicated');
+    const next = await policyOf('1.1.0');
+    const listed = { ...next, excludes: ['/tmp/evil'] };
+    await fleet.world.publishImaPolicy(listed);
+    await using healed = await connectedAnew();
+    assert.equal((await verdict(healed)).vector.executables, 2);
+    assert.equal((await fleet.world.device('long')).state, 'active');
   });
 });

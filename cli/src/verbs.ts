@@ -10,6 +10,7 @@ import { deviceVerbs } from './device/verbs.ts';
 import { doctorVerbs } from './doctor/verbs.ts';
 import { enrollmentVerbs } from './enrollment/verbs.ts';
 import { hubVerbs } from './hub/verbs.ts';
+import { imaPolicyVerbs } from './ima-policy/verbs.ts';
 import { manufactureVerbs } from './manufacture/verbs.ts';
 import { modelVerbs } from './model/verbs.ts';
 import { peopleVerbs } from './people/verbs.ts';
@@ -40,6 +41,7 @@ export const verbs: Verbs = {
   ...workloadVerbs,
   ...modelVerbs,
   ...referenceVerbs,
+  ...imaPolicyVerbs,
   ...policyVerbs,
   ...attestVerbs,
   ...auditVerbs,

@@ -20,6 +20,7 @@ export const coreErrorCodes = [
   'image-invalid',
   'prediction-impossible',
   'ima-log-invalid',
+  'ima-policy-invalid',
   'evidence-invalid',
   'reference-values-invalid',
   'attestation-result-invalid',

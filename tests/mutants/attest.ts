@@ -213,9 +213,8 @@ export const attestMutants: readonly Mutant[] = [
   {
     id: 'attest/references-stay',
     file: 'hub/src/attest/appraiser.ts',
-    find: 'if (references === undefined || (await references.stay(trx, references.deviceKept))) return;',
-    replace:
-      'if (references === undefined || (await references.stay(trx, references.deviceKept)) !== undefined) return;',
+    find: 'if (policiesStay && staysSame) return;',
+    replace: 'if (policiesStay) return;',
     breaks: 'an appraisal by withdrawn reference values is not recorded',
   },
   {
@@ -312,8 +311,22 @@ export const attestMutants: readonly Mutant[] = [
   {
     id: 'attest/ima-start',
     file: 'hub/src/attest/ima-logs.ts',
-    find: 'if (pieces?.imaLog?.entries === entries) return pieces.imaLog;',
+    find: 'if (pieces?.imaLog?.entries === entries && pieces.imaLog.policyState === state) return pieces.imaLog;',
     replace: 'if (pieces?.imaLog !== undefined) return pieces.imaLog;',
     breaks: 'an IMA log goes on where this hub has replayed it to, and nowhere else',
+  },
+  {
+    id: 'attest/ima-violation',
+    file: 'core/src/attest/ima-findings.ts',
+    find: 'if (!violation && policy.files.get(path)?.includes(digest) === true) return undefined;',
+    replace: 'if (policy.files.get(path) !== undefined) return undefined;',
+    breaks: 'a listed path is accepted with a listed digest only',
+  },
+  {
+    id: 'attest/ima-before',
+    file: 'core/src/attest/ima-findings.ts',
+    find: 'let { refused, first } = before?.[at] ?? nothingFound;',
+    replace: 'let { refused, first } = nothingFound;',
+    breaks: 'what a policy refused in the beginning of a log counts later',
   },
 ];

@@ -1,4 +1,5 @@
 // A real hub in a temporary folder, in this process on free ports, with a publisher that it trusts: the setup of whole-system tests.
+import { toBase64url } from '@edgekeep/core/bytes';
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -25,6 +26,9 @@ import { apiTokenResponse } from '@edgekeep/wire/api/people';
 import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 import type { Answer } from './answer.ts';
+import { signModelFiles } from '@edgekeep/wire/file/model-signing';
+import { imaPolicyView } from '@edgekeep/wire/api/ima-policy';
+import { encodeImaPolicy, type ImaPolicy } from '@edgekeep/core/attest/ima-policy';
 import { acceptClock } from '@edgekeep/hub/commands/accept-clock';
 import { TestClock } from './clock.ts';
 import { makeGeneral } from './general-authority.ts';
@@ -190,6 +194,15 @@ export class HubWorld {
     const file = join(this.folder, 'reference-values.json');
     await writeFile(file, encodeReferenceValues(values));
     await publishReferenceValues(this.operator, file, this.publisher);
+  }
+
+  async publishImaPolicy(policy: ImaPolicy): Promise<void> {
+    const file = join(this.folder, 'ima-policy.json');
+    const document = encodeImaPolicy(policy);
+    await writeFile(file, document);
+    const bundle = await signModelFiles(file, { signer: this.publisher, ignorePaths: [] });
+    const order = { document: toBase64url(document), signature: Buffer.from(bundle).toString('utf8') };
+    await this.operator.send('POST', '/v1/ima-policies', order, imaPolicyView);
   }
 
   async withdrawReferenceValues(name: string, version: string): Promise<void> {

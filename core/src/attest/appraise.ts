@@ -17,7 +17,9 @@ import {
   type SoftwareEvidence,
   type TpmEvidence,
 } from './evidence.ts';
-import { imaPcrValues, parseImaLog } from './ima-log.ts';
+import { type ImaMismatch, withRuntime } from './ima-appraise.ts';
+import type { ImaPolicies } from './ima-findings.ts';
+import { type ImaEntry, imaPcrValues, parseImaLog } from './ima-log.ts';
 import type { ImaLogState } from './ima-log-state.ts';
 import { type LogCache, openLog } from './log-cache.ts';
 import type { LastQuote } from './boot-clock.ts';
@@ -42,6 +44,10 @@ export interface AppraisalInput extends BootRules {
   readonly logCache?: LogCache | undefined;
   /** Where the IMA log of this evidence begins (its `imaLogFrom`), replayed by the verifier before; undefined for a whole log. */
   readonly imaStart?: ImaLogState | undefined;
+  /** What may run while the kernel measures it. `imaStart` has what they found before it. */
+  readonly imaPolicies?: ImaPolicies | undefined;
+  /** What a file that no policy accepts does to the status; left out: `refuse`. */
+  readonly imaMismatch?: ImaMismatch | undefined;
   /** For a DICE device: the roots that its chain must end at, and the unix second at which the chain must be valid. */
   readonly dice?: { readonly trust: DiceTrust; readonly atSeconds: number } | undefined;
 }
@@ -110,7 +116,8 @@ export function appraiseEvidence(input: AppraisalInput): Appraisal {
     const { facts, layers } = signed.dice;
     return { ...appraiseLayers(input, replayed, layers), dice: facts, ...common };
   }
-  return { ...appraiseBoot(input, replayed), ...common, ...measuredBy(input, replayed, common.pcrDigest) };
+  const boot = withRuntime(appraiseBoot(input, replayed), input, signed.imaLog);
+  return { ...boot, ...common, ...measuredBy(input, replayed, common.pcrDigest) };
 }
 
 // Of another tier, software states the boot.
@@ -195,8 +202,10 @@ function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replaye
     const message = `the IMA log of the evidence begins after ${evidence.imaLogFrom ?? 0} entries, expected ${input.imaStart?.entries ?? 0}`;
     throw new CoreError('evidence-invalid', message);
   }
+  assertCompared(input);
   const imaStart = input.imaStart?.value ?? pcrValue(replayed, IMA_PCR);
-  const imaValues = imaValuesOf(evidence, imaStart, input.imaStart?.entries ?? 0);
+  const entries = imaEntriesOf(evidence, input.imaStart?.entries ?? 0);
+  const imaValues = entries === undefined ? undefined : imaPcrValues(entries, 'sha256', IMA_PCR, imaStart);
   const atQuote = (count: number) => (pcr: number) =>
     pcr === IMA_PCR ? (imaValues?.[count] ?? pcrValue(replayed, pcr)) : pcrValue(replayed, pcr);
   const verdict = verifyQuote(evidence.quote, evidence.signature, {
@@ -217,15 +226,23 @@ function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replaye
   const { imaEntries } = verdict;
   const value = imaEntries === undefined ? undefined : imaValues?.[imaEntries];
   if (imaEntries === undefined || value === undefined) return { reasons: [], boot, pcrValue: atQuote(0) };
-  const start = { entries: input.imaStart?.entries ?? 0, value: imaStart };
-  const imaLog = { entries: start.entries + imaEntries, value, start };
+  const start = { entries: input.imaStart?.entries ?? 0, value: imaStart, findings: input.imaStart?.findings };
+  const findings = input.imaPolicies?.judge(entries?.slice(0, imaEntries) ?? [], start.findings);
+  const imaLog = { entries: start.entries + imaEntries, value, findings, start };
   return { reasons: [], boot, imaLog, pcrValue: atQuote(imaEntries) };
 }
 
 // The IMA log continues in PCR 10, which reference values never cover. For a log that begins later, the verifier knows the earlier part.
-function imaValuesOf({ imaLog }: TpmEvidence, start: Uint8Array, entries: number): readonly Uint8Array[] | undefined {
-  if (imaLog === undefined) return undefined;
-  return imaPcrValues(parseImaLog(imaLog, entries), 'sha256', IMA_PCR, start);
+function imaEntriesOf({ imaLog }: TpmEvidence, before: number): readonly ImaEntry[] | undefined {
+  return imaLog === undefined ? undefined : parseImaLog(imaLog, before);
+}
+
+// Entries that no policy saw are not accepted by being left out.
+function assertCompared({ imaStart, imaPolicies }: AppraisalInput): void {
+  const policies = imaPolicies?.list.length ?? 0;
+  if (policies === 0 || imaStart === undefined || imaStart.entries === 0) return;
+  if (imaStart.findings?.length === policies) return;
+  throw new CoreError('evidence-invalid', 'the beginning of this IMA log was not compared with the policies in force');
 }
 
 function verifySoftwareEvidence(input: AppraisalInput, evidence: SoftwareEvidence, replayed: ReplayedLog): SignedFacts {

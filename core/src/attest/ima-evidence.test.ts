@@ -6,7 +6,10 @@ import { concat, toHex } from '../bytes.ts';
 import { encodeTpmSignature, parseTpmSignature } from '../tpm/signature.ts';
 import { appraiseEvidence, type AppraisalInput } from './appraise.ts';
 import { parseEventLog } from './event-log.ts';
+import { ImaPolicies } from './ima-findings.ts';
 import { imaEntryEnds, imaPcrValues, parseImaLog } from './ima-log.ts';
+import { openImaPolicy } from './ima-policy.ts';
+import { imaPolicyFromLogs } from './ima-policy-sources.ts';
 import { IMA_PCR, referenceValuesFromLog } from './reference-values.ts';
 import { pcrValue, replayEventLog } from './replay.ts';
 import { cryptoAgileLog, fixedKey, testAttester, testPcrs, testQuote, uefiBoot } from './testing.ts';
@@ -111,4 +114,62 @@ test('a quote that is signed with SHA-1 is refused with that reason, and not as 
   const { reasons } = appraiseEvidence({ ...input, evidence: { ...input.evidence, signature } });
   assert.equal(reasons[0]?.code, 'signature-invalid');
   assert.match(reasons[0]?.message ?? '', /signed with SHA-1, which is not accepted/);
+});
+
+/** Accepts the first `count` entries of the log. */
+const policiesFor = (count: number, boots?: readonly string[]) => {
+  const head = { name: 'runtime', version: '1.0.0', for: boots };
+  return new ImaPolicies([openImaPolicy(imaPolicyFromLogs([parseImaLog(whole).slice(0, count)], head).policy)]);
+};
+
+// SECURITY.md: DEV-79
+test('a log that a policy accepts affirms what runs, not only what booted; a file that it does not accept contraindicates', () => {
+  const accepted = appraiseEvidence({ ...quotedAfter(13, whole), imaPolicies: policiesFor(13) });
+  assert.deepEqual([accepted.status, accepted.vector.executables, accepted.reasons], ['affirming', 2, []]);
+  const input = { ...quotedAfter(13, whole), imaPolicies: policiesFor(12) };
+  const refused = appraiseEvidence(input);
+  assert.deepEqual([refused.status, refused.vector.executables], ['contraindicated', 96]);
+  assert.match(refused.reasons[0]?.message ?? '', /^IMA policy runtime 1\.0\.0: IMA entry 12, .*it is not listed$/);
+  const warned = appraiseEvidence({ ...input, imaMismatch: 'warn' });
+  assert.deepEqual([warned.status, warned.vector.executables], ['warning', 33]);
+});
+
+test('a policy is for the boots that it names, and of several policies one is enough', () => {
+  const none = { ...quotedAfter(13, whole), imaPolicies: policiesFor(1, ['other']) };
+  assert.deepEqual([appraiseEvidence(none).status, appraiseEvidence(none).vector.executables], ['affirming', 3]);
+  const own = { ...none, imaPolicies: policiesFor(1, ['other', 'line']) };
+  assert.equal(appraiseEvidence(own).status, 'contraindicated');
+  const both = new ImaPolicies([...policiesFor(1).list, ...policiesFor(13).list]);
+  assert.equal(appraiseEvidence({ ...own, imaPolicies: both }).vector.executables, 2);
+});
+
+test('of many refused entries the first ones are named, and the number of the others', () => {
+  const { reasons } = appraiseEvidence({ ...quotedAfter(20, whole), imaPolicies: policiesFor(1) });
+  assert.equal(reasons.length, 9);
+  assert.match(reasons[8]?.message ?? '', /: 11 more entries are not accepted$/);
+});
+
+// SECURITY.md: DEV-79
+test('where a policy counts, a device that sends no IMA log or does not quote PCR 10 is refused', () => {
+  const silent = appraiseEvidence({ ...quotedAfter(0, undefined), imaPolicies: policiesFor(13) });
+  assert.deepEqual([silent.status, silent.reasons.map(({ code }) => code)], ['contraindicated', ['ima-log-missing']]);
+});
+
+// SECURITY.md: DEV-79
+test('the beginning of a log counts in every later appraisal, and is not accepted by being known already', () => {
+  const policies = policiesFor(3);
+  const ends = imaEntryEnds(whole);
+  const at = 10;
+  const input = quotedAfter(13, whole);
+  const { evidence } = input;
+  assert.ok(evidence.kind === 'tpm');
+  const rest = { ...evidence, imaLog: whole.subarray(ends[at - 1]), imaLogFrom: at };
+  const begun = { entries: at, value: values[at] ?? start };
+  const compared = { ...begun, findings: policies.judge(parseImaLog(whole).slice(0, at)) };
+  const continued = appraiseEvidence({ ...input, evidence: rest, imaStart: compared, imaPolicies: policies });
+  assert.deepEqual(continued.imaLog?.findings, appraiseEvidence({ ...input, imaPolicies: policies }).imaLog?.findings);
+  assert.equal(continued.status, 'contraindicated');
+  assert.throws(() => appraiseEvidence({ ...input, evidence: rest, imaStart: begun, imaPolicies: policies }), {
+    code: 'evidence-invalid',
+  });
 });

@@ -34,6 +34,10 @@ export interface ImaEntry {
   /** What the kernel hashes for the template digest. */
   readonly templateData: Uint8Array;
   readonly fileDigest: { readonly algorithm: string; readonly digest: Uint8Array };
+  /** What a file has in `security.ima`; empty for one without signature. Undefined where the template has no such field. */
+  readonly signature?: Uint8Array | undefined;
+  /** The measured content that is not a file's. */
+  readonly buffer?: Uint8Array | undefined;
   /** For people: Linux allows any bytes in a name; bytes that are not UTF-8 are replaced. */
   readonly fileName: string;
 }
@@ -105,7 +109,7 @@ function parseEntry(reader: ByteReader, index: number): ImaEntry {
   return { index, pcr, template, violation, ...parsed };
 }
 
-type Content = Pick<ImaEntry, 'templateData' | 'fileDigest' | 'fileName'>;
+type Content = Pick<ImaEntry, 'templateData' | 'fileDigest' | 'fileName' | 'signature' | 'buffer'>;
 
 function oldTemplate(data: Uint8Array, index: number): Content {
   const templateData = concat(data, new Uint8Array(FILE_NAME_PADDED + SHA1_LENGTH - data.length));
@@ -129,13 +133,17 @@ function parseFields(template: string, templateData: Uint8Array, index: number):
   const reader = new ByteReader(templateData, `IMA log entry ${index}`);
   let fileDigest: ImaEntry['fileDigest'] = { algorithm: 'unknown', digest: new Uint8Array(0) };
   let fileName = '';
+  let signature: Uint8Array | undefined;
+  let buffer: Uint8Array | undefined;
   for (const field of fields) {
     const bytes = reader.bytes(reader.u32(true));
     if (field === 'n' || field === 'n-ng') fileName = terminated(bytes, index);
+    else if (field === 'sig') signature = bytes;
+    else if (field === 'buf') buffer = bytes;
     else if (isDigest(field)) fileDigest = parseFileDigest(field, bytes, index);
   }
   reader.end();
-  return { templateData, fileDigest, fileName };
+  return { templateData, fileDigest, fileName, signature, buffer };
 }
 
 function isDigest(field: ImaField): field is 'd' | 'd-ng' | 'd-ngv2' {

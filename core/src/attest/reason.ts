@@ -29,6 +29,7 @@ export const reasonCodes = [
   'pcr-not-covered',
   'boot-not-covered',
   'reference-values-missing',
+  'ima-entry-refused',
   // the set that it matches does not count now, or not for this device
   'boot-superseded',
   'boot-below-lowest',

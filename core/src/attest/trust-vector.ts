@@ -22,6 +22,8 @@ export const trustValues = {
   untrustworthyInstance: 96,
   approvedConfiguration: 2,
   unsupportableConfiguration: 96,
+  /** Only approved executables, scripts and files were loaded during and after the boot. */
+  approvedRuntime: 2,
   /** Only approved executables were loaded during boot; no claim about later. */
   approvedBoot: 3,
   /** Something was loaded that the reference values do not know. */

@@ -2,7 +2,6 @@
 // appraisal needs: the newest reset count and the device's health.
 import { noteAppraisal, type Standing } from '../registry/device-notes.ts';
 import { toHex } from '@edgekeep/core/bytes';
-import { logReasons } from '@edgekeep/core/attest/absent-evidence';
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
 import type { ReleaseName } from '@edgekeep/core/attest/appraise-boot';
 import type { BootCoverage } from '@edgekeep/core/attest/boot-coverage';
@@ -11,7 +10,9 @@ import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
 import { type Evidence, formerEvidenceType, statementEvidenceType } from '@edgekeep/core/attest/evidence';
 import { createLogCache } from '@edgekeep/core/attest/log-cache';
 import { nextStagePcr } from '@edgekeep/core/attest/stage-pcr';
+import type { ImaMismatch } from '@edgekeep/core/attest/ima-appraise';
 import { tierSchema } from '@edgekeep/core/attest/tier';
+import { trustValues } from '@edgekeep/core/attest/trust-vector';
 import type { SigningKey } from '../common/signing-key.ts';
 import { HubError } from '../common/error.ts';
 import { noteFormerName } from '../common/former-names.ts';
@@ -25,6 +26,7 @@ import type { DeviceRow } from '../store/tables/registry.ts';
 import { type DatedQuote, isOvertaken, isSetBack, lastQuoteOf, provesSetBack, recordTpmClock } from './tpm-clocks.ts';
 import { imaStartOf, recordImaLog } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
+import { imaPolicyState, ImaPolicyStore } from './ima-policy-store.ts';
 import type { ReferencesFor, ReferenceStore } from './reference-store.ts';
 
 // A fleet boots only a few different logs; this many replayed logs are kept.
@@ -45,6 +47,8 @@ const restsOn = new WeakMap<Appraisal, ReferencesFor & { readonly deviceKept: bo
 const unlistedKeys = new WeakMap<Appraisal, string>();
 // Counters and clock of an authentic quote by a TPM. An appraisal that failed by its logs has none.
 const datedQuotes = new WeakMap<Appraisal, DatedQuote>();
+// The state of the IMA policies when an appraisal was made.
+const comparedWith = new WeakMap<Appraisal, string>();
 // Appraisals that show a TPM which was set back.
 const setBack = new WeakSet<Appraisal>();
 const newReferences = 'reference-values-changed';
@@ -65,6 +69,7 @@ export interface AppraisalSettings {
   readonly attestation: {
     readonly coveredPcrs: readonly number[];
     readonly bootCoverage: BootCoverage;
+    readonly imaMismatch: ImaMismatch;
     readonly clockDriftPercent: number;
     readonly clockSlackSeconds: number;
   };
@@ -72,6 +77,8 @@ export interface AppraisalSettings {
 }
 
 export class Appraiser {
+  /** What may run on devices while their kernels measure it. */
+  readonly imaPolicies: ImaPolicyStore;
   readonly #database: Database;
   readonly #references: ReferenceStore;
   readonly #rootKeys: RootKeys;
@@ -94,6 +101,7 @@ export class Appraiser {
     settings: AppraisalSettings,
     epoch: () => string = () => '',
   ) {
+    this.imaPolicies = new ImaPolicyStore(database);
     this.#database = database;
     this.#references = references;
     this.#rootKeys = rootKeys;
@@ -121,7 +129,8 @@ export class Appraiser {
   ): Promise<Appraised> {
     if (evidence.kind !== 'tpm' && evidence.type === formerEvidenceType)
       noteFormerName({ former: formerEvidenceType, present: statementEvidenceType });
-    const imaStart = await imaStartOf(this.#database.read, device.id, evidence, expected.pieces);
+    const policies = await this.imaPolicies.now();
+    const imaStart = await imaStartOf(this.#database.read, device.id, evidence, expected.pieces, policies);
     const references = await this.#references.forDevice(device.id);
     const { pcrs, attestation } = this.#settings;
     const key = this.#rootKeys.attestationKey(device);
@@ -143,15 +152,18 @@ export class Appraiser {
       askedMs,
       logCache: this.#logs,
       imaStart,
+      imaPolicies: policies.policies,
+      imaMismatch: attestation.imaMismatch,
       dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
+    comparedWith.set(appraisal, policies.state);
     restsOn.set(appraisal, { ...references, deviceKept: !enrolls });
     noteConnection(appraisal, expected.pieces);
     if (provesSetBack(appraisal.reasons, lastQuote, askedMs)) setBack.add(appraisal);
     if (
       appraisal.tier === 'tpm' &&
       isAuthentic(appraisal) &&
-      !appraisal.reasons.some(({ code }) => logReasons.has(code))
+      appraisal.vector.executables !== trustValues.cryptographyFailed
     ) {
       const { resetCount, restartCount, clock, safe } = appraisal;
       const bounds = { driftPercent: attestation.clockDriftPercent, slackSeconds: attestation.clockSlackSeconds };
@@ -199,7 +211,10 @@ export async function untilReferencesStay<T>(work: () => Promise<T>): Promise<T>
 
 async function assertReferencesStay(trx: WriteTransaction, appraisal: Appraisal): Promise<void> {
   const references = restsOn.get(appraisal);
-  if (references === undefined || (await references.stay(trx, references.deviceKept))) return;
+  const policies = comparedWith.get(appraisal);
+  const policiesStay = policies === undefined || policies === (await imaPolicyState(trx));
+  const staysSame = references === undefined || (await references.stay(trx, references.deviceKept));
+  if (policiesStay && staysSame) return;
   const message = 'the reference values changed while this evidence was appraised: attest again';
   throw new HubError('conflict', message, { reasons: [{ code: newReferences, message }] });
 }
@@ -245,7 +260,7 @@ export async function recordAppraisal(
     booted: bootedText(appraisal),
   });
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
-  if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal);
+  if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal, comparedWith.get(appraisal) ?? '');
   await weighAttestationKey(trx, deviceId, unlistedKeys.get(appraisal), nowMs);
   await weighTier(trx, device, nowMs);
   const refused = appraisal.status === 'contraindicated';

@@ -29,6 +29,7 @@ export const testAttestation = {
   attestation: {
     coveredPcrs: [],
     bootCoverage: 'pc-client',
+    imaMismatch: 'refuse',
     clockDriftPercent: 15,
     clockSlackSeconds: 60,
     supersededGraceSeconds: 1_209_600,

@@ -32,6 +32,7 @@ import { migration as releaseEvidence } from './migrations/0028-release-evidence
 import { migration as leaseWrap } from './migrations/0029-lease-wrap.ts';
 import { migration as securityState } from './migrations/0030-security-state.ts';
 import { migration as witnessPolicy } from './migrations/0038-witness-policy.ts';
+import { migration as imaPolicy } from './migrations/0034-ima-policy.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
@@ -66,4 +67,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0029-lease-wrap': leaseWrap,
   '0030-security-state': securityState,
   '0038-witness-policy': witnessPolicy,
+  '0034-ima-policy': imaPolicy,
 };

@@ -29,6 +29,7 @@ import { importRoutes } from '../doors/operator/import.ts';
 import { jobRoutes } from '../doors/operator/job.ts';
 import { modelOperatorRoutes } from '../doors/operator/model.ts';
 import { peopleRoutes } from '../doors/operator/people.ts';
+import { imaPolicyRoutes } from '../doors/operator/ima-policy.ts';
 import { platformKeyRoutes } from '../doors/operator/platform-key.ts';
 import { policyRoutes } from '../doors/operator/policy.ts';
 import { accessOperatorRoutes } from '../doors/operator/reference-values.ts';
@@ -149,6 +150,7 @@ function addModels(app: HttpServer, subjects: Subjects): void {
   const { platformKey } = secrets.keys;
   modelOperatorRoutes(app, { ...guarded, blobs: new Blobs(join(folder, 'blobs')), platformKey });
   accessOperatorRoutes(app, { ...guarded, ...subjects.doors.attestation });
+  imaPolicyRoutes(app, { ...guarded, ...subjects.doors.attestation, settings: subjects.ledger.settings });
 }
 
 function addPeopleAndPolicy(app: HttpServer, subjects: Subjects): void {

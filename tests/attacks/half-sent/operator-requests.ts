@@ -103,6 +103,8 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   'POST /v1/enrollment-tokens': { path: '/v1/enrollment-tokens', body: '{}' },
   'POST /v1/groups/:name/members': { path: '/v1/groups/presses/members', body: json({ add: ['press-1'] }) },
   'POST /v1/groups': { path: '/v1/groups', body: json({ name: 'late' }) },
+  'POST /v1/ima-policies/:name/:version/withdraw': { path: '/v1/ima-policies/a/1/withdraw', body: '{}' },
+  'POST /v1/ima-policies': { path: '/v1/ima-policies', body: json({ document: 'AAAA', signature: '{}' }) },
   'POST /v1/models/:name/:version/publish': { path: '/v1/models/belt/2.0.0/publish', body: '{}' },
   'POST /v1/models/:name/:version/withdraw': { path: '/v1/models/belt/1.0.0/withdraw', body: '{}' },
   'POST /v1/models': {

@@ -1,5 +1,6 @@
 // The error codes and settings of `attest`.
 import { bootCoverages } from '@edgekeep/core/attest/boot-coverage';
+import { imaMismatches } from '@edgekeep/core/attest/ima-appraise';
 import { z } from 'zod';
 
 export const attestErrorCodes = {
@@ -21,6 +22,8 @@ export const attestSettings = {
        * `coveredPcrs` count, for boards whose firmware measures elsewhere.
        */
       bootCoverage: z.enum(bootCoverages).default('pc-client'),
+      /** What a file does to the status that no IMA policy accepts: `refuse` contraindicates the device, `warn` only warns. */
+      imaMismatch: z.enum(imaMismatches).default('refuse'),
       /** How much faster or slower than the hub's the clock of a TPM may run without an alert. 15 is what TPM 2.0 permits. */
       clockDriftPercent: z.int().min(1).max(50).default(15),
       /** In addition, how many seconds it may be off. */

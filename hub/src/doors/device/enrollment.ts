@@ -110,7 +110,9 @@ function addBinding(app: HttpServer, dependencies: IdentityDeviceRouteDependenci
   const { database, settings, clock, door } = dependencies;
   // How far the log was appraised, for evidence that goes on from there.
   const imaLogOf = async (deviceId: string, connection: DeviceConnection) =>
-    settings.pcrs.includes(IMA_PCR) ? knownImaLog(database.read, deviceId, connection) : undefined;
+    settings.pcrs.includes(IMA_PCR)
+      ? knownImaLog(database.read, deviceId, connection, await dependencies.appraiser.imaPolicies.now())
+      : undefined;
 
   app.post(
     '/v1/bind',
@@ -136,7 +138,9 @@ function addBinding(app: HttpServer, dependencies: IdentityDeviceRouteDependenci
     async (request) => {
       const connection = door.proving(request);
       const piece = { from: request.body.from, log: parseBase64url(request.body.log, 'log') };
-      return { entries: await takeImaPiece(database.read, connection, connection.certificate?.deviceId, piece) };
+      const policies = await dependencies.appraiser.imaPolicies.now();
+      const deviceId = connection.certificate?.deviceId;
+      return { entries: await takeImaPiece(database.read, connection, deviceId, piece, policies) };
     },
   );
 

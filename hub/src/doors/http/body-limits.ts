@@ -3,6 +3,7 @@
 import { FORK_PROOF_BYTES_MAX } from '@edgekeep/core/audit/fork-proof';
 import { NOTE_BYTES_MAX } from '@edgekeep/core/audit/note';
 import { EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/evidence';
+import { IMA_POLICY_ORDER_BYTES_MAX } from '@edgekeep/wire/api/ima-policy';
 import { VENDOR_ROOT_ORDER_BYTES_MAX } from '@edgekeep/wire/api/vendor-root';
 import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import type { HTTPMethods } from 'fastify';
@@ -33,6 +34,8 @@ export const bodyBytes = {
   release: Math.ceil(2.25 * mebibyte),
   /** A document of 1 MiB and its bundle. */
   referenceValues: Math.ceil(1.75 * mebibyte),
+  /** A document of 24 MiB and its bundle. */
+  imaPolicy: IMA_POLICY_ORDER_BYTES_MAX + 2 * mebibyte,
   /** A device id. */
   deviceId: kibibyte,
   /** Two certificate chains and two keys: nine certificates of 12,000 characters. */

@@ -4,6 +4,7 @@ export interface AttestTables {
   reference_values: ReferenceValuesRow;
   ima_log: ImaLogRow;
   tpm_clock: TpmClockRow;
+  ima_policy: ImaPolicyRow;
   release_evidence: ReleaseEvidenceRow;
   release_evidence_part: ReleaseEvidencePartRow;
   evidence_content: EvidenceContentRow;
@@ -30,6 +31,20 @@ export interface ImaLogRow {
   /** Where the evidence began that proved this: the device knows this position until its next challenge. */
   readonly start_entries: number;
   readonly start_value: string;
+  /** Which policies they were compared with; what each does not accept is JSON, here and at the start. */
+  readonly policy_state: string;
+  readonly findings: string;
+  readonly start_findings: string;
+}
+
+export interface ImaPolicyRow {
+  readonly name: string;
+  readonly version: string;
+  readonly document: Uint8Array;
+  readonly signature: string;
+  readonly publisher: string;
+  readonly published_at: number;
+  readonly withdrawn_at: number | null;
 }
 
 /** The newest quote of a device: its counters and clock, and the quote of the same boot that the clock is compared with. */
