@@ -13,8 +13,8 @@ export const termsOptions = {
 } as const;
 
 export const termsHelp = `--lowest-version V  no older release of this name counts, from the moment at which this one does
---not-before TIME   when the set begins and ends to count: 2026-07-01 or 2026-07-01T12:00:00Z (default: always)
---not-after TIME
+--not-before TIME   when the set begins to count: 2026-07-01 or 2026-07-01T12:00:00Z (default: at once)
+--not-after TIME    when it ends to count (default: never)
 --product NAME      only for devices whose IDevID has this common name; may be repeated: one is enough
 --group NAME        only for devices in this group; may be repeated: one is enough
 --tag KEY=VALUE     only for devices with this tag; may be repeated: all must be there`;

@@ -9,7 +9,8 @@ import { termsHelp, termsOf, termsOptions } from './reference-terms.ts';
 import { parsePcrs, readBounded } from './input.ts';
 
 export const command: Command = {
-  usage: 'attest reference LOG… --name NAME --version VERSION --out FILE [--pcrs LIST] [--stage-pcr PCR] [TERMS]',
+  usage:
+    'attest reference LOG… --name NAME --version VERSION --out FILE [--pcrs LIST] [--stage-pcr PCR] [--lowest-version V] [--not-before TIME] [--not-after TIME] [--product NAME]… [--group NAME]… [--tag KEY=VALUE]…',
   help: `
 Writes reference values (spec/reference-values.md) that accept the boot in LOG; with several logs, of devices of one kind, the boots of all of
 them. The output names the PCRs that are left out because they differ between devices, and what differs in the others.

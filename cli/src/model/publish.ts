@@ -17,8 +17,7 @@ file), which devices open in memory for \`edgekeep model run\`. The key must be 
 --version   for example 1.2.0; a published version never changes
 --key       PEM private key: P-256, P-384 or P-521 (\`edgekeep model keygen\`)
 --guard     guard settings (spec/guard.md): without them predictions are served without a verdict
---release-policy
-            who may get the key, as JSON (spec/model-manifest.md): you sign it with the model, and no operator can change it. Without it the
+--release-policy  who may get the key, as JSON (spec/model-manifest.md): you sign it with the model, and no operator can change it. Without it the
             operator of the hub decides alone
 --fallback  a second model that answers when the first is unsure
 --no-ort    do not add the optimized .ort twin of each .onnx file

@@ -12,7 +12,7 @@ import { termsHelp, termsOf, termsOptions } from '../attest/reference-terms.ts';
 
 export const command: Command = {
   usage:
-    'reference layers --name NAME --version VERSION --layer N=FILE[,FILE…][;FIELD=VALUE…]… --out FILE [--hash HASH] [TERMS]',
+    'reference layers --name NAME --version VERSION --layer N=FILE[,FILE…][;FIELD=VALUE…]… --out FILE [--hash HASH] [--lowest-version V] [--not-before TIME] [--not-after TIME] [--product NAME]… [--group NAME]… [--tag KEY=VALUE]…',
   help: `
 Writes reference values that accept devices whose DICE layers are these images. Sign and publish them with \`edgekeep reference publish\`.
 

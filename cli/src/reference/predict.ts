@@ -11,7 +11,7 @@ import { termsHelp, termsOf, termsOptions } from '../attest/reference-terms.ts';
 
 export const command: Command = {
   usage:
-    'reference predict LOG… --name NAME --version VERSION --out FILE [--replace OLD=NEW]… [--text OLD=NEW]… [--pcrs LIST] [TERMS]',
+    'reference predict LOG… --name NAME --version VERSION --out FILE [--replace OLD=NEW]… [--text OLD=NEW]… [--pcrs LIST] [--lowest-version V] [--not-before TIME] [--not-after TIME] [--product NAME]… [--group NAME]… [--tag KEY=VALUE]…',
   help: `
 LOG is the log of a boot before the update, as for \`edgekeep attest reference\`. Writes the reference values of the boot after it: publish them
 before the update; the old ones of the name count until the grace time ends (attestation.supersededGraceSeconds). An option that no event of the log explains is refused.
