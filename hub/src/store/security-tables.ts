@@ -70,6 +70,7 @@ const permitted = {
   policy: ['version', 'digest', 'text', 'applied_at', 'meaning', 'tests', 'applied_by'],
   country_network: ['network', 'country'],
   address_block: ['network', 'reason', 'blocked_by', 'blocked_at', 'expires_at'],
+  ima_policy: ['name', 'version', 'document', 'signature', 'publisher', 'published_at', 'withdrawn_at'],
   reference_values: ['name', 'version', 'document', 'signature', 'publisher', 'published_at', 'withdrawn_at'],
   root_authority: [
     'sha256',
