@@ -1,6 +1,6 @@
 // A device's connection as raw bytes: bound to its root of trust, and then anything that a test writes to it.
 import { once } from 'node:events';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { bindResponse } from '@edgekeep/wire/api/attest';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { channelBinding } from '@edgekeep/wire/link/channel-binding';
@@ -18,11 +18,20 @@ export interface BareConnection {
 export async function bareConnection(
   world: HubWorld,
   device?: Pick<TestDevice, 'credential'>,
+  options: Pick<ConnectionOptions, 'ecdhCurve'> = {},
 ): Promise<BareConnection> {
   const { host, port } = world.hub.deviceAddress;
   const own =
     device === undefined ? {} : { cert: device.credential.certificateChainPem, key: device.credential.privateKeyPem };
-  const socket = connect({ host, port, ca: world.hub.rootPem, servername: 'localhost', minVersion: 'TLSv1.3', ...own });
+  const socket = connect({
+    host,
+    port,
+    ca: world.hub.rootPem,
+    servername: 'localhost',
+    minVersion: 'TLSv1.3',
+    ...own,
+    ...options,
+  });
   await once(socket, 'secureConnect');
   return { socket, exporter: channelBinding(socket) };
 }

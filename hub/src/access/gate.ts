@@ -25,6 +25,7 @@ import type { CountryTable } from './country-table.ts';
 import type { DecisionLog } from './decision-log.ts';
 import { factsOf, type FactPaths } from './facts.ts';
 import type { CurrentPolicy, PolicyStore } from './policy-store.ts';
+import type { PostQuantumRule } from './post-quantum.ts';
 import type { Traffic } from './traffic.ts';
 
 export interface GateDependencies {
@@ -34,6 +35,8 @@ export interface GateDependencies {
   readonly traffic: Traffic;
   readonly countries: CountryTable;
   readonly decisions: DecisionLog;
+  /** Left out: no group requires it. */
+  readonly postQuantum?: PostQuantumRule;
 }
 
 export interface DeviceAsk {
@@ -65,6 +68,8 @@ const loggedAgainMs = 600_000;
 const recheckedAtOnce = 250;
 const REFUSALS_REMEMBERED_MAX = 20_000;
 
+const refusedByGate: ReadonlySet<string> = new Set(['access-refused', 'post-quantum-required']);
+
 /** Once for each connection, resource and policy: a question that repeats is recorded only when the answer changes. */
 type Judged = Map<string, string>;
 
@@ -79,6 +84,7 @@ export class AccessGate {
 
   /** Admits a device or throws `access-refused`, and logs a refusal. A question that repeats is recorded when it is new. */
   async admit(ask: DeviceAsk): Promise<void> {
+    await this.assertKeyExchange(ask);
     let before = await this.#decidedBy(ask);
     let judged = await this.judge({ ...ask, ...before.device });
     // Another policy may have come into force in the meantime.
@@ -113,13 +119,29 @@ export class AccessGate {
     return { policy, device: { device }, factsStand };
   }
 
+  /** Throws `post-quantum-required`, with an alert, where a group of the device requires another key exchange than its connection has. */
+  async assertKeyExchange({ deviceId, device, connection, nowMs }: DeviceAsk): Promise<void> {
+    const { database, postQuantum } = this.#dependencies;
+    const { keyExchange } = connection;
+    if (postQuantum === undefined || keyExchange === 'hybrid') return;
+    const row = device ?? (await getDevice(database.read, deviceId));
+    await postQuantum.admit(database, { device: row, keyExchange, nowMs });
+  }
+
+  /** The same in the transaction that records a key. */
+  async keyExchangeStands(db: Kysely<Tables>, deviceId: string, { keyExchange }: DeviceConnection, nowMs: number) {
+    const { postQuantum } = this.#dependencies;
+    if (postQuantum === undefined || keyExchange === 'hybrid') return;
+    await postQuantum.assert(db, { device: await getDevice(db, deviceId), keyExchange, nowMs });
+  }
+
   /** As `admit`, for a response that only leaves out a part after a refusal. */
   async permits(ask: DeviceAsk): Promise<boolean> {
     try {
       await this.admit(ask);
       return true;
     } catch (error) {
-      if (error instanceof HubError && error.code === 'access-refused') return false;
+      if (error instanceof HubError && refusedByGate.has(error.code)) return false;
       throw error;
     }
   }

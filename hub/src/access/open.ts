@@ -7,6 +7,7 @@ import type { Subject } from '../common/subject.ts';
 import { CountryTable } from './country-table.ts';
 import { DecisionLog } from './decision-log.ts';
 import { AccessGate, type GateDependencies } from './gate.ts';
+import { PostQuantumRule } from './post-quantum.ts';
 import { PolicyStore } from './policy-store.ts';
 import { Traffic } from './traffic.ts';
 
@@ -21,13 +22,24 @@ export interface Access extends Subject {
 export async function openAccess(
   database: Database,
   connections: Connections,
-  { decisionsKept }: { readonly decisionsKept: number },
+  {
+    decisionsKept,
+    requirePostQuantum,
+  }: { readonly decisionsKept: number; readonly requirePostQuantum: readonly string[] },
   clock: Clock,
 ): Promise<Access> {
   const policies = await asHub(() => PolicyStore.open(database, clock()));
   const countries = await CountryTable.open(database);
   const decisions = new DecisionLog(database, decisionsKept);
-  const facts = { database, policies, connections, traffic: new Traffic(), countries, decisions };
+  const facts = {
+    database,
+    policies,
+    connections,
+    traffic: new Traffic(),
+    countries,
+    decisions,
+    postQuantum: new PostQuantumRule(requirePostQuantum),
+  };
   const followers: (() => void)[] = [];
   return {
     gate: new AccessGate(facts),

@@ -54,6 +54,7 @@ export async function record(
     const recorded = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     assertMayAsk(recorded.state);
     assertEnabled(recorded);
+    await dependencies.gate.keyExchangeStands(trx, device.id, ask.connection, ask.nowMs);
     // Concurrent requests must not get more keys than sequential ones.
     await assertWithinBudget(trx, ask, settings);
     const releasePolicy = await publisherNow(trx, dependencies, ask, facts);

@@ -12,7 +12,9 @@ import { testReferences } from '../attest/testing-device.ts';
 import { signDocument } from '../publisher/testing-publisher.ts';
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
+import { AccessGate } from './gate.ts';
 import { PolicyStore } from './policy-store.ts';
+import { PostQuantumRule } from './post-quantum.ts';
 import { assertLeaseRuns } from './release-record.ts';
 import {
   ask,
@@ -96,6 +98,29 @@ test('a device outside of the groups that a model is for gets no key', async () 
   await hub.database.write((trx) => trx.deleteFrom('device_group_member').where('device_id', '=', press.id).execute());
   assert.match(await refusalOf(ask(hub)), /^release-refused: /);
   await ask(hub, { device: second });
+});
+
+// SECURITY.md: NET-12
+test('a device of a group that requires it gets no key on a classical key exchange, also when it joins while the key is decided', async () => {
+  await using hub = await openReleaseHub();
+  const withRule = (postQuantum: PostQuantumRule) => ({
+    ...hub,
+    parts: { ...hub.parts, gate: new AccessGate({ ...hub, postQuantum }) },
+  });
+  const { group_name: group } = await hub.database.read
+    .selectFrom('device_group_member')
+    .select('group_name')
+    .where('device_id', '=', press.id)
+    .executeTakeFirstOrThrow();
+  const rule = new PostQuantumRule([group]);
+  assert.match(await refusalOf(ask(withRule(rule))), /^post-quantum-required/);
+  // The first question finds no group, as before the device joined.
+  const joins = new PostQuantumRule([group]);
+  joins.admit = async () => {};
+  assert.match(await refusalOf(ask(withRule(joins))), /^post-quantum-required/);
+  assert.equal(await leases(hub), 0);
+  await ask(withRule(rule), { connection: { ...connectionOf(press.id), keyExchange: 'hybrid' } });
+  assert.equal(await leases(hub), 1);
 });
 
 test('only the newest published version gives keys: none that was superseded, withdrawn or never published', async () => {

@@ -51,6 +51,7 @@ export async function releaseKey(dependencies: ReleaseDependencies, ask: Release
 async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk): Promise<Released> {
   const device = await getDevice(dependencies.database.read, ask.deviceId);
   const model = await mayBeReleased(dependencies, device, ask);
+  await dependencies.gate.assertKeyExchange({ action: 'releaseKey', device, ...ask });
   const qualified = qualifyingDataOf(ask);
   const appraised = await appraise(dependencies, ask, device, qualified);
   const publisherPolicy = await publisherPermits(dependencies, ask, device, { model, ...appraised });

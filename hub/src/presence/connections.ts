@@ -2,6 +2,7 @@
 // once. Challenges are also here: a response counts only on the connection that got the challenge.
 import { MARKED_NONCE_RANDOM_LENGTH, markedNonce } from '@edgekeep/core/access/release-ask';
 import { canonicalAddress } from '@edgekeep/core/canonical/network';
+import type { KeyExchange } from '@edgekeep/wire/link/key-exchange';
 import { randomBytes } from 'node:crypto';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { HubError } from '../common/error.ts';
@@ -53,6 +54,8 @@ export interface DeviceConnection extends ImaPieces {
   readonly socket: LiveSocket;
   /** RFC 9266 tls-exporter value of this connection. */
   readonly exporter: Uint8Array;
+  /** Of its handshake; undefined counts as classical. */
+  readonly keyExchange?: KeyExchange | undefined;
   readonly openedAtMs: number;
   readonly remoteAddress: string;
   /** The verified client certificate; undefined on a connection without one (enrollment). */
@@ -131,12 +134,13 @@ export class Connections {
 
   add(
     socket: LiveSocket,
-    { exporter, nowMs }: { readonly exporter: Uint8Array; readonly nowMs: number },
+    { exporter, keyExchange, nowMs }: Pick<DeviceConnection, 'exporter' | 'keyExchange'> & { readonly nowMs: number },
     { certificate, workload }: ShownCertificate,
   ): DeviceConnection {
     const connection: DeviceConnection = {
       socket,
       exporter,
+      keyExchange,
       openedAtMs: nowMs,
       remoteAddress: canonicalAddress(socket.remoteAddress ?? '') ?? 'unknown',
       certificate,

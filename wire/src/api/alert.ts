@@ -39,6 +39,7 @@ const alertKinds = [
   'rows-refused',
   'key-list',
   'witness-quorum',
+  'post-quantum-refused',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

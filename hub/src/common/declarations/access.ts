@@ -5,6 +5,7 @@ export const accessErrorCodes = {
   'bind-refused': 403,
   'release-refused': 403,
   'access-refused': 403,
+  'post-quantum-required': 403,
   'policy-refused': 422,
 } as const;
 
@@ -35,6 +36,8 @@ export const accessSettings = {
       enrollmentAloneDays: z.int().min(0).max(365).default(7),
       /** How many decisions of the access policy are kept for testing drafts; 0 keeps none. */
       decisionsKept: z.int().min(0).max(1_000_000).default(10_000),
+      /** Groups whose devices get no connection and no key where the key exchange of the connection is not post-quantum. */
+      requirePostQuantum: z.array(z.string().min(1).max(64)).max(100).default([]),
       /** How often the policy is asked again about live connections, in seconds, where it uses facts that change without a request. */
       recheckSeconds: z.int().min(1).max(3_600).default(10),
     })

@@ -10,6 +10,7 @@ import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
 import { channelBinding } from '@edgekeep/wire/link/channel-binding';
+import { keyExchangeOf } from '@edgekeep/wire/link/key-exchange';
 import { networkOf } from '../../address/network-of.ts';
 import type { Traffic } from '../../access/traffic.ts';
 import type { Clock } from '../../common/clock.ts';
@@ -73,7 +74,7 @@ export class DeviceDoor {
 
   /** Registers a new TLS connection; called once, before its first request. */
   admit(socket: TLSSocket): void {
-    const begun = { exporter: channelBinding(socket), nowMs: this.#clock() };
+    const begun = { exporter: channelBinding(socket), keyExchange: keyExchangeOf(socket), nowMs: this.#clock() };
     this.#connections.add(socket, begun, shownBy(socket, this.#authorities, this.#trustDomain));
   }
 
