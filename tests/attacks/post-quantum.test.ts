@@ -11,20 +11,20 @@ import { HubWorld } from '../support/hub-world.ts';
 import { TestDevice } from '../support/test-device.ts';
 
 let world: HubWorld;
-let vault: TestDevice;
+let strict: TestDevice;
 let free: TestDevice;
 
 before(async () => {
-  world = await HubWorld.open({ settings: { access: { requirePostQuantum: ['vault', 'by-tag', 'no-such-group'] } } });
-  vault = await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1'));
+  world = await HubWorld.open({ settings: { access: { requirePostQuantum: ['strict', 'by-tag', 'no-such-group'] } } });
+  strict = await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1'));
   free = await TestDevice.withoutTpm('press-2', join(world.folder, 'press-2'));
-  await vault.enroll(world);
+  await strict.enroll(world);
   await free.enroll(world);
-  await world.operator.send('POST', '/v1/groups', { name: 'vault' }, groupView);
-  await world.operator.send('POST', '/v1/groups/vault/members', { add: ['press-1'] }, z.unknown());
+  await world.operator.send('POST', '/v1/groups', { name: 'strict' }, groupView);
+  await world.operator.send('POST', '/v1/groups/strict/members', { add: ['press-1'] }, z.unknown());
 });
 after(async () => {
-  await vault?.[Symbol.asyncDispose]();
+  await strict?.[Symbol.asyncDispose]();
   await free?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
@@ -47,10 +47,10 @@ async function bindOver(device: TestDevice, ecdhCurve: string) {
 // SECURITY.md: NET-12
 test('a device of the group is refused by name on each classical key exchange, with an alert, and let in on the hybrid one', async () => {
   for (const curve of ['X25519', 'P-256', 'P-384']) {
-    assert.equal((await bindOver(vault, curve)).error?.code, 'post-quantum-required', curve);
+    assert.equal((await bindOver(strict, curve)).error?.code, 'post-quantum-required', curve);
   }
   assert.equal((await alertsOf(world, 'press-1', 'post-quantum-refused')).length, 1);
-  assert.equal((await bindOver(vault, 'X25519MLKEM768')).deviceId, 'press-1');
+  assert.equal((await bindOver(strict, 'X25519MLKEM768')).deviceId, 'press-1');
 });
 
 test('a device of no such group is let in on a classical key exchange', async () => {
