@@ -22,6 +22,7 @@ import { ModelFaults } from './model/model-faults.ts';
 import { ModelStore } from './model/model-store.ts';
 import { type Machine } from './model/readiness.ts';
 import { reportEvidence } from './attest/absent-log.ts';
+import { assertEnrolledTpm } from './attest/enrolled-tpm.ts';
 import { chooseStagePcr, foreignStart } from './attest/stage-pcr.ts';
 import { imaLogFile, laterMeasurements, openBootLog, openRootOfTrust } from './attest/root-of-trust.ts';
 import type { AgentSettings } from './settings.ts';
@@ -66,6 +67,8 @@ export async function openDevice(
   const pinned = await readPinned(settings, folder);
   const bootId = options.bootId ?? (await kernelBootId());
   const rootOfTrust = options.rootOfTrust ?? opening.use(await openRootOfTrust(settings, folder, bootId));
+  // Before anything is measured or signed.
+  await assertEnrolledTpm(folder.enrolledTpm, rootOfTrust);
   emit({ kind: 'started', deviceId, tier: rootOfTrust.tier });
   const later = laterMeasurements(settings, folder, rootOfTrust);
   const bootLog = await openBootLog(settings, folder, bootId, rootOfTrust, later);

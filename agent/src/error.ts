@@ -7,6 +7,7 @@ export const agentErrorCodes = [
   'state-in-use',
   'stage-refused',
   'measured-start-inconsistent',
+  'tpm-differs',
   'stage-pcr-foreign',
   // the hub
   'hub-offline',

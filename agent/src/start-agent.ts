@@ -9,6 +9,7 @@ import { warnOfFormerName } from '@edgekeep/wire/former-name';
 import { AgentLife, type RunnerHooks } from './agent.ts';
 import type { Prover } from './attest/attest.ts';
 import { learnStagePcr } from './attest/stage-pcr.ts';
+import { keepEnrolledTpm } from './attest/enrolled-tpm.ts';
 import { attest } from './hub/attestation.ts';
 import { deviceAttributes } from './attest/attributes.ts';
 import { HubLink } from './hub/connection.ts';
@@ -217,7 +218,10 @@ async function acquire(
   const { settings, folder, signer, emit } = dependencies;
   if ((await readIfThere(folder.enrolled)) !== undefined) {
     const recovered = await recover(channel, identity);
-    if (recovered.kind === 'ok') emit({ kind: 'recovered' });
+    if (recovered.kind === 'refused') return recovered;
+    // Of a device that enrolled with an agent of the version before.
+    await keepEnrolledTpm(folder.enrolledTpm, identity.rootOfTrust);
+    emit({ kind: 'recovered' });
     return recovered;
   }
   const { file: tokenFile, token } = await readToken(settings, folder);
@@ -229,6 +233,7 @@ async function acquire(
   const isKnown = enrolled.kind === 'refused' && enrolled.reasons.some(({ code }) => code === 'device-id-taken');
   const answer = isKnown ? await recover(channel, identity) : enrolled;
   if (answer.kind === 'refused') return isKnown ? enrolled : answer;
+  await keepEnrolledTpm(folder.enrolledTpm, identity.rootOfTrust);
   await replaceFile(folder.enrolled, utf8(`${JSON.stringify({ deviceId: identity.deviceId })}\n`));
   await rm(tokenFile, { force: true });
   emit({ kind: isKnown ? 'recovered' : 'enrolled' });

@@ -15,6 +15,8 @@ export interface StateFolder {
   readonly idevid: string;
   /** Written when the hub has registered this device. */
   readonly enrolled: string;
+  /** The TPM with which it was registered. */
+  readonly enrolledTpm: string;
   readonly witnessKey: string;
   readonly postQuantumWitnessKey: string;
   /** The newest checkpoint of the log that this device cosigned. */
@@ -46,6 +48,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     bootLogs: at('boot'),
     idevid: at('idevid.pem'),
     enrolled: at('enrolled.json'),
+    enrolledTpm: at('enrolled-tpm.json'),
     witnessKey: at('witness-key.pem'),
     postQuantumWitnessKey: at('witness-ml-dsa-44-key.pem'),
     checkpoint: at('checkpoint'),

@@ -166,10 +166,11 @@ function signingOnly(
   member: Member,
   boot: Boot,
   onQuote: () => void,
-): Pick<RootOfTrust, 'attest' | 'describe' | 'activateCredential' | 'openKey'> {
+): Pick<RootOfTrust, 'tier' | 'attest' | 'describe' | 'activateCredential' | 'openKey'> {
   const sign = quoteOf(member.attestationKey, boot);
   const absent = () => Promise.reject(new Error('nothing here enrolls'));
   return {
+    tier: 'tpm',
     attest: async (qualifyingData, { pcrs }) => {
       onQuote();
       return { kind: 'tpm', ...sign(qualifyingData, pcrs) };

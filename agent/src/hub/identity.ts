@@ -19,7 +19,7 @@ export interface IdentityDependencies {
   readonly deviceId: string;
   /** The origin of the log that this device follows: its hub, in the evidence for each key. */
   readonly hub: string;
-  readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential' | 'idevid' | 'openKey'>;
+  readonly rootOfTrust: Pick<RootOfTrust, 'tier' | 'describe' | 'activateCredential' | 'idevid' | 'openKey'>;
   readonly prover: Prover;
   readonly clocks: Clocks;
   readonly hubTime: HubTime;
