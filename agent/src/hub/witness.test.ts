@@ -90,7 +90,7 @@ test('a checkpoint is on disk before its cosignature goes out', async () => {
     const [cosigned = ''] = hub.cosigned;
     assert.equal(parseCheckpoint(parseNote(utf8(onDisk)).text).size, 5);
     const cosignature = cosignatureBy(parseNote(utf8(cosigned)), witnessKey);
-    assert.deepEqual(cosignature, { witness: witness.name, seconds: 1_800_000_000 });
+    assert.deepEqual(cosignature, { witness: witness.name, keyId: witnessKey.id, seconds: 1_800_000_000 });
   });
 });
 
