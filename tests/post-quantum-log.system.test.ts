@@ -18,20 +18,31 @@ import { allowSoftware, TestAgent } from './support/test-agent.ts';
 
 let world: HubWorld;
 let device: TestAgent;
+let other: TestAgent;
 const id = 'press-pq';
 const models = [{ name: 'opaque', use: 'program' as const }];
 
 before(async () => {
-  world = await HubWorld.open({ settings: { logPostQuantum: true, witness: { quorum: 1, roundSeconds: 1 } } });
+  world = await HubWorld.open({
+    settings: { logPostQuantum: true, witness: { quorum: 1, roundSeconds: 1, tiers: ['software'] } },
+  });
   await allowSoftware(world);
   await world.publishModel('opaque', '1.0.0', 'the weights');
+  // The receiver of a key is no witness of its release.
+  other = await TestAgent.prepare(world, 'witness-pq', { postQuantumWitness: true });
+  const witnessing = await other.start();
+  await witnessing.next('cosigned');
   device = await TestAgent.prepare(world, id, { postQuantumWitness: true, models });
   const story = await device.start();
   await story.next('released');
   await story.next('cosigned');
+  // One that has the release in its tree.
+  await world.enrollmentToken({ deviceId: 'spare-0' });
+  await witnessing.next('cosigned');
 });
 after(async () => {
   await device?.[Symbol.asyncDispose]();
+  await other?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
 
@@ -49,7 +60,7 @@ test('the hub signs by both keys, and says in the log that it has a second one',
 
 test('the trust file has both keys of log and witness, and the checkpoint both cosignatures', async () => {
   const trust = parseTrust(await world.operator.getBytes('/v1/trust'));
-  const [witness] = trust.policy.witnesses;
+  const witness = trust.policy.witnesses.find(({ name }) => name.endsWith(`/${id}`));
   assert.ok(witness?.postQuantum !== undefined && trust.logs[0]?.key.postQuantum !== undefined);
   // One more entry, which the device cosigns.
   await world.enrollmentToken({ deviceId: 'spare' });
@@ -81,10 +92,10 @@ test('a receipt with two cosignatures of a witness verifies by the trust file, a
 
 // SECURITY.md: HUB-80
 test('a device that was given both keys of the log takes no key from a hub that signs by one', async () => {
-  await using other = await HubWorld.open({ settings: { witness: { quorum: 0, roundSeconds: 1 } } });
-  await allowSoftware(other);
-  await other.publishModel('opaque', '1.0.0', 'the weights');
-  const { name } = other.hub.logKey;
+  await using classical = await HubWorld.open({ settings: { witness: { quorum: 0, roundSeconds: 1 } } });
+  await allowSoftware(classical);
+  await classical.publishModel('opaque', '1.0.0', 'the weights');
+  const { name } = classical.hub.logKey;
   const foreign = verifierKeyOf(
     {
       name,
@@ -93,11 +104,11 @@ test('a device that was given both keys of the log takes no key from a hub that 
     },
     'ed25519',
   );
-  const logKey = encodeVerifierKey({ ...other.hub.logKey, postQuantum: foreign.postQuantum });
-  await using victim = await TestAgent.prepare(other, 'press-9', {
+  const logKey = encodeVerifierKey({ ...classical.hub.logKey, postQuantum: foreign.postQuantum });
+  await using victim = await TestAgent.prepare(classical, 'press-9', {
     models,
     hub: {
-      ...other.hub.deviceAddress,
+      ...classical.hub.deviceAddress,
       serverName: 'localhost',
       caFile: 'hub-ca.pem',
       logKey,

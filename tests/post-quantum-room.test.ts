@@ -10,10 +10,12 @@ import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { EAR_BYTES_MAX } from '@edgekeep/core/attest/ear';
 import { parseAddCheckpoint } from '@edgekeep/core/audit/add-checkpoint';
 import { encodeForkProof, parseForkProof } from '@edgekeep/core/audit/fork-proof';
-import { encodeNote, parseNote } from '@edgekeep/core/audit/note';
+import { encodeNote, encodeVerifierKey, parseNote, verifierKeyOf } from '@edgekeep/core/audit/note';
 import { encodeTlogProof, parseTlogProof } from '@edgekeep/core/audit/proof';
 import { parseUtf8, toBase64, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { parseBundle } from '@edgekeep/core/model/signature/bundle';
+import { mlDsaSigner } from '@edgekeep/core/post-quantum/ml-dsa';
+import { signerFromKey } from '@edgekeep/core/signer';
 import { bodyBytes } from '@edgekeep/hub/doors/http/body-limits';
 import { cosignatureRequest } from '@edgekeep/wire/api/audit';
 import * as enrollment from '@edgekeep/wire/api/enrollment';
@@ -34,7 +36,16 @@ const pem521 = generateKeyPairSync('ec', { namedCurve: 'P-521' })
 const spki65 = dsa65.publicKey.export({ format: 'der', type: 'spki' });
 /** As long as a certificate or a request of ML-DSA-65 can be: a key, a signature, and 1 KiB of names and extensions. */
 const certificate65 = Buffer.concat([spki65, signature65, Buffer.alloc(1024, 7)]);
-const vkey44 = `edgekeep.example/device/${'d'.repeat(64)}+0a0b0c0d+${toBase64(Buffer.concat([Buffer.of(6), dsa44.publicKey.export({ format: 'der', type: 'spki' }).subarray(22)]))}`;
+const vkey44 = encodeVerifierKey(
+  verifierKeyOf(
+    {
+      name: `edgekeep.example/device/${'d'.repeat(64)}`,
+      signer: signerFromKey(generateKeyPairSync('ed25519').privateKey),
+      postQuantum: mlDsaSigner(dsa44.privateKey, 'ml-dsa-44'),
+    },
+    'cosignature-v1',
+  ),
+);
 
 test('the sizes are those of FIPS 203 and 204', () => {
   assert.deepEqual([signature65.length, spki65.length - 22], [3309, 1952]);

@@ -118,6 +118,7 @@ const signatures: readonly Algorithm[] = [
   {
     name: 'RSA signatures',
     words: ['rsa', 'rsassa', 'rsassa-pss', 'rsapss', 'rsa-pss', 'rsa-2048', 'rsa-2048-no-da', 'rsa-3072'],
+    calls: ['publicDecrypt'],
     primitive: 'signature',
     functions: ['verify'],
     parameters: '2048 to 8192',
