@@ -1,5 +1,7 @@
 // The main job, shown: a hub, a publisher, four devices. Two healthy ones get the key and classify images. The one with an altered boot is
 // refused, and the boot event is named. The one without a TPM is refused or allowed by policy, with its tier shown.
+import { tiers } from '@edgekeep/core/attest/tier';
+import { witnessPolicyView } from '@edgekeep/wire/api/audit';
 import { counted } from '@edgekeep/core/counted';
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { writeFile, stat } from 'node:fs/promises';
@@ -90,6 +92,10 @@ async function applyPolicy({ operator }: DemoHub, allowSoftware: boolean, progre
   if (isAllowed === allowSoftware) return;
   const wanted = allowSoftware ? softwareAllowedPolicy : defaultPolicyText;
   await operator.send('PUT', '/v1/policy', { text: wanted }, policyView);
+  // Without hardware nobody else could witness the receipts.
+  const counting = tiers.filter((tier) => allowSoftware || tier !== 'software');
+  const witnesses = { quorum: 1, tiers: counting, whenUnmet: 'name-weaker', text: null };
+  await operator.send('PUT', '/v1/witness-policy', witnesses, witnessPolicyView);
   progress.say(
     allowSoftware
       ? 'policy: software-only devices are allowed too'
