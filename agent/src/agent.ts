@@ -247,7 +247,9 @@ export class AgentLife {
   // If the hub has no answer here, nothing is lost: attestation and models continue.
   async #learnRoots(link: HubLink): Promise<void> {
     const { learnRoots, emit, clocks } = this.#dependencies;
-    if (!this.#isNew && clocks.elapsed() < this.#rootsAskedMs + rootsEveryMs) return;
+    // A log that does not continue may have been handed over to one that only a newer key list names.
+    const due = this.#isNew || !this.#logContinues || clocks.elapsed() >= this.#rootsAskedMs + rootsEveryMs;
+    if (!due) return;
     this.#rootsAskedMs = clocks.elapsed();
     await learnRoots(link).catch((error: unknown) => emit(failureEvent('roots', error)));
   }

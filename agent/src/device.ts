@@ -79,6 +79,7 @@ export async function openDevice(
   const logs = { eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder), later };
   const prover = new Prover({ rootOfTrust, ...logs });
   const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
+  const keys = await KnownKeys.open(folder.knownKeys, pinned.trust, roots.all);
   const { logKey } = pinned;
   const signer = await openWitnessKeys(settings, folder, `${logKey.name}/${deviceId}`);
   const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
@@ -89,7 +90,13 @@ export async function openDevice(
     verdict,
     prover,
     signer,
-    witness: await Witness.open({ logKey, signer, checkpointFile, forkProofFile }),
+    witness: await Witness.open({
+      logs: () => keys.logs.map(({ key }) => key),
+      signer,
+      checkpointFile,
+      forkProofFile,
+      endFile: folder.logEnd,
+    }),
     store: new ModelStore(folder.models),
     versions: await HighestVersions.open(folder.versions),
     faults: await ModelFaults.open(
@@ -98,7 +105,7 @@ export async function openDevice(
     ),
     desired: await DesiredStore.open(folder.desired),
     roots,
-    keys: await KnownKeys.open(folder.knownKeys, pinned.trust, roots.all),
+    keys,
   };
 }
 

@@ -22,6 +22,8 @@ export interface StateFolder {
   /** The newest checkpoint of the log that this device cosigned. */
   readonly checkpoint: string;
   readonly forkProof: string;
+  /** How the log before the present one ended. */
+  readonly logEnd: string;
   /** The highest version of each model that was served. */
   readonly versions: string;
   /** Why models cannot be used here. */
@@ -53,6 +55,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     postQuantumWitnessKey: at('witness-ml-dsa-44-key.pem'),
     checkpoint: at('checkpoint'),
     forkProof: at('fork-proof.json'),
+    logEnd: at('log-end.json'),
     versions: at('versions.json'),
     modelFaults: at('model-faults.json'),
     desired: at('desired.json'),

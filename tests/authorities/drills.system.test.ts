@@ -78,6 +78,16 @@ test('the drill for a stolen key of attestation results: the next key signs, dev
   await (await device.start()).next('attested');
 });
 
+// SECURITY.md: HUB-92
+test('the drill for a stolen log key: the log ends, the next one goes on, devices follow, and receipts verify', async () => {
+  await walk('Drill: the key of the log was stolen');
+  const { list } = await world.operator.get('/v1/authorities/keys', hubKeysView);
+  assert.equal(list?.number, 3);
+  assert.equal(world.hub.logKey.name, 'edgekeep.test/log/2');
+  const seen = async () => (await readFile(join(device.stateFolder, 'checkpoint'), 'utf8')).split('\n')[0];
+  while ((await seen()) !== 'edgekeep.test/log/2') await world.operator.get('/v1/authorities/keys', hubKeysView);
+});
+
 /** The receipt of a release, under a checkpoint that the device cosigned. */
 async function receiptOf(): Promise<Uint8Array> {
   const { device: holder, link } = fleet;

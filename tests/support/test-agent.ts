@@ -67,6 +67,8 @@ export class TestAgent {
   readonly #id: string;
   readonly #bootId = crypto.randomUUID();
   readonly #settings: Partial<AgentSettingsInput>;
+  /** As it was delivered: the hub's log may have been handed over since. */
+  readonly #logKey: string;
   #agent: Agent | undefined;
   story = new Story();
 
@@ -75,6 +77,7 @@ export class TestAgent {
     this.#id = id;
     this.stateFolder = stateFolder;
     this.#settings = settings;
+    this.#logKey = encodeVerifierKey(world.hub.logKey);
   }
 
   /** Writes the delivered files; nothing runs yet. */
@@ -120,7 +123,7 @@ export class TestAgent {
         port,
         serverName: 'localhost',
         caFile: 'hub-ca.pem',
-        logKey: encodeVerifierKey(hub.logKey),
+        logKey: this.#logKey,
         attestationKeyFiles: ['attestation.pem'],
       },
       rootOfTrust: { kind: 'software' },

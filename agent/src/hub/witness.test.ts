@@ -67,7 +67,8 @@ function answer(value: object): HubResponse {
 async function withFolder(use: (open: () => Promise<Witness>, folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-witness-'));
   const parts = {
-    logKey,
+    logs: () => [logKey],
+    endFile: join(folder, 'log-end.json'),
     signer: witness,
     checkpointFile: join(folder, 'checkpoint'),
     forkProofFile: join(folder, 'fork-proof.json'),

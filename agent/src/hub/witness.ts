@@ -1,10 +1,11 @@
 // The device as witness of the audit log (spec/audit-log.md). At each check-in it asks for the log's present state, verifies that this
 // extends what it saw before, remembers it durably, and only then cosigns. A fork ends this permanently.
 import type { AddCheckpoint } from '@edgekeep/core/audit/add-checkpoint';
-import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { openCheckpoint, parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { cosign } from '@edgekeep/core/audit/cosignature';
 import { type FollowVerdict, followCheckpoint } from '@edgekeep/core/audit/follower';
 import { encodeForkProof, type ForkProof, parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
+import { encodeLogEnd, type LogEnd, parseLogEnd } from '@edgekeep/core/audit/hand-over';
 import { PROOF_HASHES_MAX } from '@edgekeep/core/audit/merkle';
 import { classicalPart, encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { parseProofHash } from '@edgekeep/core/audit/proof';
@@ -16,9 +17,13 @@ import { z } from 'zod';
 import { AgentError } from '../error.ts';
 import { getFromHub, postToHub, type Refusal, type Send } from '../hub-api.ts';
 import { readIfThere } from '../state-folder.ts';
+import { followHandOvers, keyThatSigned, wentOn } from './log-hand-over.ts';
 
 export interface WitnessDependencies {
-  readonly logKey: VerifierKey;
+  /** The log and those before it, as the root certified them; read late. */
+  readonly logs: () => readonly VerifierKey[];
+  /** How the log before this one ended. */
+  readonly endFile: string;
   readonly signer: NoteSigner;
   readonly checkpointFile: string;
   readonly forkProofFile: string;
@@ -39,31 +44,35 @@ export class Witness {
   readonly #dependencies: WitnessDependencies;
   #lastSeen: Uint8Array | undefined;
   #fork: ForkProof | undefined;
+  #end: LogEnd | undefined;
 
   private constructor(
     dependencies: WitnessDependencies,
     lastSeen: Uint8Array | undefined,
     fork: ForkProof | undefined,
+    end: LogEnd | undefined,
   ) {
     this.#dependencies = dependencies;
     this.#lastSeen = lastSeen;
     this.#fork = fork;
+    this.#end = end;
   }
 
   /** Throws `state-invalid` when the remembered state is not of the pinned log: a device never starts over without an operator. */
   static async open(dependencies: WitnessDependencies): Promise<Witness> {
-    const { checkpointFile, forkProofFile, logKey } = dependencies;
-    const [lastSeen, proof] = await Promise.all([readIfThere(checkpointFile), readIfThere(forkProofFile)]);
+    const { checkpointFile, forkProofFile, endFile, logs } = dependencies;
+    const files = [checkpointFile, forkProofFile, endFile];
+    const [lastSeen, proof, end] = await Promise.all(files.map((file) => readIfThere(file)));
     try {
       // It may be from before the log had a second key.
-      if (lastSeen !== undefined && openCheckpoint(lastSeen, classicalPart(logKey)).kind === 'refused') {
+      if (lastSeen !== undefined && keyThatSigned(lastSeen, logs().map(classicalPart)) === undefined) {
         throw new CoreError('checkpoint-invalid', 'it is not signed by the log that is pinned now');
       }
       const fork = proof === undefined ? undefined : parseForkProof(proof);
-      if (fork !== undefined && verifyForkProof(fork, logKey).kind === 'refused') {
+      if (fork !== undefined && logs().every((key) => verifyForkProof(fork, key).kind === 'refused')) {
         throw new CoreError('proof-invalid', 'the proof is not about the log that is pinned now');
       }
-      return new Witness(dependencies, lastSeen, fork);
+      return new Witness(dependencies, lastSeen, fork, end === undefined ? undefined : parseLogEnd(end));
     } catch (cause) {
       if (!(cause instanceof CoreError)) throw cause;
       const message = `${checkpointFile} or ${forkProofFile}: ${cause.message}; remove both only if the log was replaced on purpose`;
@@ -84,7 +93,9 @@ export class Witness {
   /** The number of log entries that this device has cosigned. */
   get size(): number {
     if (this.#lastSeen === undefined) return 0;
-    const opened = openCheckpoint(this.#lastSeen, classicalPart(this.#dependencies.logKey));
+    const key = keyThatSigned(this.#lastSeen, this.#dependencies.logs().map(classicalPart));
+    if (key === undefined) return 0;
+    const opened = openCheckpoint(this.#lastSeen, key);
     return opened.kind === 'verified' ? opened.checkpoint.size : 0;
   }
 
@@ -94,12 +105,12 @@ export class Witness {
     const { size } = this;
     const offered = await getFromHub(send, `/v1/checkpoint?from=${size}`, checkpointResponse);
     if (offered.kind === 'refused') return offered;
+    if (this.#isHandedOver(offered.value)) return this.#followHandOver(send, size, nowSeconds);
     const verdict = this.#follow(size, offered.value);
     switch (verdict.kind) {
       case 'refused':
         return { kind: 'unproven', reasons: verdict.reasons };
       case 'fork':
-        this.#fork = verdict.proof;
         return this.#keepProof(verdict.proof);
       case 'consistent':
         return this.#cosign(send, utf8(offered.value.checkpoint), verdict, nowSeconds);
@@ -108,11 +119,44 @@ export class Witness {
 
   // Even with a full disk this device acts on what it saw.
   async #keepProof(proof: ForkProof): Promise<CheckInVerdict> {
+    this.#fork = proof;
     try {
       await replaceFile(this.#dependencies.forkProofFile, encodeForkProof(proof));
       return { kind: 'forked' };
     } catch (unkept) {
       return { kind: 'forked', unkept };
+    }
+  }
+
+  // The checkpoint is of another log than the one seen last, and the root certified that one, too.
+  #isHandedOver({ checkpoint }: z.infer<typeof checkpointResponse>): boolean {
+    if (this.#lastSeen === undefined) return false;
+    const keys = this.#dependencies.logs();
+    const [seen, now] = [this.#lastSeen, utf8(checkpoint)].map((note) => keyNamed(note, keys));
+    return seen !== undefined && now !== undefined && seen !== now;
+  }
+
+  async #followHandOver(send: Send, size: number, nowSeconds: number): Promise<CheckInVerdict> {
+    const lastSeen = this.#lastSeen ?? new Uint8Array(0);
+    const keys = this.#dependencies.logs();
+    const offered = await getFromHub(send, `/v1/checkpoint?from=${size}&handOvers=all`, checkpointResponse);
+    if (offered.kind === 'refused') return offered;
+    try {
+      const checkpoint = utf8(offered.value.checkpoint);
+      // The hub shows a former log again: it is an old copy, or the thief of that key.
+      const proof = this.#end === undefined ? undefined : wentOn(this.#end, checkpoint, keys);
+      if (proof !== undefined) return await this.#keepProof(proof);
+      const verdict = followHandOvers(lastSeen, offered.value, keys);
+      if (verdict.kind === 'fork') return await this.#keepProof(verdict.proof);
+      if (verdict.kind === 'refused') return { kind: 'unproven', reasons: verdict.reasons };
+      const note = parseNote(verdict.checkpoint);
+      await replaceFile(this.#dependencies.endFile, encodeLogEnd(verdict.end));
+      this.#end = verdict.end;
+      const opened = { kind: 'consistent', checkpoint: parseCheckpoint(note.text), text: note.text } as const;
+      return await this.#cosign(send, verdict.checkpoint, opened, nowSeconds);
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
+      return { kind: 'unproven', reasons: [error.message] };
     }
   }
 
@@ -124,7 +168,10 @@ export class Witness {
         proof: offered.consistency.map(parseProofHash),
         checkpoint: utf8(offered.checkpoint),
       };
-      return followCheckpoint(this.#lastSeen, request, this.#dependencies.logKey);
+      const keys = this.#dependencies.logs();
+      const key = keyNamed(this.#lastSeen ?? request.checkpoint, keys) ?? keys.at(-1);
+      if (key === undefined) throw new CoreError('key-invalid', 'no log is known');
+      return followCheckpoint(this.#lastSeen, request, key);
     } catch (error) {
       if (!(error instanceof CoreError)) throw error;
       return { kind: 'refused', status: 422, reasons: [error.message], lastSize: oldSize };
@@ -148,4 +195,10 @@ export class Witness {
     if (answer.kind === 'ok') return { kind: 'cosigned', size, taken: answer.value.accepted };
     return answer.code === 'witness-behind' ? { kind: 'cosigned', size, taken: false } : answer;
   }
+}
+
+// By the name in the note, whether or not its signature is good: a false one is refused where it is read.
+function keyNamed(checkpoint: Uint8Array, keys: readonly VerifierKey[]): VerifierKey | undefined {
+  const text = Buffer.from(checkpoint).toString('utf8');
+  return keys.find(({ name }) => text.startsWith(`${name}\n`));
 }

@@ -294,7 +294,7 @@ test('a key counts in its time: an old receipt verifies after the key has ended,
   };
   for (const what of ['logs', 'attestationKeys', 'publisherKeys'] as const) {
     assert.equal(verifyReceipt(good, of(during, what)).kind, 'verified', what);
-    for (const times of [before, after]) {
+    for (const times of what === 'logs' ? [before] : [before, after]) {
       if (what === 'publisherKeys') refusedWith(good, of(times, what), /^model:/m);
       else refusedWith(good, of(times, what), /is of a time at which the key did not count/);
     }

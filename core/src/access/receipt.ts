@@ -199,7 +199,9 @@ function verifyLog(
   const mayBeWeaker = whole.kind === 'refused' && whenUnmet === 'name-weaker' && witnessing?.reachable === false;
   const verdict = mayBeWeaker ? verifyTlogProof(parsed, leafHash(bytes), log.key, noWitnesses) : whole;
   if (verdict.kind === 'refused') return mayBeWeaker ? whole : verdict;
-  const reasons = isValidAt(log, Math.floor(at / 1_000)) ? [] : [`the entry is of a time at which ${timeText(log)}`];
+  // A log vouches for what the log before it had, too: only its end counts here.
+  const inForce = isValidAt({ ...log, fromSeconds: 0 }, Math.floor(at / 1_000));
+  const reasons = inForce ? [] : [`the entry is of a time at which ${timeText(log)}`];
   // Who has the key writes any time into an entry: only the witnesses' clocks count.
   const inTime = verdict.cosignatures.filter(({ seconds }) => seconds < (log.untilSeconds ?? Infinity));
   const needed = Math.max(1, policy.quorum);

@@ -1,10 +1,12 @@
 // A portable proof that a log forked: two checkpoints that it signed and that cannot both be true (spec/audit-log.md, "Fork proof").
 // Anybody with the log's public key can verify it; only the holder of the log's private key can make one.
 import { z } from 'zod';
-import { equalBytes, parseUtf8, toBase64, utf8 } from '../bytes.ts';
+import { equalBytes, parseBase64url, parseUtf8, toBase64, toBase64url, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { AUDIT_ENTRY_BYTES_MAX } from './entry.ts';
+import { verifyLogEnd } from './hand-over.ts';
 import { PROOF_HASHES_MAX, verifyConsistency } from './merkle.ts';
 import { assertNesting } from '../nesting.ts';
 import { classicalPart, NOTE_BYTES_MAX, type VerifierKey } from './note.ts';
@@ -12,10 +14,19 @@ import { parseProofHash } from './proof.ts';
 
 /**
  * `same-size`: two roots for one tree size. `other-prefix`: the larger tree starts with `prefixRoot` where the smaller checkpoint has
- * another root; the consistency proof ties `prefixRoot` to the larger checkpoint, so the log itself vouches for both.
+ * another root; the consistency proof ties `prefixRoot` to the larger checkpoint, so the log itself vouches for both. `after-end`: the log
+ * ended with an entry that named its successor, and signed a larger tree.
  */
 export type ForkProof =
   | { readonly kind: 'same-size'; readonly first: Uint8Array; readonly second: Uint8Array }
+  /** `first` is a log's last checkpoint, by its entry that ended it; `second` is a larger one: the log went on. */
+  | {
+      readonly kind: 'after-end';
+      readonly first: Uint8Array;
+      readonly second: Uint8Array;
+      readonly entry: Uint8Array;
+      readonly proof: readonly Uint8Array[];
+    }
   | {
       readonly kind: 'other-prefix';
       readonly first: Uint8Array;
@@ -34,6 +45,14 @@ const schema = z.discriminatedUnion('kind', [
     kind: z.literal('same-size'),
     first: note,
     second: note,
+  }),
+  z.strictObject({
+    type: z.literal('edgekeep-fork-proof/v1'),
+    kind: z.literal('after-end'),
+    first: note,
+    second: note,
+    entry: z.string().max(2 * AUDIT_ENTRY_BYTES_MAX),
+    proof: z.array(hash).max(PROOF_HASHES_MAX),
   }),
   z.strictObject({
     type: z.literal('edgekeep-fork-proof/v1'),
@@ -60,11 +79,31 @@ export function verifyForkProof(proof: ForkProof, logKeys: VerifierKey): ForkVer
   const second = openCheckpoint(proof.second, logKey);
   if (second.kind === 'refused') return refused(`second checkpoint: ${second.reasons.join('; ')}`);
   const [older, newer] = [first.checkpoint, second.checkpoint];
-  const contradiction = proof.kind === 'same-size' ? sameSize(older, newer) : otherPrefix(older, newer, proof);
+  const contradiction = contradictionIn(proof, older, newer, logKey);
   return contradiction === undefined ? { kind: 'proven', first: older, second: newer } : refused(contradiction);
 }
 
 /** The reason why there is no contradiction; undefined when there is one. */
+function contradictionIn(
+  proof: ForkProof,
+  older: Checkpoint,
+  newer: Checkpoint,
+  logKey: VerifierKey,
+): string | undefined {
+  switch (proof.kind) {
+    case 'same-size':
+      return sameSize(older, newer);
+    case 'other-prefix':
+      return otherPrefix(older, newer, proof);
+    case 'after-end': {
+      const { first: checkpoint, entry, proof: path } = proof;
+      const end = verifyLogEnd({ checkpoint, entry, proof: path }, logKey);
+      if (end.kind === 'refused') return end.reasons.join('; ');
+      return newer.size > older.size ? undefined : `the log ended at ${older.size} entries, and did not go on`;
+    }
+  }
+}
+
 function sameSize(first: Checkpoint, second: Checkpoint): string | undefined {
   if (first.size !== second.size) return `the tree sizes ${first.size} and ${second.size} differ`;
   return equalBytes(first.root, second.root) ? 'both checkpoints name the same root' : undefined;
@@ -89,11 +128,11 @@ export function encodeForkProof(proof: ForkProof): Uint8Array {
     first: parseUtf8(proof.first, 'first checkpoint'),
     second: parseUtf8(proof.second, 'second checkpoint'),
   };
-  return encodeCanonicalJson(
-    proof.kind === 'same-size'
-      ? { ...notes, kind: proof.kind }
-      : { ...notes, kind: proof.kind, prefixRoot: toBase64(proof.prefixRoot), proof: proof.proof.map(toBase64) },
-  );
+  if (proof.kind === 'same-size') return encodeCanonicalJson({ ...notes, kind: proof.kind });
+  const path = { ...notes, proof: proof.proof.map(toBase64) };
+  if (proof.kind === 'after-end')
+    return encodeCanonicalJson({ ...path, kind: proof.kind, entry: toBase64url(proof.entry) });
+  return encodeCanonicalJson({ ...path, kind: proof.kind, prefixRoot: toBase64(proof.prefixRoot) });
 }
 
 export function parseForkProof(bytes: Uint8Array): ForkProof {
@@ -107,6 +146,10 @@ export function parseForkProof(bytes: Uint8Array): ForkProof {
   const value = parseCanonicalJson(bytes, schema, 'fork proof', 'proof-invalid');
   const notes = { first: utf8(value.first), second: utf8(value.second) };
   if (value.kind === 'same-size') return { kind: value.kind, ...notes };
+  if (value.kind === 'after-end') {
+    const entry = parseBase64url(value.entry, 'entry');
+    return { kind: value.kind, ...notes, entry, proof: value.proof.map(parseProofHash) };
+  }
   return {
     kind: value.kind,
     ...notes,

@@ -37,11 +37,22 @@ export interface AuditLogDependencies {
   readonly folder: string;
   /** The signer's name is the log's origin. */
   readonly signer: NoteSigner;
+  /** The log ends at a size that it has not reached yet: a hub was killed in a hand-over. */
+  readonly handOver?: PendingHandOver | undefined;
   readonly files?: LogFiles;
   /**
    * An entry that the start may begin at: what is before it is taken from the tiles, which the signed root vouches for. Left out: every entry is read.
    */
   readonly readFrom?: number;
+}
+
+/** Where this log ends, and who signs from there on (spec/audit-log.md, "Hand-over"). */
+export interface PendingHandOver {
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** The last checkpoint. */
+  readonly note: Uint8Array;
+  readonly next: NoteSigner;
 }
 
 /**
@@ -68,7 +79,8 @@ interface Waiter {
 }
 
 export class AuditLog implements AsyncDisposable {
-  readonly key: VerifierKey;
+  #signer: NoteSigner;
+  #handOver: PendingHandOver | undefined;
   readonly #dependencies: AuditLogDependencies;
   readonly #tiles: TileFolder;
   readonly #reader: TreeReader;
@@ -83,7 +95,8 @@ export class AuditLog implements AsyncDisposable {
 
   private constructor(dependencies: AuditLogDependencies, tiles: TileFolder, head: Head) {
     this.#dependencies = dependencies;
-    this.key = verifierKeyOf(dependencies.signer, 'ed25519');
+    this.#signer = dependencies.signer;
+    this.#handOver = dependencies.handOver;
     this.#tiles = tiles;
     this.#reader = new TreeReader((address) => tiles.readTile(address));
     this.#head = head;
@@ -99,6 +112,37 @@ export class AuditLog implements AsyncDisposable {
     const log = new AuditLog(dependencies, tiles, { edge: emptyEdge, openBundle: [], checkpoint: new Uint8Array(0) });
     await log.#restore();
     return log;
+  }
+
+  /** The key of its checkpoints; another one after a hand-over. */
+  get key(): VerifierKey {
+    return verifierKeyOf(this.#signer, 'ed25519');
+  }
+
+  get signer(): NoteSigner {
+    return this.#signer;
+  }
+
+  /** The edge of the integrated tree. */
+  get edge(): TreeEdge {
+    return this.#head.edge;
+  }
+
+  /** Announces a hand-over before its transaction is durable: no entry behind the end is signed with the former key, whatever comes first. */
+  prepareHandOver(handOver: PendingHandOver): void {
+    this.#handOver = handOver;
+  }
+
+  /** The proof that entry `index` is in the tree of the latest checkpoint, and that this tree extends the one of `from` entries. */
+  async reached(index: number, from: number) {
+    const { checkpoint, edge } = this.#head;
+    const proof = await this.#reader.inclusion(edge, index, edge.size);
+    return { checkpoint, proof, consistency: await this.consistency(from, edge.size) };
+  }
+
+  /** The path of an entry in the tree of `size` entries. */
+  inclusion(index: number, size: number): Promise<readonly Uint8Array[]> {
+    return this.#reader.inclusion(this.#head.edge, index, size);
   }
 
   /** The latest signed checkpoint: every entry below its size is integrated and durable. */
@@ -184,7 +228,9 @@ export class AuditLog implements AsyncDisposable {
     try {
       const target = await this.#dependencies.source.size();
       while (this.size < target && !this.#stopped) {
-        await this.#advance(Math.min(target, this.size + BATCH_ENTRIES_MAX));
+        const end = this.#handOver?.size ?? Infinity;
+        const until = this.size < end ? Math.min(target, end) : target;
+        await this.#advance(Math.min(until, this.size + BATCH_ENTRIES_MAX));
       }
       this.#failure = undefined;
     } catch (cause) {
@@ -255,6 +301,7 @@ export class AuditLog implements AsyncDisposable {
         await this.#tiles.publishCheckpoint(saved);
       }
     }
+    this.#passEnd();
     await this.#integrate();
   }
 
@@ -276,10 +323,28 @@ export class AuditLog implements AsyncDisposable {
   }
 
   async #sign(edge: TreeEdge): Promise<Uint8Array> {
-    const checkpoint = await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#dependencies.signer);
+    const checkpoint =
+      this.#endAt(edge) ?? (await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#signer));
     await this.#dependencies.checkpoints.save(checkpoint);
     await this.#tiles.publishCheckpoint(checkpoint);
     return checkpoint;
+  }
+
+  // A hub that was killed behind the last checkpoint of the former log.
+  #passEnd(): void {
+    if (this.#handOver === undefined || this.size !== this.#handOver.size) return;
+    this.#signer = this.#handOver.next;
+    this.#handOver = undefined;
+  }
+
+  // The last checkpoint of a log that ends here. Of a hand-over that was undone, other entries are in its place.
+  #endAt(edge: TreeEdge): Uint8Array | undefined {
+    const handOver = this.#handOver;
+    if (handOver === undefined || edge.size < handOver.size) return undefined;
+    this.#handOver = undefined;
+    if (edge.size !== handOver.size || !equalBytes(edgeRoot(edge), handOver.root)) return undefined;
+    this.#signer = handOver.next;
+    return handOver.note;
   }
 
   // A checkpoint is saved before it is published: a published one that is larger means that the store was rolled back.

@@ -1,9 +1,11 @@
 // Opens the audit log of a data folder, and collects the cosignatures of the devices that witness it.
 import { join } from 'node:path';
-import type { NoteSigner } from '@edgekeep/core/audit/note';
-import { HubError } from '../common/error.ts';
+import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
+import type { Signer } from '@edgekeep/core/signer';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Subject } from '../common/subject.ts';
+import { handOver, type HandOverOrder, keyOfLog, type ProvenHandOver, provenHandOvers, readLogs } from './hand-over.ts';
 import { AuditLog } from './log.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
 import { CosignatureCollector } from './witness.ts';
@@ -19,15 +21,25 @@ export interface Audit extends Subject {
   /** Its tiles, which anybody may read. */
   readonly folder: string;
   readonly witnesses: CosignatureCollector;
-  readonly handOver: (trx: WriteTransaction) => Promise<void>;
   readonly witnessPolicies: WitnessPolicies;
+  /** Ends the log and begins the next, in the caller's transaction. */
+  readonly handOver: (trx: WriteTransaction, order: HandOverOrder) => Promise<void>;
+  /** The former logs and this one. */
+  readonly keys: () => Promise<readonly VerifierKey[]>;
+  readonly handOvers: () => Promise<readonly ProvenHandOver[]>;
+}
+
+/** Who signs the first log, and how to find who signs a later one. */
+export interface LogSigners {
+  readonly first: Pick<NoteSigner, 'signer' | 'postQuantum'>;
+  readonly signerOf: (spki: Uint8Array) => Promise<Signer>;
 }
 
 export async function openAudit(
   database: Database,
   start: { readonly folder: string; readonly readFrom: number },
   { logOrigin, witness }: AuditSettings,
-  signers: Pick<NoteSigner, 'signer' | 'postQuantum'>,
+  signers: LogSigners,
 ): Promise<Audit> {
   const folder = join(start.folder, 'log');
   const source = entriesIn(database);
@@ -35,7 +47,7 @@ export async function openAudit(
     source,
     checkpoints: checkpointsIn(database),
     folder,
-    signer: { name: logOrigin, ...signers },
+    ...(await signing(database, logOrigin, signers)),
     readFrom: start.readFrom,
   });
   // Entries enter the tree as they are committed, even if no caller waits for them.
@@ -43,15 +55,34 @@ export async function openAudit(
   const { roundSeconds, ...inSettings } = witness;
   const policies = await WitnessPolicies.open(database, { ...inSettings, text: null });
   const witnesses = new CosignatureCollector({ log, policies, maxRoundSeconds: roundSeconds });
-  const handOver = () => Promise.reject(new HubError('conflict', 'a log cannot be handed over yet'));
   const reload = () => policies.reload();
   return {
     log,
     folder,
     witnesses,
     witnessPolicies: policies,
-    handOver,
     reload,
+    handOver: (trx, order) => handOver(trx, log, order),
+    keys: async () => {
+      const former = (await readLogs(database.read)).filter(({ closed_size: size }) => size !== null);
+      return [...former.map(keyOfLog), log.key];
+    },
+    handOvers: () => provenHandOvers(database, log),
     [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
   };
+}
+
+// Who signs after the last hand-over; and before it, as long as its last checkpoint was not published.
+async function signing(database: Database, logOrigin: string, { first, signerOf }: LogSigners) {
+  const logs = await readLogs(database.read);
+  const [ended, current] = logs.slice(-2);
+  if (ended === undefined || current === undefined) return { signer: { name: logOrigin, ...first } };
+  const next = { name: current.origin, signer: await signerOf(current.spki) };
+  const { closed_size: size, final_note: note } = ended;
+  const saved = await checkpointsIn(database).latest();
+  const reached = saved === undefined ? 0 : parseCheckpoint(parseNote(saved).text).size;
+  if (size === null || note === null || reached > size) return { signer: next };
+  const root = parseCheckpoint(parseNote(note).text).root;
+  const former = { name: ended.origin, signer: await signerOf(ended.spki) };
+  return { signer: former, handOver: { size, root, note, next } };
 }

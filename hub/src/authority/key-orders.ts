@@ -2,6 +2,7 @@
 // with its audit entry.
 import { counted } from '@edgekeep/core/counted';
 import { generateKeyPairSync } from 'node:crypto';
+import type { NoteSigner } from '@edgekeep/core/audit/note';
 import { encodeKeyListRequest } from '@edgekeep/core/authority/key-list-request';
 import { followKeyList } from '@edgekeep/core/authority/key-list-follow';
 import { type KeyList, keyIdOf, openKeyList } from '@edgekeep/core/authority/key-list';
@@ -34,7 +35,7 @@ type ReplacedPurpose = 'log' | 'attestation-result' | 'backup';
 /** The part of a hand-over inside the transaction: the log ends, and the next begins. */
 export type HandLogOver = (
   trx: WriteTransaction,
-  order: { readonly origin: string; readonly spki: Uint8Array; readonly actor: string; readonly nowMs: number },
+  order: { readonly next: NoteSigner; readonly actor: string; readonly nowMs: number },
 ) => Promise<void>;
 
 export interface KeyOrderDependencies extends AuthorityDependencies {
@@ -223,11 +224,11 @@ export async function activateKey(
 
 async function activateIn(
   trx: WriteTransaction,
-  { clock, handLogOver }: Pick<KeyOrderDependencies, 'clock' | 'handLogOver'>,
+  { clock, keyStore, handLogOver }: Pick<KeyOrderDependencies, 'clock' | 'keyStore' | 'handLogOver'>,
   { row, force, actor }: { readonly row: HubKeyRow; readonly force: boolean; readonly actor: string },
 ): Promise<void> {
   const nowMs = clock();
-  const { id, purpose, origin, spki } = row;
+  const { id, purpose, origin } = row;
   // Devices read no backups.
   const pending = purpose === 'backup' ? 0 : await countKeyListPending(trx, row.list_number ?? 0);
   if (pending > 0 && !force) {
@@ -253,7 +254,9 @@ async function activateIn(
   const data = { purpose, former: former?.id ?? null, pending };
   await appendEntry(trx, { at: nowMs, kind: 'hub-key-activated', actor, subject: subjectOf(id), data });
   // Last: the entry that ends a log is its last one.
-  if (purpose === 'log') await handLogOver(trx, { origin: origin ?? '', spki, actor, nowMs });
+  if (purpose !== 'log') return;
+  const next = { name: origin ?? '', signer: await readHubKey(keyStore, row) };
+  await handLogOver(trx, { next, actor, nowMs });
 }
 
 /** Gives up a key that never signed. A certified one ends with the next list. */

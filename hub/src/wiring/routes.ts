@@ -85,7 +85,15 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
     workloadDeviceRoutes(app, { ...asked, authorities, settings });
     modelDeviceRoutes(app, { ...asked, blobs: new Blobs(join(folder, 'blobs')) });
     const { countEndedGuards } = doors.metrics;
-    auditDeviceRoutes(app, { ...asked, log, witnesses, settings, countEndedGuards });
+    auditDeviceRoutes(app, {
+      ...asked,
+      log,
+      logKeys: audit.keys,
+      handOvers: audit.handOvers,
+      witnesses,
+      settings,
+      countEndedGuards,
+    });
     tileRoutes(app, audit.folder);
     revocationStatusRoutes(app, { status, clock });
   };
@@ -114,7 +122,7 @@ function addHubItself(app: HttpServer, { ledger, doors }: Subjects, { scheduler,
   const { authorities } = doors.authority;
   const { log } = audit;
   const readiness = new Readiness({ database, log, folder, time });
-  const shown = { names: settings.names, logKey: log.key, devicePort, settings, time };
+  const shown = { names: settings.names, log, devicePort, settings, time };
   jobRoutes(app, { scheduler, requireScope });
   healthRoutes(app, { readiness, metrics: doors.metrics, requireScope });
   hubRoutes(app, { database, keyRing: doors.keyRing, authorities, requireScope, ...shown });

@@ -95,7 +95,9 @@ export async function startHub(
     get rootPem() {
       return encodePem('CERTIFICATE', doors.authority.authorities.root.der);
     },
-    logKey: ledger.audit.log.key,
+    get logKey() {
+      return ledger.audit.log.key;
+    },
     get attestationKeyPem() {
       return encodePublicKeyPem(doors.keyRing.attestation().signer.publicKey);
     },

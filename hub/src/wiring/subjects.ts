@@ -1,6 +1,7 @@
 // The wiring of a running hub: which subjects there are, in the order of their dependencies, and the few things each takes. Nothing below this
 // file sees more than one subject's own things.
 import { join } from 'node:path';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { type Access, openAccess } from '../access/open.ts';
 import { type Addresses, openAddresses } from '../address/open.ts';
 import type { Assembly } from './assembly.ts';
@@ -9,7 +10,7 @@ import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
 import { appendEntry } from '../audit/append.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
 import { findState } from '../audit/security-state.ts';
-import { HubKeyRing } from '../authority/hub-key-ring.ts';
+import { HubKeyRing, readHubKey } from '../authority/hub-key-ring.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
 import { type Clock, timeEpochs } from '../common/clock.ts';
 import { DeviceDoor } from '../doors/device/door.ts';
@@ -86,8 +87,9 @@ async function openLedger(
   hub.use(hubClock(database, time));
   const readFrom = found.verdict.kind === 'compared' ? found.verdict.whole : 0;
   const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(keyStore) : undefined;
-  const signers = { signer: secrets.keys.logSigner, postQuantum: postQuantum?.signer };
-  const audit = hub.use(await openAudit(database, { folder, readFrom }, settings, signers));
+  const signerOf = (spki: Uint8Array) => readHubKey(keyStore, { id: sha256Hex(spki), purpose: 'log' });
+  const first = { signer: secrets.keys.logSigner, postQuantum: postQuantum?.signer };
+  const audit = hub.use(await openAudit(database, { folder, readFrom }, settings, { first, signerOf }));
   if (postQuantum?.made === true) await logSecondKey(database, settings.logOrigin, time.now());
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
   return { folder, settings, time, clock: time.now, secrets, database, audit, ...state };

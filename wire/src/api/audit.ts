@@ -21,11 +21,27 @@ export const auditList = z.object({
 /** A C2SP tlog-proof of one entry, and the entry's bytes. */
 export const auditProof = z.object({ index: z.number(), entry: z.string(), proof: z.string() });
 
+/** A checkpoint, an entry in base64url, and the path from the entry to the checkpoint, base64 hashes. */
+const logPart = z.object({ checkpoint: z.string().max(NOTE_BYTES_MAX), entry: z.string(), proof: z.array(z.string()) });
+
 export const checkpointResponse = z.object({
   /** The signed note. */
   checkpoint: z.string(),
   /** Consistency proof from the requested size, base64 hashes. */
   consistency: z.array(z.string()),
+  /** Only when asked for: every hand-over of the log, oldest first (spec/audit-log.md, "Hand-over"). */
+  handOvers: z
+    .array(
+      z.object({
+        /** Verifier keys. */
+        former: z.string(),
+        next: z.string(),
+        end: logPart,
+        begin: logPart.extend({ consistency: z.array(z.string()) }),
+      }),
+    )
+    .max(64)
+    .optional(),
 });
 
 export const cosignatureRequest = z.strictObject({

@@ -3,6 +3,9 @@ import { noteReport } from '../../registry/device-notes.ts';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { toBase64, utf8 } from '@edgekeep/core/bytes';
+import { logPartJson } from '@edgekeep/core/audit/hand-over';
+import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { checkpointResponse, cosignatureRequest, ownEntries } from '@edgekeep/wire/api/audit';
 import { reportRequest, reportResponse } from '@edgekeep/wire/api/report';
 import { z } from 'zod';
@@ -23,10 +26,15 @@ import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
 import { appendEntry } from '../../audit/append.ts';
 import { readOwnEntries } from '../../audit/own-entries.ts';
+import type { ProvenHandOver } from '../../audit/hand-over.ts';
 import type { AuditLog } from '../../audit/log.ts';
 import type { CosignatureCollector } from '../../audit/witness.ts';
 
-const fromSize = z.strictObject({ from: z.coerce.number().int().min(0).default(0) });
+const fromSize = z.strictObject({
+  from: z.coerce.number().int().min(0).default(0),
+  /** Asked by a device that has seen a former log only. */
+  handOvers: z.literal('all').optional(),
+});
 const ownPage = z.strictObject({
   from: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(100).default(100),
@@ -38,6 +46,9 @@ interface AuditDeviceRouteDependencies {
   database: Database;
   log: AuditLog;
   witnesses: CosignatureCollector;
+  /** The former logs and this one: a proof may be about any of them. */
+  logKeys: () => Promise<readonly VerifierKey[]>;
+  handOvers: () => Promise<readonly ProvenHandOver[]>;
   clock: Clock;
   door: DeviceDoor;
   gate: AccessGate;
@@ -62,7 +73,9 @@ function addLog(app: HttpServer, dependencies: AuditDeviceRouteDependencies): vo
       // convicts it.
       const { checkpoint, consistency } =
         offer.kind === 'offer' ? offer : { checkpoint: log.checkpoint(), consistency: [] };
-      return { checkpoint: Buffer.from(checkpoint).toString('utf8'), consistency: consistency.map(toBase64) };
+      const shown = { checkpoint: Buffer.from(checkpoint).toString('utf8'), consistency: consistency.map(toBase64) };
+      if (request.query.handOvers === undefined) return shown;
+      return { ...shown, ...(await shownHandOvers(dependencies, request.query.from)) };
     },
   );
 
@@ -101,6 +114,22 @@ function addLog(app: HttpServer, dependencies: AuditDeviceRouteDependencies): vo
   );
 }
 
+/** Every hand-over, and the checkpoint that the last one leads to, whatever is open for cosignatures. */
+async function shownHandOvers({ log, handOvers }: AuditDeviceRouteDependencies, from: number) {
+  const proven = await handOvers();
+  const shown = proven.map(({ former, next, end, begin }) => ({
+    former,
+    next,
+    end: logPartJson(end),
+    begin: { ...logPartJson(begin), consistency: begin.consistency.map(toBase64) },
+  }));
+  const { begin: latest } = proven.at(-1) ?? {};
+  const size = latest === undefined ? 0 : parseCheckpoint(parseNote(latest.checkpoint).text).size;
+  if (latest === undefined || from > size) return { handOvers: shown };
+  const consistency = (await log.consistency(from, size)).map(toBase64);
+  return { handOvers: shown, checkpoint: Buffer.from(latest.checkpoint).toString('utf8'), consistency };
+}
+
 function addReports(app: HttpServer, dependencies: AuditDeviceRouteDependencies): void {
   const { database, log, clock, door, gate, settings } = dependencies;
 
@@ -111,7 +140,7 @@ function addReports(app: HttpServer, dependencies: AuditDeviceRouteDependencies)
       const { deviceId, connection } = door.bound(request);
       const { counts, forkProof, attributes, models, clockSkewSeconds, guard, desiredVersion } = request.body;
       const nowMs = clock();
-      const proven = forkProof === undefined ? undefined : verifiedFork(dependencies, forkProof);
+      const proven = forkProof === undefined ? undefined : await verifiedFork(dependencies, forkProof);
       // Anybody may send a proof against this log, and no policy of this hub may refuse it.
       if (counts !== undefined || attributes !== undefined || models !== undefined) {
         await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
@@ -188,11 +217,10 @@ async function updatesFor(
   return version === desiredVersion ? tried : { ...tried, desired: { version, attributes } };
 }
 
-function verifiedFork(dependencies: AuditDeviceRouteDependencies, text: string): { kind: string } {
-  const { log } = dependencies;
+async function verifiedFork(dependencies: AuditDeviceRouteDependencies, text: string): Promise<{ kind: string }> {
+  const keys = await dependencies.logKeys();
   const proof = parseForkProof(utf8(text));
-  const verdict = verifyForkProof(proof, log.key);
-  if (verdict.kind === 'refused')
+  if (keys.every((key) => verifyForkProof(proof, key).kind === 'refused'))
     throw new HubError('request-invalid', 'the fork proof does not prove a fork of this log');
   return { kind: proof.kind };
 }

@@ -19,7 +19,7 @@ export function hubRoutes(
     keyRing: Pick<HubKeyRing, 'attestation'>;
     authorities: Authorities;
     names: readonly string[];
-    logKey: VerifierKey;
+    log: { readonly key: VerifierKey };
     /** Read late: with port 0 the number is known once the device listener is open. */
     devicePort: () => number;
     requireScope: RequireScope;
@@ -27,13 +27,13 @@ export function hubRoutes(
     time: Pick<HubTime, 'problem'>;
   },
 ): void {
-  const { database, keyRing, authorities, names, logKey, devicePort, requireScope } = dependencies;
+  const { database, keyRing, authorities, names, log, devicePort, requireScope } = dependencies;
 
   app.get('/v1/hub', { ...requireScope('devices:read'), schema: { response: { 200: hubView } } }, async () => ({
     name: names[0] ?? 'localhost',
     devicePort: devicePort(),
     root: encodePem('CERTIFICATE', authorities.root.der),
-    logKey: encodeVerifierKey(logKey),
+    logKey: encodeVerifierKey(log.key),
     attestationKey: encodePublicKeyPem(keyRing.attestation().signer.publicKey),
     clockProblem: dependencies.time.problem() ?? null,
     coveredPcrs: dependencies.settings.attestation.coveredPcrs,

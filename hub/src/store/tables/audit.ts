@@ -1,8 +1,11 @@
 // The tables that `audit` writes (spec/audit-log.md).
 
+import type { Generated } from 'kysely';
+
 export interface AuditTables {
   audit_entry: AuditEntryRow;
-  audit_checkpoint: AuditCheckpointRow;
+  audit_checkpoint: AuditCheckpointTable;
+  audit_log: AuditLogRow;
   security_row: SecurityRow;
   security_state: SecurityStateRow;
   refused_row: RefusedRow;
@@ -23,6 +26,24 @@ export interface AuditEntryRow {
   readonly log_index: number;
   readonly entry: Uint8Array;
   readonly leaf_hash: Uint8Array;
+}
+
+/** A log that handed over to the next, or the one after the last hand-over; empty before the first one. All have one tree. */
+export interface AuditLogRow {
+  /** Counts from 1. */
+  readonly number: number;
+  readonly origin: string;
+  readonly spki: Uint8Array;
+  /** The first entry that is under its checkpoints alone. */
+  readonly first_index: number;
+  /** The size at which it ended. */
+  readonly closed_size: number | null;
+  /** Its last checkpoint. */
+  readonly final_note: Uint8Array | null;
+}
+
+interface AuditCheckpointTable extends AuditCheckpointRow {
+  readonly log: Generated<number>;
 }
 
 export interface AuditCheckpointRow {
