@@ -128,7 +128,7 @@ export class AuditLog implements AsyncDisposable {
     return this.#head.edge;
   }
 
-  /** Announces a hand-over before its transaction is durable: no entry behind the end is signed with the former key, whatever comes first. */
+  /** Announces a hand-over before its transaction is durable: no entry behind the end is signed with the former key. */
   prepareHandOver(handOver: PendingHandOver): void {
     this.#handOver = handOver;
   }

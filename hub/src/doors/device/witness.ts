@@ -114,7 +114,7 @@ function addLog(app: HttpServer, dependencies: AuditDeviceRouteDependencies): vo
   );
 }
 
-/** Every hand-over, and the checkpoint that the last one leads to, whatever is open for cosignatures. */
+/** Every hand-over, and the checkpoint that the last one leads to. */
 async function shownHandOvers({ log, handOvers }: AuditDeviceRouteDependencies, from: number) {
   const proven = await handOvers();
   const shown = proven.map(({ former, next, end, begin }) => ({
