@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { JobDevice } from './job-device.ts';
 import { jobTest, JobWorld } from './job-world.ts';
 import { Asker, assertTellsDarkFromBright, askAbout, until } from './predict.ts';
-import { editStore } from '../support/edited-store.ts';
+import { adoptStore, editStore } from '../support/edited-store.ts';
 
 const path = fileURLToPath(new URL('../../guard/src/fixtures/primary.onnx', import.meta.url));
 const name = 'brightness';
@@ -53,6 +53,8 @@ test(
     assert.equal((await story.next('serving')).version, '2.0.0');
     await world.hub.stop();
     withdrawInTheStore('2.0.0');
+    // Somebody with the hub's keys has the log vouch for it too.
+    await adoptStore(world.hub.hubFolder);
     await world.hub.start();
     const refused = await story.next('model-refused');
     assert.equal(refused.code, 'model-rollback');

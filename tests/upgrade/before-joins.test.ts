@@ -37,6 +37,15 @@ test('a hub has its devices, models, people and log as they were', async () => {
   await world.integrated();
 });
 
+test('what the store held is adopted once, by an entry with the digest of its state', async () => {
+  await using world = await openHub();
+  await world.restart();
+  const reasons = (await world.entries('security-state')).map(
+    ({ data }) => z.looseObject({ reason: z.string() }).parse(data).reason,
+  );
+  assert.deepEqual(reasons, ['adopted']);
+});
+
 test('a certificate that was revoked before is revoked, also after another start', async () => {
   await using world = await openHub();
   await world.restart();
