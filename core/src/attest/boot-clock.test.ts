@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClockInfo } from '../tpm/attest.ts';
-import { clockProgress, type LastQuote, setBackReason, type TimedQuote } from './boot-clock.ts';
+import { clockProgress, type LastQuote, setBackReason, type TimedQuote, wentBackOverReset } from './boot-clock.ts';
 
 const atMs = 1_800_000_000_000;
 const saveInterval = 2n ** 22n;
@@ -27,12 +27,18 @@ test('a lower reset count, or a lower restart count in one reset, is an earlier 
   assert.equal(codeOf(found({ resetCount: 0, restartCount: 0, clock: 5n })), 'reset-count-decreased');
 });
 
-test('a clock goes back only in a later reset, unsafe, and by no more than the interval in which a TPM saves it', () => {
+test('a clock never goes back in one reset; over a reset it is said, and not refused, unless a loss of power explains it', () => {
   const reset = { resetCount: 13, restartCount: 0 };
   const by = (milliseconds: bigint) => ({ clock: last.clock - milliseconds });
-  assert.equal(codeOf(found({ ...reset, safe: false, ...by(saveInterval) })), undefined);
-  assert.equal(codeOf(found({ ...reset, safe: false, ...by(saveInterval + 1n) })), 'clock-decreased');
-  assert.equal(codeOf(found({ ...reset, ...by(1n) })), 'clock-decreased');
+  for (const [changes, isSaid] of [
+    [{ safe: false, ...by(saveInterval) }, false],
+    [{ safe: false, ...by(saveInterval + 1n) }, true],
+    [by(1n), true],
+    [by(0n), false],
+  ] as const) {
+    assert.equal(codeOf(found({ ...reset, ...changes })), undefined);
+    assert.equal(wentBackOverReset(found({ ...reset, ...changes }), last), isSaid);
+  }
   assert.equal(codeOf(found({ safe: false, ...by(1n) })), 'clock-decreased');
   assert.equal(codeOf(found({ restartCount: 4, safe: false, ...by(1n) })), 'clock-decreased');
 });

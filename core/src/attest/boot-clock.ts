@@ -35,10 +35,18 @@ export function setBackReason(found: ClockInfo, last: LastQuote, askedMs?: numbe
     return { code: 'reset-count-decreased', message };
   }
   if (last.clock === undefined || found.clock >= last.clock) return undefined;
-  const back = last.clock - found.clock;
-  if (back <= (sameReset ? overtakenMs(last, askedMs) : found.safe ? 0n : SAVE_INTERVAL_MS_MAX)) return undefined;
+  if (!sameReset || last.clock - found.clock <= overtakenMs(last, askedMs)) return undefined;
   const message = `the TPM's clock is at ${found.clock} ms in boot ${bootOf(found)}, and a quote of boot ${bootOf(last)} at ${last.clock} ms was accepted before this one was asked for: its state was set back or copied`;
   return { code: 'clock-decreased', message };
+}
+
+/**
+ * Whether the clock went back over a reset by more than a loss of power explains (Part 1, "Clock"). A TPM in software may do this after each
+ * loss of power, so it proves nothing: libtpms writes its clock to disk only together with something else, and calls it safe 4 s later.
+ */
+export function wentBackOverReset(found: ClockInfo, last: LastQuote): boolean {
+  if (last.clock === undefined || found.resetCount <= last.resetCount) return false;
+  return last.clock - found.clock > (found.safe ? 0n : SAVE_INTERVAL_MS_MAX);
 }
 
 // The newer one may have arrived first: both were made between the moment this one was asked for and the arrival of the other.
@@ -68,7 +76,7 @@ export interface ClockBounds {
   readonly slackSeconds: number;
 }
 
-export type ClockProgress = 'fits' | 'fast' | 'slow';
+export type ClockProgress = 'fits' | 'fast' | 'slow' | 'back';
 
 /** How the clock advanced from `anchor` to `found`, compared with the verifier's. In another boot it may have been without power in between. */
 export function clockProgress(found: TimedQuote, anchor: TimedQuote, bounds: ClockBounds): ClockProgress {

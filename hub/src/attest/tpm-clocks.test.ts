@@ -107,6 +107,26 @@ test('after a loss of power an unsafe clock may repeat what was not saved; the d
 });
 
 // SECURITY.md: DEV-63
+test('a safe clock that went back over a reset raises an alert, for one boot, and refuses nobody', async () => {
+  await using store = await openTestStore();
+  const { quote, alerts } = await hubOver(store);
+  await quote({ resetCount: 7, clock: 10_000n * second });
+  const states: string[] = [];
+  for (const [resetCount, clockSeconds, atSeconds] of [
+    [8, 20n, 600],
+    [8, 30n, 610],
+    [9, 40n, 620],
+  ] as const) {
+    const { status } = await quote({ resetCount, clock: clockSeconds * second, atSeconds });
+    assert.notEqual(status, 'contraindicated');
+    states.push((await alerts()).join(' '));
+  }
+  assert.match(states[0] ?? '', /^tpm-clock open: .* went back from 10000 s to 20 s over a reset/);
+  assert.match(states[1] ?? '', /^tpm-clock open: /);
+  assert.match(states[2] ?? '', /^tpm-clock closed: /);
+});
+
+// SECURITY.md: DEV-63
 test('quotes of two processes that overtake each other raise no alarm, and the older one does not become the newest', async () => {
   await using store = await openTestStore();
   const { quote, appraise, alerts } = await hubOver(store);

@@ -11,6 +11,7 @@ import {
   type QuotedBetween,
   setBackReason,
   type TimedQuote,
+  wentBackOverReset,
 } from '@edgekeep/core/attest/boot-clock';
 import type { Reason, ReasonCode } from '@edgekeep/core/attest/reason';
 import type { ClockInfo } from '@edgekeep/core/tpm/attest';
@@ -116,8 +117,10 @@ function isNewer(one: TimedQuote, other: ClockInfo): boolean {
   return one.clock > other.clock;
 }
 
-// Without a common stretch of time nothing is known, and what was said last stays.
+// Without a common stretch of time nothing is known, and what was said last stays. A clock that went back stays so until the next boot.
 function progressSince(last: TpmClockRow, quote: DatedQuote): ClockProgress {
+  if (wentBackOverReset(quote, lastOf(last))) return 'back';
+  if (last.progress === 'back' && isSameBoot(lastOf(last), quote)) return 'back';
   if (last.epoch !== quote.epoch) return last.progress;
   return clockProgress(quote, comparedWith(last, quote), quote.bounds);
 }
@@ -140,6 +143,7 @@ async function weighProgress(trx: WriteTransaction, { deviceId, quote, last, pro
     await settleAlert(trx, { ...about, note: 'its clock advances as the hub’s again' });
     return;
   }
+  if (progress === 'back') return raiseWentBack(trx, deviceId, { quote, last });
   const since = comparedWith(last, quote);
   const advancedSeconds = Math.round(Number(quote.clock - since.clock) / 1_000);
   const { minAdvanceMs, maxAdvanceMs } = clockBetween(quote, since, quote.bounds);
@@ -150,6 +154,24 @@ async function weighProgress(trx: WriteTransaction, { deviceId, quote, last, pro
     severity: 'medium',
     title: `the clock of the TPM of ${deviceId} is ${progress}: it advanced by ${advancedSeconds} s, expected ${expected}`,
     data: { progress, advancedSeconds, minSeconds, maxSeconds, resetCount: quote.resetCount },
+    actor: `device:${deviceId}`,
+  });
+}
+
+async function raiseWentBack(
+  trx: WriteTransaction,
+  deviceId: string,
+  { quote, last }: Pick<Weighed, 'quote' | 'last'>,
+): Promise<void> {
+  const secondsOf = (clock: bigint) => Number(clock / 1_000n);
+  const [from, to] = [secondsOf(BigInt(last.clock)), secondsOf(quote.clock)];
+  await raiseAlert(trx, {
+    kind: 'tpm-clock',
+    subject: { deviceId },
+    nowMs: quote.receivedMs,
+    severity: 'high',
+    title: `the clock of the TPM of ${deviceId} went back from ${from} s to ${to} s over a reset: a virtual TPM that lost power, or one that was set back`,
+    data: { progress: 'back', fromSeconds: from, toSeconds: to, resetCount: quote.resetCount },
     actor: `device:${deviceId}`,
   });
 }

@@ -62,7 +62,7 @@ export interface TpmClockRow {
   readonly anchor_asked_at: number;
   readonly anchor_received_at: number;
   readonly epoch: string;
-  readonly progress: 'fits' | 'fast' | 'slow';
+  readonly progress: 'fits' | 'fast' | 'slow' | 'back';
 }
 
 /** What one released key rests on; large parts are in files. */
