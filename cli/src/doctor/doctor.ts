@@ -14,13 +14,14 @@ import { examineSimulator, examineTpm } from './tpm.ts';
 const deviceDefault = 'device:/dev/tpmrm0';
 
 export const command: Command = {
-  usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE] [--dice FOLDER] [--vendor-roots FILE|FOLDER]… [--operator FILE]`,
+  usage: `doctor [--tpm ADDRESS] [--state FOLDER] [--pkcs11 MODULE] [--dice FOLDER] [--vendor-roots FILE|FOLDER]… [--operator FILE]`,
   help: `
 Checks this machine and reports, line by line, what is ok, missing or a warning, and what to do next. Changes nothing.
 The exit code is always 0: a machine without a TPM can still be a device, of the lowest tier.
 
   --tpm ADDRESS   device:PATH, unix:PATH or tcp:HOST:PORT (default: ${deviceDefault}). A socket is a
                   TPM without resource manager: no other program may use it
+  --state FOLDER  the state folder of an agent: compares the TPM with the one that it enrolled with
   --pkcs11 MODULE  loads this PKCS#11 module and lists its tokens; no PIN is used
   --dice FOLDER   reads what the boot stages of a DICE device passed on
   --vendor-roots  judges certificates of this machine's maker as enrollment will, by these makers' roots and intermediates: PEM, DER, PKCS#7, or
@@ -30,6 +31,7 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
   positionals: { min: 0, max: 0 },
   options: {
     tpm: { type: 'string' },
+    state: { type: 'string' },
     pkcs11: { type: 'string' },
     dice: { type: 'string' },
     ...operatorOption,
@@ -43,7 +45,7 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
     const findings = [
       examineNode(),
       ...(makers?.findings ?? []),
-      ...(await examineTpm(address, makers?.of, nowSeconds)),
+      ...(await examineTpm(address, { makers: makers?.of, nowSeconds, stateFolder: args.option('state') })),
       ...(address.kind === 'device' ? [await examineBootLog()] : []),
       await examineSimulator(),
       ...(await examineSecureElements(args.option('pkcs11'))),

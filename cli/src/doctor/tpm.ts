@@ -2,6 +2,12 @@
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { parseJson } from '@edgekeep/core/json';
+import { orIfMissing } from '@edgekeep/host/missing-file';
+import { z } from 'zod';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
@@ -22,9 +28,14 @@ const firmwareHint = 'enable the TPM in the firmware, or continue with the softw
 
 export async function examineTpm(
   address: TpmAddress,
-  makers: Makers['of'] | undefined,
-  nowSeconds: number,
+  by: {
+    readonly makers: Makers['of'] | undefined;
+    readonly nowSeconds: number;
+    /** Of an agent on this machine. */
+    readonly stateFolder: string | undefined;
+  },
 ): Promise<readonly Finding[]> {
+  const { makers, nowSeconds, stateFolder } = by;
   const obstacle = address.kind === 'device' ? await deviceObstacle(address.path) : undefined;
   if (obstacle !== undefined) return [obstacle];
   try {
@@ -32,6 +43,7 @@ export async function examineTpm(
     const described = await device.describe();
     return [
       tpmFinding(described),
+      ...(stateFolder === undefined ? [] : [await enrolledFinding(stateFolder, described)]),
       examineEndorsement(described, makers?.tpm, nowSeconds),
       ...(await describeIdevid(device, makers?.idevid, nowSeconds)),
     ];
@@ -82,6 +94,27 @@ async function permits(path: string, mode: number): Promise<boolean> {
 
 function tpmFinding({ manufacturer, firmwareVersion }: TpmIdentity): Finding {
   return ok('TPM', `made by ${manufacturer}, firmware ${firmwareVersion.toString(16).padStart(16, '0')}`);
+}
+
+const enrolledSchema = z.object({ endorsementKeyKind: z.string(), endorsementKeySha256: z.string() });
+
+/** What the agent found at its enrollment (spec/agent.md, "The TPM of a device"); it compares the same at each start. */
+async function enrolledFinding(stateFolder: string, { endorsementKey }: TpmIdentity): Promise<Finding> {
+  const file = join(stateFolder, 'enrolled-tpm.json');
+  const bytes = await orIfMissing(readFile(file), undefined);
+  if (bytes === undefined) return ok('enrolled TPM', 'the agent has not enrolled with a TPM yet');
+  const { endorsementKeyKind: kind, endorsementKeySha256: digest } = parseJson(bytes, enrolledSchema, file);
+  if (kind !== endorsementKey.kind)
+    return ok(
+      'enrolled TPM',
+      `the agent enrolled with the ${kind} endorsement key; this line compares ${endorsementKey.kind} ones`,
+    );
+  if (digest === sha256Hex(endorsementKey.publicArea)) return ok('enrolled TPM', 'the agent enrolled with this TPM');
+  return warning(
+    'enrolled TPM',
+    `the agent enrolled with another TPM: endorsement key ${digest.slice(0, 16)}…, and does not start here`,
+    'put the disk back into its machine; after a repair: `edgekeep device mark-wiped` and `replace-root`, then enroll with an empty state folder',
+  );
 }
 
 // Most machines have none, which is no problem.
