@@ -54,10 +54,19 @@ function asDialectDatabase(database: DatabaseSync, run: Run): SqliteDatabase {
     prepare: (text) => {
       const known = prepared.get(text);
       if (known !== undefined) return known;
-      const statement = asDialectStatement(database.prepare(text), run);
+      const asked = asDialectStatement(database.prepare(text), run);
+      const statement = text === 'rollback' ? whereOneIsOpen(database, asked) : asked;
       prepared.set(text, statement);
       return statement;
     },
+  };
+}
+
+/** A full disk ends the transaction in SQLite itself: a rollback that failed after it would hide the cause. */
+function whereOneIsOpen(database: DatabaseSync, rollback: SqliteStatement): SqliteStatement {
+  return {
+    ...rollback,
+    run: (parameters) => (database.isTransaction ? rollback.run(parameters) : { changes: 0, lastInsertRowid: 0 }),
   };
 }
 
