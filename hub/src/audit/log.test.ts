@@ -93,6 +93,26 @@ test('a reopened log goes on where it stopped, with the same checkpoint', async 
   assert.equal(again.size, 700);
 });
 
+// SECURITY.md: HUB-32
+test('a log that was cut off between its first own checkpoint and publishing it opens: the published one is of the log before', async () => {
+  const { store, dependencies } = worldAt('handed-over');
+  store.grow(6);
+  const former = await AuditLog.open(dependencies);
+  const note = former.checkpoint();
+  const next = { name: 'log.example/next', signer: signerFromKey(ed25519Key(2)) };
+  await former[Symbol.asyncDispose]();
+  const handOver = { ...opened(note, former), note, next };
+  const ended = await AuditLog.open({ ...dependencies, handOver });
+  store.grow(9);
+  await ended.integrated(8);
+  await ended[Symbol.asyncDispose]();
+  const published = join(dependencies.folder, 'checkpoint');
+  await writeFile(published, note);
+  await using log = await AuditLog.open({ ...dependencies, signer: next, former: [former.key] });
+  assert.equal(opened(log.checkpoint(), log).size, 9);
+  assert.deepEqual(await readFile(published), Buffer.from(log.checkpoint()));
+});
+
 test('an empty log has a checkpoint of the empty tree', async () => {
   const { dependencies } = worldAt('empty');
   await using log = await AuditLog.open(dependencies);

@@ -39,6 +39,8 @@ export interface AuditLogDependencies {
   readonly signer: NoteSigner;
   /** The log ends at a size that it has not reached yet: a hub was killed in a hand-over. */
   readonly handOver?: PendingHandOver | undefined;
+  /** The keys of the logs before this one: the published checkpoint may still be theirs, when a hub was killed or copied behind a hand-over. */
+  readonly former?: readonly VerifierKey[];
   readonly files?: LogFiles;
   /**
    * An entry that the start may begin at: what is before it is taken from the tiles, which the signed root vouches for. Left out: every entry is read.
@@ -349,7 +351,9 @@ export class AuditLog implements AsyncDisposable {
 
   // A checkpoint is saved before it is published: a published one that is larger means that the store was rolled back.
   #compareWithPublished(bytes: Uint8Array, savedSize: number): void {
-    const published = this.#opened(bytes, 'the published checkpoint');
+    const { former = [] } = this.#dependencies;
+    const before = former.map((key) => openCheckpoint(bytes, key)).find(({ kind }) => kind === 'verified');
+    const published = before?.kind === 'verified' ? before.checkpoint : this.#opened(bytes, 'the published checkpoint');
     if (published.size > savedSize) {
       throw new HubError(
         'log-rewritten',

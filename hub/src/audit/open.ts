@@ -81,8 +81,9 @@ async function signing(database: Database, logOrigin: string, { first, signerOf 
   const { closed_size: size, final_note: note } = ended;
   const saved = await checkpointsIn(database).latest();
   const reached = saved === undefined ? 0 : parseCheckpoint(parseNote(saved).text).size;
-  if (size === null || note === null || reached > size) return { signer: next };
+  if (size === null || note === null || reached > size)
+    return { signer: next, former: logs.slice(0, -1).map(keyOfLog) };
   const root = parseCheckpoint(parseNote(note).text).root;
   const former = { name: ended.origin, signer: await signerOf(ended.spki) };
-  return { signer: former, handOver: { size, root, note, next } };
+  return { signer: former, former: logs.slice(0, -2).map(keyOfLog), handOver: { size, root, note, next } };
 }
