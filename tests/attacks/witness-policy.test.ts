@@ -69,7 +69,7 @@ test('a fleet that cannot meet the quorum gets a receipt that is named weaker an
   const verdict = verifyReceipt(receipt, await world.trust());
   if (verdict.kind !== 'verified') assert.fail(verdict.reasons.join('; '));
   assert.equal(verdict.summary.release.witnessing?.reachable, false);
-  assert.match(verdict.summary.weaker ?? '', /asks for 1 independent witnesses, and the fleet has 0/);
+  assert.match(verdict.summary.weaker ?? '', /asks for 1 independent witness, and the fleet has 0/);
   const alerts = await world.operator.get(
     '/v1/alerts?kind=witness-quorum',
     z.looseObject({ alerts: z.array(z.looseObject({ severity: z.string() })) }),

@@ -1,4 +1,5 @@
 // The trusted witnesses, and which of them must have cosigned a checkpoint before it counts: a number of them, or a rule of groups.
+import { counted } from '../counted.ts';
 import { CoreError } from '../error.ts';
 import { type Cosignature, cosignatureBy } from './cosignature.ts';
 import type { SignedNote, VerifierKey } from './note.ts';
@@ -112,7 +113,7 @@ export function verifyQuorum(note: SignedNote, policy: WitnessPolicy): QuorumVer
 function shortfall(found: number, quorum: number, rule: WitnessRule | undefined): string {
   if (rule?.unreachable !== undefined) {
     const { required, available } = rule.unreachable;
-    return `the witness policy asks for ${required} independent witnesses, and the fleet has ${available}`;
+    return `the witness policy asks for ${counted(required, 'independent witness', 'independent witnesses')}, and the fleet has ${available}`;
   }
   const name = rule === undefined || rule.quorum === 'none' ? '' : `, in the groups of ${rule.quorum.name}`;
   return `${found} of ${quorum} required witnesses have cosigned${name}: devices cosign at their check-ins, so fetch it again later`;
