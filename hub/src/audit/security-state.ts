@@ -156,9 +156,15 @@ export class SecurityState implements Subject {
   async #repair({ findings }: Compared): Promise<void> {
     if (findings.length === 0) return;
     const decisive = findings.filter(({ kind, table }) => kind === 'missing' && absenceOf(table) === 'permits');
-    const ends = decisive.length > 0;
+    let ends = decisive.length > 0;
     const nowMs = this.#clock();
-    const isNew = await this.#database.writeAsHub((trx) => refuse(trx, findings, { ends, nowMs }));
+    const note = () => this.#database.writeAsHub((trx) => refuse(trx, findings, { ends, nowMs }));
+    const isNew = await note().catch((error: unknown) => {
+      // Rows that the log has refer to one that would be removed: releases to their publisher.
+      if (ends || !isReference(error)) throw error;
+      ends = true;
+      return note();
+    });
     if (isNew) await this.#alarm({ findings, reasons: [], ends });
     if (ends) throw new HubError('state-refused', findingsText(findings));
     this.#refused = findings.length;
@@ -193,9 +199,19 @@ export class SecurityState implements Subject {
     const findings = verdict.kind === 'compared' ? verdict.findings : [];
     const reasons = verdict.kind === 'forged' ? verdict.reasons : [];
     const nowMs = this.#clock();
-    await this.#database.writeAsHub((trx) => refuse(trx, findings, { ends: true, nowMs }));
-    await this.#alarm({ findings, reasons, ends: true });
+    try {
+      await this.#database.writeAsHub((trx) => refuse(trx, findings, { ends: true, nowMs }));
+    } finally {
+      // Also where the findings cannot be noted.
+      await this.#alarm({ findings, reasons, ends: true });
+    }
   }
+}
+
+/** SQLITE_CONSTRAINT_FOREIGNKEY. */
+function isReference(error: unknown): boolean {
+  const cause = error instanceof HubError ? error.cause : undefined;
+  return cause instanceof Error && 'errcode' in cause && cause.errcode === 787;
 }
 
 const messageSchema = z.custom<StateVerdict>((value) => typeof value === 'object' && value !== null && 'kind' in value);
@@ -275,6 +291,12 @@ async function listRows(trx: WriteTransaction): Promise<void> {
 }
 
 const FINDINGS_LOGGED_MAX = 16;
+const NAME_LOGGED_MAX = 80;
+
+/** An attacker chose the name, and an entry has at most 8 KiB. */
+function shortName(name: string): string {
+  return name.slice(0, NAME_LOGGED_MAX).replaceAll(/[^ -~]/g, '?');
+}
 
 /**
  * Notes the findings, and removes rows without an entry unless the hub does not start: then the store stays as it is, for an investigation.
@@ -303,7 +325,7 @@ async function refuse(
   if (noted === 0 && ends) return false;
   const rows = findings
     .slice(0, FINDINGS_LOGGED_MAX)
-    .map(({ kind, table, name, digest }) => ({ kind, table, name, digest }));
+    .map(({ kind, table, name, digest }) => ({ kind, table, name: shortName(name), digest }));
   const data = { rows, count: findings.length, removed: !ends };
   await appendEntry(trx, { at: nowMs, kind: 'rows-refused', actor: 'hub', subject: 'store', data });
   return true;

@@ -52,12 +52,28 @@ export function checkState(store: DatabaseSync, key: Uint8Array | undefined): St
   try {
     return compare(store, key);
   } catch (error) {
-    if (!(error instanceof CoreError || error instanceof z.ZodError || error instanceof SyntaxError)) throw error;
-    return forged(`an entry about the state cannot be read: ${error.message}`);
+    const why = unreadable(error);
+    if (why === undefined) throw error;
+    return forged(why);
   } finally {
     store.exec('COMMIT');
   }
 }
+
+/**
+ * Why a store cannot be compared, where its content is the cause: somebody who writes a row and breaks the check must not be missed. Undefined for a
+ * lock, a full disk and the like.
+ */
+export function unreadable(error: unknown): string | undefined {
+  const parts = [CoreError, z.ZodError, SyntaxError, RangeError];
+  if (!(error instanceof Error)) return undefined;
+  if (parts.some((each) => error instanceof each) || ('errcode' in error && contentCodes.has(error.errcode)))
+    return `the store or an entry about it cannot be read: ${error.message}`;
+  return undefined;
+}
+
+/** SQLITE_ERROR, for a table or column that is gone, and SQLITE_TOOBIG. */
+const contentCodes: ReadonlySet<unknown> = new Set([1, 18]);
 
 function compare(store: DatabaseSync, key: Uint8Array | undefined): StateVerdict {
   const planted = store.prepare("select type, name from sqlite_schema where type in ('trigger', 'view')").all();
