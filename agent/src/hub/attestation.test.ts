@@ -95,3 +95,13 @@ test('a result about other evidence, another device, of another verifier or anot
   // Nor one to a challenge that is not this one.
   await assert.rejects(attest(dependencies), { code: 'hub-answer-invalid' });
 });
+
+// SECURITY.md: HUB-91
+test('a result of a stolen key is not taken alone, whatever time it names', async () => {
+  const { dependencies } = device(() => Promise.reject(new Error('not asked')));
+  for (const untilSeconds of [nowSeconds - 60, nowSeconds + 600]) {
+    const keys = dependencies.keys.map((key) => ({ ...key, untilSeconds, compromised: true }));
+    const backdated = await boundWith(signed({ issuedAt: nowSeconds - 120 }));
+    await assert.rejects(attest({ ...dependencies, keys }, backdated), /was stolen/);
+  }
+});

@@ -32,6 +32,10 @@ export interface AttestationDependencies {
 const AGE_SECONDS_MAX = 3_600;
 const SKEW_SECONDS_MAX = 300;
 const outOfTime = { kind: 'refused', reasons: ['the key that signed it does not count at this time'] } as const;
+const stolen = {
+  kind: 'refused',
+  reasons: ['the key that signed it was stolen: alone, its results do not count'],
+} as const;
 
 /**
  * The result that came with `bound`, else the result of evidence made now. Throws `hub-answer-invalid` for a result that is not the pinned verifier's
@@ -63,9 +67,10 @@ function verified(
     maxAgeSeconds: AGE_SECONDS_MAX,
     maxSkewSeconds: SKEW_SECONDS_MAX,
   };
-  // spec/key-list.md: a key counts for its purpose and in its time.
+  // spec/key-list.md: a key counts for its purpose and in its time. A result alone does not show when a stolen key made it.
   const verdicts = keys.map((key) => {
     const verdict = verifyAttestationResult(token, key.publicKey, window);
+    if (verdict.kind === 'verified' && key.compromised) return stolen;
     return verdict.kind === 'verified' && !isValidAt(key, verdict.result.issuedAt) ? outOfTime : verdict;
   });
   const verdict = verdicts.find(({ kind }) => kind === 'verified');

@@ -390,6 +390,10 @@ test('a reader does not count the receiver of the key, nor two devices of one to
   const plain = { ...testTrust(), policy: witnessPolicy([receiver.key, one.key], 1) };
   refusedWith(await cosignedBy([byReceiver]), plain, /log: 0 of 1 required/);
   assert.equal(verifyReceipt(await cosignedBy([byOne]), plain).kind, 'verified');
+  // Nor under another name that a policy file has for its key.
+  const renamed = parseTlogPolicy(utf8(`witness press ${encodeVerifierKey(receiver.key)}\nquorum press\n`));
+  const alias = { ...testTrust(), policy: groupedPolicy(renamed.witnesses, renamed.quorum) };
+  refusedWith(await cosignedBy([byReceiver]), alias, /log: 0 of 1 required/);
   // A trust file of version 1 means what it meant when it was made.
   const former = { ...plain, policy: { ...plain.policy, countsReceiver: true as const } };
   assert.equal(verifyReceipt(await cosignedBy([byReceiver]), former).kind, 'verified');
@@ -419,6 +423,12 @@ test('a device that was retired witnesses what it saw before, and nothing after'
   const bytes = await cosignedBy([byOne]);
   assert.equal(verifyReceipt(bytes, groupedTrust(lines, { ended: seconds + 1 })).kind, 'verified');
   refusedWith(bytes, groupedTrust(lines, { ended: seconds }), /log: 0 of 1 required/);
+});
+
+test('a trust file in which nothing can be met asks for at least one witness', () => {
+  const unreachable = { required: 0, available: 0 };
+  const file = encodeTrust(groupedTrust([fleetText(2), 'quorum fleet'], { unreachable }));
+  assert.throws(() => parseTrust(file), { code: 'json-schema' });
 });
 
 test('a trust file with groups says again what it was made of', () => {

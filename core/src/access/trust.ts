@@ -89,7 +89,8 @@ const rule = {
     text: z.string().max(WITNESS_POLICY_CHARACTERS_MAX),
     whenUnmet: z.enum(whenUnmetChoices),
     ended: z.record(z.string().max(300), z.int().nonnegative()),
-    unreachable: z.strictObject({ required: count, available: count }).nullable(),
+    /** Nothing meets it, so something is required. */
+    unreachable: z.strictObject({ required: count.min(1), available: count }).nullable(),
   }),
 };
 const validity = {

@@ -78,11 +78,11 @@ export function groupedPolicy(
 export function withoutReceiver(policy: WitnessPolicy, deviceId: string): WitnessPolicy {
   if (policy.countsReceiver === true) return policy;
   const own = `device/${deviceId}`;
-  const isReceiver = (key: VerifierKey) => {
-    const name = policy.rule?.names.get(keyOf(key)) ?? key.name;
-    // `device/ID/N` is a former identity of the device.
-    return name === own || name.startsWith(`${own}/`) || name.endsWith(`/${own}`);
-  };
+  // `device/ID/N` is a former identity of the device. A policy may name the key anything: the key's own name counts too.
+  const isReceiver = (key: VerifierKey) =>
+    [policy.rule?.names.get(keyOf(key)) ?? '', key.name].some(
+      (name) => name === own || name.startsWith(`${own}/`) || name.endsWith(`/${own}`),
+    );
   return { ...policy, witnesses: policy.witnesses.filter((key) => !isReceiver(key)) };
 }
 

@@ -72,6 +72,20 @@ test('the receiver of a key, a device of another tier, and a second device of on
   assert.equal(signatures(), 5);
 });
 
+// SECURITY.md: HUB-78
+test('cosigners that a receipt has no room for are not counted for a publisher’s quorum', async () => {
+  await using scene = await setScene('room', 1);
+  const { log, collector } = scene;
+  for (let seed = 2; seed < 22; seed += 1) {
+    const witness = device(seed);
+    collector.register(`press-${seed}`, witness.key, ofTpm);
+    collector.accept(`press-${seed}`, await witness.cosigned(await offered(collector, 0, 1000), 1000), 1000);
+  }
+  const carried = parseNote(collector.bestCheckpointFor(4, 'press-2')).signatures.length - 1;
+  assert.equal(carried, 16);
+  assert.equal(collector.cosignersBesides('press-2'), carried);
+});
+
 test('a round without a quorum ends after its time', async () => {
   await using scene = await setScene('timeout', 3);
   const { log, collector, store } = scene;

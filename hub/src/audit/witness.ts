@@ -138,10 +138,12 @@ export class CosignatureCollector {
     return round && this.#cosigned(round);
   }
 
-  /** How many independent witnesses besides this device cosigned the newest witnessed checkpoint. */
+  /** How many independent witnesses besides this device cosigned the newest witnessed checkpoint; at most as many as a receipt carries. */
   cosignersBesides(deviceId: string): number {
+    const { policies } = this.#dependencies;
     const round = this.#rounds().find((each) => this.#isMet(each));
-    return round === undefined ? 0 : this.#dependencies.policies.independent(this.#cosigners(round, deviceId));
+    const independent = round === undefined ? 0 : policies.independent(this.#cosigners(round, deviceId));
+    return Math.min(independent, this.#carriedMax());
   }
 
   /**
@@ -198,7 +200,7 @@ export class CosignatureCollector {
 
   // A receipt has room for some: first those that count, one of each origin, and never the receiver's own.
   #cosigned({ note, cosignatures }: Round, receiver?: string): Uint8Array {
-    const { quorum, tiers } = this.#dependencies.policies.current();
+    const { tiers } = this.#dependencies.policies.current();
     const seen = new Set<string>();
     const ranked = [...cosignatures]
       .filter(([id]) => id !== receiver)
@@ -209,8 +211,12 @@ export class CosignatureCollector {
         return { lines, rank: counts ? 0 : 1 };
       });
     const lines = ranked.toSorted((a, b) => a.rank - b.rank).map(({ lines: own }) => own);
-    const carried = lines.slice(0, Math.max(COSIGNATURES_MAX, quorum)).flat();
+    const carried = lines.slice(0, this.#carriedMax()).flat();
     return encodeNote({ text: note.text, signatures: [...note.signatures, ...carried] });
+  }
+
+  #carriedMax(): number {
+    return Math.max(COSIGNATURES_MAX, this.#dependencies.policies.current().quorum);
   }
 }
 

@@ -182,14 +182,15 @@ async function assertFollows(
   return verdict.list;
 }
 
-// A key that has ended signs nothing more: devices that do not know the next one learn it with this list.
+// A key that has ended or was stolen signs nothing more: devices that do not know the next one learn it with this list.
 async function replaceEnded(
   trx: WriteTransaction,
   dependencies: KeyOrderDependencies,
   { nowSeconds, actor }: { readonly nowSeconds: number; readonly actor: string },
 ): Promise<void> {
   const { rows } = await readHubKeys(trx);
-  const over = rows.filter((row) => row.status === 'active' && (row.until_seconds ?? Infinity) <= nowSeconds);
+  const isOver = (row: HubKeyRow) => row.compromised === 1 || (row.until_seconds ?? Infinity) <= nowSeconds;
+  const over = rows.filter((row) => row.status === 'active' && isOver(row));
   for (const { purpose } of over) {
     const next = rows.find((row) => row.purpose === purpose && row.status === 'next');
     if (next === undefined)
