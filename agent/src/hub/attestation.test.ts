@@ -97,7 +97,7 @@ test('a result about other evidence, another device, of another verifier or anot
 });
 
 // SECURITY.md: HUB-91
-test('a result of a stolen key is not taken alone, whatever time it names', async () => {
+test('a result of a stolen key is not taken alone, at no time that it names', async () => {
   const { dependencies } = device(() => Promise.reject(new Error('not asked')));
   for (const untilSeconds of [nowSeconds - 60, nowSeconds + 600]) {
     const keys = dependencies.keys.map((key) => ({ ...key, untilSeconds, compromised: true }));

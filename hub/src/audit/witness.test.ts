@@ -75,7 +75,7 @@ test('the receiver of a key, a device of another tier, and a second device of on
 // SECURITY.md: HUB-78
 test('cosigners that a receipt has no room for are not counted for a publisher’s quorum', async () => {
   await using scene = await setScene('room', 1);
-  const { log, collector } = scene;
+  const { collector } = scene;
   for (let seed = 2; seed < 22; seed += 1) {
     const witness = device(seed);
     collector.register(`press-${seed}`, witness.key, ofTpm);

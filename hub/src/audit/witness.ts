@@ -143,7 +143,7 @@ export class CosignatureCollector {
     const { policies } = this.#dependencies;
     const round = this.#rounds().find((each) => this.#isMet(each));
     const independent = round === undefined ? 0 : policies.independent(this.#cosigners(round, deviceId));
-    return Math.min(independent, this.#carriedMax());
+    return Math.min(independent, this.#maxCarried());
   }
 
   /**
@@ -211,11 +211,11 @@ export class CosignatureCollector {
         return { lines, rank: counts ? 0 : 1 };
       });
     const lines = ranked.toSorted((a, b) => a.rank - b.rank).map(({ lines: own }) => own);
-    const carried = lines.slice(0, this.#carriedMax()).flat();
+    const carried = lines.slice(0, this.#maxCarried()).flat();
     return encodeNote({ text: note.text, signatures: [...note.signatures, ...carried] });
   }
 
-  #carriedMax(): number {
+  #maxCarried(): number {
     return Math.max(COSIGNATURES_MAX, this.#dependencies.policies.current().quorum);
   }
 }
