@@ -17,6 +17,7 @@ const mayRead: Readonly<Record<string, string>> = {
   'common/clock.ts': 'is the machine’s clock, which the hub’s time is made of',
   'commands/command-line.ts': 'has a new hub begin, and compares the store of a stopped one with the machine',
   'model/incoming.ts': 'compares the dates of files, which have the machine’s time',
+  'secrets/backup.ts': 'dates the signature of a backup, which is made beside a hub or without one',
   'store/migrations/0015-authority.ts': 'runs once, and only removes what was over',
 };
 

@@ -23,7 +23,7 @@ export const SIGNATURE_LINE_BYTES_MAX: number = 2 * KEY_LIST_BYTES_MAX;
 const context = utf8('edgekeep-backup/v2\n');
 
 const schema = z.strictObject({
-  /** Unix milliseconds, by the hub's clock. */
+  /** Unix milliseconds, by the machine's clock: no hub needs to run. */
   at: z.int().min(0),
   /** The key's id: SHA-256 of its SPKI, hex. */
   key: z.string().regex(/^[0-9a-f]{64}$/),
