@@ -95,6 +95,20 @@ test('a checkpoint is on disk before its cosignature goes out', async () => {
   });
 });
 
+test('a device whose boot the hub refuses has seen the log go on, and its cosignature is not taken', async () => {
+  await withFolder(async (open, folder) => {
+    const hub = new Hub(five);
+    const refusing = async (request: HubRequest): Promise<HubResponse> => {
+      if (request.path !== '/v1/cosignatures') return hub.send(request);
+      const reasons = [{ code: 'boot-refused', message: 'its boot is refused' }];
+      const error = { code: 'cosignature-refused', message: 'its boot is refused', reasons };
+      return { ...answer({ error }), status: 422 };
+    };
+    assert.deepEqual(await (await open()).checkIn(refusing, 1), { kind: 'cosigned', size: 5, taken: false });
+    assert.equal(parseCheckpoint(parseNote(await readFile(join(folder, 'checkpoint'))).text).size, 5);
+  });
+});
+
 test('a log that grew is cosigned, also after a restart', async () => {
   await withFolder(async (open) => {
     await (await open()).checkIn(new Hub(five).send, 1);

@@ -30,7 +30,7 @@ export interface WitnessDependencies {
 }
 
 export type CheckInVerdict =
-  /** `taken` is false when the hub had moved on to another checkpoint meanwhile. */
+  /** `taken` is false when the hub had moved on to another checkpoint meanwhile, or refused the device's boot. */
   | { readonly kind: 'cosigned'; readonly size: number; readonly taken: boolean }
   /** The log was not shown to extend what was seen: not cosigned, and until it is, this hub is trusted with nothing new. */
   | { readonly kind: 'unproven'; readonly reasons: readonly string[] }
@@ -193,7 +193,9 @@ export class Witness {
     const cosigned = parseUtf8(encodeNote({ text, signatures: [...note.signatures, ...lines] }), 'checkpoint');
     const answer = await postToHub(send, '/v1/cosignatures', { checkpoint: cosigned }, accepted);
     if (answer.kind === 'ok') return { kind: 'cosigned', size, taken: answer.value.accepted };
-    return answer.code === 'witness-behind' ? { kind: 'cosigned', size, taken: false } : answer;
+    // A device whose boot was refused is no witness: its attestation says why, and the log was shown to continue.
+    const isNotTaken = answer.code === 'witness-behind' || answer.reasons.some(({ code }) => code === 'boot-refused');
+    return isNotTaken ? { kind: 'cosigned', size, taken: false } : answer;
   }
 }
 
