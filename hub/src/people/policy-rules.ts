@@ -13,14 +13,19 @@ export interface PolicyInForce {
 // One statement can name at most this many groups.
 const GROUPS_MAX = 500;
 
-export async function policyRulesOf(db: Kysely<Tables>, policies: PolicyInForce): Promise<PolicyRules> {
+/** `required`: groups that a rule besides the policy names, for example `access.requirePostQuantum`. */
+export async function policyRulesOf(
+  db: Kysely<Tables>,
+  policies: PolicyInForce,
+  required: readonly string[],
+): Promise<PolicyRules> {
   const { policy } = policies.current();
   const reads = actions.map((action) => policy.reads(action));
   const looks = (path: string) => reads.some((each) => looksAt(each, path));
   const ofModels = looks('resource.groups')
     ? await db.selectFrom('model_group').select('group_name').distinct().execute()
     : [];
-  const groups = [...new Set([...policy.groups, ...ofModels.map((row) => row.group_name)])];
+  const groups = [...new Set([...required, ...policy.groups, ...ofModels.map((row) => row.group_name)])];
   const filtered =
     groups.length === 0
       ? undefined

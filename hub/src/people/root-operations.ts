@@ -35,7 +35,7 @@ export interface OperationRequest {
 
 /** The facts that the policy in force depends on. */
 export interface PolicyRules {
-  /** Groups that the policy names, and the groups of models where the policy uses them. */
+  /** Groups that the policy or `access.requirePostQuantum` names, and the groups of models where the policy uses them. */
   readonly groups: ReadonlySet<string>;
   /** Whether one of those groups has a filter as members, which tags can match. */
   readonly filters: boolean;

@@ -68,7 +68,7 @@ export class TwoPeople {
 
   async #askedBy({ body, caller, params }: FastifyRequest): Promise<OperationRequest> {
     const { data } = named.safeParse(params);
-    const rules = await policyRulesOf(this.#database.read, this.#policies);
+    const rules = await policyRulesOf(this.#database.read, this.#policies, this.#settings.requirePostQuantum);
     return { body, caller, name: data?.name ?? '', limits: this.#settings, rules };
   }
 
