@@ -21,13 +21,19 @@ export interface AuthoritySubject extends Subject {
 
 export async function openAuthority(
   folder: string,
-  ledger: { readonly database: Database; readonly keyStore: KeyStore; readonly watch: RevocationWatch },
+  ledger: {
+    readonly database: Database;
+    readonly keyStore: KeyStore;
+    readonly watch: RevocationWatch;
+    /** The machine's: while it is behind the hub's time, operators must be able to connect (docs/design/hub-time.md). */
+    readonly machineClock: Clock;
+  },
   settings: ServerCredentialDependencies['settings'] & RevocationSettings,
   clock: Clock,
 ): Promise<AuthoritySubject> {
-  const { database, keyStore, watch } = ledger;
+  const { database, keyStore, watch, machineClock } = ledger;
   const authorities = await Authorities.open(folder, { database, keyStore, clock });
-  const credential = await LiveCredential.open({ database, authorities, settings, clock });
+  const credential = await LiveCredential.open({ database, authorities, settings, clock: machineClock });
   const status = new RevocationStatus({ database, authorities, watch, clock, settings });
   const ownCertificates = async () => [
     ...authorities.ownCertificates,

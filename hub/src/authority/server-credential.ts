@@ -59,6 +59,8 @@ export class LiveCredential {
   #stands(): boolean {
     const { authorities, clock } = this.#dependencies;
     const { certificate } = this.#credential;
+    // It was made while the clock was ahead: nobody accepts it yet.
+    if (certificate.notBeforeSeconds * 1_000 > clock()) return false;
     return issuerIdOf(certificate) === authorities.activeFor('server').id && !isTwoThirdsOver(certificate, clock());
   }
 

@@ -40,6 +40,9 @@ export class HubTime {
     return this.#latestMs;
   };
 
+  /** The machine's clock, by which everybody else judges this hub's own certificate. */
+  readonly machine: Clock = () => this.#options.system();
+
   /** How far the machine's clock is behind the latest time. */
   behindSeconds(): number {
     return Math.max(0, this.now() - this.#options.system()) / 1_000;

@@ -152,7 +152,8 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const { connections, access, watch, vendorRoots } = fleet;
   const { keys, keyStore } = secrets;
   const evidence = hub.use(openEvidence(database, folder, settings.evidence, clock, hub.scheduler.add));
-  const authority = hub.use(await openAuthority(folder, { database, keyStore, watch }, settings, clock));
+  const machineClock = ledger.time.machine;
+  const authority = hub.use(await openAuthority(folder, { database, keyStore, watch, machineClock }, settings, clock));
   const { logOrigin } = settings;
   const keyRing = hub.use(await HubKeyRing.open(folder, { database, keyStore, keys, logOrigin, clock }));
   const signing = { signing: keyRing.attestation, epoch: timeEpochs(clock) };
