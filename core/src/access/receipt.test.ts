@@ -413,6 +413,16 @@ test('a quorum that cannot be met does not shrink: the receipt is refused, or na
   if (verdict.kind !== 'verified') assert.fail(verdict.reasons.join('; '));
   assert.match(verdict.summary.weaker ?? '', /asks for 2 .* has 1/);
   assert.match(notProven(verdict.summary).join('\n'), /that independent witnesses saw the entry/);
+  // A false line is no missing one.
+  const parts = await testReceiptParts({ release: said, cosigners: [cosignerOf(...byOne)] });
+  const proof = Buffer.from(parts.proof)
+    .toString()
+    .replace(/(.{8})\n$/, 'AAAAAAA=\n');
+  refusedWith(
+    encodeReceipt({ ...parts, proof: utf8(proof) }),
+    groupedTrust([fleetText(2), 'quorum fleet'], { whenUnmet: 'name-weaker' }),
+    /cosignature by .*press-8 is false/,
+  );
   const whole = verifyReceipt(await cosignedBy([byOne, byTwo], said), groupedTrust([fleetText(2), 'quorum fleet']));
   assert.ok(whole.kind === 'verified' && whole.summary.weaker === undefined);
 });

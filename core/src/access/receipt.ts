@@ -8,7 +8,7 @@ import { type AuditEntry, parseAuditEntry } from '../audit/entry.ts';
 import { leafHash } from '../audit/merkle.ts';
 import { parseNote, signaturesBy } from '../audit/note.ts';
 import { assertNesting } from '../nesting.ts';
-import { meetsPolicy, type WitnessPolicy, withoutReceiver } from '../audit/quorum.ts';
+import { meetsPolicy, withoutReceiver } from '../audit/quorum.ts';
 import { parseTlogProof, type ProofVerdict, verifyTlogProof } from '../audit/proof.ts';
 import { isValidAt, type KeyValidity } from '../authority/key-list.ts';
 import { parseBase64url, parseUtf8, toBase64url, toHex, utf8 } from '../bytes.ts';
@@ -166,8 +166,6 @@ export function holdsModel(bytes: Uint8Array): boolean {
   return parseReceipt(bytes).model !== undefined;
 }
 
-const noWitnesses: WitnessPolicy = { witnesses: [], quorum: 0 };
-
 interface MissingModel {
   readonly kind: 'missing';
 }
@@ -197,7 +195,8 @@ function verifyLog(
   const whole = verifyTlogProof(parsed, leafHash(bytes), log.key, policy);
   // The log itself says that its fleet could not: a verifier may take that, and names it.
   const mayBeWeaker = whole.kind === 'refused' && whenUnmet === 'name-weaker' && witnessing?.reachable === false;
-  const verdict = mayBeWeaker ? verifyTlogProof(parsed, leafHash(bytes), log.key, noWitnesses) : whole;
+  // None is asked for; a false cosignature of a known one is refused all the same.
+  const verdict = mayBeWeaker ? verifyTlogProof(parsed, leafHash(bytes), log.key, { ...policy, quorum: 0 }) : whole;
   if (verdict.kind === 'refused') return mayBeWeaker ? whole : verdict;
   // A log vouches for what the log before it had, too: only its end counts here.
   const inForce = isValidAt({ ...log, fromSeconds: 0 }, Math.floor(at / 1_000));
