@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HubError } from '../common/error.ts';
 import { type KeyStore, keyNamePattern } from './key-store.ts';
-import { syncFolder, writeNewFile } from '@edgekeep/host/durable-file';
+import { replaceFile, syncFolder } from '@edgekeep/host/durable-file';
 
 /** Certificates are in the same folder; they are public. */
 const publicNames = new Set(['root.pem', 'issuing.pem']);
@@ -20,8 +20,8 @@ export function plainKeys(folder: string): KeyStore {
       if ((await readPlainKey(folder, name)) !== undefined) {
         throw new HubError('conflict', `${join(folder, name)} exists: a key is never overwritten`);
       }
-      await writeNewFile(join(folder, name), secret);
-      await syncFolder(folder);
+      // In one step: half a key of a hub that was killed would keep it from starting.
+      await replaceFile(join(folder, name), secret);
     },
     async remove(name) {
       await rm(join(folder, name), { force: true });
