@@ -1,6 +1,7 @@
 // How an attack affects good callers (SECURITY.md, "D"). The hub has one processor to itself; attackers and probes share another, and a
-// probe that is due runs first: good callers have machines of their own. All attacks run against one hub, first unmeasured, then tried; each that seems to have an effect is measured over rounds: before, during and
-// after it. One try says little: its p99 is a single request of fifty.
+// probe that is due runs first: good callers have machines of their own. All attacks run against one hub, first unmeasured, then tried; each
+// that seems to have an effect is measured over rounds: before, during and after it. One try says little: its p99 is the second longest of
+// some hundred requests.
 import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';

@@ -1,7 +1,8 @@
 // The table as a CycloneDX cryptography bill of materials (https://cyclonedx.org/docs/1.6/json/). No time and no serial number: the same
 // source gives the same bytes.
 import type { Found } from './scan.ts';
-import { type Algorithm, algorithms } from './table.ts';
+import type { Algorithm } from './algorithm.ts';
+import { algorithms } from './table.ts';
 
 const product = 'edgekeep';
 

@@ -1,50 +1,6 @@
-// Every use of cryptography in the product: what it is called in the code, what it is for, what breaks it, and what it goes to. From this
-// table come docs/cbom.json and the table of docs/design/post-quantum.md; tests/cbom.test.ts compares it with the source.
-
-/** Kinds and functions are words of CycloneDX 1.6, `cryptoProperties.algorithmProperties`. */
-export interface Algorithm {
-  readonly name: string;
-  /** How the code writes it: in a text, in lower case. */
-  readonly words: readonly string[];
-  /** Functions of node:crypto that are this algorithm. */
-  readonly calls?: readonly string[];
-  readonly primitive:
-    | 'signature'
-    | 'hash'
-    | 'ae'
-    | 'kem'
-    | 'key-agree'
-    | 'mac'
-    | 'kdf'
-    | 'pke'
-    | 'block-cipher'
-    | 'drbg'
-    | 'other';
-  readonly functions: readonly CryptoFunction[];
-  readonly parameters?: string;
-  readonly curve?: string;
-  readonly oid?: string;
-  readonly classicalBits: number;
-  /** NIST's category of security against a quantum computer; 0: it falls to one. */
-  readonly quantumLevel: 0 | 1 | 2 | 3 | 4 | 5;
-  readonly uses: string;
-  readonly breaks: string;
-  readonly goesTo: string;
-}
-
-type CryptoFunction =
-  | 'generate'
-  | 'keygen'
-  | 'encrypt'
-  | 'decrypt'
-  | 'digest'
-  | 'tag'
-  | 'keyderive'
-  | 'sign'
-  | 'verify'
-  | 'encapsulate'
-  | 'decapsulate'
-  | 'other';
+// Every use of cryptography in the product: what it is called in the code, what it is for, what breaks it, and what it goes to. `npm run cbom`
+// makes the inventory and the table of docs/design/post-quantum.md from it; tests/cbom.test.ts compares it with the source.
+import type { Algorithm } from './algorithm.ts';
 
 const signs = ['keygen', 'sign', 'verify'] as const;
 const digests = ['digest'] as const;
