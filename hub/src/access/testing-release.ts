@@ -3,7 +3,6 @@ import { sign } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { join } from 'node:path';
 import { leaseCounter } from '@edgekeep/core/access/lease-counter';
-import { indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { fixedKey, testAttester } from '@edgekeep/core/attest/testing';
 import { ByteWriter, toBase64url } from '@edgekeep/core/bytes';
@@ -12,7 +11,7 @@ import type { ReleasePolicy } from '@edgekeep/core/model/release-policy';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { encodeAttest } from '@edgekeep/core/tpm/testing-attest';
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
-import { Appraiser } from '../attest/appraiser.ts';
+import { testAppraiser } from '../attest/testing-appraiser.ts';
 import { EvidenceFiles } from '../attest/evidence-files.ts';
 import { EvidenceKeeper } from '../attest/kept-evidence.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';
@@ -89,16 +88,7 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   };
   await publish('1.0.0');
   const rootKeys = new RootKeys();
-  const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
-  const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
-  const appraiser = new Appraiser(
-    database,
-    references,
-    rootKeys,
-    () => ({ signer: testVerifier, keyId: 'key' }),
-    makers,
-    testAttestation,
-  );
+  const appraiser = testAppraiser(database, references, { signer: testVerifier, rootKeys });
   const parsed = hubSettingsSchema.parse({ witness: { quorum: 0 }, ...settings });
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);

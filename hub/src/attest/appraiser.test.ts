@@ -6,7 +6,6 @@ import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { encodeSizedPublic, objectAttributes, parsePublic } from '@edgekeep/core/tpm/public-area';
-import { indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import { fixedKey, uefiBoot } from '@edgekeep/core/attest/testing';
 import { signerFromKey } from '@edgekeep/core/signer';
@@ -14,9 +13,9 @@ import { signDocument, trustTestPublisher } from '../publisher/testing-publisher
 import type { DeviceRow, DeviceState } from '../store/tables/registry.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
-import { Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from './appraiser.ts';
+import { isAuthentic, recordAppraisal, untilReferencesStay } from './appraiser.ts';
 import { ReferenceStore } from './reference-store.ts';
-import { RootKeys } from './root-keys.ts';
+import { testAppraiser } from './testing-appraiser.ts';
 import { type TestBoot, testKeyDevice, testReferences, testTpmDevice, testAttestation } from './testing-device.ts';
 
 const nowMs = 1_800_000_000_000;
@@ -34,17 +33,8 @@ async function hubOver({ database }: Pick<TestStore, 'database'>, coveredPcrs: r
     const document = testReferences(version, events);
     return references.publish({ document, signature: await signDocument(document), ...by });
   };
-  const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
-  const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
   const settings = { ...testAttestation, attestation: { ...testAttestation.attestation, coveredPcrs } };
-  const appraiser = new Appraiser(
-    database,
-    references,
-    new RootKeys(),
-    () => ({ signer, keyId: 'key' }),
-    makers,
-    settings,
-  );
+  const appraiser = testAppraiser(database, references, { signer, settings });
   const appraise = (row: DeviceRow, boot: Partial<TestBoot> = {}, device = press) =>
     appraiser.appraise(row, device.evidence({ qualifyingData, ...boot }), {
       qualifyingData,

@@ -1,20 +1,16 @@
 // What the hub keeps of counters and clock of a TPM from quote to quote, and what it does with one that was set back (spec/tpm-clock.md).
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
-import { indexCertificates } from '@edgekeep/core/identity/certificate-index';
-import { signerFromKey } from '@edgekeep/core/signer';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
-import { Appraiser, isAuthentic, recordAppraisal, recordSetBack, untilReferencesStay } from './appraiser.ts';
+import { isAuthentic, recordAppraisal, recordSetBack, untilReferencesStay } from './appraiser.ts';
 import { ReferenceStore } from './reference-store.ts';
-import { RootKeys } from './root-keys.ts';
+import { testAppraiser } from './testing-appraiser.ts';
 import { testAttestation, type TestBoot, testTpmDevice } from './testing-device.ts';
 
 const startMs = 1_800_000_000_000;
 const qualifyingData = new Uint8Array(32).fill(1);
 const press = testTpmDevice('press-1', 1);
-const signer = signerFromKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
 
 interface Quoted extends Partial<TestBoot> {
   readonly atSeconds?: number;
@@ -23,20 +19,9 @@ interface Quoted extends Partial<TestBoot> {
 }
 
 async function hubOver({ database }: TestStore) {
-  const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
-  const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
   const references = new ReferenceStore(database, testAttestation, () => startMs);
   let epoch = 'first';
-  const settings = testAttestation;
-  const appraiser = new Appraiser(
-    database,
-    references,
-    new RootKeys(),
-    () => ({ signer, keyId: 'key' }),
-    makers,
-    settings,
-    () => epoch,
-  );
+  const appraiser = testAppraiser(database, references, { epoch: () => epoch });
   await database.write((trx) => trx.insertInto('device').values(press.row).execute());
   const row = (): Promise<DeviceRow> =>
     database.read.selectFrom('device').selectAll().where('id', '=', press.id).executeTakeFirstOrThrow();

@@ -11,10 +11,8 @@ import { testEndorsement } from '@edgekeep/core/identity/testing-endorsement';
 import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
 import { testRoot } from '@edgekeep/core/identity/testing-roots';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
-import { signerFromKey } from '@edgekeep/core/signer';
-import { Appraiser } from '../attest/appraiser.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';
-import { RootKeys } from '../attest/root-keys.ts';
+import { testAppraiser } from '../attest/testing-appraiser.ts';
 import { type TestDevice, testTpmDevice, testAttestation } from '../attest/testing-device.ts';
 import { openTestAuthorities } from '../authority/testing-authorities.ts';
 import { giveToken, tokensMadeMs } from '../people/testing-people.ts';
@@ -44,16 +42,7 @@ export async function openEnrollmentHub(settings: object = {}) {
   await importVendorRoots(database, { ...terms, certificates: [maker.certificate] });
   const vendorRoots = await VendorRoots.open(database);
   const references = new ReferenceStore(database, testAttestation, () => nowMs);
-  const makers = { diceTrust: () => vendorRoots.trust('dice'), tierReasons: async () => [] };
-  const signer = signerFromKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
-  const appraiser = new Appraiser(
-    database,
-    references,
-    new RootKeys(),
-    () => ({ signer, keyId: 'key' }),
-    makers,
-    testAttestation,
-  );
+  const appraiser = testAppraiser(database, references, { diceTrust: () => vendorRoots.trust('dice') });
   const parts = { database, authorities, settings: hubSettingsSchema.parse(settings), vendorRoots, appraiser };
   const ada = await giveToken(database, { person: 'ada', roles: ['administrator'] });
   return {
