@@ -63,6 +63,10 @@ async function shell(command: string): Promise<string> {
 // SECURITY.md: HUB-91
 test('the drill for a stolen key of attestation results: the next key signs, devices go on, and the old receipt verifies', async () => {
   await writeFile(join(world.folder, 'receipt.json'), await receiptOf());
+  // Keys end at whole seconds: what was signed in the second of the theft counts no more.
+  const second = () => Math.floor(world.clock.now() / 1_000);
+  const released = second();
+  while (second() === released) await world.operator.get('/v1/authorities/keys', hubKeysView);
   await walk('Drill: the key for attestation results was stolen');
   const { list, keys } = await world.operator.get('/v1/authorities/keys', hubKeysView);
   assert.equal(list?.number, 2);
