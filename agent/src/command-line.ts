@@ -4,6 +4,7 @@ import { messageOf } from '@edgekeep/core/message-of';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { HostError } from '@edgekeep/host/error';
+import { formerPlace, ownersWords, standardFolders } from '@edgekeep/host/standard-folders';
 import { AgentError } from './error.ts';
 import { localFailureOf } from './local-failure.ts';
 import { readAgentSettings } from './settings.ts';
@@ -11,9 +12,9 @@ import { startAgent } from './start-agent.ts';
 
 /** As every verb of the command line has them (docs/cli.md). */
 const exitCodes = { ok: 0, usage: 2, input: 3, internal: 5 } as const;
-const usage = `usage: node agent/src/main.ts --state DIR [--settings FILE]
+const usage = `usage: edgekeep agent run [--state DIR] [--settings FILE]
 
---state     the agent's folder, as \`edgekeep enroll kit\` made it
+--state     the agent's folder, as \`edgekeep enroll kit\` made it (default: ${standardFolders.agent}, with sockets in ${standardFolders.run})
 --settings  settings from another place than DIR/agent.json (docs/settings.md)
 `;
 
@@ -45,7 +46,8 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
 }
 
 interface CommandLineOptions {
-  readonly state: string;
+  /** Left out: the standard folder. */
+  readonly state: string | undefined;
   readonly settings: string | undefined;
 }
 
@@ -54,8 +56,7 @@ function parseArguments(argv: readonly string[]): CommandLineOptions | 'help' | 
     const options = { state: { type: 'string' }, settings: { type: 'string' }, help: { type: 'boolean' } } as const;
     const { values } = parseArgs({ args: [...argv], options });
     if (values.help === true) return 'help';
-    if (values.state === undefined) return undefined;
-    return { state: resolve(values.state), settings: values.settings };
+    return { state: values.state === undefined ? undefined : resolve(values.state), settings: values.settings };
   } catch (error) {
     // Node's own codes for invalid options; the usage is shown for them.
     if (!(error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')))
@@ -65,9 +66,20 @@ function parseArguments(argv: readonly string[]): CommandLineOptions | 'help' | 
 }
 
 async function run({ state, settings }: CommandLineOptions): Promise<void> {
+  const folder = state ?? standardFolders.agent;
+  const former = state === undefined && settings === undefined ? formerPlace('agent') : undefined;
+  if (former !== undefined) throw new AgentError('settings-invalid', former);
+  const words = ownersWords(folder, 'agent run');
+  if (words !== undefined)
+    throw new AgentError(
+      'settings-invalid',
+      `${folder} belongs to the user of the agent, who could not read root's files there: \`systemctl start edgekeep-agent\`, or \`${words} …\``,
+    );
   const stopped = Promise.withResolvers<void>();
   process.once('SIGTERM', () => stopped.resolve()).once('SIGINT', () => stopped.resolve());
+  // Standard folders go together; a folder that somebody names has its sockets inside, as before.
+  const runFolder = state === undefined ? standardFolders.run : undefined;
   const onEvent = (event: object) => void process.stdout.write(`${JSON.stringify(event)}\n`);
-  await using _ = await startAgent(await readAgentSettings(state, settings), { onEvent });
+  await using _ = await startAgent(await readAgentSettings(folder, settings, runFolder), { onEvent });
   await stopped.promise;
 }

@@ -11,13 +11,13 @@ const page = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'u
 const section = page.split(/^## /m).find((text) => text.startsWith('Agent\n')) ?? '';
 const [, example = ''] = /```json\n([\s\S]*?)```/.exec(section) ?? [];
 const minimal = () => ({
-  stateFolder: '/var/lib/edgekeep',
+  stateFolder: '/var/lib/edgekeep/agent',
   deviceId: 'press-7',
   hub: { host: 'hub.example', caFile: 'ca.pem', logKey: 'key', attestationKeyFiles: ['attestation.pem'] },
 });
 
 test('the example in docs/settings.md is valid', () => {
-  const { deviceId } = parseAgentSettings({ ...JSON.parse(example), stateFolder: '/var/lib/edgekeep' });
+  const { deviceId } = parseAgentSettings({ ...JSON.parse(example), stateFolder: '/var/lib/edgekeep/agent' });
   assert.equal(deviceId, 'press-7');
 });
 

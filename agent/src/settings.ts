@@ -90,7 +90,7 @@ const stage = z.strictObject({
 export const agentSettingsSchema = z.strictObject({
   /** Keys, checkpoints and sealed models of this device; only its user can read it. Given on the command line. */
   stateFolder: z.string().refine(isAbsolute, 'expected an absolute path'),
-  /** The folder for sockets; left out: `run` in the state folder. */
+  /** The folder for sockets; left out: `run` in the state folder, or /run/edgekeep where the state folder is not named either. */
   runFolder: path.default('run'),
   deviceId: z.string().regex(deviceIdPattern),
   hub: z.strictObject({
@@ -171,10 +171,14 @@ export type AgentSettingsInput = z.input<typeof agentSettingsSchema>;
 
 const settingsFileName = 'agent.json';
 
-/** Reads the settings file, `agent.json` in the state folder unless another is named. Throws `settings-invalid`. */
+/**
+ * Reads the settings file, `agent.json` in the state folder unless another is named. `runFolder` is the one where the file names none. Throws
+ * `settings-invalid`.
+ */
 export async function readAgentSettings(
   stateFolder: string,
   file = join(stateFolder, settingsFileName),
+  runFolder?: string,
 ): Promise<AgentSettings> {
   let value: object;
   try {
@@ -192,7 +196,7 @@ export async function readAgentSettings(
       'settings-invalid',
       `${file} is not read: ${why}. It and its folders must be yours or root's, and writable by nobody else`,
     );
-  return parseAgentSettings({ ...value, stateFolder }, file);
+  return parseAgentSettings({ ...(runFolder === undefined ? {} : { runFolder }), ...value, stateFolder }, file);
 }
 
 /** Fills in defaults; throws `settings-invalid`, naming the setting. */

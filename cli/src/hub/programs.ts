@@ -1,16 +1,16 @@
 // `edgekeep hub init|run` and `edgekeep agent run`: start the other programs of this product.
-import { type Arguments, type Command, type Outcome, UsageError } from '../command.ts';
+import type { Arguments, Command, Outcome } from '../command.ts';
 import { hubNodeOptions, runProgram } from '../program.ts';
 
 const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor; without it: the systemd credential edgekeep-passphrase, or else the terminal`;
 
 export const hubInit: Command = {
   usage:
-    'hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]',
+    'hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]',
   help: `
 Makes keys, settings, store and the first API token in DIR, which must not contain a hub yet.
 
---data           the hub's data folder
+--data           the hub's data folder (default: /var/lib/edgekeep/hub)
 --unlock         who can open the hub's keys; may be repeated: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (its output, for example from a TPM),
                  or none (plain files; the default, with a warning); each of them opens the keys
 --root-folder    the folder for the root key, for example on a removable disk (default: DIR/root); the hub runs without it. Needed with --unlock
@@ -46,12 +46,12 @@ ${keyHelp}
 };
 
 export const hubInstallIssuing: Command = {
-  usage: 'hub install-issuing FILE --data DIR [--root-sha256 HEX]',
+  usage: 'hub install-issuing FILE [--data DIR] [--root-sha256 HEX]',
   help: `
 Completes hub init --issuing-request. FILE was written by edgekeep root sign-issuing: the issuing CA and its root. A running hub
 gets its next issuing CA by edgekeep authority install.
 
---data         the hub's data folder
+--data         the hub's data folder (default: /var/lib/edgekeep/hub)
 --root-sha256  the root's SHA-256 as noted at the ceremony; another root is refused
 `,
   positionals: { min: 1, max: 1 },
@@ -60,11 +60,11 @@ gets its next issuing CA by edgekeep authority install.
 };
 
 export const hubRun: Command = {
-  usage: 'hub run --data DIR [--passphrase-fd N] [--share FILE]… [--wait]',
+  usage: 'hub run [--data DIR] [--passphrase-fd N] [--share FILE]… [--wait]',
   help: `
 Serves until SIGINT or SIGTERM. Listens on loopback unless DIR/hub.json says otherwise.
 
---data           the hub's data folder (\`edgekeep hub init\`)
+--data           the hub's data folder, made by \`edgekeep hub init\` (default: /var/lib/edgekeep/hub)
 ${keyHelp}
 --share          a share file; may be repeated: one for each share that is needed
 --wait           when the keys need a person, open no listener and wait for \`edgekeep hub unlock\`; do not ask at a terminal
@@ -80,13 +80,13 @@ ${keyHelp}
 };
 
 export const hubCheck: Command = {
-  usage: 'hub check --data DIR',
+  usage: 'hub check [--data DIR]',
   help: `
 Checks a data folder, also while its hub runs, and reports line by line what is ok, a warning or failed, and what to do next: settings, keys and their
 permissions, the store and its rows against the log, the trusted roots of hardware makers, certificates that end soon, ports, the unlock program, the disk. Opens no key and changes nothing. The exit code is 1 when
 a check failed.
 
---data      the hub's data folder
+--data      the hub's data folder (default: /var/lib/edgekeep/hub)
 `,
   positionals: { min: 0, max: 0 },
   options: { data: { type: 'string' } },
@@ -94,12 +94,12 @@ a check failed.
 };
 
 export const hubUnlock: Command = {
-  usage: 'hub unlock --data DIR [--passphrase-fd N] [--share FILE]…',
+  usage: 'hub unlock [--data DIR] [--passphrase-fd N] [--share FILE]…',
   help: `
 For a hub that was started with \`hub run --wait\`, on its machine and as its user. People with shares enter them one after the other, each with
 a separate command; the hub starts after the last one that is needed. Wrong ones are refused, and the hub keeps waiting.
 
---data           the hub's data folder
+--data           the hub's data folder (default: /var/lib/edgekeep/hub)
 --passphrase-fd  read the passphrase from this file descriptor; without it the terminal asks
 --share          a share file; may be repeated; without it the terminal asks
 `,
@@ -114,11 +114,11 @@ a separate command; the hub starts after the last one that is needed. Wrong ones
 
 export const hubRekey: Command = {
   usage:
-    'hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]',
+    'hub rekey [--data DIR] [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]',
   help: `
 Adds and removes unlockers, the ways to open the hub's keys; the keys do not change. Seals the keys of a plain hub. Without --add and --remove it lists the unlockers.
 
---data               the hub's data folder; stop the hub first
+--data               the hub's data folder (default: /var/lib/edgekeep/hub); stop the hub first
 --add                an unlocker to add; may be repeated: passphrase, shares:K/N, or program (the one of the setting unlockProgram)
 --remove             the id of an unlocker to remove; may be repeated; for example passphrase-1. Removing all old ones at once makes a new key-encryption key
 ${keyHelp}
@@ -141,11 +141,11 @@ ${keyHelp}
 };
 
 export const hubResetPolicy: Command = {
-  usage: 'hub reset-policy --data DIR [--passphrase-fd N] [--share FILE]…',
+  usage: 'hub reset-policy [--data DIR] [--passphrase-fd N] [--share FILE]…',
   help: `
 For a policy that shuts everybody out (spec/access.md, "The way back"). The audit log records that it was done on the hub's machine.
 
---data           the hub's data folder; stop the hub first
+--data           the hub's data folder (default: /var/lib/edgekeep/hub); stop the hub first
 ${keyHelp}
 --share          a share file, to open the keys; may be repeated: one for each share that is needed
 `,
@@ -159,12 +159,12 @@ ${keyHelp}
 };
 
 export const hubAcceptClock: Command = {
-  usage: 'hub accept-clock --data DIR',
+  usage: 'hub accept-clock [--data DIR]',
   help: `
 For a hub whose clock was ahead: it refuses to change anything until its machine's clock is there again (docs/design/hub-time.md). Set the
 machine's clock first. What was over at the later time may be valid again. The audit log records both times.
 
---data      the hub's data folder; stop the hub first
+--data      the hub's data folder (default: /var/lib/edgekeep/hub); stop the hub first
 `,
   positionals: { min: 0, max: 0 },
   options: { data: { type: 'string' } },
@@ -172,12 +172,12 @@ machine's clock first. What was over at the later time may be valid again. The a
 };
 
 export const hubBackup: Command = {
-  usage: 'hub backup --data DIR --out FILE [--blobs] [--plain] [--unsigned] [--passphrase-fd N] [--share FILE]…',
+  usage: 'hub backup [--data DIR] --out FILE [--blobs] [--plain] [--unsigned] [--passphrase-fd N] [--share FILE]…',
   help: `
 Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md). Never an operator file. It is signed by the hub's key for backups,
 which the root has certified (edgekeep authority request-keys --replace backup); that key is sealed with the others.
 
---data           the hub's data folder
+--data           the hub's data folder (default: /var/lib/edgekeep/hub)
 --out            the file to write; it must not exist
 --blobs          the sealed files of models too
 --plain          include the keys of a plain hub, unencrypted
@@ -202,13 +202,13 @@ ${keyHelp}
 };
 
 export const hubRestore: Command = {
-  usage: 'hub restore FILE --data DIR (--root FILE [--key-list FILE] | --unsigned) [--yes]',
+  usage: 'hub restore FILE [--data DIR] (--root FILE [--key-list FILE] | --unsigned) [--yes]',
   help: `
 Devices notice that the log is older than they remember: read docs/backup.md first.
 
 Shows who signed the backup, and the program that it would execute (the setting unlockProgram), and asks you: a backup may come from anybody.
 
---data      the folder to make; missing or empty
+--data      the folder to make; missing or empty (default: /var/lib/edgekeep/hub)
 --root      your own copy of the root, PEM: the backup must be signed by a key for backups that it certified
 --key-list  a later key list than the one in the backup, as edgekeep root sign-keys wrote it: a key that was stolen since counts no more
 --unsigned  restore a backup that nobody signed, for example one of the version before
@@ -241,16 +241,14 @@ async function runHub(
 const agentNodeOptions = ['--max-semi-space-size=1'];
 
 export const agentRun: Command = {
-  usage: 'agent run --state DIR',
-  help: `Reads DIR/agent.json (docs/settings.md), enrolls if necessary, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder`,
+  usage: 'agent run [--state DIR]',
+  help: `Reads DIR/agent.json (docs/settings.md), enrolls if necessary, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder (default: /var/lib/edgekeep/agent, with sockets in /run/edgekeep)`,
   positionals: { min: 0, max: 0 },
   options: { state: { type: 'string' } },
   run: async (args) => runProgram('@edgekeep/agent/main', given(args, ['state']), agentNodeOptions),
 };
 
 function given(args: Arguments, names: readonly string[]): readonly string[] {
-  const [required = ''] = names;
-  if (args.option(required) === undefined) throw new UsageError(`--${required} is required`);
   return names.flatMap((name) => args.all(name).flatMap((value) => [`--${name}`, value]));
 }
 

@@ -19,7 +19,7 @@ export const hubVerbs: Verbs = {
   },
   'hub check': {
     summary: 'find what would keep a hub from starting or working',
-    example: 'hub check --data /var/lib/edgekeep',
+    example: 'hub check --data /var/lib/edgekeep/hub',
     load: () => import('./programs.ts').then((m) => m.hubCheck),
   },
   'hub unlock': {

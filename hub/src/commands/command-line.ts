@@ -15,6 +15,7 @@ import { acceptClock, acceptedClockText } from './accept-clock.ts';
 import { resetPolicy } from '../access/reset-policy.ts';
 import { agreeToRestore, backupTrust, signerForBackup } from './backup.ts';
 import { checkHub } from './check/check.ts';
+import { dataFolderIn, dataFolderOf } from './data-folder.ts';
 import { HostError } from '@edgekeep/host/error';
 import { systemFailureText } from '@edgekeep/host/system-failure';
 import { HubError } from '../common/error.ts';
@@ -36,16 +37,16 @@ import { startHub } from '../wiring/start.ts';
 import { asFolderError } from '../common/world-failure.ts';
 import { vendorRootText } from '../vendor-root/text.ts';
 
-const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
-       edgekeep hub install-issuing FILE --data DIR [--root-sha256 HEX]
-       edgekeep hub run --data DIR [--passphrase-fd N] [--share FILE]… [--wait]
-       edgekeep hub check --data DIR
-       edgekeep hub unlock --data DIR [--passphrase-fd N] [--share FILE]…
-       edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
-       edgekeep hub backup --data DIR --out FILE [--blobs] [--plain] [--unsigned] [--passphrase-fd N] [--share FILE]…
-       edgekeep hub restore FILE --data DIR (--root FILE [--key-list FILE] | --unsigned) [--yes]
-       edgekeep hub reset-policy --data DIR [--passphrase-fd N] [--share FILE]…
-       edgekeep hub accept-clock --data DIR
+const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
+       edgekeep hub install-issuing FILE [--data DIR] [--root-sha256 HEX]
+       edgekeep hub run [--data DIR] [--passphrase-fd N] [--share FILE]… [--wait]
+       edgekeep hub check [--data DIR]
+       edgekeep hub unlock [--data DIR] [--passphrase-fd N] [--share FILE]…
+       edgekeep hub rekey [--data DIR] [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
+       edgekeep hub backup [--data DIR] --out FILE [--blobs] [--plain] [--unsigned] [--passphrase-fd N] [--share FILE]…
+       edgekeep hub restore FILE [--data DIR] (--root FILE [--key-list FILE] | --unsigned) [--yes]
+       edgekeep hub reset-policy [--data DIR] [--passphrase-fd N] [--share FILE]…
+       edgekeep hub accept-clock [--data DIR]
 `;
 
 const options = {
@@ -102,18 +103,12 @@ function isFileError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && /^E(?!RR_)[A-Z0-9]+$/.test(String(error.code));
 }
 
-/** For a message about a failure that does not name its place. */
-function dataFolderIn(argv: readonly string[]): string {
-  const at = argv.indexOf('--data');
-  return argv[at + 1] ?? 'the data folder';
-}
-
 async function main(argv: readonly string[]): Promise<number> {
   restrictNewFiles();
   const { positionals, values } = parse(argv);
   const [verb] = positionals;
-  const folder = values.data;
-  if (folder !== undefined && positionals.length === 1) {
+  const folder = dataFolderOf(verb, values.data);
+  if (positionals.length === 1) {
     if (verb === 'init') return init(folder, values);
     if (verb === 'run') return run(folder, values);
     if (verb === 'check') return check(folder, values);
@@ -124,10 +119,10 @@ async function main(argv: readonly string[]): Promise<number> {
     if (verb === 'backup' && values.out !== undefined) return backUp(folder, values.out, values);
   }
   const [, file] = positionals;
-  if (verb === 'restore' && folder !== undefined && file !== undefined && positionals.length === 2) {
+  if (verb === 'restore' && file !== undefined && positionals.length === 2) {
     return restore(file, folder, values);
   }
-  if (verb === 'install-issuing' && folder !== undefined && file !== undefined && positionals.length === 2) {
+  if (verb === 'install-issuing' && file !== undefined && positionals.length === 2) {
     return installIssuing(folder, file, values);
   }
   process.stderr.write(usage);
