@@ -255,7 +255,7 @@ test('no folder of the hub imports a higher floor', () => {
 
 test('the floors are read from the drawing, and a place is drawn once', () => {
   const page =
-    'Text.\n\n## The floors of the hub\n\nA folder of `src`.\n\n```\nmain  doors/public\nstore\n```\n\nText.\n';
+    'Text.\n\n## The floors of the hub\n\nA folder of `src`.\n\n```text\nmain  doors/public\nstore\n```\n\nText.\n';
   assert.deepEqual(floorsDrawn(page), [['main', 'doors/public'], ['store']]);
   assert.throws(() => floorsDrawn(page.replace('floors of the hub', 'rooms')), TypeError);
   assert.ok(hubFloors.length > 5, `${hubFloors.length} floors`);

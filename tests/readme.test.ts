@@ -39,7 +39,7 @@ test(
   { skip: await skipWithout(...simulatorTools) },
   async () => {
     const readme = await readFile(join(root, 'README.md'), 'utf8');
-    const transcript = /```\n\$ npm start\n([\s\S]*?)```/.exec(readme)?.[1];
+    const transcript = /```console\n\$ npm start\n([\s\S]*?)```/.exec(readme)?.[1];
     assert.ok(transcript !== undefined, 'README.md has no transcript of npm start');
     const folder = await mkdtemp(join(tmpdir(), 'edgekeep-readme-'));
     try {

@@ -37,7 +37,7 @@ async function commandsOf(heading: string): Promise<readonly string[]> {
   const page = await readFile(join(repository, 'docs/authorities.md'), 'utf8');
   const section = page.split(/^## /mu).find((text) => text.replace(/^[0-9]+\. /u, '').startsWith(heading));
   assert.ok(section !== undefined, `docs/authorities.md has no section ${heading}`);
-  const blocks = [...section.matchAll(/^```\n(.*?)^```/gmsu)].map(([, block = '']) => block);
+  const blocks = [...section.matchAll(/^```sh\n(.*?)^```/gmsu)].map(([, block = '']) => block);
   return blocks.flatMap((block) => block.trim().split('\n'));
 }
 

@@ -81,7 +81,7 @@ export type Floors = readonly (readonly string[])[];
 
 /** The floors as ARCHITECTURE.md draws them: a line is a floor, two spaces are between places. Throws when there is no drawing. */
 export function floorsDrawn(page: string): Floors {
-  const [, drawn] = /^## The floors of the hub\n[^`]*`[^`]*`[^`]*```\n([^`]+)```$/m.exec(page) ?? [];
+  const [, drawn] = /^## The floors of the hub\n[^`]*`[^`]*`[^`]*```text\n([^`]+)```$/m.exec(page) ?? [];
   if (drawn === undefined) throw new TypeError('no drawing under "The floors of the hub"');
   return drawn.split('\n').flatMap((line) => (line === '' ? [] : [line.split('  ')]));
 }
