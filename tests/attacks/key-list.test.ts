@@ -117,6 +117,44 @@ test('a receipt with a result that the thief of an attestation key made after it
 });
 
 // SECURITY.md: HUB-91
+test('the thief of an attestation key dates a result back before the theft, and has it logged after: refused', async () => {
+  const receipt = encodeReceipt(await testReceiptParts());
+  const at = Math.floor(releasedAtMs / 1_000);
+  // The result says that it is two seconds older than its entry.
+  const under = async (change: Partial<typeof attestation>) => {
+    const key = { ...attestation, fromSeconds: 0, untilSeconds: at - 1, ...change };
+    const list = await testSignedList(root, { hub, number: 3, keys: [{ ...log, fromSeconds: 0 }, key] });
+    const verdict = openKeyList(list, [root.certificate]);
+    assert.ok(verdict.kind === 'verified');
+    return verifyReceipt(receipt, { ...testTrust(1), ...keysOfList(verdict.list) });
+  };
+  const stolen = await under({ compromised: true });
+  assert.ok(stolen.kind === 'refused');
+  assert.match(stolen.reasons.join('\n'), /the result's key was stolen, and the entry is of a time/);
+  // One that was only replaced signed nothing after its end.
+  assert.equal((await under({ compromised: false })).kind, 'verified');
+});
+
+// SECURITY.md: HUB-98
+test('the thief of a former key has their receipt refused from the theft on, and devices and verifiers take the theft at once', async () => {
+  const at = Math.floor(releasedAtMs / 1_000);
+  const former = { ...attestation, fromSeconds: 0, untilSeconds: at + 9 * 86_400 };
+  const base = { hub, keys: [{ ...log, fromSeconds: 0 }, former, next] };
+  const keys = await device('former');
+  await keys.learn(await testSignedList(root, { ...base, number: 2 }), [root.certificate], listedAt);
+  const receipt = encodeReceipt(await testReceiptParts());
+  const seen = () =>
+    verifyReceipt(receipt, { ...testTrust(1), logs: keys.logs, attestationKeys: keys.attestationKeys });
+  assert.equal(seen().kind, 'verified');
+  const stolen = { ...former, untilSeconds: at - 3_600, compromised: true };
+  const said = await testSignedList(root, { ...base, number: 3, keys: [{ ...log, fromSeconds: 0 }, stolen, next] });
+  assert.equal((await keys.learn(said, [root.certificate], listedAt)).kind, 'learned');
+  assert.equal(seen().kind, 'refused');
+  // Not to be taken back, and not by the list of before.
+  assert.match(await reasonsFor(keys, await testSignedList(root, { ...base, number: 4 })), /not any more/);
+});
+
+// SECURITY.md: HUB-91
 test('the key of one purpose signs nothing of another: a result under the log’s key, or a list with one key for both, is refused', async () => {
   const receipt = encodeReceipt(await testReceiptParts());
   const command = { ...attestation, fromSeconds: 0, purpose: 'command' } as const;

@@ -41,10 +41,13 @@ async function commandsOf(heading: string): Promise<readonly string[]> {
   return blocks.flatMap((block) => block.trim().split('\n'));
 }
 
-async function walk(heading: string): Promise<void> {
+async function walk(heading: string, names: Readonly<Record<string, string>> = {}): Promise<void> {
   const commands = await commandsOf(heading);
   assert.ok(commands.length > 0);
-  for (const command of commands) await shell(command);
+  for (const command of commands) {
+    const named = Object.entries(names).reduce((text, [name, value]) => text.replaceAll(name, value), command);
+    await shell(named);
+  }
 }
 
 // As the page has it, with this test's folders, hub and operator file.
@@ -62,11 +65,8 @@ async function shell(command: string): Promise<string> {
 
 // SECURITY.md: HUB-91
 test('the drill for a stolen key of attestation results: the next key signs, devices go on, and the old receipt verifies', async () => {
-  await writeFile(join(world.folder, 'receipt.json'), await receiptOf());
-  // Keys end at whole seconds: what was signed in the second of the theft counts no more.
-  const second = () => Math.floor(world.clock.now() / 1_000);
-  const released = second();
-  while (second() === released) await world.operator.get('/v1/authorities/keys', hubKeysView);
+  await writeFile(join(world.folder, 'receipt.json'), await receiptOf('1.0.0'));
+  await nextSecond();
   await walk('Drill: the key for attestation results was stolen');
   const { list, keys } = await world.operator.get('/v1/authorities/keys', hubKeysView);
   assert.equal(list?.number, 2);
@@ -92,13 +92,51 @@ test('the drill for a stolen log key: the log ends, the next one goes on, device
   while ((await seen()) !== 'edgekeep.test/log/2') await world.operator.get('/v1/authorities/keys', hubKeysView);
 });
 
+// SECURITY.md: HUB-98
+test('the drill for a stolen former key: no key in use changes, and a receipt from before the theft verifies', async () => {
+  await writeFile(join(world.folder, 'receipt.json'), await receiptOf('2.0.0'));
+  await nextSecond();
+  await shell('edgekeep authority request-keys --replace attestation-result --out /media/carry/plain.json');
+  const sign = 'edgekeep root sign-keys --folder /media/root/edgekeep --request /media/carry/plain.json';
+  await shell(`${sign} --out /media/carry/plain-list.json --yes`);
+  await shell('edgekeep authority install-keys /media/carry/plain-list.json');
+  const { keys: before } = await world.operator.get('/v1/authorities/keys', hubKeysView);
+  const former = before.find((key) => key.purpose === 'attestation-result' && key.status === 'active')?.id ?? '';
+  const next = before.find(({ status }) => status === 'next')?.id ?? '';
+  await shell(`edgekeep authority activate-key ${next} --force`);
+  for (const wrong of ['', ' --key 00000000', ' --key 0'])
+    await assert.rejects(
+      shell(`edgekeep authority request-keys --stolen now${wrong} --out /media/carry/none.json`),
+      (error) => error instanceof Error && error.message.includes(former),
+    );
+  await walk('Drill: a key that is not in use was stolen', { FORMER: former.slice(0, 8).toUpperCase() });
+  const { keys } = await world.operator.get('/v1/authorities/keys', hubKeysView);
+  const results = keys.filter(({ purpose }) => purpose === 'attestation-result');
+  assert.deepEqual(
+    results.map(({ id, status, compromised }) => [id === next, status, compromised]),
+    [
+      [false, 'previous', true],
+      [false, 'previous', true],
+      [true, 'active', false],
+    ],
+  );
+});
+
+// Keys end at whole seconds: what was signed in the second of the theft counts no more.
+async function nextSecond(): Promise<void> {
+  const second = () => Math.floor(world.clock.now() / 1_000);
+  const released = second();
+  while (second() === released) await world.operator.get('/v1/authorities/keys', hubKeysView);
+}
+
 /** The receipt of a release, under a checkpoint that another device cosigned: the receiver is no witness of its own. */
-async function receiptOf(): Promise<Uint8Array> {
-  await using other = await TestDevice.withoutTpm('other', join(world.folder, 'other'));
+async function receiptOf(version: string): Promise<Uint8Array> {
+  const name = `other-${version.replaceAll('.', '-')}`;
+  await using other = await TestDevice.withoutTpm(name, join(world.folder, name));
   await other.enroll(world);
   await using link = await other.connect(world.hub);
-  await world.publishModel('surface', '1.0.0', 'weights');
-  const { lease } = await fleet.device.release(fleet.link, 'surface', '1.0.0');
+  await world.publishModel('surface', version, 'weights');
+  const { lease } = await fleet.device.release(fleet.link, 'surface', version);
   const witness = new TestWitness(world.hub.logKey, other.witness);
   // A checkpoint from before the release may still be open.
   for (;;) {

@@ -5,15 +5,11 @@ import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
 import { counted } from '@edgekeep/core/counted';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { writeNewFile } from '@edgekeep/host/durable-file';
-import { hubKeysView, type HubKeysView, keyRequestResponse } from '@edgekeep/wire/api/authority';
+import { hubKeysView, type HubKeysView } from '@edgekeep/wire/api/authority';
 import { readBounded } from '../bounded-file.ts';
 import { type Arguments, exitCodes, type Command, type Outcome, UsageError } from '../command.ts';
 import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
-import { timeOf } from './issuing.ts';
-
-const purposes = ['log', 'attestation-result', 'backup'] as const;
 
 export const keys: Command = {
   usage: 'authority keys',
@@ -27,50 +23,6 @@ ${operatorHelp}
   options: operatorOption,
   async run(args) {
     return verifiedOutcome(args, await (await openOperator(args)).get('/v1/authorities/keys', hubKeysView));
-  },
-};
-
-export const requestKeys: Command = {
-  usage: 'authority request-keys --out FILE [--replace PURPOSE]… [--stolen TIME] [--number N]',
-  help: `
-Writes the request for the next key list, to be signed by edgekeep root sign-keys. Without --replace no key changes: the list gets a new
-date, or the signature of a new root.
-
---out      the file to write; an existing file is never overwritten
---replace  log, attestation-result or backup: the hub makes its next key; may be repeated. A key that waits already is requested again.
-           The first key for backups is in use as soon as its list is installed
---stolen   the present keys were known to somebody else from this time on: now, or a time like 2027-03-01T06:00Z. They end at that time
---number   at least this number, when the root says that it has signed a later list
-
-${operatorHelp}
-`,
-  positionals: { min: 0, max: 0 },
-  options: {
-    ...operatorOption,
-    out: { type: 'string' },
-    replace: { type: 'string', multiple: true },
-    stolen: { type: 'string' },
-    number: { type: 'string' },
-  },
-  async run(args) {
-    const out = args.required('out');
-    const replaced = args.all('replace').map(purposeNamed);
-    const stolen = args.option('stolen');
-    if (stolen !== undefined && replaced.length === 0) throw new UsageError('--stolen needs --replace');
-    const stolenAt = stolen === 'now' ? Date.now() : stolen === undefined ? undefined : timeOf(stolen, '--stolen');
-    const number = args.option('number');
-    if (number !== undefined && !/^[1-9][0-9]{0,5}$/.test(number))
-      throw new UsageError('--number takes a whole number');
-    const body = {
-      purposes: replaced,
-      ...(stolenAt === undefined ? {} : { stolenAt }),
-      ...(number === undefined ? {} : { number: Number(number) }),
-    };
-    const operator = await openOperator(args);
-    const { request } = await operator.send('POST', '/v1/authorities/keys/request', body, keyRequestResponse);
-    await writeNewFile(out, request, 0o644);
-    const text = `request in ${out}: have the root sign it (edgekeep root sign-keys)`;
-    return { exitCode: exitCodes.ok, value: { out }, text };
   },
 };
 
@@ -146,6 +98,16 @@ async function verifiedOutcome(args: Arguments, view: HubKeysView): Promise<Outc
 }
 
 function outcome(view: HubKeysView, problems: readonly string[]): Outcome {
+  const list =
+    view.list === null
+      ? 'no key list'
+      : `key list ${view.list.number}, signed by root ${view.list.root.slice(0, 16)}…, until ${timeText(view.list.validUntil).slice(0, 10)}, not known by ${counted(view.list.devicesPending, 'device')}`;
+  const text = [keyTable(view), list, ...problems].join('\n');
+  return { exitCode: problems.length === 0 ? exitCodes.ok : exitCodes.refused, value: view, text };
+}
+
+/** Each key with its id. */
+export function keyTable(view: HubKeysView): string {
   const seconds = (at: number | null) => (at === null ? '' : timeText(at * 1_000).slice(0, 16));
   const rows = view.keys.map(({ id, purpose, status, until, compromised, origin }) => [
     purpose,
@@ -154,18 +116,7 @@ function outcome(view: HubKeysView, problems: readonly string[]): Outcome {
     id,
     origin ?? '',
   ]);
-  const list =
-    view.list === null
-      ? 'no key list'
-      : `key list ${view.list.number}, signed by root ${view.list.root.slice(0, 16)}…, until ${timeText(view.list.validUntil).slice(0, 10)}, not known by ${counted(view.list.devicesPending, 'device')}`;
-  const text = [table([['SIGNS', 'STATUS', 'ENDS (UTC)', 'ID', 'ORIGIN'], ...rows]), list, ...problems].join('\n');
-  return { exitCode: problems.length === 0 ? exitCodes.ok : exitCodes.refused, value: view, text };
-}
-
-function purposeNamed(text: string): (typeof purposes)[number] {
-  const found = purposes.find((each) => each === text);
-  if (found === undefined) throw new UsageError(`--replace takes ${purposes.join(', ')}`);
-  return found;
+  return table([['SIGNS', 'STATUS', 'ENDS (UTC)', 'ID', 'ORIGIN'], ...rows]);
 }
 
 function pathOf(id = '', verb: string): string {

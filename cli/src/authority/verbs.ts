@@ -60,7 +60,7 @@ export const authorityVerbs: Verbs = {
   'authority request-keys': {
     summary: 'make the hub’s next signing keys, and the request for its key list',
     example: 'authority request-keys --replace attestation-result --out /media/carry/keys.json',
-    load: () => import('./keys.ts').then((m) => m.requestKeys),
+    load: () => import('./key-request.ts').then((m) => m.requestKeys),
   },
   'authority install-keys': {
     summary: 'give the hub the key list that the root signed',

@@ -241,6 +241,9 @@ function verifyAttestation(token: string, { at }: AuditEntry, release: KeyReleas
   const reasons: string[] = [];
   if (!isValidAt(verified.key, result.issuedAt))
     reasons.push(`the result is of a time at which ${timeText(verified.key)}`);
+  // Who has the key dates a result back: only the log's clock shows that it is from before the theft.
+  else if (verified.key.compromised && !isValidAt(verified.key, window.nowSeconds))
+    reasons.push(`the result's key was stolen, and the entry is of a time at which ${timeText(verified.key)}`);
   if (result.subject !== release.device.id)
     reasons.push(`the result is about ${result.subject}, not ${release.device.id}`);
   if (result.tier !== release.device.tier)

@@ -1,5 +1,6 @@
 // An alert while the root has to sign the next key list (spec/key-list.md): there is none, it runs out, it was signed by a root that is not in use
-// any more, or a key of it ends and the hub has no next one.
+// any more, a key of it ends and the hub has no next one, or it does not say of a stolen key that it was stolen.
+import { keyIdOf } from '@edgekeep/core/authority/key-list';
 import { counted } from '@edgekeep/core/counted';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
@@ -26,7 +27,7 @@ export async function weighKeyList(
   const [first] = reasons;
   if (first === undefined && standing === undefined) return;
   const title = `${reasons.join('; ')}: ${remedy}`;
-  const severity = reasons.some(({ length }) => length > 0) && isOver(state, nowMs) ? 'high' : 'medium';
+  const severity = isOver(state, nowMs) || unsaidThefts(state).length > 0 ? 'high' : 'medium';
   if (standing?.title === title && standing.severity === severity) return;
   await database.writeAsHub(async (trx) => {
     if (first === undefined) await settleAlert(trx, { ...about, nowMs, note: 'the root has signed the next key list' });
@@ -51,7 +52,15 @@ export function keyListReasons(
     const replaced = rows.some((row) => row.purpose === purpose && row.status === 'next');
     if (ends && !replaced) reasons.push(`the ${purpose} key ends and there is no next one`);
   }
-  return reasons;
+  return [...reasons, ...unsaidThefts({ rows, list })];
+}
+
+/** Prepared keys that were declared stolen, and that the installed list names as good. */
+function unsaidThefts({ rows, list }: HubKeyState): readonly string[] {
+  const good = new Set(list?.list.keys.filter(({ compromised }) => !compromised).map(keyIdOf));
+  return rows
+    .filter(({ id, compromised }) => compromised === 1 && good.has(id))
+    .map(({ id, purpose }) => `the ${purpose} key ${id.slice(0, 16)} was stolen, and the key list does not say so`);
 }
 
 function isOver({ list }: HubKeyState, nowMs: number): boolean {

@@ -1,18 +1,13 @@
-// Replacing the hub's own signing keys (spec/key-list.md, "Replacing a key"): request, install, activate, give up. Each step is one transaction
-// with its audit entry.
+// Replacing the hub's own signing keys (spec/key-list.md, "Replacing a key"): install, activate, give up. Each step is one transaction with its
+// audit entry; the request is in key-request.ts.
 import { counted } from '@edgekeep/core/counted';
-import { generateKeyPairSync } from 'node:crypto';
 import type { NoteSigner } from '@edgekeep/core/audit/note';
-import { encodeKeyListRequest } from '@edgekeep/core/authority/key-list-request';
 import { followKeyList } from '@edgekeep/core/authority/key-list-follow';
-import { type KeyList, keyIdOf, openKeyList } from '@edgekeep/core/authority/key-list';
-import { encodeSpki } from '@edgekeep/core/identity/public-key';
-import { signerFromKey } from '@edgekeep/core/signer';
+import { type KeyList, keyIdOf, type ListedKey, openKeyList } from '@edgekeep/core/authority/key-list';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { hubKeyName, privatePem } from '../secrets/hub-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { HubKeyRow } from '../store/tables/authority.ts';
+import type { HubKeyRow, HubKeyStatus } from '../store/tables/authority.ts';
 import type { AuthorityDependencies } from './issuing-orders.ts';
 import {
   hubOf,
@@ -29,9 +24,6 @@ import { readRoots } from './state.ts';
 
 const daySeconds = 86_400;
 
-/** The keys that a hub of this version replaces. */
-type ReplacedPurpose = 'log' | 'attestation-result' | 'backup';
-
 /** The part of a hand-over inside the transaction: the log ends, and the next begins. */
 export type HandLogOver = (
   trx: WriteTransaction,
@@ -41,85 +33,6 @@ export type HandLogOver = (
 export interface KeyOrderDependencies extends AuthorityDependencies {
   readonly keyRing: HubKeyRing;
   readonly handLogOver: HandLogOver;
-}
-
-export interface KeyRequestOrder {
-  /** The keys to replace; empty: the list is only signed again. */
-  readonly purposes: readonly ReplacedPurpose[];
-  /** When the present keys of these purposes stopped to be the hub's alone, Unix seconds; left out: they were not stolen. */
-  readonly stolenAtSeconds?: number | undefined;
-  /** At least; left out: the number behind the installed list. */
-  readonly number?: number | undefined;
-  readonly actor: string;
-}
-
-/** Makes the next keys, durably, and the request for the next list. A key that waits already is requested again. */
-export async function requestKeys(dependencies: KeyOrderDependencies, order: KeyRequestOrder): Promise<Uint8Array> {
-  const { database, keyStore, clock, settings } = dependencies;
-  const { purposes, stolenAtSeconds, actor } = order;
-  const before = await readHubKeys(database.read);
-  const made = purposes
-    .filter((each) => waiting(before.rows, each) === undefined)
-    .map((each) => newKey(each, before.rows));
-  // Before the rows: a row always has its key, and a key without a row is useless.
-  for (const { id, key } of made) {
-    const pem = privatePem(key);
-    await keyStore.add(hubKeyName(id), pem).finally(() => pem.fill(0));
-  }
-  const nowMs = clock();
-  const state = await database.write(async (trx) => {
-    for (const { id, purpose, origin, spki } of made) {
-      const row = { id, purpose, origin, spki, status: 'requested', from_seconds: Math.floor(nowMs / 1_000) } as const;
-      const times = { until_seconds: null, compromised: 0, added_at: nowMs, activated_at: null, list_number: null };
-      await trx
-        .insertInto('hub_key')
-        .values({ ...row, ...times })
-        .execute();
-      const data = { purpose, stolen: stolenAtSeconds !== undefined };
-      await appendEntry(trx, { at: nowMs, kind: 'hub-key-requested', actor, subject: subjectOf(id), data });
-    }
-    return readHubKeys(trx);
-  });
-  const ends = {
-    purposes,
-    atSeconds: stolenAtSeconds ?? Math.floor(nowMs / 1_000) + settings.authorities.overlapDays * daySeconds,
-    compromised: stolenAtSeconds !== undefined,
-  };
-  const rows = state.rows.filter(isToList).map((row) => ended(row, ends));
-  const next = (state.list?.list.number ?? 0) + 1;
-  const content = { hub: hubOf(state.rows), number: Math.max(next, order.number ?? next), keys: rows.map(listedKey) };
-  const signers = await Promise.all(
-    rows.filter((row) => row.until_seconds === null).map((row) => readHubKey(keyStore, row)),
-  );
-  return encodeKeyListRequest(content, signers);
-}
-
-function waiting(rows: readonly HubKeyRow[], purpose: ReplacedPurpose): HubKeyRow | undefined {
-  return rows.find((row) => row.purpose === purpose && (row.status === 'requested' || row.status === 'next'));
-}
-
-function newKey(purpose: ReplacedPurpose, rows: readonly HubKeyRow[]) {
-  const { privateKey: key } =
-    purpose === 'log' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const { publicKey } = signerFromKey(key);
-  const logs = rows.filter((row) => row.purpose === 'log');
-  // A log has an origin of its own: the first one, and a number.
-  const origin = purpose === 'log' ? `${logs[0]?.origin ?? ''}/${logs.length + 1}` : null;
-  return { purpose, key, origin, id: keyIdOf({ publicKey }), spki: encodeSpki(publicKey) };
-}
-
-// A key that no list names and that was given up is nowhere.
-function isToList({ status, list_number: listed }: HubKeyRow): boolean {
-  return status === 'requested' || status === 'active' || listed !== null;
-}
-
-function ended(
-  row: HubKeyRow,
-  ends: { readonly purposes: readonly string[]; readonly atSeconds: number; readonly compromised: boolean },
-): HubKeyRow {
-  if (row.status !== 'active' || !ends.purposes.includes(row.purpose)) return row;
-  const until = Math.min(row.until_seconds ?? Infinity, ends.atSeconds);
-  return { ...row, until_seconds: until, compromised: ends.compromised ? 1 : row.compromised };
 }
 
 /** Takes the list that the root signed. A key in use that has ended is replaced in the same transaction. Returns the list's number. */
@@ -138,12 +51,9 @@ export async function installKeyList(
       const row = state.rows.find(({ id }) => id === keyIdOf(key));
       if (row === undefined || row.purpose !== key.purpose || row.origin !== (key.origin ?? null))
         throw refused([`the ${key.purpose} key ${keyIdOf(key)} is not a key of this hub`]);
-      const status = row.status === 'requested' ? 'next' : row.status;
-      const times = { from_seconds: key.fromSeconds, until_seconds: key.untilSeconds ?? null };
-      const changed = { ...times, compromised: key.compromised ? 1 : 0, list_number: row.list_number ?? list.number };
       await trx
         .updateTable('hub_key')
-        .set({ status, ...changed })
+        .set(certified(row, key, list.number))
         .where('id', '=', row.id)
         .execute();
     }
@@ -156,6 +66,20 @@ export async function installKeyList(
   });
   await keyRing.reload();
   return number;
+}
+
+// What the hub knows and the list does not say yet stays: the end of a key that was given up after the list was requested.
+function certified(row: HubKeyRow, key: ListedKey, number: number) {
+  const until = Math.min(row.until_seconds ?? Infinity, key.untilSeconds ?? Infinity);
+  const compromised = row.compromised === 1 || key.compromised ? 1 : 0;
+  const waits: HubKeyStatus = compromised === 1 ? 'abandoned' : 'next';
+  return {
+    status: isWaiting(row) ? waits : row.status,
+    from_seconds: key.fromSeconds,
+    until_seconds: until === Infinity ? null : until,
+    compromised,
+    list_number: row.list_number ?? number,
+  };
 }
 
 async function assertFollows(
@@ -298,7 +222,12 @@ async function assertKey(
   throw new HubError('conflict', `the ${row.purpose} key ${id} is ${row.status}, expected ${statuses.join(' or ')}`);
 }
 
-function subjectOf(id: string): string {
+/** Whether the key is certified or requested, and not in use yet. */
+export function isWaiting({ status }: Pick<HubKeyRow, 'status'>): boolean {
+  return status === 'requested' || status === 'next';
+}
+
+export function subjectOf(id: string): string {
   return `hub-key:${id}`;
 }
 

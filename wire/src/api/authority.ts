@@ -1,5 +1,5 @@
 // Messages about authorities (spec/authorities.md): what devices learn and report, and the operator's requests.
-import { KEY_LIST_BYTES_MAX, keyPurposes } from '@edgekeep/core/authority/key-list';
+import { KEY_LIST_BYTES_MAX, keyPurposes, KEYS_MAX } from '@edgekeep/core/authority/key-list';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { issuedClasses } from '@edgekeep/core/identity/issuing-scope';
@@ -188,7 +188,9 @@ export type HubKeysView = z.infer<typeof hubKeysView>;
 export const keyRequestRequest = z.strictObject({
   /** The keys to replace; empty: the list is only signed again. */
   purposes: z.array(z.enum(['log', 'attestation-result', 'backup'])).max(3),
-  /** Unix milliseconds: from then on somebody else had the present keys. */
+  /** Ids of keys in any status: in use, former, in their overlap, prepared or given up. With them goes `stolenAt`. */
+  stolenKeys: z.array(keyId).max(KEYS_MAX).optional(),
+  /** Unix milliseconds: from then on somebody else had the present keys of `purposes`, and the `stolenKeys`. */
   stolenAt: z.int().min(0).optional(),
   /** At least; left out: the one behind the installed list. */
   number: z.int().min(1).max(1_000_000).optional(),

@@ -3,13 +3,8 @@ import { utf8 } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/authority';
 import { z } from 'zod';
 import { keyListReasons } from '../../authority/key-list-alarm.ts';
-import {
-  abandonKey,
-  activateKey,
-  installKeyList,
-  type KeyOrderDependencies,
-  requestKeys,
-} from '../../authority/key-orders.ts';
+import { abandonKey, activateKey, installKeyList, type KeyOrderDependencies } from '../../authority/key-orders.ts';
+import { requestKeys } from '../../authority/key-request.ts';
 import { countKeyListPending } from '../../authority/known-key-lists.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -34,9 +29,15 @@ export function hubKeyRoutes(app: HttpServer, dependencies: HubKeyRouteDependenc
       schema: { body: api.keyRequestRequest, response: { 200: api.keyRequestResponse } },
     },
     async ({ body, actor }) => {
-      const { purposes, stolenAt, number } = body;
+      const { purposes, stolenKeys, stolenAt, number } = body;
       const stolenAtSeconds = stolenAt === undefined ? undefined : Math.floor(stolenAt / 1_000);
-      const request = await requestKeys(dependencies, { purposes, stolenAtSeconds, number, actor });
+      const request = await requestKeys(dependencies, {
+        purposes,
+        stolenKeys,
+        stolenAtSeconds,
+        number,
+        actor,
+      });
       return { request: Buffer.from(request).toString('utf8') };
     },
   );
