@@ -91,7 +91,7 @@ export async function openDevice(
     prover,
     signer,
     witness: await Witness.open({
-      logs: () => keys.logs.map(({ key }) => key),
+      logs: () => keys.logs,
       signer,
       checkpointFile,
       forkProofFile,

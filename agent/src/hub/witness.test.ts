@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { alwaysLog, type TrustedLog } from '@edgekeep/core/access/trust';
 import { parseCheckpoint, signCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { cosignatureBy } from '@edgekeep/core/audit/cosignature';
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
@@ -64,10 +65,13 @@ function answer(value: object): HubResponse {
   return { status: 200, headers: {}, body: utf8(JSON.stringify(value)) };
 }
 
-async function withFolder(use: (open: () => Promise<Witness>, folder: string) => Promise<void>): Promise<void> {
+async function withFolder(
+  use: (open: () => Promise<Witness>, folder: string) => Promise<void>,
+  logs: () => readonly TrustedLog[] = () => [alwaysLog(logKey)],
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-witness-'));
   const parts = {
-    logs: () => [logKey],
+    logs,
     endFile: join(folder, 'log-end.json'),
     signer: witness,
     checkpointFile: join(folder, 'checkpoint'),
@@ -191,6 +195,47 @@ test('what is not shown to continue the log is neither cosigned nor remembered',
       assert.equal(await readFile(join(folder, 'checkpoint'), 'utf8'), before, what);
     });
   }
+});
+
+// SECURITY.md: HUB-99
+test('a device that has seen nothing, or the log before, takes no checkpoint of a log whose key was stolen or has ended', async () => {
+  const endings: readonly (readonly [string, Partial<TrustedLog>, RegExp])[] = [
+    ['stolen', { untilSeconds: 100, compromised: true }, /its key was stolen/],
+    ['stolen from a time on that is not here yet', { untilSeconds: 9_999, compromised: true }, /its key was stolen/],
+    ['ended', { untilSeconds: 200 }, /its key has ended/],
+  ];
+  for (const [what, times, why] of endings) {
+    let log = alwaysLog(logKey);
+    const forged = new Hub([...five, 'forged']);
+    const refusedBy = async (device: Witness) => {
+      const verdict = await device.checkIn(forged.send, 200);
+      assert.ok(verdict.kind === 'unproven', `${what}: ${verdict.kind}`);
+      assert.match(verdict.reasons.join(), why, what);
+    };
+    await withFolder(
+      async (open, folder) => {
+        const seeing = await open();
+        await seeing.checkIn(new Hub(five).send, 99);
+        const before = await readFile(join(folder, 'checkpoint'));
+        log = { ...log, ...times };
+        await refusedBy(seeing);
+        await refusedBy(await open());
+        assert.deepEqual(await readFile(join(folder, 'checkpoint')), before, what);
+        await rm(join(folder, 'checkpoint'));
+        await refusedBy(await open());
+      },
+      () => [log],
+    );
+    assert.deepEqual(forged.cosigned, [], what);
+  }
+});
+
+test('a log whose key ends later is cosigned until then', async () => {
+  const log = { ...alwaysLog(logKey), fromSeconds: 500, untilSeconds: 200 };
+  await withFolder(
+    async (open) => assert.equal((await (await open()).checkIn(new Hub(five).send, 199)).kind, 'cosigned'),
+    () => [log],
+  );
 });
 
 test('a remembered checkpoint that was damaged, or is of another log, stops the agent instead of starting over', async () => {

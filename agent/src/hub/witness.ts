@@ -9,6 +9,8 @@ import { encodeLogEnd, type LogEnd, parseLogEnd } from '@edgekeep/core/audit/han
 import { PROOF_HASHES_MAX } from '@edgekeep/core/audit/merkle';
 import { classicalPart, encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { parseProofHash } from '@edgekeep/core/audit/proof';
+import type { TrustedLog } from '@edgekeep/core/access/trust';
+import { isValidAt } from '@edgekeep/core/authority/key-list';
 import { CoreError } from '@edgekeep/core/error';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
 import { replaceFile } from '@edgekeep/host/durable-file';
@@ -20,8 +22,8 @@ import { readIfThere } from '../state-folder.ts';
 import { followHandOvers, keyThatSigned, wentOn } from './log-hand-over.ts';
 
 export interface WitnessDependencies {
-  /** The log and those before it, as the root certified them; read late. */
-  readonly logs: () => readonly VerifierKey[];
+  /** The log and those before it with their times, as the root certified them; read late. */
+  readonly logs: () => readonly TrustedLog[];
   /** How the log before this one ended. */
   readonly endFile: string;
   readonly signer: NoteSigner;
@@ -60,16 +62,17 @@ export class Witness {
 
   /** Throws `state-invalid` when the remembered state is not of the pinned log: a device never starts over without an operator. */
   static async open(dependencies: WitnessDependencies): Promise<Witness> {
-    const { checkpointFile, forkProofFile, endFile, logs } = dependencies;
+    const { checkpointFile, forkProofFile, endFile } = dependencies;
+    const keys = dependencies.logs().map(({ key }) => key);
     const files = [checkpointFile, forkProofFile, endFile];
     const [lastSeen, proof, end] = await Promise.all(files.map((file) => readIfThere(file)));
     try {
       // It may be from before the log had a second key.
-      if (lastSeen !== undefined && keyThatSigned(lastSeen, logs().map(classicalPart)) === undefined) {
+      if (lastSeen !== undefined && keyThatSigned(lastSeen, keys.map(classicalPart)) === undefined) {
         throw new CoreError('checkpoint-invalid', 'it is not signed by the log that is pinned now');
       }
       const fork = proof === undefined ? undefined : parseForkProof(proof);
-      if (fork !== undefined && logs().every((key) => verifyForkProof(fork, key).kind === 'refused')) {
+      if (fork !== undefined && keys.every((key) => verifyForkProof(fork, key).kind === 'refused')) {
         throw new CoreError('proof-invalid', 'the proof is not about the log that is pinned now');
       }
       return new Witness(dependencies, lastSeen, fork, end === undefined ? undefined : parseLogEnd(end));
@@ -93,10 +96,14 @@ export class Witness {
   /** The number of log entries that this device has cosigned. */
   get size(): number {
     if (this.#lastSeen === undefined) return 0;
-    const key = keyThatSigned(this.#lastSeen, this.#dependencies.logs().map(classicalPart));
+    const key = keyThatSigned(this.#lastSeen, this.#keys.map(classicalPart));
     if (key === undefined) return 0;
     const opened = openCheckpoint(this.#lastSeen, key);
     return opened.kind === 'verified' ? opened.checkpoint.size : 0;
+  }
+
+  get #keys(): readonly VerifierKey[] {
+    return this.#dependencies.logs().map(({ key }) => key);
   }
 
   /** One round of witnessing; only one at a time. */
@@ -112,8 +119,11 @@ export class Witness {
         return { kind: 'unproven', reasons: verdict.reasons };
       case 'fork':
         return this.#keepProof(verdict.proof);
-      case 'consistent':
+      case 'consistent': {
+        const reasons = this.#overReasons(verdict.checkpoint.origin, nowSeconds);
+        if (reasons.length > 0) return { kind: 'unproven', reasons };
         return this.#cosign(send, utf8(offered.value.checkpoint), verdict, nowSeconds);
+      }
     }
   }
 
@@ -131,14 +141,14 @@ export class Witness {
   // The checkpoint is of another log than the one seen last, and the root certified that one, too.
   #isHandedOver({ checkpoint }: z.infer<typeof checkpointResponse>): boolean {
     if (this.#lastSeen === undefined) return false;
-    const keys = this.#dependencies.logs();
+    const keys = this.#keys;
     const [seen, now] = [this.#lastSeen, utf8(checkpoint)].map((note) => keyNamed(note, keys));
     return seen !== undefined && now !== undefined && seen !== now;
   }
 
   async #followHandOver(send: Send, size: number, nowSeconds: number): Promise<CheckInVerdict> {
     const lastSeen = this.#lastSeen ?? new Uint8Array(0);
-    const keys = this.#dependencies.logs();
+    const keys = this.#keys;
     const offered = await getFromHub(send, `/v1/checkpoint?from=${size}&handOvers=all`, checkpointResponse);
     if (offered.kind === 'refused') return offered;
     try {
@@ -149,10 +159,12 @@ export class Witness {
       const verdict = followHandOvers(lastSeen, offered.value, keys);
       if (verdict.kind === 'fork') return await this.#keepProof(verdict.proof);
       if (verdict.kind === 'refused') return { kind: 'unproven', reasons: verdict.reasons };
-      const note = parseNote(verdict.checkpoint);
+      const { text } = parseNote(verdict.checkpoint);
+      const opened = { kind: 'consistent', checkpoint: parseCheckpoint(text), text } as const;
+      const reasons = this.#overReasons(opened.checkpoint.origin, nowSeconds);
+      if (reasons.length > 0) return { kind: 'unproven', reasons };
       await replaceFile(this.#dependencies.endFile, encodeLogEnd(verdict.end));
       this.#end = verdict.end;
-      const opened = { kind: 'consistent', checkpoint: parseCheckpoint(note.text), text: note.text } as const;
       return await this.#cosign(send, verdict.checkpoint, opened, nowSeconds);
     } catch (error) {
       if (!(error instanceof CoreError)) throw error;
@@ -168,7 +180,7 @@ export class Witness {
         proof: offered.consistency.map(parseProofHash),
         checkpoint: utf8(offered.checkpoint),
       };
-      const keys = this.#dependencies.logs();
+      const keys = this.#keys;
       const key = keyNamed(this.#lastSeen ?? request.checkpoint, keys) ?? keys.at(-1);
       if (key === undefined) throw new CoreError('key-invalid', 'no log is known');
       return followCheckpoint(this.#lastSeen, request, key);
@@ -176,6 +188,15 @@ export class Witness {
       if (!(error instanceof CoreError)) throw error;
       return { kind: 'refused', status: 422, reasons: [error.message], lastSize: oldSize };
     }
+  }
+
+  // A checkpoint has no time: it is one of now, and the key of a log that has ended, or that was stolen, signs nothing now (spec/key-list.md, "A log
+  // that has ended"). The beginning is not asked for: the hub's clock may be ahead of this one.
+  #overReasons(origin: string, nowSeconds: number): readonly string[] {
+    const log = this.#dependencies.logs().find(({ key }) => key.name === origin);
+    if (log !== undefined && !log.compromised && isValidAt({ ...log, fromSeconds: 0 }, nowSeconds)) return [];
+    const why = log?.compromised === true ? 'its key was stolen' : 'its key has ended';
+    return [`the hub shows the log ${origin}, which signs nothing more: ${why}`];
   }
 
   async #cosign(
