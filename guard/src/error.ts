@@ -11,6 +11,7 @@ export const guardErrorCodes = [
   'encoding-unsupported',
   'origin-refused',
   'path-unknown',
+  'not-offered',
   'method-not-allowed',
   'model-unknown',
   'output-not-representable',

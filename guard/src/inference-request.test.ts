@@ -31,11 +31,41 @@ test('an unknown parameter is ignored, as the protocol asks', () => {
   assert.equal(parse({ inputs: [good], parameters: { priority: 3 } }).id, undefined);
 });
 
+test('fields that the protocol does not name are ignored, as those of its own examples', () => {
+  const extra = { model_name: 'mymodel', inputs: [{ ...good, extra: [1] }], outputs: [{ name: 'y', extra: {} }] };
+  assert.deepEqual(parse(extra).outputs, [{ name: 'y', binary: false }]);
+});
+
+test('null in place of an optional field counts as left out', () => {
+  const request = {
+    id: null,
+    parameters: { timeout: null },
+    inputs: [{ ...good, parameters: null }],
+    outputs: [{ name: 'y', parameters: null }],
+  };
+  assert.equal(parse(request).id, undefined);
+  assert.deepEqual(parse({ ...request, parameters: null, outputs: null }).outputs, [{ name: 'y', binary: false }]);
+  assert.deepEqual(
+    parseWithTail({ inputs: [{ ...binaryInput, data: null }] }, floats(1, 2)).inputs[0]?.data,
+    Float32Array.of(1, 2),
+  );
+});
+
+test('a parameter that asks for what is not offered is refused by name', () => {
+  const shared = { parameters: { shared_memory_region: 'r', shared_memory_byte_size: 8 } };
+  for (const request of [
+    { inputs: [{ ...good, ...shared }] },
+    { inputs: [good], outputs: [{ name: 'y', ...shared }] },
+    { inputs: [good], outputs: [{ name: 'y', parameters: { classification: 3 } }] },
+  ]) {
+    assert.throws(() => parse(request), { code: 'not-offered' });
+  }
+});
+
 const input = (change: object) => ({ inputs: [{ ...good, ...change }] });
 const refused: Readonly<Record<string, unknown>> = {
   'no inputs': { inputs: [] },
   'a text instead of a request': 'x',
-  'an unknown field': { inputs: [good], extra: 1 },
   'an unknown input': { inputs: [good, { ...good, name: 'z' }] },
   'an input given twice': { inputs: [good, good] },
   'another datatype than the model takes': input({ datatype: 'FP64' }),
@@ -79,7 +109,10 @@ test('elements outside their datatype are refused', () => {
     ['INT64', [2 ** 53]],
     ['BOOL', [1]],
     ['BYTES', [1]],
-    ['FP16', [1]],
+    ['FP16', ['1']],
+    ['FP16', [70_000]],
+    ['BYTES', ['\ud800']],
+    ['BYTES', ['a\0b']],
   ] as const) {
     const target = { inputs: [{ name: 'x', datatype, shape: [1] }], outputs: [] };
     assert.throws(() => parse({ inputs: [{ name: 'x', datatype, shape: [1], data }] }, target), {
@@ -104,6 +137,23 @@ test('binary data that is short, left over, of the wrong size or not finite is r
   refuses(() => parseWithTail({ inputs: [binaryInput] }, floats(1, -Infinity)));
   refuses(() => parseWithTail({ inputs: [binaryInput] }, floats(1, 2), 10_000));
   refuses(() => parseWithTail({ inputs: [good] }, new Uint8Array(), 0));
+});
+
+test('BYTES as binary data are lengths and texts; what is short, left over or no text is refused', () => {
+  const target = { inputs: [{ name: 'x', datatype: 'BYTES', shape: [-1] } as const], outputs: [] };
+  const parseBytes = (bytes: Uint8Array, length = 2) => {
+    const parameters = { binary_data_size: bytes.length };
+    const json = Buffer.from(
+      JSON.stringify({ inputs: [{ name: 'x', shape: [length], datatype: 'BYTES', parameters }] }),
+    );
+    return parseInferenceRequest(Buffer.concat([json, bytes]), json.length, target).inputs[0]?.data;
+  };
+  const two = Buffer.from([0, 0, 0, 0, 5, 0, 0, 0, ...Buffer.from('grün')]);
+  assert.deepEqual(parseBytes(two), ['', 'grün']);
+  for (const wrong of [two.subarray(0, -1), two.subarray(0, 6), Buffer.concat([two, two]), Buffer.of(1, 0, 0, 0, 0xff)])
+    assert.throws(() => parseBytes(wrong), { code: 'request-invalid' });
+  assert.throws(() => parseBytes(Buffer.of(0xff, 0xff, 0xff, 0xff), 1), { code: 'request-invalid' });
+  assert.throws(() => parseBytes(Buffer.of(1, 0, 0, 0, 0xff), 1), { code: 'request-invalid' });
 });
 
 test('bytes that are not UTF-8 are refused', () => {

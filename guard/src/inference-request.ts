@@ -1,48 +1,42 @@
-// An inference request: bytes from a local application to typed tensors. Strict about shapes, datatypes, sizes and finiteness.
-// Follows spec/inference.md sections 3 and 4 (Open Inference Protocol v2 and its binary tensor data extension).
+// An inference request: bytes from a local application to typed tensors. Strict about shapes, datatypes, sizes and finiteness; fields that
+// the protocol does not name are ignored, because its own examples have some. Follows spec/inference.md sections 3 and 4 (Open Inference
+// Protocol v2 and its binary tensor data extension).
 import { z } from 'zod';
 import { GuardError } from './error.ts';
-import { ELEMENTS_MAX, RANK_MAX, TENSORS_MAX, TEXT_MAX } from './limits.ts';
+import { ELEMENTS_MAX, PARAMETERS_MAX, RANK_MAX, TENSORS_MAX, TEXT_MAX } from './limits.ts';
+import { parseTensorBytes } from './tensor-bytes.ts';
 import { parseTensorJson } from './tensor-json.ts';
-import {
-  allFinite,
-  datatypes,
-  isDatatype,
-  view,
-  type Datatype,
-  type TensorData,
-  type TensorInterface,
-  type TensorValue,
-} from './tensor.ts';
+import { allFinite, isDatatype, type TensorInterface, type TensorValue } from './tensor.ts';
 
 const text = z.string().min(1).max(TEXT_MAX);
-const PARAMETERS_MAX = 32;
+/** Clients of several languages write `null` for an optional field that they leave out. */
 const parameters = z
-  .record(text, z.union([z.string().max(TEXT_MAX), z.number(), z.boolean()]))
-  .refine((value) => Object.keys(value).length <= PARAMETERS_MAX, `more than ${PARAMETERS_MAX} parameters`);
+  .record(text, z.union([z.string().max(TEXT_MAX), z.number(), z.boolean(), z.null()]))
+  .refine((value) => Object.keys(value).length <= PARAMETERS_MAX, `more than ${PARAMETERS_MAX} parameters`)
+  .nullish();
 
-const requestSchema = z.strictObject({
-  id: z.string().max(TEXT_MAX).optional(),
-  parameters: parameters.optional(),
+const requestSchema = z.object({
+  id: z.string().max(TEXT_MAX).nullish(),
+  parameters,
   inputs: z
     .array(
-      z.strictObject({
+      z.object({
         name: text,
-        shape: z.array(z.int().min(1).max(ELEMENTS_MAX)).max(RANK_MAX),
-        datatype: z.string().refine(isDatatype, 'not a datatype of the protocol'),
-        parameters: parameters.optional(),
+        shape: z.array(z.int()).max(RANK_MAX),
+        datatype: z.string().refine(isDatatype, 'not a datatype that is served (spec/inference.md section 3)'),
+        parameters,
         data: z.unknown().optional(),
       }),
     )
-    .min(1)
     .max(TENSORS_MAX),
   outputs: z
-    .array(z.strictObject({ name: text, parameters: parameters.optional() }))
+    .array(z.object({ name: text, parameters }))
     .max(TENSORS_MAX)
-    .optional(),
+    .nullish(),
 });
 
 type RawInput = z.infer<typeof requestSchema>['inputs'][number];
+type RequestParameters = z.infer<typeof parameters>;
 
 export interface RequestedOutput {
   readonly name: string;
@@ -55,15 +49,27 @@ export interface InferenceRequest {
   readonly outputs: readonly RequestedOutput[];
 }
 
+/** Inputs and outputs of the model that a request asks. */
+export interface ModelInterface {
+  readonly inputs: readonly TensorInterface[];
+  readonly outputs: readonly TensorInterface[];
+}
+
+/** Parameters that would change the answer, and are not offered: ignoring them would answer another question. */
+const refusedParameters: Readonly<Record<string, string>> = {
+  classification: 'the classification extension',
+  shared_memory_region: 'shared memory',
+};
+
 /**
  * Parses a request body against the model's inputs and outputs.
  * `headerLength` is the `Inference-Header-Content-Length` header: where the JSON ends and binary tensors begin.
- * @throws GuardError `request-invalid`
+ * @throws GuardError `request-invalid`, `not-offered`
  */
 export function parseInferenceRequest(
   body: Uint8Array,
   headerLength: number | undefined,
-  model: { readonly inputs: readonly TensorInterface[]; readonly outputs: readonly TensorInterface[] },
+  model: ModelInterface,
 ): InferenceRequest {
   const jsonLength = headerLength ?? body.length;
   if (jsonLength > body.length) {
@@ -73,9 +79,46 @@ export function parseInferenceRequest(
   const binary = new BinaryTail(body.subarray(jsonLength));
   const inputs = raw.inputs.map((input) => parseInput(input, binary));
   binary.end();
-  matchInputs(inputs, model.inputs);
   const binaryDefault = raw.parameters?.['binary_data_output'] === true;
-  return { id: raw.id, inputs, outputs: requestedOutputs(raw.outputs, model.outputs, binaryDefault) };
+  const asked = raw.outputs?.map(({ name, parameters: own }) => ({ name, parameters: own }));
+  return inferenceRequest({ id: raw.id ?? undefined, inputs, asked, binaryDefault }, model);
+}
+
+/** Holds typed inputs and the asked outputs, of any transport, against the model. */
+function inferenceRequest(
+  parts: {
+    readonly id: string | undefined;
+    readonly inputs: readonly TensorValue[];
+    readonly asked: readonly { readonly name: string; readonly parameters: RequestParameters }[] | undefined;
+    readonly binaryDefault: boolean;
+  },
+  model: ModelInterface,
+): InferenceRequest {
+  for (const tensor of parts.inputs) if (!allFinite(tensor)) throw invalid(`${tensor.name}: a value is not finite`);
+  matchInputs(parts.inputs, model.inputs);
+  return {
+    id: parts.id,
+    inputs: parts.inputs,
+    outputs: requestedOutputs(parts.asked, model.outputs, parts.binaryDefault),
+  };
+}
+
+/** @throws GuardError `not-offered` */
+function assertOffered(name: string, own: RequestParameters): void {
+  const refused = Object.keys(own ?? {}).find((key) => Object.hasOwn(refusedParameters, key));
+  if (refused !== undefined) throw new GuardError('not-offered', `${name}: ${refusedParameters[refused] ?? refused}`);
+}
+
+/** A tensor without dimensions is a scalar of one element. */
+function elementCount(name: string, shape: readonly number[]): number {
+  let length = 1;
+  for (const size of shape) {
+    if (size === 0) throw invalid(`${name}: a size of 0, which is an empty batch or image, is not served`);
+    if (size < 0) throw invalid(`${name}: a size of ${size}`);
+    length *= size;
+    if (length > ELEMENTS_MAX) throw invalid(`${name}: more than ${ELEMENTS_MAX} elements`);
+  }
+  return length;
 }
 
 function parseEnvelope(bytes: Uint8Array): z.infer<typeof requestSchema> {
@@ -94,42 +137,20 @@ function parseEnvelope(bytes: Uint8Array): z.infer<typeof requestSchema> {
 }
 
 function parseInput(input: RawInput, binary: BinaryTail): TensorValue {
-  const { name, shape, datatype } = input;
+  const { name, shape, datatype, parameters: own } = input;
+  assertOffered(name, own);
   const length = elementCount(name, shape);
-  const size = input.parameters?.['binary_data_size'];
-  if (size !== undefined && input.data !== undefined) throw invalid(`${name}: both data and binary_data_size`);
+  const size = own?.['binary_data_size'] ?? undefined;
+  const json = input.data ?? undefined;
+  if (size !== undefined && json !== undefined) throw invalid(`${name}: both data and binary_data_size`);
   const data =
     size === undefined
-      ? parseTensorJson(name, datatype, shape, length, input.data)
-      : parseBinary(name, datatype, length, size, binary);
-  const tensor = { name, datatype, shape, data };
-  if (!allFinite(tensor)) throw invalid(`${name}: a value is not finite`);
-  return tensor;
+      ? parseTensorJson(name, datatype, shape, length, json)
+      : parseTensorBytes(name, datatype, length, binary.take(name, size));
+  return { name, datatype, shape, data };
 }
 
-/** A tensor without dimensions is a scalar of one element. */
-function elementCount(name: string, shape: readonly number[]): number {
-  let length = 1;
-  for (const size of shape) {
-    length *= size;
-    if (length > ELEMENTS_MAX) throw invalid(`${name}: more than ${ELEMENTS_MAX} elements`);
-  }
-  return length;
-}
-
-function parseBinary(name: string, datatype: Datatype, length: number, size: unknown, tail: BinaryTail): TensorData {
-  if (datatype === 'BYTES') throw invalid(`${name}: BYTES is read as JSON only`);
-  const expected = length * datatypes[datatype].bytes;
-  if (size !== expected)
-    throw invalid(`${name}: binary_data_size is ${String(size)}, its shape and datatype say ${expected}`);
-  const values = view(datatype, tail.take(name, expected));
-  if (datatype === 'BOOL' && values instanceof Uint8Array && values.some((value) => value > 1)) {
-    throw invalid(`${name}: a BOOL that is neither 0 nor 1`);
-  }
-  return values;
-}
-
-/** The bytes after the JSON, consumed front to back. */
+/** The bytes after the JSON, in the order of the inputs. */
 class BinaryTail {
   readonly #bytes: Uint8Array;
   #offset = 0;
@@ -138,13 +159,12 @@ class BinaryTail {
     this.#bytes = bytes;
   }
 
-  /** A copy: typed arrays need alignment that the body does not promise. */
-  take(name: string, size: number): ArrayBuffer {
+  take(name: string, size: string | number | boolean): Uint8Array {
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
+      throw invalid(`${name}: binary_data_size is ${String(size)}`);
     if (size > this.#bytes.length - this.#offset) throw invalid(`${name}: the body ends before its binary data does`);
-    const copy = new ArrayBuffer(size);
-    new Uint8Array(copy).set(this.#bytes.subarray(this.#offset, this.#offset + size));
     this.#offset += size;
-    return copy;
+    return this.#bytes.subarray(this.#offset - size, this.#offset);
   }
 
   end(): void {
@@ -170,12 +190,13 @@ function matchInputs(inputs: readonly TensorValue[], expected: readonly TensorIn
 }
 
 function requestedOutputs(
-  asked: z.infer<typeof requestSchema>['outputs'],
+  asked: readonly { readonly name: string; readonly parameters: RequestParameters }[] | undefined,
   available: readonly TensorInterface[],
   binaryDefault: boolean,
 ): readonly RequestedOutput[] {
   if (asked === undefined || asked.length === 0) return available.map(({ name }) => ({ name, binary: binaryDefault }));
   return asked.map(({ name, parameters: own }, index) => {
+    assertOffered(name, own);
     if (!available.some((output) => output.name === name)) throw invalid(`the model has no output ${name}`);
     if (asked.findIndex((other) => other.name === name) !== index) throw invalid(`output ${name} is asked for twice`);
     const binary = own?.['binary_data'];

@@ -1,10 +1,9 @@
 // An inference response: outputs and the guard's verdict as Open Inference Protocol JSON, followed by binary tensors where the request
 // asked for them. Follows spec/inference.md section 4.
 import type { Assessment, Inference } from './guarded-model.ts';
-import { GuardError } from './error.ts';
 import type { InferenceRequest } from './inference-request.ts';
+import { tensorBytes } from './tensor-bytes.ts';
 import { tensorToJson } from './tensor-json.ts';
-import type { TensorValue } from './tensor.ts';
 import { worstVerdict } from './verdict.ts';
 
 /** `headerLength` is set when binary data follows the JSON. */
@@ -71,11 +70,4 @@ function imageParameters({ judgement, statistics, label }: Assessment): Paramete
     contrast: statistics.contrast,
     noise: statistics.noise,
   };
-}
-
-function tensorBytes({ name, data }: TensorValue): Uint8Array {
-  if (!ArrayBuffer.isView(data)) {
-    throw new GuardError('output-not-representable', `output ${name} holds BYTES, ask for it as JSON`);
-  }
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

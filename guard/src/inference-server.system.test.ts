@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { sendRaw } from './fixtures/client.ts';
@@ -11,6 +12,8 @@ const run = promisify(execFile);
 const infer = '/v2/models/light/infer';
 
 const hasCurl = spawnSync('curl', ['--version']).error === undefined;
+const hasPython = spawnSync('python3', ['--version']).error === undefined;
+const skipPython = hasPython || process.env['CI'] === 'true' ? false : 'python3 is not installed';
 const skip = hasCurl || process.env['CI'] === 'true' ? false : 'curl is not installed';
 
 test('curl gets an inference with its verdict', { skip }, async () => {
@@ -23,6 +26,24 @@ test('curl gets an inference with its verdict', { skip }, async () => {
   const answer = z.looseObject({ parameters: z.looseObject({ verdict: z.string() }) }).parse(JSON.parse(stdout));
   assert.equal(answer.parameters.verdict, 'accepted');
 });
+
+test(
+  'Python’s http.client, which sends a whole body before it reads, gets each refusal',
+  { skip: skipPython },
+  async () => {
+    await using served = await serve('primary', { settings });
+    const script = fileURLToPath(new URL('fixtures/python-client.py', import.meta.url));
+    const { stdout } = await run('python3', [script, served.socketPath]);
+    const answers = stdout
+      .trim()
+      .split('\n')
+      .map((line) => z.tuple([z.int(), z.string()]).parse(JSON.parse(line)));
+    assert.deepEqual(
+      answers.map(([status]) => status),
+      [413, 404, 415, 413],
+    );
+  },
+);
 
 test('a client that never finishes its headers is cut off within the limit', async () => {
   await using served = await serve('primary', { settings });

@@ -4,12 +4,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
 import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
-import { Counts } from './counts.ts';
+import { describe } from './describe.ts';
 import { GuardError, type GuardErrorCode } from './error.ts';
-import type { GuardedModel } from './guarded-model.ts';
 import { parseInferenceRequest } from './inference-request.ts';
 import { encodeInferenceResponse, type EncodedResponse } from './inference-response.ts';
-import { SerialQueue } from './serial-queue.ts';
+import type { InferenceService } from './inference-service.ts';
 import {
   CONNECTIONS_MAX,
   HEADER_BYTES_MAX,
@@ -17,12 +16,10 @@ import {
   IDLE_MS_MAX,
   REQUEST_MS_MAX,
   RETIRE_MS_MAX,
-  WAITING_MAX,
-  WAITING_MS_MAX,
 } from './limits.ts';
-import { BodyBudget } from './request-body.ts';
-import { routeOf, type Route } from './routes.ts';
-import type { TensorInterface } from './tensor.ts';
+import { discardBody } from './request-body.ts';
+import { packed } from './response-encoding.ts';
+import { routeOf } from './routes.ts';
 
 const statusOf: Readonly<Record<GuardErrorCode, number>> = {
   'request-invalid': 400,
@@ -30,6 +27,7 @@ const statusOf: Readonly<Record<GuardErrorCode, number>> = {
   'encoding-unsupported': 415,
   'origin-refused': 403,
   'path-unknown': 404,
+  'not-offered': 501,
   'model-unknown': 404,
   'method-not-allowed': 405,
   'queue-full': 429,
@@ -47,22 +45,15 @@ const statusOf: Readonly<Record<GuardErrorCode, number>> = {
 const limitsCheckMs = 500;
 
 export class InferenceServer {
-  readonly counts = new Counts();
-  readonly #model: GuardedModel;
-  readonly #version: string;
+  readonly #service: InferenceService;
   readonly #http: Server;
-  readonly #lane = new SerialQueue(WAITING_MAX, WAITING_MS_MAX);
-  readonly #bodies = new BodyBudget();
   readonly #sockets = new Set<Socket>();
   /** Connections over TCP, which a web page can open. */
   readonly #loopback = new WeakSet<Socket>();
   #retiring: PromiseWithResolvers<void> | undefined;
-  #stopping = false;
 
-  /** `version` is the guard's own. */
-  constructor(model: GuardedModel, version: string) {
-    this.#model = model;
-    this.#version = version;
+  constructor(service: InferenceService) {
+    this.#service = service;
     this.#http = createServer(
       {
         maxHeaderSize: HEADER_BYTES_MAX,
@@ -81,7 +72,7 @@ export class InferenceServer {
 
   /** Serves HTTP on a connection. One beyond the limit is closed. */
   accept(socket: Socket, kind: GuardDoor['kind'] = 'local'): void {
-    if (this.#stopping || this.#retiring !== undefined || this.#sockets.size >= CONNECTIONS_MAX) {
+    if (this.#service.stopping || this.#retiring !== undefined || this.#sockets.size >= CONNECTIONS_MAX) {
       socket.destroy();
       return;
     }
@@ -108,9 +99,8 @@ export class InferenceServer {
 
   /** Answers the queued requests, then closes every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopping = true;
     this.#retiring?.resolve();
-    await this.#lane.idle();
+    await this.#service.stop();
     // One turn of the event loop, so that the last answers reach their sockets.
     await new Promise((resolve) => setImmediate(resolve));
     for (const socket of this.#sockets) socket.destroySoon();
@@ -126,96 +116,68 @@ export class InferenceServer {
       }
       const route = routeOf(request.method ?? '', request.url ?? '');
       if (route.kind === 'infer') {
-        this.#assertServed(route);
-        this.#send(response, 200, await this.#infer(request, response));
+        this.#service.assertServed(route);
+        await this.#send(request, response, 200, await this.#infer(request, response));
       } else {
-        this.#send(response, 200, json(this.#describe(route)));
+        const described = json(describe(this.#service, route));
+        // The body of such a request says nothing.
+        await discardBody(request);
+        await this.#send(request, response, 200, described);
       }
     } catch (error) {
-      this.#refuse(request, response, error);
-    }
-  }
-
-  #describe(route: Route): unknown {
-    switch (route.kind) {
-      case 'server-metadata':
-        return { name: 'edgekeep-guard', version: this.#version, extensions: ['binary_tensor_data'] };
-      case 'server-live':
-        return { live: true };
-      case 'server-ready':
-        // The protocol's text says `live` here, its OpenAPI file `ready`.
-        return { live: !this.#stopping, ready: !this.#stopping };
-      case 'model-ready':
-        this.#assertServed(route);
-        return { name: this.#model.name, ready: !this.#stopping };
-      case 'model-metadata':
-      case 'infer':
-        this.#assertServed(route);
-        return {
-          name: this.#model.name,
-          versions: [this.#model.version],
-          platform: 'onnxruntime_onnx',
-          inputs: this.#model.inputs.map(tensorMetadata),
-          outputs: this.#model.outputs.map(tensorMetadata),
-        };
+      await this.#refuse(request, response, error);
     }
   }
 
   async #infer(request: IncomingMessage, response: ServerResponse): Promise<EncodedResponse> {
     const headerLength = parseHeaderLength(request.headers['inference-header-content-length']);
-    return this.#bodies.withBody(request, async (body) => {
-      const parsed = parseInferenceRequest(body, headerLength, this.#model);
-      return this.#lane.run(async () => {
-        if (this.#stopping) throw new GuardError('stopping', 'the model is being withdrawn');
-        // The client is gone: nobody reads the answer.
-        if (response.destroyed) throw new GuardError('request-invalid', 'the connection was closed');
-        const inference = await this.#model.infer(parsed);
-        const encoded = encodeInferenceResponse(this.#model, parsed, inference);
-        this.counts.addAnswer(inference.assessments);
-        return encoded;
-      });
-    });
+    const { bodies, model } = this.#service;
+    return bodies.withBody(request, async (body) =>
+      this.#service.answer({
+        parse: (asked) => parseInferenceRequest(body, headerLength, asked),
+        encode: (parsed, inference) => encodeInferenceResponse(model, parsed, inference),
+        isGone: () => response.destroyed,
+      }),
+    );
   }
 
-  #assertServed(route: { readonly model?: string; readonly version?: string | undefined }): void {
-    if (route.model !== this.#model.name || (route.version ?? this.#model.version) !== this.#model.version) {
-      throw new GuardError('model-unknown', `this guard serves ${this.#model.name} ${this.#model.version}`);
-    }
-  }
-
-  #refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  async #refuse(request: IncomingMessage, response: ServerResponse, error: unknown): Promise<void> {
     const code = error instanceof GuardError ? error.code : undefined;
     const status = code === undefined ? 500 : statusOf[code];
-    if (status >= 500) this.counts.addFailed();
-    else this.counts.addRefused();
+    this.#service.countRefusal(status >= 500 && status !== 501);
+    // A client that sends its whole body before it reads gets the refusal, and no broken connection.
+    const read = await discardBody(request).catch(() => false);
     if (response.headersSent || response.destroyed) {
       response.destroy();
       return;
     }
     const message = error instanceof GuardError ? `${error.code}: ${error.message}` : 'internal: the guard failed';
     if (status === 429 || status === 503) response.setHeader('Retry-After', '1');
-    // A body that is not needed is not read to its end.
-    if (!request.complete) response.setHeader('Connection', 'close');
-    this.#send(response, status, json({ error: message }));
+    if (status === 415) response.setHeader('Accept-Encoding', 'gzip, deflate');
+    if (!read) response.setHeader('Connection', 'close');
+    await this.#send(request, response, status, json({ error: message }));
   }
 
-  #send(response: ServerResponse, status: number, { body, headerLength }: EncodedResponse): void {
+  async #send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    status: number,
+    { body, headerLength }: EncodedResponse,
+  ): Promise<void> {
     const binary = headerLength === undefined ? {} : { 'Inference-Header-Content-Length': String(headerLength) };
     // The next request belongs to the next server.
     const last = this.#retiring === undefined ? {} : { Connection: 'close' };
+    const { body: sent, encoding } = await packed(body, request.headers['accept-encoding']);
     response.writeHead(status, {
       'Content-Type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
-      'Content-Length': body.length,
+      'Content-Length': sent.length,
       'Cache-Control': 'no-store',
+      ...(encoding === undefined ? {} : { 'Content-Encoding': encoding }),
       ...binary,
       ...last,
     });
-    response.end(body);
+    response.end(sent);
   }
-}
-
-function tensorMetadata({ name, datatype, shape }: TensorInterface) {
-  return { name, datatype, shape };
 }
 
 function json(value: unknown): EncodedResponse {

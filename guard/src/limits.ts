@@ -11,6 +11,10 @@ export const CONNECTIONS_MAX = 128;
 /** Requests that wait for the model. One inference takes milliseconds; a longer queue only hides overload. */
 export const WAITING_MAX = 64;
 export const WAITING_MS_MAX = 10_000;
+/** What is read and thrown away of a body that is refused, so that a client which sends before it reads gets the answer. */
+export const DISCARDED_BYTES_MAX = 8 * BODY_BYTES_MAX;
+/** Compressing a shorter answer costs more than it saves. */
+export const COMPRESSED_BYTES_MIN = 1024;
 /** From a request's first byte to its last header line, and to its end: a local client needs neither. */
 export const HEADERS_MS_MAX = 5_000;
 export const REQUEST_MS_MAX = 10_000;
@@ -20,6 +24,8 @@ export const RETIRE_MS_MAX = REQUEST_MS_MAX;
 export const IDLE_MS_MAX = 30_000;
 /** Longest tensor name, id or parameter text. */
 export const TEXT_MAX = 256;
+/** Parameters of a request, an input or an output: clients send up to eight. */
+export const PARAMETERS_MAX = 32;
 /** Inputs of a request, and requested outputs. */
 export const TENSORS_MAX = 64;
 /** ONNX models in use have at most five or six dimensions. */

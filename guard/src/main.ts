@@ -8,6 +8,7 @@ import { Doors } from './doors.ts';
 import { GuardError } from './error.ts';
 import { GuardedModel } from './guarded-model.ts';
 import { InferenceServer } from './inference-server.ts';
+import { InferenceService } from './inference-service.ts';
 import { readModels } from './model-bytes.ts';
 import { ModelSession } from './session.ts';
 import { openSurroundings } from './surroundings.ts';
@@ -17,7 +18,7 @@ import { startWatchdog } from './watchdog.ts';
 const countsEveryMs = 5_000;
 const exitCodes = { stopped: 0, failed: 1, notAChild: 2 } as const;
 
-let served: { readonly model: GuardedModel; readonly server: InferenceServer; readonly doors: Doors } | undefined;
+let served: { readonly service: InferenceService; readonly server: InferenceServer; readonly doors: Doors } | undefined;
 let configured = false;
 let ending = false;
 let lastCounts = '';
@@ -67,16 +68,17 @@ async function configure(
   const primary = await ModelSession.open(bytes.primary);
   const fallback = bytes.fallback && (await ModelSession.open(bytes.fallback));
   const model = new GuardedModel(order.model, { primary, fallback }, order.settings);
-  const server = new InferenceServer(model, packageJson.version);
+  const service = new InferenceService(model, packageJson.version);
+  const server = new InferenceServer(service);
   if (order.maxInferenceMs !== undefined) await startWatchdog(order.maxInferenceMs);
   const doors = await Doors.open(order.doors ?? surroundings?.doors ?? [], server);
-  served = { model, server, doors };
+  served = { service, server, doors };
   await channel.report({ kind: 'ready', guarded: model.settings !== undefined, fallback: model.hasFallback });
 }
 
 function reportCounts(): void {
   if (served === undefined) return;
-  const counts = served.server.counts.read();
+  const counts = served.service.counts.read();
   const text = JSON.stringify(counts);
   if (text !== lastCounts) void channel.report({ kind: 'counts', counts });
   lastCounts = text;
@@ -95,8 +97,8 @@ async function end(exitCode: number): Promise<void> {
   if (served !== undefined) {
     await served.doors.close();
     await served.server[Symbol.asyncDispose]();
-    await served.model[Symbol.asyncDispose]();
-    await channel.report({ kind: 'stopped', counts: served.server.counts.read() });
+    await served.service.model[Symbol.asyncDispose]();
+    await channel.report({ kind: 'stopped', counts: served.service.counts.read() });
   }
   process.exit(exitCode);
 }

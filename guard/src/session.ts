@@ -24,6 +24,8 @@ export interface ModelBytes {
 const logSeverityError = 3;
 /** ONNX Runtime's message when the kernel refused memory. */
 const outOfMemory = /bad_alloc|allocate memory/i;
+/** The binding's message for an element type that it lacks, by ONNX's number. */
+const unknownElement = /^Unsupported data type: (\d+)$/;
 
 export class ModelSession {
   readonly inputs: readonly TensorInterface[];
@@ -40,6 +42,11 @@ export class ModelSession {
     } catch (cause) {
       for (const buffer of bytes) buffer.fill(0);
       if (cause instanceof GuardError) throw cause;
+      const missing = unknownElement.exec(messageOf(cause))?.[1];
+      if (missing !== undefined) {
+        const what = missing === '16' ? 'BFLOAT16' : `element type ${missing}`;
+        throw new GuardError('model-interface', `an input or output is ${what}, which is not served`, { cause });
+      }
       throw new GuardError('model-load', `ONNX Runtime cannot load the ${model.format} model: ${messageOf(cause)}`, {
         cause,
       });
@@ -126,7 +133,10 @@ function sessionOptions(model: ModelBytes): InferenceSession.SessionOptions {
 }
 
 function describe(metadata: InferenceSession.ValueMetadata): TensorInterface {
-  if (!metadata.isTensor) throw new GuardError('model-interface', `${metadata.name} is not a tensor`);
+  if (!metadata.isTensor) {
+    const advice = 'a classifier of scikit-learn is served when it is converted with the option `zipmap` off';
+    throw new GuardError('model-interface', `${metadata.name} is a list or a map, only tensors are served; ${advice}`);
+  }
   const datatype = datatypeOfRuntime(metadata.type);
   if (datatype === undefined) {
     throw new GuardError(
@@ -144,8 +154,11 @@ function describe(metadata: InferenceSession.ValueMetadata): TensorInterface {
   return { name: metadata.name, datatype, shape };
 }
 
-function toRuntime(input: TensorValue): Tensor {
-  return new Tensor(datatypes[input.datatype].runtime, input.data, input.shape);
+function toRuntime({ datatype, data, shape }: TensorValue): Tensor {
+  const tensor = new Tensor(datatypes[datatype].runtime, data, shape);
+  // The runtime's binding reads a Float16Array, which its own constructor makes of the bits, as empty; the bits it reads.
+  if (datatype === 'FP16') Object.defineProperty(tensor, 'data', { value: data });
+  return tensor;
 }
 
 function fromRuntime(name: string, value: Tensor): TensorValue {

@@ -1,6 +1,7 @@
 // Tensor data as JSON: a flat list of elements in row-major order, or lists nested as the shape says. Follows spec/inference.md section 3.
 import { GuardError } from './error.ts';
-import { allocate, type Datatype, type TensorData, type TensorValue } from './tensor.ts';
+import { isText } from './tensor-bytes.ts';
+import { allocate, halves, type Datatype, type TensorData, type TensorValue } from './tensor.ts';
 
 /** Reads `data` into storage of exactly `length` elements; anything missing, extra, of the wrong kind or out of range throws `request-invalid`. */
 export function parseTensorJson(
@@ -10,8 +11,6 @@ export function parseTensorJson(
   length: number,
   data: unknown,
 ): TensorData {
-  if (datatype === 'FP16')
-    throw new GuardError('request-invalid', `${name}: FP16 has no JSON form, send it as binary data`);
   if (!Array.isArray(data)) throw new GuardError('request-invalid', `${name}: data is not a list`);
   const elements = Array.isArray(data[0]) ? flatten(name, data, shape) : data;
   if (elements.length !== length) {
@@ -19,14 +18,14 @@ export function parseTensorJson(
   }
   if (datatype === 'BYTES') {
     return elements.map((element: unknown) => {
-      if (typeof element !== 'string') throw wrongElement(name, datatype);
+      if (typeof element !== 'string' || !isText(element)) throw wrongElement(name, datatype);
       return element;
     });
   }
   const values = allocate(datatype, length);
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) fillBig(name, datatype, values, elements);
   else if (datatype === 'BOOL') fillBooleans(name, values, elements);
-  else fillNumbers(name, datatype, values, elements);
+  else fillNumbers(name, datatype, asNumbers(datatype, values), elements);
   return values;
 }
 
@@ -52,7 +51,7 @@ function fillNumbers(
   values: { [index: number]: number },
   elements: readonly unknown[],
 ) {
-  const whole = datatype !== 'FP32' && datatype !== 'FP64';
+  const whole = datatype !== 'FP16' && datatype !== 'FP32' && datatype !== 'FP64';
   for (let index = 0; index < elements.length; index += 1) {
     const element = elements[index];
     if (typeof element !== 'number') throw wrongElement(name, datatype);
@@ -89,13 +88,18 @@ function wrongElement(name: string, datatype: Datatype): GuardError {
   return new GuardError('request-invalid', `${name}: an element is not a ${datatype}`);
 }
 
-/** The data as a flat JSON list. NaN, infinities, FP16 and 64-bit integers beyond 2^53 throw `output-not-representable`. */
+/** FP16 is kept as bits. */
+function asNumbers<T extends { [index: number]: number }>(datatype: Datatype, values: T): T | Float16Array {
+  return datatype === 'FP16' && values instanceof Uint16Array ? halves(values) : values;
+}
+
+/** The data as a flat JSON list. NaN, infinities and 64-bit integers beyond 2^53 throw `output-not-representable`. */
 export function tensorToJson(tensor: TensorValue): readonly (number | string | boolean)[] {
   const { name, datatype, data } = tensor;
   const unrepresentable = (what: string) =>
     new GuardError('output-not-representable', `output ${name} holds ${what}, ask for it as binary data`);
-  if (datatype === 'FP16') throw unrepresentable('FP16 values');
-  return Array.from<number | bigint | string, number | string | boolean>(data, (element) => {
+  const elements = datatype === 'FP16' && data instanceof Uint16Array ? halves(data) : data;
+  return Array.from<number | bigint | string, number | string | boolean>(elements, (element) => {
     if (typeof element === 'string') return element;
     if (datatype === 'BOOL') return element !== 0;
     const number = Number(element);

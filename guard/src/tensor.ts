@@ -93,6 +93,11 @@ export function view(
   }
 }
 
+/** The bits of a tensor of FP16 as numbers. */
+export function halves({ buffer, byteOffset, length }: Uint16Array): Float16Array {
+  return new Float16Array(buffer, byteOffset, length);
+}
+
 /** Whether no element is NaN or infinite; integers always are finite. */
 export function allFinite(tensor: TensorValue): boolean {
   const { data, datatype } = tensor;
