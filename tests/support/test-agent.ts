@@ -72,12 +72,18 @@ export class TestAgent {
   #agent: Agent | undefined;
   story = new Story();
 
-  private constructor(world: HubWorld, id: string, stateFolder: string, settings: Partial<AgentSettingsInput>) {
+  private constructor(
+    world: HubWorld,
+    id: string,
+    stateFolder: string,
+    settings: Partial<AgentSettingsInput>,
+    logKey = encodeVerifierKey(world.hub.logKey),
+  ) {
     this.#world = world;
     this.#id = id;
     this.stateFolder = stateFolder;
     this.#settings = settings;
-    this.#logKey = encodeVerifierKey(world.hub.logKey);
+    this.#logKey = logKey;
   }
 
   /** Writes the delivered files; nothing runs yet. */
@@ -102,9 +108,15 @@ export class TestAgent {
     return new TestAgent(world, id, stateFolder, settings);
   }
 
-  /** An agent on state that another version wrote. */
-  static onState(world: HubWorld, id: string, stateFolder: string, settings: Partial<AgentSettingsInput>): TestAgent {
-    return new TestAgent(world, id, stateFolder, settings);
+  /** An agent on state that another version wrote; `logKey` as it was delivered, left out: that of the hub now. */
+  static onState(
+    world: HubWorld,
+    id: string,
+    stateFolder: string,
+    settings: Partial<AgentSettingsInput>,
+    logKey?: string,
+  ): TestAgent {
+    return new TestAgent(world, id, stateFolder, settings, logKey);
   }
 
   get agent(): Agent {

@@ -86,6 +86,8 @@ export class TestDevice {
   readonly witness: NoteSigner;
   /** The log as this device reports it; a test may falsify it. */
   eventLog: Uint8Array;
+  /** What it quotes: the hub's setting `pcrs`. */
+  pcrs: readonly number[] = quotedPcrs;
   #credential: TlsClientCredential | undefined;
 
   private constructor(id: string, rootOfTrust: RootOfTrust, eventLog: Uint8Array) {
@@ -199,7 +201,7 @@ export class TestDevice {
   }
 
   async signedEvidence(data: Uint8Array): Promise<Evidence> {
-    const signed = await this.rootOfTrust.attest(data, { bank: 'sha256', pcrs: [...quotedPcrs] });
+    const signed = await this.rootOfTrust.attest(data, { bank: 'sha256', pcrs: [...this.pcrs] });
     return { ...signed, eventLog: this.eventLog };
   }
 

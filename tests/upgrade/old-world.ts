@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestAgent } from '../support/test-agent.ts';
+import { editOldStore } from './vouched-store.ts';
 
 const run = promisify(execFile);
 
@@ -49,14 +51,15 @@ export class OldWorld implements AsyncDisposable {
       store.prepare(`update ${table} set expires_at = ?`).run(ends);
   };
 
-  /** An agent on the archive's content of `folder`: the agent's own state, or a kit with the keys that belong to it. */
-  async agentOn(world: HubWorld, folder: 'agent' | 'kit', id: string, settings: object): Promise<TestAgent> {
+  /** An agent on the archive's content of `folder`: an agent's own state, or a kit with the keys that belong to it. */
+  async agentOn(world: HubWorld, folder: 'agent' | 'chip' | 'kit', id: string, settings: object): Promise<TestAgent> {
     const state = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
-    for (const each of new Set([this.at('agent'), this.at(folder)])) {
+    for (const each of folder === 'kit' ? [this.at('agent'), this.at(folder)] : [this.at(folder)]) {
       const isOther = (path: string) => folder === 'kit' && each === this.at('agent') && !isKey(path, each);
       await cp(each, state, { recursive: true, filter: (path) => !isOther(path) });
     }
-    return TestAgent.onState(world, id, state, settings);
+    const logKey = await orIfMissing(readFile(this.at('log-key'), 'utf8'), undefined);
+    return TestAgent.onState(world, id, state, settings, logKey);
   }
 
   // The token in an archive ends a year after it was made; the tests must work longer than that.
@@ -64,12 +67,13 @@ export class OldWorld implements AsyncDisposable {
     const token = `ek_${randomBytes(32).toString('base64url')}`;
     const sha256 = createHash('sha256').update(token).digest('hex');
     const now = Date.now();
-    using store = new DatabaseSync(join(hubFolder, 'hub.sqlite'));
-    store
-      .prepare(
-        "insert into api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at) values (?, 'upgrade', 'admin', '', 'admin', ?, 'test', ?)",
-      )
-      .run(sha256, now, now + 3_600_000);
+    await editOldStore(hubFolder, (store) =>
+      store
+        .prepare(
+          "insert into api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at) values (?, 'upgrade', 'admin', '', 'admin', ?, 'test', ?)",
+        )
+        .run(sha256, now, now + 3_600_000),
+    );
     const old: object = JSON.parse(await readFile(this.at('hub', 'operator.json'), 'utf8'));
     await writeFile(join(hubFolder, 'operator.json'), JSON.stringify({ ...old, token }), { mode: 0o600 });
   }
