@@ -73,7 +73,7 @@ test(
     const served = await world.trust();
     assert.equal(served.attestationKeys[0]?.compromised, true);
     t.mock.timers.enable({ apis: ['Date'], now: world.clock.now() + tenYearsMs });
-    const certified = certifiedTrust(served, [root.certificate]);
+    const certified = certifiedTrust(served, [root.certificate], Math.floor(Date.now() / 1_000));
     assert.ok(certified.kind === 'certified', JSON.stringify(certified));
     assert.equal(
       isStale(certified.list, Math.floor(Date.now() / 1_000)),

@@ -1,5 +1,5 @@
 // The hub's own signing keys: `edgekeep authority keys`, `request-keys`, `install-keys`, `activate-key`, `abandon-key` (docs/authorities.md).
-import { isStale } from '@edgekeep/core/authority/key-list-follow';
+import { futureProblems, isStale } from '@edgekeep/core/authority/key-list-follow';
 import { KEY_LIST_BYTES_MAX, openKeyList } from '@edgekeep/core/authority/key-list';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
 import { counted } from '@edgekeep/core/counted';
@@ -87,13 +87,15 @@ async function verifiedOutcome(args: Arguments, view: HubKeysView): Promise<Outc
   if (view.list === null) return outcome(view, ['the root has signed no key list']);
   const roots = parsePem((await hubAddress(args)).root, 'CERTIFICATE').map(parseCertificate);
   const verdict = openKeyList(utf8(view.list.file), roots);
-  if (verdict.kind === 'refused')
+  const nowSeconds = Math.floor(Date.now() / 1_000);
+  const reasons = verdict.kind === 'refused' ? verdict.reasons : futureProblems(verdict.list, nowSeconds);
+  if (verdict.kind === 'refused' || reasons.length > 0)
     return outcome(
       view,
-      verdict.reasons.map((reason) => `REFUSED: ${reason}`),
+      reasons.map((reason) => `REFUSED: ${reason}`),
     );
   const date = timeText(verdict.list.validUntilSeconds * 1_000).slice(0, 10);
-  if (!isStale(verdict.list, Math.floor(Date.now() / 1_000))) return outcome(view, []);
+  if (!isStale(verdict.list, nowSeconds)) return outcome(view, []);
   return outcome(view, [`TOO OLD since ${date}: a later list may end a key that is shown here as good`]);
 }
 

@@ -39,11 +39,11 @@ export const command: Command = {
   usage:
     'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [--root PEM] [--witness VKEY]… [--quorum N] [--witness-policy FILE] [--refuse-weaker] [--manifest FILE] [--model-signature FILE] [--vendor-roots FILE|FOLDER]…',
   help: `
-Proves from one file and public keys why a model key was released to a device. Needs no hub, network or clock.
+Proves from one file and public keys why a model key was released to a device. Needs no hub and no network.
 
   --trust FILE             keys, witnesses and quorum (edgekeep-trust/v2); the other options replace its values
   --root FILE              PEM certificate of the hub's root: takes logs and attestation keys from the key list in the trust file
-                           that this root signed, and refuses a file that names others
+                           that this root signed, and refuses a file that names others, or a list that is dated in the future by this machine's clock
   --log-key VKEY           the audit log's verifier key, name+id+base64
   --attestation-key FILE   PEM public key that signs attestation results; may be repeated
   --publisher-key FILE     PEM public key that signs models; may be repeated
@@ -106,10 +106,11 @@ type Certified =
 async function certifiedBy(path: string | undefined, trust: Trust): Promise<Certified> {
   if (path === undefined) return { kind: 'certified', trust, lines: [], value: {} };
   const roots = parsePem(await readFile(path, 'utf8'), 'CERTIFICATE').map(parseCertificate);
-  const verdict = certifiedTrust(trust, roots);
+  const nowSeconds = Math.floor(Date.now() / 1_000);
+  const verdict = certifiedTrust(trust, roots, nowSeconds);
   if (verdict.kind === 'refused') return verdict;
   const { number, validUntilSeconds } = verdict.list;
-  const tooOld = isStale(verdict.list, Math.floor(Date.now() / 1_000));
+  const tooOld = isStale(verdict.list, nowSeconds);
   const date = new Date(validUntilSeconds * 1_000).toISOString().slice(0, 10);
   const note = tooOld
     ? `too old since ${date}: a later list may end a key, ask the hub for its trust file`

@@ -2,10 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
-import { KEY_LIST_DAYS_MAX, succeedingProblems } from '@edgekeep/core/authority/key-list-follow';
+import { succeedingProblems } from '@edgekeep/core/authority/key-list-follow';
 import { parseKeyListRequest } from '@edgekeep/core/authority/key-list-request';
 import {
   KEY_LIST_BYTES_MAX,
+  KEY_LIST_DAYS_MAX,
   type KeyList,
   type KeyListContent,
   keptKeyListName,

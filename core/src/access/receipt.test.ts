@@ -14,7 +14,7 @@ import { notProven } from './receipt-limits.ts';
 import type { ReleaseEvidence } from './release-evidence.ts';
 import { encodeReceipt, RECEIPT_BYTES_MAX, verifyReceipt } from './receipt.ts';
 import type { KeyValidity } from '../authority/key-list.ts';
-import { testListedKey, testListRoot, testSignedList } from '../authority/testing-key-list.ts';
+import { listedAt, testListedKey, testListRoot, testSignedList } from '../authority/testing-key-list.ts';
 import { encodePublicKeyPem } from '../identity/public-key.ts';
 import {
   releasedAtMs,
@@ -331,14 +331,28 @@ test('the root’s signature replaces the hub’s word: a trust file that names 
   const keys = [testListedKey('log', testEd25519(1)), testListedKey('attestation-result', testP256(5))];
   const keyList = await testSignedList(root, { hub: encodeVerifierKey(testLogKey), number: 1, keys });
   const trust = parseTrust(encodeTrust({ ...testTrust(), keyList }));
-  const certified = certifiedTrust(trust, [root.certificate]);
+  const certified = certifiedTrust(trust, [root.certificate], listedAt);
   assert.ok(certified.kind === 'certified');
   assert.equal(verifyReceipt(good, certified.trust).kind, 'verified');
   const other = await testListRoot();
-  assert.match(reasonsOf(certifiedTrust(trust, [other.certificate])), /no root .* is trusted here/);
-  assert.match(reasonsOf(certifiedTrust(testTrust(), [root.certificate])), /has no key list/);
+  assert.match(reasonsOf(certifiedTrust(trust, [other.certificate], listedAt)), /no root .* is trusted here/);
+  assert.match(reasonsOf(certifiedTrust(testTrust(), [root.certificate], listedAt)), /has no key list/);
   const added = { ...trust, attestationKeys: [...trust.attestationKeys, always(signerFromKey(testP256(9)).publicKey)] };
-  assert.match(reasonsOf(certifiedTrust(added, [root.certificate])), /is not on the root's key list/);
+  assert.match(reasonsOf(certifiedTrust(added, [root.certificate], listedAt)), /is not on the root's key list/);
+});
+
+test('a trust file whose key list is dated in the future, or valid for too long, is refused; one that is too old is taken', async () => {
+  const root = await testListRoot();
+  const keys = [testListedKey('log', testEd25519(1)), testListedKey('attestation-result', testP256(5))];
+  const dated = async (issuedAtSeconds: number, days: number) => {
+    const validUntilSeconds = issuedAtSeconds + days * 86_400;
+    const list = { hub: encodeVerifierKey(testLogKey), number: 1, keys, issuedAtSeconds, validUntilSeconds };
+    return certifiedTrust({ ...testTrust(), keyList: await testSignedList(root, list) }, [root.certificate], listedAt);
+  };
+  assert.match(reasonsOf(await dated(listedAt + 301, 400)), /dated in the future/);
+  assert.match(reasonsOf(await dated(listedAt, 1_097)), /more than 1096 days/);
+  assert.equal((await dated(listedAt + 300, 1_096)).kind, 'certified');
+  assert.equal((await dated(listedAt - 4_000 * 86_400, 400)).kind, 'certified');
 });
 
 function reasonsOf(verdict: CertifiedTrust): string {

@@ -14,6 +14,7 @@ import {
   openKeyList,
   signedKeyListSchema,
 } from '../authority/key-list.ts';
+import { futureProblems } from '../authority/key-list-follow.ts';
 import { parseUtf8, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import type { Certificate } from '../identity/certificate.ts';
@@ -216,12 +217,15 @@ export type CertifiedTrust =
 
 /**
  * The trust file with the logs and attestation keys that a root certified, in place of those that the hub's file names. Refused when one of
- * these roots did not sign the list, or when the file names a key that the list lacks.
+ * these roots did not sign the list, when it is dated in the future, or when the file names a key that the list lacks. A list that is too old
+ * is taken: old receipts verify, and the caller says it.
  */
-export function certifiedTrust(trust: Trust, roots: readonly Certificate[]): CertifiedTrust {
+export function certifiedTrust(trust: Trust, roots: readonly Certificate[], nowSeconds: number): CertifiedTrust {
   if (trust.keyList === undefined) return { kind: 'refused', reasons: ['the trust file has no key list'] };
   const verdict = openKeyList(trust.keyList, roots);
   if (verdict.kind === 'refused') return verdict;
+  const early = futureProblems(verdict.list, nowSeconds);
+  if (early.length > 0) return { kind: 'refused', reasons: early };
   const certified = keysOfList(verdict.list);
   const logs = certified.logs.map(({ key }) => encodeVerifierKey(key));
   const keys = certified.attestationKeys.map(keyIdOf);

@@ -2,10 +2,7 @@
 import { encodeVerifierKey } from '../audit/note.ts';
 import { type KeyList, keyIdOf, keysFor, type ListedKey, logKeyOf } from './key-list.ts';
 
-/** The most days between the date of a list and its end. */
-export const KEY_LIST_DAYS_MAX = 1_096;
 const skewSeconds = 300;
-const daySeconds = 86_400;
 
 /**
  * The keys that a reader was delivered with, before it knows a signed list: list number 0. Only its log key ties it to a hub; its keys for
@@ -62,6 +59,11 @@ export function isStale({ validUntilSeconds }: Pick<KeyList, 'validUntilSeconds'
   return nowSeconds >= validUntilSeconds;
 }
 
+/** What every reader refuses, also one that reads old things and takes a list that is too old: a list that is not of this day or before. */
+export function futureProblems({ issuedAtSeconds }: KeyList, nowSeconds: number): readonly string[] {
+  return issuedAtSeconds > nowSeconds + skewSeconds ? ['the key list is dated in the future'] : [];
+}
+
 function numberProblems(known: number, offered: number): readonly string[] {
   if (offered > known) return [];
   if (offered === known) return [`there are two different lists with the number ${offered}`];
@@ -85,11 +87,7 @@ function pinnedProblems({ keys }: PinnedKeys, list: KeyList): readonly string[] 
   return pinned.some((key) => listed.includes(key)) ? [] : ['it does not contain the log key that was delivered'];
 }
 
-function dateProblems({ issuedAtSeconds, validUntilSeconds }: KeyList, nowSeconds: number): readonly string[] {
-  const problems: string[] = [];
-  if (issuedAtSeconds > nowSeconds + skewSeconds) problems.push('it is dated in the future');
-  if (nowSeconds >= validUntilSeconds) problems.push('it is too old: it ended, and a later one may exist');
-  if (validUntilSeconds - issuedAtSeconds > KEY_LIST_DAYS_MAX * daySeconds)
-    problems.push(`it is valid for more than ${KEY_LIST_DAYS_MAX} days`);
-  return problems;
+function dateProblems(list: KeyList, nowSeconds: number): readonly string[] {
+  const old = isStale(list, nowSeconds) ? ['it is too old: it ended, and a later one may exist'] : [];
+  return [...futureProblems(list, nowSeconds), ...old];
 }

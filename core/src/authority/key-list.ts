@@ -19,6 +19,9 @@ export type KeyPurpose = (typeof keyPurposes)[number];
 /** One key a year for each purpose over the life of a root is less. */
 export const KEYS_MAX = 128;
 export const KEY_LIST_BYTES_MAX: number = 128 * 1024;
+/** The most days between the date of a list and its end. */
+export const KEY_LIST_DAYS_MAX = 1_096;
+const daySeconds = 86_400;
 
 /** When a key may have signed. `until` is the first second in which it may not; undefined: no end is set. */
 export interface KeyValidity {
@@ -130,8 +133,8 @@ export type KeyListVerdict =
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
 /**
- * Reads a signed list and verifies the signature of one of these roots, before the list itself is read. Whether the list may follow a known
- * one is `followKeyList`'s answer. Throws for broken bytes.
+ * Reads a signed list and verifies the signature of one of these roots, before the list itself is read; refuses one that is valid for too long. Whether
+ * the list may follow a known one is `followKeyList`'s answer. Throws for broken bytes.
  */
 export function openKeyList(file: Uint8Array, roots: readonly Certificate[]): KeyListVerdict {
   if (file.length > KEY_LIST_BYTES_MAX)
@@ -144,7 +147,10 @@ export function openKeyList(file: Uint8Array, roots: readonly Certificate[]): Ke
   const signature = parseBase64url(signed.signature, 'signature of the key list');
   if (!verify(hashOf(signatureAlgorithmOf(key)), concat(context, bytes), key, signature))
     return { kind: 'refused', reasons: ['the root did not sign this key list'] };
-  return { kind: 'verified', list: parseKeyList(bytes), digest: sha256Hex(bytes), root };
+  const list = parseKeyList(bytes);
+  if (list.validUntilSeconds - list.issuedAtSeconds > KEY_LIST_DAYS_MAX * daySeconds)
+    return { kind: 'refused', reasons: [`the key list is valid for more than ${KEY_LIST_DAYS_MAX} days`] };
+  return { kind: 'verified', list, digest: sha256Hex(bytes), root };
 }
 
 /** Whether a key may have signed at this second. */

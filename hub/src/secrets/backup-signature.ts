@@ -9,6 +9,7 @@ import {
   openKeyList,
   signedKeyListSchema,
 } from '@edgekeep/core/authority/key-list';
+import { futureProblems } from '@edgekeep/core/authority/key-list-follow';
 import { concat, parseBase64url, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
@@ -65,15 +66,19 @@ export interface BackupOrigin {
   readonly listNumber: number;
 }
 
+export interface BackupReader {
+  readonly roots: readonly Certificate[];
+  /** A later key list, as a file. */
+  readonly newest?: Uint8Array | undefined;
+  /** By the machine's clock. */
+  readonly nowSeconds: number;
+}
+
 /**
  * Verifies the last line of a backup under these roots. `newest` is a later key list, as a file, that somebody kept apart: a key that it ends or names
  * as stolen counts no more. Throws `backup-refused`.
  */
-export function verifyBackup(
-  line: Uint8Array,
-  lines: Uint8Array,
-  trust: { readonly roots: readonly Certificate[]; readonly newest?: Uint8Array | undefined },
-): BackupOrigin {
+export function verifyBackup(line: Uint8Array, lines: Uint8Array, trust: BackupReader): BackupOrigin {
   try {
     return verified(parseCanonicalJson(line, schema, 'signature of the backup'), lines, trust);
   } catch (cause) {
@@ -85,10 +90,10 @@ export function verifyBackup(
 function verified(
   { at, key, keyList, signature }: z.infer<typeof schema>,
   lines: Uint8Array,
-  { roots, newest }: { readonly roots: readonly Certificate[]; readonly newest?: Uint8Array | undefined },
+  reader: BackupReader,
 ): BackupOrigin {
-  const own = listIn(encodeCanonicalJson({ ...keyList }), roots);
-  const list = newest === undefined ? own : listIn(newest, roots);
+  const own = listIn(encodeCanonicalJson({ ...keyList }), reader);
+  const list = reader.newest === undefined ? own : listIn(reader.newest, reader);
   if (list.hub !== own.hub) throw refused(`it is of the hub ${own.hub}, the key list that was given is of ${list.hub}`);
   if (list.number < own.number)
     throw refused(`its key list has number ${own.number}, the one that was given ${list.number}`);
@@ -104,9 +109,10 @@ function verified(
   return { hub: list.hub, atMs: at, listNumber: list.number };
 }
 
-function listIn(file: Uint8Array, roots: readonly Certificate[]) {
+function listIn(file: Uint8Array, { roots, nowSeconds }: BackupReader) {
   const verdict = openKeyList(file, roots);
-  if (verdict.kind === 'refused') throw refused(verdict.reasons.join('; '));
+  const reasons = verdict.kind === 'refused' ? verdict.reasons : futureProblems(verdict.list, nowSeconds);
+  if (verdict.kind === 'refused' || reasons.length > 0) throw refused(reasons.join('; '));
   return verdict.list;
 }
 

@@ -70,7 +70,7 @@ interface Survey {
 function originOf({ lines, signature }: Survey, trust: Exclude<BackupTrust, 'unsigned'>): BackupOrigin {
   if (signature === undefined)
     throw new HubError('backup-refused', 'this backup is not signed: if you know where it comes from, use --unsigned');
-  return verifyBackup(signature, lines, trust);
+  return verifyBackup(signature, lines, { ...trust, nowSeconds: Math.floor(Date.now() / 1_000) });
 }
 
 // The lines and the settings before anything is written: the hub executes the program that these name when it starts.
