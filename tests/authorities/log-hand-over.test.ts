@@ -98,6 +98,15 @@ test('a device that was off over the hand-over follows on its return', async () 
   await seesLog(asleep, 'edgekeep.test/log/2');
 });
 
+test('a device that was made after the hand-over enrolls, and recovers', async () => {
+  await using made = await TestAgent.prepare(world, 'made-later');
+  await (await made.start()).next('attested');
+  await made.stop();
+  const again = await made.start();
+  await again.next('recovered');
+  await again.next('attested');
+});
+
 test('a restarted hub goes on with the next log, and hands over again; a device that was off over both follows both', async () => {
   await asleep.stop();
   await world.stop();

@@ -19,7 +19,7 @@ import { HubError } from '../common/error.ts';
 import { incarnationOf } from '../registry/device-row.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import { identityOf } from '../attest/root-keys.ts';
-import { qualifiedFor } from './qualified.ts';
+import { hubNamesOf, qualifiedFor } from './qualified.ts';
 import type { CertificateSettings } from './settings.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
@@ -75,7 +75,8 @@ async function certifyOnce(
   const { spki } = parseCertificateRequest(proof.certificateRequest);
   const asked = { version, deviceId: device.id, identity: identityOf(device), nonce, operationalSpki: spki, exporter };
   const purpose = entryKind === 'device-recovered' ? 'recover' : 'renew';
-  const qualified = qualifiedFor(purpose, settings.logOrigin, asked);
+  const hubs = await hubNamesOf(database.read, settings.logOrigin);
+  const qualified = qualifiedFor(purpose, hubs, asked, proof.evidence);
   const expected = { qualifyingData: qualified, nonce, askedMs, nowMs, pieces };
   const { appraisal, attestationResult } = await appraiser.appraise(device, proof.evidence, expected);
   if (!isAuthentic(appraisal)) {

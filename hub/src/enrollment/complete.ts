@@ -23,7 +23,7 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import { recordMakers } from '../vendor-root/device-makers.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
-import { qualifiedFor } from './qualified.ts';
+import { hubNamesOf, qualifiedFor } from './qualified.ts';
 import { assertIdevidFree, proveIdevid, recordIdevid, refuseIdevidClone, type TrustedIdevid } from './idevid.ts';
 import { allocateSite, joinEnrollmentGroup } from './join.ts';
 import { assertAnchorGroupsOpen, type EnrollmentGroup, matchEnrollmentGroup } from './match.ts';
@@ -74,7 +74,8 @@ async function completeOnce(
   const { version, deviceId, identity } = pending;
   const { nonce, witnessKey, exporter } = answer;
   const asked = { version, deviceId, identity, nonce, witnessKey, operationalSpki: spki, exporter };
-  const qualified = qualifiedFor('enroll', dependencies.settings.logOrigin, asked);
+  const hubs = await hubNamesOf(dependencies.database.read, dependencies.settings.logOrigin);
+  const qualified = qualifiedFor('enroll', hubs, asked, answer.evidence);
   const appraisal = await proveOperationalKey(dependencies, row, qualified, answer);
   await proveInitialIdentity(dependencies, pending, { qualified, operationalSpki: spki }, answer);
   const { settings, authorities, database } = dependencies;
