@@ -21,6 +21,7 @@ import {
   type TreeEdge,
 } from '@edgekeep/core/audit/tree-edge';
 import { CoreError } from '@edgekeep/core/error';
+import type { HandOverReader } from './hand-overs.ts';
 import type { LogSource } from './log-source.ts';
 
 export interface VerifyLogOptions {
@@ -28,6 +29,8 @@ export interface VerifyLogOptions {
   readonly hashesOnly: boolean;
   /** Called after each bundle with the number of entries that were verified. */
   readonly progress: (verified: number) => void;
+  /** Sees all entries in their order; left out, or with `hashesOnly`: nobody does. */
+  readonly handOvers?: HandOverReader;
 }
 
 export type LogVerdict =
@@ -47,6 +50,7 @@ export async function verifyLog(
     const read = await Promise.all(starts.map((at) => readLeaves(source, addressAt(at, size), options)));
     for (const leaves of read) {
       if (leaves.kind === 'refused') return leaves;
+      options.handOvers?.read(leaves.entries, edge, leaves.hashes);
       const grown = appendLeaves(edge, leaves.hashes);
       edge = grown.edge;
       const wrong = await differingTile(source, grown.full);
@@ -67,7 +71,7 @@ export async function verifyLog(
 }
 
 type Leaves =
-  | { readonly kind: 'read'; readonly hashes: readonly Uint8Array[] }
+  | { readonly kind: 'read'; readonly entries: readonly Uint8Array[]; readonly hashes: readonly Uint8Array[] }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
 function addressAt(start: number, size: number): TileAddress {
@@ -79,10 +83,10 @@ async function readLeaves(source: LogSource, address: TileAddress, options: Veri
   const found = await readTile(source, wanted);
   if (found === undefined) return refused(`${tilePath(wanted)} is missing`);
   try {
-    const hashes = options.hashesOnly
-      ? parseTile(found.bytes, found.width)
-      : parseEntryBundle(found.bytes, found.width).map(leafHash);
-    return { kind: 'read', hashes: hashes.slice(0, address.width) };
+    if (options.hashesOnly)
+      return { kind: 'read', entries: [], hashes: parseTile(found.bytes, found.width).slice(0, address.width) };
+    const entries = parseEntryBundle(found.bytes, found.width).slice(0, address.width);
+    return { kind: 'read', entries, hashes: entries.map(leafHash) };
   } catch (error) {
     if (error instanceof CoreError) return refused(`${tilePath(wanted)}: ${error.message}`);
     throw error;

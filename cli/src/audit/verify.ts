@@ -1,21 +1,30 @@
 // `edgekeep audit verify`: does the whole log match its checkpoint, and which witnesses cosigned it?
 import { counted } from '@edgekeep/core/counted';
-import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { alwaysLog, parseTrust, TRUST_BYTES_MAX, type TrustedLog } from '@edgekeep/core/access/trust';
+import { type Checkpoint, openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { NOTE_BYTES_MAX, parseVerifierKey } from '@edgekeep/core/audit/note';
+import type { Cosignature } from '@edgekeep/core/audit/cosignature';
 import { verifyQuorum, witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { toBase64 } from '@edgekeep/core/bytes';
-import { type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
+import { readBounded } from '../bounded-file.ts';
+import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { type Certified, certifiedBy } from './certified-trust.ts';
+import { HandOverReader, type LogRange, rangeText } from './hand-overs.ts';
 import { openLogSource } from './log-source.ts';
 import { verifyLog } from './verify-log.ts';
 
 export const command: Command = {
-  usage: 'audit verify DIR|URL|hub --key VKEY [--origin TEXT] [--witness VKEY]… [--quorum N] [--hashes-only]',
+  usage:
+    'audit verify DIR|URL|hub (--key VKEY | --trust TRUST.json [--root PEM]) [--origin TEXT] [--witness VKEY]… [--quorum N] [--hashes-only]',
   help: `
 Reads a log in the c2sp.org/tlog-tiles layout, from a folder or from a web server, recomputes its root hash from every
-entry, compares every tile, and verifies the checkpoint's signatures.
+entry, compares every tile, and verifies the checkpoint's signatures. Where the log was handed over to another key, says which key signed
+which entries, and verifies both sides: the entry that ended the former log and names the next one, and the former log's last checkpoint.
 
   --key VKEY       the log's verifier key, name+id+base64
+  --trust FILE     a trust file in its place: every key that signed a part of the log must be in it, with its time
+  --root FILE      with --trust: PEM certificate of the hub's root, which must have signed the key list in the trust file
   --origin TEXT    the checkpoint's first line (default: the key's name)
   --witness VKEY   a witness whose cosignature counts; may be repeated
   --quorum N       how many witnesses must have cosigned (default: all that are given)
@@ -26,6 +35,8 @@ ${operatorHelp}`,
   positionals: { min: 1, max: 1 },
   options: {
     key: { type: 'string' },
+    trust: { type: 'string' },
+    root: { type: 'string' },
     origin: { type: 'string' },
     witness: { type: 'string', multiple: true },
     quorum: { type: 'string' },
@@ -34,7 +45,8 @@ ${operatorHelp}`,
   },
   async run(args): Promise<Outcome> {
     const [place = ''] = args.positionals;
-    const key = parseVerifierKey(args.required('key'));
+    const given = await givenLogs(args);
+    if (given.kind === 'refused') return refused(place, given.reasons);
     const policy = witnessPolicy(
       args.all('witness').map(parseVerifierKey),
       quorumOf(args.option('quorum'), args.all('witness').length),
@@ -43,38 +55,95 @@ ${operatorHelp}`,
 
     const note = await source.read('checkpoint', NOTE_BYTES_MAX);
     if (note === undefined) return refused(place, ['there is no checkpoint']);
-    const opened = openCheckpoint(note, key, args.option('origin') ?? key.name);
+    const log = logNamed(note, given.logs, args.option('origin'));
+    const opened = openCheckpoint(note, log.key, args.option('origin') ?? log.key.name);
     if (opened.kind === 'refused') return refused(place, opened.reasons);
     const quorum = verifyQuorum(opened.note, policy);
     if (quorum.kind === 'refused') return refused(place, quorum.reasons);
+    if (log.compromised && !quorum.cosignatures.some(({ seconds }) => seconds < (log.untilSeconds ?? 0)))
+      return refused(place, [`the key of ${log.key.name} was stolen, and no given witness cosigned before its end`]);
 
-    const { checkpoint } = opened;
     const hashesOnly = args.flag('hashes-only');
-    const verdict = await verifyLog(source, checkpoint, { hashesOnly, progress: progressTo(checkpoint.size) });
+    const handOvers = new HandOverReader();
+    const progress = progressTo(opened.checkpoint.size);
+    const verdict = await verifyLog(source, opened.checkpoint, { hashesOnly, progress, handOvers });
     if (verdict.kind === 'refused') return refused(place, verdict.reasons);
-    const root = toBase64(checkpoint.root);
-    const { tiles, bundles } = verdict;
-    return {
-      exitCode: exitCodes.ok,
-      value: {
-        kind: 'verified',
-        origin: checkpoint.origin,
-        size: checkpoint.size,
-        root,
-        tiles,
-        bundles,
-        cosignatures: quorum.cosignatures,
-      },
-      text: [
-        `verified: ${checkpoint.origin}, ${counted(checkpoint.size, 'entry', 'entries')}, root ${root}`,
-        `  ${hashesOnly ? '' : `${counted(bundles, 'entry bundle')} and `}${counted(tiles, 'tile')} match the signed root${hashesOnly ? '; entries were not read' : ''}`,
-        ...quorum.cosignatures.map(
-          ({ witness, seconds }) => `  cosigned by ${witness} at ${new Date(seconds * 1000).toISOString()}`,
-        ),
-      ].join('\n'),
-    };
+    const known = given.from === 'trust' ? given.logs.map(({ key }) => key) : undefined;
+    const ranges = handOvers.finish(opened.checkpoint.size, log.key, known);
+    if (ranges.kind === 'refused') return refused(place, ranges.reasons);
+    const { checkpoint } = opened;
+    const { cosignatures } = quorum;
+    return verified({ ...verdict, checkpoint, cosignatures, ranges: ranges.ranges, hashesOnly, lines: given.lines });
   },
 };
+
+interface GivenLogs {
+  readonly kind: 'given';
+  readonly from: 'key' | 'trust';
+  /** One at least, oldest first. */
+  readonly logs: readonly TrustedLog[];
+  readonly lines: readonly string[];
+}
+
+async function givenLogs(args: Arguments): Promise<GivenLogs | Extract<Certified, { kind: 'refused' }>> {
+  const path = args.option('trust');
+  if (path === undefined) {
+    if (args.option('root') !== undefined) throw new UsageError('--root goes with --trust');
+    return { kind: 'given', from: 'key', logs: [alwaysLog(parseVerifierKey(args.required('key')))], lines: [] };
+  }
+  if (args.option('key') !== undefined) throw new UsageError('give --key or --trust, not both');
+  const certified = await certifiedBy(args.option('root'), parseTrust(await readBounded(path, TRUST_BYTES_MAX)));
+  if (certified.kind === 'refused') return certified;
+  return { kind: 'given', from: 'trust', logs: certified.trust.logs, lines: certified.lines };
+}
+
+/** The one with the checkpoint's name; else the newest, whose key then refuses the checkpoint. */
+function logNamed(note: Uint8Array, logs: readonly TrustedLog[], origin: string | undefined): TrustedLog {
+  const named = Buffer.from(note).toString('utf8').split('\n', 1)[0];
+  const found = logs.find(({ key }) => (origin ?? key.name) === named) ?? logs.at(-1);
+  if (found === undefined) throw new UsageError('the trust file names no log');
+  return found;
+}
+
+interface Verified {
+  readonly checkpoint: Checkpoint;
+  readonly tiles: number;
+  readonly bundles: number;
+  readonly ranges: readonly LogRange[];
+  readonly cosignatures: readonly Cosignature[];
+  readonly hashesOnly: boolean;
+  readonly lines: readonly string[];
+}
+
+function verified({ checkpoint, tiles, bundles, ranges, cosignatures, hashesOnly, lines }: Verified): Outcome {
+  const { origin, size } = checkpoint;
+  const root = toBase64(checkpoint.root);
+  const logs = hashesOnly ? null : ranges.map((range) => ({ ...range, successor: range.successor ?? null }));
+  return {
+    exitCode: exitCodes.ok,
+    value: { kind: 'verified', origin, size, root, tiles, bundles, logs, cosignatures },
+    text: [
+      `verified: ${origin}, ${counted(size, 'entry', 'entries')}, root ${root}`,
+      `  ${hashesOnly ? '' : `${counted(bundles, 'entry bundle')} and `}${counted(tiles, 'tile')} match the signed root${hashesOnly ? '; entries were not read' : ''}`,
+      ...(hashesOnly ? [] : rangeLines(ranges)),
+      ...cosignatures.map(
+        ({ witness, seconds }) => `  cosigned by ${witness} at ${new Date(seconds * 1000).toISOString()}`,
+      ),
+      ...lines,
+    ].join('\n'),
+  };
+}
+
+// A log that was never handed over is under the key that was given.
+function rangeLines(ranges: readonly LogRange[]): readonly string[] {
+  const [only] = ranges;
+  if (only === undefined || (ranges.length === 1 && only.successor === undefined)) return [];
+  return ranges.flatMap((range) => {
+    const signed = `  ${rangeText(range)} signed by ${range.key}`;
+    const { successor, to } = range;
+    return successor === undefined ? [signed] : [signed, `    ended with entry ${to}, which names ${successor}`];
+  });
+}
 
 /** How many witnesses `--quorum` requires; all of them when it is not given. */
 export function quorumOf(text: string | undefined, witnesses: number): number {

@@ -1,8 +1,4 @@
 // `edgekeep receipt verify`: was this key released correctly? Offline, with public keys alone.
-import { readFile } from 'node:fs/promises';
-import { isStale } from '@edgekeep/core/authority/key-list-follow';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
-import { parsePem } from '@edgekeep/core/identity/pem';
 import type { MakerRoots } from '@edgekeep/core/access/evidence-origin';
 import {
   isLongReceipt,
@@ -22,11 +18,11 @@ import {
   always,
   alwaysPublisher,
   alwaysLog,
-  certifiedTrust,
   parseTrust,
   type Trust,
   TRUST_BYTES_MAX,
 } from '@edgekeep/core/access/trust';
+import { certifiedBy } from '../audit/certified-trust.ts';
 import { quorumOf } from '../audit/verify.ts';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from '../bounded-file.ts';
@@ -91,32 +87,6 @@ function refused(file: string, reasons: readonly string[]): Outcome {
     value: { kind: 'refused', reasons },
     text: [`refused: ${file}`, ...reasons.map((reason) => `  ${reason}`)].join('\n'),
   };
-}
-
-type Certified =
-  | {
-      readonly kind: 'certified';
-      readonly trust: Trust;
-      readonly lines: readonly string[];
-      readonly value: { readonly keyList?: { readonly number: number; readonly tooOld: boolean } };
-    }
-  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
-
-// A receipt needs no clock, but a list that is too old is said: a later one may end a key that was stolen.
-async function certifiedBy(path: string | undefined, trust: Trust): Promise<Certified> {
-  if (path === undefined) return { kind: 'certified', trust, lines: [], value: {} };
-  const roots = parsePem(await readFile(path, 'utf8'), 'CERTIFICATE').map(parseCertificate);
-  const nowSeconds = Math.floor(Date.now() / 1_000);
-  const verdict = certifiedTrust(trust, roots, nowSeconds);
-  if (verdict.kind === 'refused') return verdict;
-  const { number, validUntilSeconds } = verdict.list;
-  const tooOld = isStale(verdict.list, nowSeconds);
-  const date = new Date(validUntilSeconds * 1_000).toISOString().slice(0, 10);
-  const note = tooOld
-    ? `too old since ${date}: a later list may end a key, ask the hub for its trust file`
-    : `until ${date}`;
-  const line = `  ${'key list'.padEnd(10)} number ${number}, signed by the root, ${note}`;
-  return { kind: 'certified', trust: verdict.trust, lines: [line], value: { keyList: { number, tooOld } } };
 }
 
 async function readMakerRoots(args: Arguments): Promise<MakerRoots | undefined> {

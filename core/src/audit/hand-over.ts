@@ -5,7 +5,7 @@ import { parseBase64url, parseUtf8, toBase64, toBase64url, utf8 } from '../bytes
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson, parseValue } from '../json.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
-import { type AuditEvent, AUDIT_ENTRY_BYTES_MAX, parseAuditEntry } from './entry.ts';
+import { type AuditEntry, type AuditEvent, AUDIT_ENTRY_BYTES_MAX, parseAuditEntry } from './entry.ts';
 import { leafHash, PROOF_HASHES_MAX, verifyConsistency, verifyInclusion } from './merkle.ts';
 import { encodeVerifierKey, NOTE_BYTES_MAX, type VerifierKey } from './note.ts';
 import { parseProofHash } from './proof.ts';
@@ -53,6 +53,36 @@ export interface LogBeginning {
   readonly proof: readonly Uint8Array[];
   /** From the former log's last checkpoint to this one. */
   readonly consistency: readonly Uint8Array[];
+}
+
+/** What an entry says about a hand-over: the last one of a log, or the first own one of the next. */
+export type HandOverEntry =
+  | { readonly kind: 'ended'; readonly successor: string }
+  | { readonly kind: 'begun'; readonly previous: string; readonly checkpoint: Uint8Array };
+
+/**
+ * Reads an entry of any log; undefined for one that is about no hand-over, or no entry of ours at all. Throws `audit-entry-invalid` for one of these
+ * kinds with other data.
+ */
+export function handOverEntryOf(bytes: Uint8Array): HandOverEntry | undefined {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (![logEndedKind, logBegunKind].some((kind) => text.includes(`"kind":"${kind}"`))) return undefined;
+  const entry = ownEntry(bytes);
+  if (entry?.kind === logEndedKind)
+    return { kind: 'ended', ...parseValue(entry.data, endSchema, 'end of a log', 'audit-entry-invalid') };
+  if (entry?.kind !== logBegunKind) return undefined;
+  const { previous, checkpoint } = parseValue(entry.data, beginSchema, 'beginning of a log', 'audit-entry-invalid');
+  return { kind: 'begun', previous, checkpoint: utf8(checkpoint) };
+}
+
+// A log of somebody else has entries of any form.
+function ownEntry(bytes: Uint8Array): AuditEntry | undefined {
+  try {
+    return parseAuditEntry(bytes);
+  } catch (error) {
+    if (error instanceof CoreError) return undefined;
+    throw error;
+  }
 }
 
 export type LogEndVerdict =
