@@ -1,13 +1,12 @@
 // A store as a test needs it, with the list of rows and the log in agreement: what a hub of another time or another node would have left.
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { recordState } from '@edgekeep/hub/audit/security-state';
+import { openRecorded } from '@edgekeep/hub/audit/security-state';
 import { rowDigest } from '@edgekeep/hub/audit/state-entry';
 import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
 import { openSecrets } from '@edgekeep/hub/secrets/open';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
-import { Database } from '@edgekeep/hub/store/database';
-import { rowCondition, rowName, rowText } from '@edgekeep/hub/store/row-watch';
+import { readRows, rowCondition, rowName, rowText } from '@edgekeep/hub/store/row-watch';
 import { tableList } from '@edgekeep/hub/store/security-tables';
 
 /**
@@ -16,6 +15,7 @@ import { tableList } from '@edgekeep/hub/store/security-tables';
 export function editStore<T>(file: string, act: (store: DatabaseSync) => T): T {
   using store = new DatabaseSync(file);
   store.exec('PRAGMA busy_timeout = 60000');
+  readRows(store);
   const result = act(store);
   store.exec('BEGIN IMMEDIATE; DELETE FROM security_row');
   const insert = store.prepare('insert into security_row values (?, ?, ?)');
@@ -34,6 +34,5 @@ export async function adoptStore(folder: string, keyStore: KeyStore = plainKeys(
   const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore);
   opened.defer(async () => close?.());
   const path = join(folder, 'hub.sqlite');
-  await using database = await Database.open(path);
-  await recordState(database, { path, key: keys.stateKey, verdict: { kind: 'none' }, migrated: true }, Date.now);
+  await using _ = await openRecorded({ path, key: keys.stateKey, verdict: { kind: 'none' } }, Date.now);
 }

@@ -7,18 +7,26 @@ import { parseLayout, rowDigest, stateContent, stateEvent, stateMark } from '@ed
 import { listState } from '@edgekeep/hub/audit/state-recorder';
 import { openSecrets } from '@edgekeep/hub/secrets/open';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
-import { rowCondition, rowName, rowText } from '@edgekeep/hub/store/row-watch';
+import { readRows, rowCondition, rowName, rowText } from '@edgekeep/hub/store/row-watch';
 
-/** Runs `act` on the store of a stopped hub with plain keys. A store from before the log vouched for rows is only edited. */
-export async function editOldStore(folder: string, act: (store: DatabaseSync) => void): Promise<void> {
+/**
+ * Runs `act` on the store of a stopped hub with plain keys. A store from before the log vouched for rows is only edited. `change` gives another
+ * layout, as a version with another list of tables has.
+ */
+export async function editOldStore(
+  folder: string,
+  act: (store: DatabaseSync) => void,
+  change: (layout: string) => string = (layout) => layout,
+): Promise<void> {
   using store = new DatabaseSync(join(folder, 'hub.sqlite'));
+  readRows(store);
   act(store);
   const has = store.prepare("select 1 from sqlite_schema where name = 'security_state'").get();
   const place = has === undefined ? undefined : store.prepare('select layout from security_state').get();
   if (place === undefined) return;
   const secrets = await openSecrets(folder, plainKeys(join(folder, 'keys')));
   try {
-    vouch(store, String(place['layout']), secrets.keys.stateKey);
+    vouch(store, change(String(place['layout'])), secrets.keys.stateKey);
   } finally {
     await secrets[Symbol.asyncDispose]?.();
   }
@@ -47,6 +55,6 @@ function vouch(store: DatabaseSync, layout: string, key: Uint8Array): void {
   store
     .prepare('insert into audit_entry (log_index, entry, leaf_hash) values (?, ?, ?)')
     .run(index, entry, leafHash(entry));
-  store.prepare('update security_state set log_index = ?').run(index);
+  store.prepare('update security_state set log_index = ?, layout = ?').run(index, layout);
   store.exec('COMMIT');
 }

@@ -4,11 +4,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { HubError } from '../common/error.ts';
-import { findingsText, findState, recordState } from '../audit/security-state.ts';
+import { findingsText, findState, openRecorded } from '../audit/security-state.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets } from '../secrets/open.ts';
 import { plainKeys } from '../secrets/plain-keys.ts';
-import { Database } from '../store/database.ts';
 import { PolicyStore } from './policy-store.ts';
 
 /**
@@ -28,7 +27,6 @@ export async function resetPolicy(
   const found = findState(file, keys.stateKey);
   if (found.verdict.kind === 'compared' && found.verdict.findings.length > 0)
     throw new HubError('state-refused', findingsText(found.verdict.findings));
-  await using database = await Database.open(file);
-  await recordState(database, found, () => nowMs);
+  await using database = await openRecorded(found, () => nowMs);
   return PolicyStore.replace(database, { text: defaultPolicyText, actor: 'hub-machine', nowMs });
 }

@@ -9,7 +9,8 @@ import { z } from 'zod';
 import type { Clock } from '../common/clock.ts';
 import { HubError } from '../common/error.ts';
 import type { Job, Subject } from '../common/subject.ts';
-import type { Database, WriteTransaction } from '../store/database.ts';
+import { Database, type WriteTransaction } from '../store/database.ts';
+import { latestTimeIn } from '../store/hub-time.ts';
 import { isMigrated } from '../store/migrate.ts';
 import { rowCondition, rowName, rowText } from '../store/row-watch.ts';
 import { tableList } from '../store/security-tables.ts';
@@ -25,25 +26,50 @@ export interface FoundState {
   readonly path: string;
   readonly key: Uint8Array;
   readonly verdict: Exclude<StateVerdict, { readonly kind: 'forged' }>;
-  /** The migrations of this version were done already. */
-  readonly migrated: boolean;
 }
 
-/** Compares a store that nobody has open. Throws `state-refused` where it was forged. */
+/**
+ * Compares a store that nobody has open, by the list of tables that its own log names. Throws `state-refused` where it was forged, and where rows do
+ * not match and this version would write them into another list: there they would become rows that the log vouches for.
+ */
 export function findState(path: string, key: Uint8Array): FoundState {
-  if (!existsSync(path)) return { path, key, verdict: { kind: 'none' }, migrated: false };
+  if (!existsSync(path)) return { path, key, verdict: { kind: 'none' } };
   using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-  const migrated = isMigrated(store);
   const verdict = checkState(store, key);
   if (verdict.kind === 'forged') throw forgedError(verdict.reasons);
-  if (verdict.kind === 'compared' && verdict.findings.length > 0 && !migrated) {
+  const found = { path, key, verdict };
+  if (verdict.kind === 'compared' && verdict.findings.length > 0 && !(isMigrated(store) && isKnown(found))) {
     const text = findingsText(verdict.findings);
     throw new HubError(
       'state-refused',
-      `before the upgrade of this store: ${text}. Start the version before, or restore a backup`,
+      `before the upgrade of this store: ${text}. Start the version before, which removes the rows and raises an alert, or restore a backup`,
     );
   }
-  return { path, key, verdict, migrated };
+  return found;
+}
+
+/**
+ * What the opening of a found store runs in the transaction of its migrations: it takes the rows as they are. Rows that somebody writes into the file
+ * after a crash in between are not taken: the store is then as it was before, and is compared again.
+ */
+export function adoption(found: FoundState, clock: Clock): (trx: WriteTransaction) => Promise<void> {
+  return async (trx) => {
+    if (isKnown(found)) return;
+    const latestMs = await latestTimeIn(trx);
+    await listRows(trx);
+    const recorder = recorderOf(
+      found,
+      () => Math.max(clock(), latestMs),
+      () => undefined,
+    );
+    recorder.want(found.verdict.kind === 'none' ? 'adopted' : 'layout');
+    await recorder.record(trx);
+  };
+}
+
+/** What is found in the store after it was opened. */
+export function adopted(before: FoundState): FoundState {
+  return isKnown(before) ? before : findState(before.path, before.key);
 }
 
 /** What a start or a check found and did. */
@@ -139,12 +165,12 @@ export class SecurityState implements Subject {
 
   async #settle(): Promise<void> {
     const { verdict } = this.#found;
-    if (verdict.kind === 'compared' && isKnown(this.#found)) {
-      await this.#repair(verdict);
-      await this.#database.watch(tableList.replayed, this.#recorder);
-      await this.#dropMissing(verdict.findings);
-      if (this.#logSize() - verdict.whole > STALE_ENTRIES) await this.#writeWhole('interval');
-    } else await adopt(this.#database, this.#found, this.#recorder);
+    if (verdict.kind !== 'compared' || !isKnown(this.#found))
+      throw new HubError('state-refused', 'the log does not vouch for the rows of this store');
+    await this.#repair(verdict);
+    await this.#database.watch(tableList.replayed, this.#recorder);
+    await this.#dropMissing(verdict.findings);
+    if (this.#logSize() - verdict.whole > STALE_ENTRIES) await this.#writeWhole('interval');
     this.#assertSettled();
   }
 
@@ -257,23 +283,16 @@ function recorderOf({ key, verdict }: FoundState, clock: Clock, onStranger: () =
 }
 
 /** Whether the log's word is about the tables and columns that this version knows. */
-function isKnown({ verdict, migrated }: FoundState): boolean {
-  return verdict.kind === 'compared' && migrated && verdict.layout === layoutOf(tableList.replayed);
+function isKnown({ verdict }: Pick<FoundState, 'verdict'>): boolean {
+  return verdict.kind === 'compared' && verdict.layout === layoutOf(tableList.replayed);
 }
 
-/** Takes the rows as they are: once, and after an upgrade that changed the tables, when the rows were compared before it. */
-async function adopt(database: Database, { verdict }: FoundState, recorder: StateRecorder): Promise<void> {
-  await database.writeAsHub(listRows);
+/** Opens the store of a stopped hub for a tool: the log vouches for what it changes. `found` has no findings. */
+export async function openRecorded(found: FoundState, clock: Clock): Promise<Database> {
+  const database = await Database.open(found.path, 'optional', undefined, adoption(found, clock));
+  const recorder = recorderOf(adopted(found), clock, () => undefined);
   await database.watch(tableList.replayed, recorder);
-  recorder.want(verdict.kind === 'none' ? 'adopted' : 'layout');
-  await database.writeAsHub(async () => undefined);
-}
-
-/** Records what a tool changes in the store of a stopped hub. `found` has no findings. */
-export async function recordState(database: Database, found: FoundState, clock: Clock): Promise<void> {
-  const recorder = recorderOf(found, clock, () => undefined);
-  if (isKnown(found)) await database.watch(tableList.replayed, recorder);
-  else await adopt(database, found, recorder);
+  return database;
 }
 
 /** Makes the list from the rows that are there. */

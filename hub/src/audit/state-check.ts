@@ -4,7 +4,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { CoreError } from '@edgekeep/core/error';
 import { z } from 'zod';
-import { rowCondition, rowName, rowText } from '../store/row-watch.ts';
+import { readRows, rowCondition, rowName, rowText } from '../store/row-watch.ts';
 import {
   isOwnEntry,
   layoutDigest,
@@ -48,6 +48,7 @@ const schemaRow = z.object({ type: z.string(), name: z.string() });
 
 /** `key` is the hub's state key; without it entries are taken as they are, and the log's own checkpoint must vouch for them. */
 export function checkState(store: DatabaseSync, key: Uint8Array | undefined): StateVerdict {
+  readRows(store);
   store.exec('BEGIN');
   try {
     return compare(store, key);

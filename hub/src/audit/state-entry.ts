@@ -103,7 +103,14 @@ function codeOf(key: Uint8Array, index: number, kind: string, data: Readonly<Rec
 
 /** What the digests are over, as text; kept in the store, with its digest in the entry. */
 export function layoutOf(tables: readonly SecurityTable[]): string {
-  return JSON.stringify(tables.map(({ table, columns, where }) => ({ table, columns, ...(where && { where }) })));
+  return JSON.stringify(
+    tables.map(({ table, columns, reals, where }) => ({
+      table,
+      columns,
+      ...(reals && { reals }),
+      ...(where && { where }),
+    })),
+  );
 }
 
 const word = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/);
@@ -111,13 +118,17 @@ const layoutSchema = z.array(
   z.strictObject({
     table: tableName,
     columns: z.array(word).min(1),
+    /** A layout of the version before has none: there every number was digested as it was printed. */
+    reals: z.array(word).min(1).optional(),
     where: z.strictObject({ column: word, value: word }).optional(),
   }),
 );
 
 /** The tables of a layout. Names are words, because SQL is made of them. */
 export function parseLayout(text: string): readonly Omit<SecurityTable, 'absence'>[] {
-  return layoutSchema.parse(JSON.parse(text)).map(({ where, ...each }) => ({ ...each, ...(where && { where }) }));
+  return layoutSchema
+    .parse(JSON.parse(text))
+    .map(({ where, reals, ...each }) => ({ ...each, ...(reals && { reals }), ...(where && { where }) }));
 }
 
 export function layoutDigest(layout: string): string {

@@ -2,9 +2,11 @@
 // latest one, and the log records both.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { Database } from '../store/database.ts';
+import { isMigrated } from '../store/migrate.ts';
 import { latestTimeIn, storeLatest } from '../store/hub-time.ts';
 
 export interface AcceptedClock {
@@ -13,10 +15,11 @@ export interface AcceptedClock {
   readonly to: number;
 }
 
-/** For the store of a stopped hub. */
+/** For the store of a stopped hub. Throws `conflict` for a store of another version: without the hub's keys nobody can compare its rows first. */
 export async function acceptClock(folder: string, nowMs: number): Promise<AcceptedClock> {
   const file = join(folder, 'hub.sqlite');
   if (!existsSync(file)) throw new HubError('request-invalid', `${folder} holds no hub`);
+  assertMigrated(file);
   await using database = await Database.open(file);
   return database.write(async (trx) => {
     const from = await latestTimeIn(trx);
@@ -25,6 +28,16 @@ export async function acceptClock(folder: string, nowMs: number): Promise<Accept
     await appendEntry(trx, { at: nowMs, kind, actor: 'hub-machine', subject: 'hub-clock', data: { from, to: nowMs } });
     return { from, to: nowMs };
   });
+}
+
+function assertMigrated(file: string): void {
+  using store = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
+  if (isMigrated(store)) return;
+  const message = `${file} was written by another version, and only a start of the hub compares its rows and upgrades it`;
+  throw new HubError(
+    'conflict',
+    `${message}: run \`edgekeep hub accept-clock\` of that version, or start the hub first`,
+  );
 }
 
 export function acceptedClockText({ from, to }: AcceptedClock): string {

@@ -77,16 +77,25 @@ export class Database {
 
   /**
    * Opens (and migrates) the SQLite store at `path`. A hub that serves requests opens it with `required`, and with the file of a reading thread that
-   * makes its pages.
+   * makes its pages. `upgraded` runs in the transaction of the migrations: what it writes is durable with them, or neither is.
    */
   static async open(
     path: string,
     authority: AuthorityRule = 'optional',
     thread = new URL('./plain-thread.ts', import.meta.url),
+    upgraded: (trx: WriteTransaction) => Promise<void> = async () => undefined,
   ): Promise<Database> {
     const changes: RowChange[] = [];
     const writer = openSqlite(path, 'write', (change) => changes.push(change));
-    await migrate(writer);
+    try {
+      await writer.transaction().execute(async (trx) => {
+        await migrate(trx);
+        await upgraded(trx);
+      });
+    } catch (error) {
+      await writer.destroy();
+      throw error;
+    }
     return new Database(writer, changes, openSqlite(path, 'read'), new ReadingThread(path, thread), authority);
   }
 

@@ -13,11 +13,32 @@ export interface RowChange {
 }
 
 const functionName = 'row_changed';
+const realBits = 'real_bits';
 const NAME_CHARACTERS_MAX = 200;
 
-/** An expression for the listed columns of a row: type and bytes of each, so that different rows have different texts. */
-export function rowText({ columns }: Pick<SecurityTable, 'columns'>, row: string): string {
-  return columns.map((name) => `typeof(${row}."${name}")||':'||hex(${row}."${name}")`).join(`||','||`);
+/**
+ * An expression for the listed columns of a row: type and bytes of each, so that different rows have different texts. A floating-point number is
+ * its IEEE 754 bits, by a function of ours (`readRows`): as text it would depend on how this version of SQLite prints numbers.
+ */
+export function rowText({ columns, reals = [] }: Pick<SecurityTable, 'columns' | 'reals'>, row: string): string {
+  const bytes = (column: string, isReal: boolean) =>
+    isReal
+      ? `CASE typeof(${column}) WHEN 'real' THEN ${realBits}(${column}) ELSE hex(${column}) END`
+      : `hex(${column})`;
+  return columns
+    .map((name) => ({ name, column: `${row}."${name}"` }))
+    .map(({ name, column }) => `typeof(${column})||':'||${bytes(column, reals.includes(name))}`)
+    .join(`||','||`);
+}
+
+/** Lets statements of this connection use `rowText`. */
+export function readRows(database: DatabaseSync): void {
+  database.function(realBits, { deterministic: true }, (value) => {
+    const bits = new DataView(new ArrayBuffer(8));
+    // SQLite keeps -0.0 as 0: a row reads as 0.0 later.
+    bits.setFloat64(0, value === 0 ? 0 : Number(value));
+    return bits.getBigUint64(0).toString(16).padStart(16, '0').toUpperCase();
+  });
 }
 
 /** An expression for the row's name: the first columns are the primary key. */

@@ -6,6 +6,8 @@ export interface SecurityTable {
   readonly table: string;
   /** The columns that the log vouches for; the primary key is among them. */
   readonly columns: readonly string[];
+  /** Those of them that hold floating-point numbers. */
+  readonly reals?: readonly string[];
   /** Only rows with this value in this column. */
   readonly where?: { readonly column: string; readonly value: string };
   /** `denies`: a missing row permits less, so the hub starts without it. `permits`: it may permit more, so the hub does not start. */
@@ -228,11 +230,19 @@ const permitted = {
 /** What a device reports is its own claim, and changes often; what an operator desires decides. */
 const desiredOnly: ReadonlySet<string> = new Set(['device_document', 'device_attribute']);
 
+const reals: Columns = { device_attribute: ['number_value'], site: ['latitude', 'longitude'] };
+
+function realsOf(table: string): Pick<SecurityTable, 'reals'> {
+  const names = new Map(Object.entries(reals)).get(table);
+  return names === undefined ? {} : { reals: names };
+}
+
 function listed(columns: Columns, absence: SecurityTable['absence']): readonly SecurityTable[] {
   return Object.entries(columns).map(([table, names]) => ({
     table,
     columns: names,
     absence,
+    ...realsOf(table),
     ...(desiredOnly.has(table) ? { where: { column: 'side', value: 'desired' } } : {}),
   }));
 }

@@ -2,7 +2,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { Kysely, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import { LruMap } from 'toad-cache';
-import { hearRowChanges, type RowChange } from './row-watch.ts';
+import { hearRowChanges, readRows, type RowChange } from './row-watch.ts';
 import type { Tables } from './schema.ts';
 import { worked } from './work.ts';
 
@@ -24,6 +24,7 @@ export function openSqlite(
     enableForeignKeyConstraints: true,
     timeout: 5_000,
   });
+  readRows(database);
   if (changed !== undefined) hearRowChanges(database, changed);
   if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
   return new Kysely<Tables>({

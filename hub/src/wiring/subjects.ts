@@ -9,7 +9,7 @@ import { type Attestation, openAttestation } from '../attest/open.ts';
 import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
 import { appendEntry } from '../audit/append.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
-import { findState } from '../audit/security-state.ts';
+import { adopted, adoption, findState } from '../audit/security-state.ts';
 import { HubKeyRing, readHubKey } from '../authority/hub-key-ring.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
 import { type Clock, timeEpochs } from '../common/clock.ts';
@@ -79,13 +79,14 @@ async function openLedger(
   const pagesThread = new URL('../doors/operator/pages-thread.ts', import.meta.url);
   const path = join(folder, 'hub.sqlite');
   // Before anything enters the log: entries that somebody added to a stopped store must not get a checkpoint.
-  const found = findState(path, secrets.keys.stateKey);
-  const database = hub.use(await Database.open(path, 'required', pagesThread));
+  const before = findState(path, secrets.keys.stateKey);
+  const database = hub.use(await Database.open(path, 'required', pagesThread, adoption(before, system)));
+  const found = adopted(before);
   const { maxBehindSeconds } = settings.hubClock;
   const time = await HubTime.open(database.read, { system, maxBehindSeconds });
   database.assertMayWrite = () => time.assertRight();
   hub.use(hubClock(database, time));
-  const readFrom = found.verdict.kind === 'compared' ? found.verdict.whole : 0;
+  const readFrom = before.verdict.kind === 'compared' ? before.verdict.whole : 0;
   const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(keyStore) : undefined;
   const signerOf = (spki: Uint8Array) => readHubKey(keyStore, { id: sha256Hex(spki), purpose: 'log' });
   const first = { signer: secrets.keys.logSigner, postQuantum: postQuantum?.signer };
