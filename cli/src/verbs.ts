@@ -7,6 +7,7 @@ import { authorityVerbs } from './authority/verbs.ts';
 import { certificateVerbs } from './certificate/verbs.ts';
 import { completionVerbs } from './completion/verbs.ts';
 import { deviceVerbs } from './device/verbs.ts';
+import { guardVerbs } from './guard/verbs.ts';
 import { doctorVerbs } from './doctor/verbs.ts';
 import { enrollmentVerbs } from './enrollment/verbs.ts';
 import { hubVerbs } from './hub/verbs.ts';
@@ -40,6 +41,7 @@ export const verbs: Verbs = {
   ...peopleVerbs,
   ...workloadVerbs,
   ...modelVerbs,
+  ...guardVerbs,
   ...referenceVerbs,
   ...imaPolicyVerbs,
   ...policyVerbs,

@@ -62,7 +62,7 @@ export class GuardedModel {
     const { input, output } = this.settings;
     const batch = imageBatch(request.inputs, input);
     const outputs = await this.#primary.run(request.inputs, [...new Set([...asked, output.name])]);
-    const rows = scoreRows(outputs, output.name, batch.count);
+    const rows = this.#scoreRows(outputs, batch.count);
     const { assessments, merged } = await this.#assess(request.inputs, batch, rows, this.settings);
     const answered = outputs.filter((tensor) => asked.includes(tensor.name));
     return {
@@ -100,10 +100,18 @@ export class GuardedModel {
   async #fallbackRows(inputs: readonly TensorValue[], count: number, classes: number, settings: GuardSettings) {
     if (this.#fallback === undefined) return undefined;
     // The whole batch: a model may be made for one batch size only.
-    const rows = scoreRows(await this.#fallback.run(inputs, [settings.output.name]), settings.output.name, count);
+    const rows = this.#scoreRows(await this.#fallback.run(inputs, [settings.output.name]), count);
     if (rows.classes !== classes) {
       throw new GuardError('model-run', `the fallback model gave ${rows.classes} classes, the primary ${classes}`);
     }
+    return rows;
+  }
+
+  #scoreRows(outputs: readonly TensorValue[], count: number): ScoreRows {
+    const rows = scoreRows(outputs, this.settings?.output.name ?? '', count);
+    const labels = this.settings?.labels?.length;
+    if (labels !== undefined && rows.classes !== labels)
+      throw new GuardError('model-run', `the model gave ${rows.classes} classes, the settings have ${labels} labels`);
     return rows;
   }
 
@@ -121,14 +129,14 @@ interface ScoreRows {
 
 function scoreRows(outputs: readonly TensorValue[], name: string, count: number): ScoreRows {
   const tensor = outputs.find((output) => output.name === name);
-  const [rows, classes] = tensor?.shape ?? [];
+  const [rows, classes, ...ones] = tensor?.shape ?? [];
   const { data } = tensor ?? {};
   if (
     !(data instanceof Float32Array) ||
-    tensor?.shape.length !== 2 ||
     rows !== count ||
     classes === undefined ||
-    classes < 2
+    classes < 2 ||
+    ones.some((size) => size !== 1)
   ) {
     throw new GuardError('model-run', `output ${name}: expected FP32 scores [${count},K] with K >= 2`);
   }
@@ -136,7 +144,7 @@ function scoreRows(outputs: readonly TensorValue[], name: string, count: number)
 }
 
 /** The request's tensors match the model's interface already; only what depends on the request alone remains. */
-function imageBatch(inputs: readonly TensorValue[], input: GuardSettings['input']): ImageBatch {
+export function imageBatch(inputs: readonly TensorValue[], input: GuardSettings['input']): ImageBatch {
   const tensor = inputs.find((candidate) => candidate.name === input.name);
   const [count = 0, first = 0, second = 0, third = 0] = tensor?.shape ?? [];
   const { data } = tensor ?? {};
@@ -153,24 +161,29 @@ function assertInterface(role: string, session: ModelSession, settings: GuardSet
   const input = session.inputs.find((candidate) => candidate.name === settings.input.name);
   const output = session.outputs.find((candidate) => candidate.name === settings.output.name);
   if (input === undefined || input.shape.length !== 4 || !['FP32', 'UINT8'].includes(input.datatype)) {
+    const batch = 'a batch of images [N,C,H,W] or [N,H,W,C], FP32 or UINT8';
+    const what = input === undefined ? 'does not exist' : `is ${input.datatype} [${input.shape.join(',')}]`;
+    throw new GuardError('model-interface', `input ${settings.input.name} of the ${role} model ${what}: ${batch}`);
+  }
+  const [, classes = -1, ...ones] = output?.shape ?? [];
+  // A network without a last flattening gives [N,K,1,1].
+  if (output === undefined || !isScores(output) || ones.some((size) => size !== 1 && size !== -1)) {
+    const what = output === undefined ? 'does not exist' : `is ${output.datatype} [${output.shape.join(',')}]`;
     throw new GuardError(
       'model-interface',
-      `the ${role} model has no image input ${settings.input.name} (FP32 or UINT8, four dimensions)`,
+      `output ${settings.output.name} of the ${role} model ${what}: scores [N,K] or [N,K,1,1], FP32, are expected`,
     );
   }
-  if (output === undefined || output.shape.length !== 2 || output.datatype !== 'FP32') {
-    throw new GuardError(
-      'model-interface',
-      `the ${role} model has no scores output ${settings.output.name} (FP32, [N,K])`,
-    );
-  }
-  const classes = output.shape[1] ?? -1;
   if (settings.labels !== undefined && classes !== -1 && classes !== settings.labels.length) {
     throw new GuardError(
       'model-interface',
       `the ${role} model has ${classes} classes, the settings ${settings.labels.length} labels`,
     );
   }
+}
+
+function isScores({ datatype, shape }: TensorInterface): boolean {
+  return datatype === 'FP32' && shape.length >= 2;
 }
 
 /** Both models are fed the very same tensors. */

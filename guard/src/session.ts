@@ -4,6 +4,7 @@ import { InferenceSession, Tensor } from './runtime.ts';
 import { GuardError } from './error.ts';
 import { ELEMENTS_MAX } from './limits.ts';
 import { externalLocations } from './onnx-locations.ts';
+import { runtimeMessage } from './runtime-message.ts';
 import {
   datatypeOfRuntime,
   datatypes,
@@ -47,9 +48,13 @@ export class ModelSession {
         const what = missing === '16' ? 'BFLOAT16' : `element type ${missing}`;
         throw new GuardError('model-interface', `an input or output is ${what}, which is not served`, { cause });
       }
-      throw new GuardError('model-load', `ONNX Runtime cannot load the ${model.format} model: ${messageOf(cause)}`, {
-        cause,
-      });
+      throw new GuardError(
+        'model-load',
+        `ONNX Runtime cannot load the ${model.format} model: ${runtimeMessage(cause)}`,
+        {
+          cause,
+        },
+      );
     }
   }
 
@@ -72,7 +77,7 @@ export class ModelSession {
     } catch (cause) {
       // A session that once reached the memory limit keeps requesting as much: a new one starts small again.
       if (outOfMemory.test(messageOf(cause))) await this.#openAgain();
-      throw new GuardError('model-run', `the model failed on this input: ${messageOf(cause)}`, { cause });
+      throw new GuardError('model-run', `the model failed on this input: ${runtimeMessage(cause)}`, { cause });
     }
     return outputNames.map((name) => {
       const result = results[name];

@@ -4,30 +4,25 @@ import { counted } from '@edgekeep/core/counted';
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { toBase64url, toHex } from '@edgekeep/core/bytes';
-import { type GuardSettings, guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
+import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import { encodeManifest, manifestDigest, manifestPath, type ModelManifest } from '@edgekeep/core/model/manifest';
 import { type ReleasePolicy, releasePolicySchema } from '@edgekeep/core/model/release-policy';
 import { signModel } from '@edgekeep/core/model/signature/sign';
 import { parseJson } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
-import { listModelFiles } from '@edgekeep/wire/file/model-files';
 import { type PublicationResponse, publicationResponse } from '@edgekeep/wire/api/model-release';
 import { UsageError } from '../command.ts';
 import type { Operator } from '../operator.ts';
 import { keyProcessOptions, programFile } from '../program.ts';
+import { checkAsDevice } from './device-check.ts';
 import { openScratch } from './scratch.ts';
+import { mediaTypeOf, modelSources, type SourceFile } from '../guard/model-sources.ts';
 import { type ProgressOutput, TransferProgress } from './transfer-progress.ts';
 import { uploadFile } from './upload.ts';
 
-type Role = ModelManifest['files'][number]['role'];
-
-const mediaTypes: Readonly<Record<string, string>> = {
-  '.onnx': 'application/onnx',
-  '.ort': 'application/x-onnxruntime',
-};
 const silent: ProgressOutput = { isTerminal: false, write: () => {} };
 
 export interface PublicationOrder {
@@ -41,6 +36,8 @@ export interface PublicationOrder {
   readonly guard?: GuardSettings | undefined;
   /** Who may get its key; left out: the operator decides alone. */
   readonly releasePolicy?: ReleasePolicy | undefined;
+  /** Publish what no guard can serve, for programs. */
+  readonly force?: boolean | undefined;
   /** Leave out the `.ort` twin of each `.onnx` file. */
   readonly withoutOrt?: boolean | undefined;
   /** Progress messages for people. */
@@ -49,18 +46,18 @@ export interface PublicationOrder {
   readonly output?: ProgressOutput | undefined;
 }
 
-interface SourceFile {
-  readonly path: string;
-  readonly role: Role;
-  readonly file: string;
-}
-
 /** Publishes and returns the release as the hub now shows it. */
 export async function publishModel(operator: Operator, order: PublicationOrder): Promise<PublicationResponse> {
   using scratch = openScratch('edgekeep-publish');
   const modelKey = randomBytes(32);
   try {
-    const sources = await collect(order, scratch.folder);
+    const given = await modelSources(order.path, order.fallback);
+    const sources = await withTwins(given, order, scratch.folder).catch(async (error: unknown) => {
+      // The guard's reason is the better one: it is what a device would say.
+      await checkAsDevice(given, order.guard, () => undefined);
+      throw error;
+    });
+    if (order.force !== true) await checkAsDevice(sources, order.guard, order.progress);
     const files = await Promise.all(sources.map(describe));
     const { name, version, guard, releasePolicy } = order;
     const manifest = encodeManifest({
@@ -90,24 +87,19 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
   }
 }
 
-/** Reads guard settings written by the publisher (spec/guard.md). */
-export async function readGuardSettings(file: string): Promise<GuardSettings> {
-  return parseJson(await readFile(file), guardSettingsSchema, `guard settings ${file}`);
-}
-
 /** Reads a release policy written by the publisher (spec/model-manifest.md, "Release policy"). */
 export async function readReleasePolicy(file: string): Promise<ReleasePolicy> {
   return parseJson(await readFile(file), releasePolicySchema, `release policy ${file}`);
 }
 
-async function collect(order: PublicationOrder, scratch: string): Promise<readonly SourceFile[]> {
-  const sources = (await stat(order.path)).isDirectory()
-    ? await collectFolder(order.path)
-    : [collectFile(order.path, 'primary')];
-  if (order.fallback !== undefined) sources.push(collectFile(order.fallback, 'fallback'));
-  const paths = sources.map(({ path }) => path);
-  if (new Set(paths).size !== paths.length) throw new UsageError(`two files have the same name: ${paths.join(', ')}`);
+/** With the `.ort` twin of each `.onnx` file, which devices prefer. */
+async function withTwins(
+  sources: readonly SourceFile[],
+  order: PublicationOrder,
+  scratch: string,
+): Promise<readonly SourceFile[]> {
   if (order.withoutOrt === true) return sources;
+  const paths = sources.map(({ path }) => path);
   const twins: SourceFile[] = [];
   for (const { path, role, file } of sources) {
     const twin = path.replace(/\.onnx$/, '.ort');
@@ -120,33 +112,6 @@ async function collect(order: PublicationOrder, scratch: string): Promise<readon
   return [...sources, ...twins];
 }
 
-function collectFile(file: string, role: 'primary' | 'fallback'): SourceFile {
-  const path = basename(file);
-  return { path, role: isModel(path) ? role : 'opaque', file };
-}
-
-// In a folder, a file named fallback.* is the fallback model, the only other model file is the primary; the rest is data of an ONNX model
-// (external weights), or opaque where there is no ONNX model.
-async function collectFolder(folder: string): Promise<SourceFile[]> {
-  const { entries } = await listModelFiles(folder, { followLinks: false, ignorePaths: [manifestPath] });
-  const paths = entries.filter(({ kind }) => kind === 'file').map(({ path }) => path);
-  const models = paths.filter(isModel);
-  const primaries = new Set(models.filter((path) => !isFallback(path)).map(stem));
-  if (primaries.size > 1)
-    throw new UsageError(
-      `which file is the model: ${[...primaries].join(', ')}? Publish one of them, or name the second fallback.onnx`,
-    );
-  return paths.map((path) => ({
-    path,
-    role: isModel(path) ? (isFallback(path) ? 'fallback' : 'primary') : models.length > 0 ? 'data' : 'opaque',
-    file: join(folder, path),
-  }));
-}
-
-const isModel = (path: string) => extname(path) in mediaTypes;
-const isFallback = (path: string) => stem(basename(path)) === 'fallback';
-const stem = (path: string) => path.slice(0, path.length - extname(path).length);
-
 async function describe({ path, role, file }: SourceFile): Promise<ModelManifest['files'][number]> {
   const hash = createHash('sha256');
   let size = 0;
@@ -154,8 +119,7 @@ async function describe({ path, role, file }: SourceFile): Promise<ModelManifest
     hash.update(chunk);
     size += chunk.length;
   }
-  const mediaType = mediaTypes[extname(path)] ?? 'application/octet-stream';
-  return { path, role, mediaType, size, sha256: toHex(hash.digest()) };
+  return { path, role, mediaType: mediaTypeOf(path), size, sha256: toHex(hash.digest()) };
 }
 
 async function signRelease(

@@ -1,17 +1,20 @@
 // `edgekeep model publish`: sign, seal and send a model to the hub.
 import { counted } from '@edgekeep/core/counted';
 import { exitCodes, type Command } from '../command.ts';
+import { readGuardSettings } from '../guard/settings.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { readSigner } from './key-files.ts';
 import { progressOutput } from './transfer-progress.ts';
-import { publishModel, readGuardSettings, readReleasePolicy } from './publication.ts';
+import { publishModel, readReleasePolicy } from './publication.ts';
 
 export const command: Command = {
   usage:
-    'model publish PATH --name NAME --version VERSION --key KEY.pem [--guard FILE] [--release-policy FILE] [--fallback FILE] [--no-ort]',
+    'model publish PATH --name NAME --version VERSION --key KEY.pem [--guard FILE] [--release-policy FILE] [--fallback FILE] [--no-ort] [--force]',
   help: `
 PATH is one model file, or a folder: an ONNX model with its external data, a fallback.onnx, or any opaque files (a TensorRT plan, a TFLite
 file), which devices open in memory for \`edgekeep model run\`. The key must be trusted by the hub: \`edgekeep publisher trust\`.
+Before anything is signed, the guard's own code loads the model, holds it against the guard settings and runs it once: a model that no device can
+serve is refused, with the reason.
 
 --name      the model's name: lower-case letters, digits, dots and dashes
 --version   for example 1.2.0; a published version never changes
@@ -21,6 +24,7 @@ file), which devices open in memory for \`edgekeep model run\`. The key must be 
             operator of the hub decides alone
 --fallback  a second model that answers when the first is unsure
 --no-ort    do not add the optimized .ort twin of each .onnx file
+--force     publish a model that no device can serve, for programs alone (\`edgekeep model run\`): it is neither loaded nor tried here
 ${operatorHelp}
 `,
   positionals: { min: 1, max: 1 },
@@ -33,6 +37,7 @@ ${operatorHelp}
     'release-policy': { type: 'string' },
     fallback: { type: 'string' },
     'no-ort': { type: 'boolean' },
+    force: { type: 'boolean' },
   },
   async run(args) {
     const [path = ''] = args.positionals;
@@ -49,7 +54,8 @@ ${operatorHelp}
       fallback: args.option('fallback'),
       guard: guardFile === undefined ? undefined : await readGuardSettings(guardFile),
       releasePolicy: policyFile === undefined ? undefined : await readReleasePolicy(policyFile),
-      withoutOrt: args.flag('no-ort'),
+      withoutOrt: args.flag('no-ort') || args.flag('force'),
+      force: args.flag('force'),
       progress: (step) => process.stderr.write(`${step}\n`),
       output: progressOutput,
     });
