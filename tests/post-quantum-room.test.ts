@@ -3,9 +3,11 @@
 import assert from 'node:assert/strict';
 import { encapsulate, generateKeyPairSync, sign } from 'node:crypto';
 import { test } from 'node:test';
+import { sealHybridLayer } from '@edgekeep/core/access/hybrid-wrap';
 import { encodeReceipt, RECEIPT_BYTES_MAX } from '@edgekeep/core/access/receipt';
 import { testReceiptParts, testWitnesses } from '@edgekeep/core/access/testing-receipt';
 import { parseTrust } from '@edgekeep/core/access/trust';
+import { hybridWrapType } from '@edgekeep/core/access/wrap-context';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { EAR_BYTES_MAX } from '@edgekeep/core/attest/ear';
 import { parseAddCheckpoint } from '@edgekeep/core/audit/add-checkpoint';
@@ -14,11 +16,13 @@ import { encodeNote, encodeVerifierKey, parseNote, verifierKeyOf } from '@edgeke
 import { encodeTlogProof, parseTlogProof } from '@edgekeep/core/audit/proof';
 import { parseUtf8, toBase64, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { parseBundle } from '@edgekeep/core/model/signature/bundle';
+import { xwingPublicKey } from '@edgekeep/core/post-quantum/xwing';
 import { mlDsaSigner } from '@edgekeep/core/post-quantum/ml-dsa';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { bodyBytes } from '@edgekeep/hub/doors/http/body-limits';
 import { cosignatureRequest } from '@edgekeep/wire/api/audit';
 import * as enrollment from '@edgekeep/wire/api/enrollment';
+import { hybridKeyChallengeRequest, hybridKeyChallengeResponse } from '@edgekeep/wire/api/hybrid-key';
 import { publisherRequest } from '@edgekeep/wire/api/publisher';
 import { reportRequest } from '@edgekeep/wire/api/report';
 import { z } from 'zod';
@@ -136,6 +140,24 @@ test('a wrapped key has room for the ciphertext of ML-KEM-768 with a point of P-
   );
   const { agreement } = enrollment.enrollChallengeResponse.shape;
   assert.equal(agreement.safeParse({ encapsulatedKey, ciphertext: toBase64url(message) }).success, true);
+});
+
+test('a wrapped key with two layers, the hybrid key and its proof have room in their messages', () => {
+  const seed = Buffer.alloc(32, 1);
+  const publicKey = xwingPublicKey(seed);
+  const lease = { id: 'l', deviceId: 'd', model: 'm', version: '1', manifestDigest: 'a'.repeat(64) };
+  const context = { purpose: 'model key', lease: { ...lease, notBefore: 1, notAfter: 3, renewAfter: 2 } } as const;
+  const layer = { recipientPublicKey: publicKey, modelKey: Buffer.alloc(32, 2), psk: Buffer.alloc(32, 3), context };
+  const hybrid = sealHybridLayer(layer);
+  const first = { kind: 'hpke', encapsulatedKey: toBase64url(Buffer.alloc(65, 4)), ciphertext: 'AAAA' };
+  const wrapped = { type: hybridWrapType, ...first, hybrid };
+  assert.equal(wrappedKeySchema.safeParse(wrapped).success, true);
+  const { encapsulatedKey, ciphertext } = hybrid;
+  assert.deepEqual([encapsulatedKey.length, ciphertext.length], [1494, 64]);
+  const key = toBase64url(publicKey);
+  assert.equal(hybridKeyChallengeRequest.safeParse({ key }).success, true);
+  assert.ok(JSON.stringify({ key }).length <= bodyBytes.order);
+  assert.equal(hybridKeyChallengeResponse.safeParse({ encapsulatedKey, ciphertext }).success, true);
 });
 
 test('the messages of enrollment have room for certificates, requests, proofs and witness keys of ML-DSA', () => {

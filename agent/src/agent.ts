@@ -46,6 +46,7 @@ export interface AgentDependencies {
   readonly makeWorkloads: (link: HubLink) => Workloads;
   /** Learns which roots the hub has now; reports what it refuses itself. */
   readonly learnRoots: (link: HubLink) => Promise<void>;
+  readonly registerHybridKey: (link: HubLink) => Promise<void>;
   /** By the hub's answer that bound the connection, if it is new; else by evidence made now. */
   readonly attest: (link: HubLink, bound: Bound | undefined) => Promise<Answer<Attestation>>;
   /** The device's present attributes. */
@@ -235,6 +236,7 @@ export class AgentLife {
     }
     // On a connection without an attestation, nothing else happens.
     if (this.#isNew) return;
+    if (this.#isHealthy()) await this.#dependencies.registerHybridKey(link);
     if (this.#isHealthy()) await this.#workloads?.refresh();
     for (const runner of this.#runners) {
       // A long download does not delay the check-ins, and they do not pile up behind it.
@@ -384,8 +386,7 @@ export class AgentLife {
   }
 
   #setState(state: AgentState, why: string): void {
-    // Only an operator resolves a fork.
-    if (this.#state === 'forked') return;
+    if (this.#state === 'forked') return; // Only an operator resolves a fork.
     this.#state = state;
     this.#why = why;
     if (state === 'online') this.#repeats.clear();

@@ -31,6 +31,7 @@ import { StateLock } from './state-lock.ts';
 import { KnownKeys } from './hub/known-keys.ts';
 import { KnownRoots } from './hub/known-roots.ts';
 import { HighestVersions } from './model/versions.ts';
+import { HybridKey } from './hub/hybrid-key.ts';
 import { openWitnessKeys } from './hub/witness-key.ts';
 
 /** Replacements that a caller in the same process may pass for the real parts. */
@@ -82,6 +83,7 @@ export async function openDevice(
   const keys = await KnownKeys.open(folder.knownKeys, pinned.trust, roots.all);
   const { logKey } = pinned;
   const signer = await openWitnessKeys(settings, folder, `${logKey.name}/${deviceId}`);
+  const hybridKey = await HybridKey.open(folder.hybridKey, rootOfTrust);
   const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
   return {
     folder,
@@ -90,6 +92,7 @@ export async function openDevice(
     verdict,
     prover,
     signer,
+    hybridKey,
     witness: await Witness.open({
       logs: () => keys.logs,
       signer,

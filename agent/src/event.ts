@@ -34,6 +34,8 @@ export type AgentEvent =
   | { readonly kind: 'key-list-too-old'; readonly number: number; readonly since: number }
   /** This root is no longer trusted. */
   | { readonly kind: 'root-dropped'; readonly sha256: string }
+  /** The hub wraps model keys for this hybrid key as well from now on. */
+  | { readonly kind: 'hybrid-key-registered'; readonly sha256: string }
   | { readonly kind: 'connected'; readonly state: string }
   | { readonly kind: 'disconnected'; readonly why: string }
   | { readonly kind: 'hub-unreachable'; readonly why: string }

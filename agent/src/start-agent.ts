@@ -22,6 +22,7 @@ import { GuardWalls } from './guard/walls.ts';
 import type { Answer } from './hub-api.ts';
 import { formerTokenFile } from './former-settings.ts';
 import { HubTime } from './hub/hub-time.ts';
+import { registerHybridKey } from './hub/hybrid-registration.ts';
 import { enroll, type HubChannel, type Identity, type IdentityDependencies, recover, renew } from './hub/identity.ts';
 import { adminApi, statusApi } from './local/local-api.ts';
 import { LocalServer } from './local/local-server.ts';
@@ -124,6 +125,7 @@ function lifeOf(
   const { folder, rootOfTrust, verdict, prover, witness, desired, roots, keys } = device;
   const { clocks, emit } = timing;
   const { clock } = clocks;
+  const registration = { deviceId, hub: device.pinned.logKey.name, key: device.hybridKey, rootOfTrust, prover, emit };
   const backoff = { firstDelayMs: checkinSeconds * 1_000, maxDelayMs: checkinSeconds * 16_000 };
   return {
     ...timing,
@@ -140,6 +142,7 @@ function lifeOf(
       const shared = { ...hooks, link, backoff, ...timing };
       return settings.models.map((model) => new ModelRunner(runnerOf(model, deviceId, device, runners, shared)));
     },
+    registerHybridKey: (link) => registerHybridKey(link, registration),
     learnRoots: (link) => learnRoots(link, roots, keys, { clock, emit }),
     attest: (link, bound) => attest({ deviceId, link, prover, keys: keys.attestationKeys, clock }, bound),
     attributes: () => deviceAttributes(rootOfTrust.tier),
@@ -182,13 +185,14 @@ function runnerOf(
   { listeners, guardHost, machine }: Runners,
   shared: Timing & RunnerHooks & Pick<ModelRunnerDependencies, 'link' | 'backoff'>,
 ): ModelRunnerDependencies {
-  const { folder, pinned, keys, prover, rootOfTrust, store, versions, faults } = device;
+  const { folder, pinned, keys, prover, rootOfTrust, hybridKey, store, versions, faults } = device;
   return {
     ...shared,
     deviceId,
     tier: rootOfTrust.tier,
     prover,
     rootOfTrust,
+    hybridKey,
     // Read late: a list that was learned meanwhile counts.
     get trust() {
       return { ...pinned.trust, logs: keys.logs, attestationKeys: keys.attestationKeys };

@@ -1,5 +1,5 @@
-// The state folder: what survives a restart of the agent; only its user can read it. Nothing in it is secret except the witness key and, on
-// the software tier, the root of trust. Models in it are ciphertext.
+// The state folder: what survives a restart of the agent; only its user can read it. Nothing in it is secret except the witness key, the
+// hybrid key where no TPM seals it, and on the software tier the root of trust. Models in it are ciphertext.
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { chmod, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -19,6 +19,8 @@ export interface StateFolder {
   readonly enrolledTpm: string;
   readonly witnessKey: string;
   readonly postQuantumWitnessKey: string;
+  /** The private half of the device's hybrid key. */
+  readonly hybridKey: string;
   /** The newest checkpoint of the log that this device cosigned. */
   readonly checkpoint: string;
   readonly forkProof: string;
@@ -53,6 +55,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     enrolledTpm: at('enrolled-tpm.json'),
     witnessKey: at('witness-key.pem'),
     postQuantumWitnessKey: at('witness-ml-dsa-44-key.pem'),
+    hybridKey: at('hybrid-key.json'),
     checkpoint: at('checkpoint'),
     forkProof: at('fork-proof.json'),
     logEnd: at('log-end.json'),

@@ -71,6 +71,16 @@ export type SignedMeasurements =
       readonly signature: Uint8Array;
     };
 
+/** A secret for the state folder that only this TPM gives back. */
+export interface LocalSeal {
+  /** The endorsement key under which it is. */
+  readonly parent: EndorsementKeyKind;
+  /** TPM2B_PUBLIC and TPM2B_PRIVATE for TPM2_Load. */
+  readonly publicArea: Uint8Array;
+  readonly privateArea: Uint8Array;
+  readonly authValue: Uint8Array;
+}
+
 export interface OpenKeyOptions {
   /** What the key must be for; a wrapped key with a `type` opens for nothing else. */
   readonly context?: WrapContext;
@@ -108,6 +118,10 @@ export interface RootOfTrust {
   certifyLeaseCounter?(qualifyingData: Uint8Array): Promise<SignedLeaseCounter>;
   /** Invalidates all leases in hardware; absent as above. Throws `lease-counter-unusable`. */
   endLeases?(): Promise<void>;
+  /** Seals at most 128 bytes for this TPM; absent without one. The secret is not overwritten. */
+  sealLocally?(secret: Uint8Array): Promise<LocalSeal>;
+  /** The secret; the caller zeroes it. Throws `tpm-blob-refused` for what another TPM sealed, or what was altered. */
+  unsealLocally?(sealed: LocalSeal): Promise<Uint8Array>;
   /**
    * The identity from the manufacturer; undefined if there is none, absent where the hardware cannot hold one. Throws `tpm-key-unexpected`
    * or `pkcs11-key-unexpected` for an IDevID of another key.

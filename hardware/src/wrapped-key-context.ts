@@ -1,6 +1,11 @@
 // The context under which a wrapped key must open (spec/access.md, "What a wrapped key is bound to"): HPKE's info and associated data, or a
 // digest in what a TPM unseals.
-import { encodeWrapContext, openBoundSecret, type WrapContext } from '@edgekeep/core/access/wrap-context';
+import {
+  encodeWrapContext,
+  openBoundSecret,
+  type WrapContext,
+  type WrapType,
+} from '@edgekeep/core/access/wrap-context';
 import {
   agreementHpkeInfo,
   type HpkeWrappedKey,
@@ -24,7 +29,7 @@ export function hpkeContextOf(wrapped: WrappedKey, options: OpenKeyOptions, who:
     // The secret by which an enrolling element shows that it has its agreement key opens as no model key, and the other way round.
     if (enrolling !== undefined) return { wrapped, info: utf8(agreementHpkeInfo), aad: utf8(enrolling) };
     if (wrapped.type !== undefined && context !== undefined) {
-      return { wrapped, info: encodeWrapContext(context), aad: new Uint8Array(0) };
+      return { wrapped, info: encodeWrapContext(context, wrapped.type), aad: new Uint8Array(0) };
     }
     if (wrapped.type === undefined && leaseId !== undefined) {
       return { wrapped, info: utf8(wrappedKeyHpkeInfo), aad: utf8(leaseId) };
@@ -34,12 +39,12 @@ export function hpkeContextOf(wrapped: WrappedKey, options: OpenKeyOptions, who:
 }
 
 /** The secret in what a TPM unsealed from a bound wrap; overwrites `sealed`. Throws `wrapped-key-refused` for one of another use. */
-export function secretFor(sealed: Uint8Array, context: WrapContext | undefined): Uint8Array {
+export function secretFor(sealed: Uint8Array, type: WrapType, context: WrapContext | undefined): Uint8Array {
   if (context === undefined) {
     sealed.fill(0);
     throw new HardwareError('wrapped-key-unsupported', 'a bound key opens for a named use only');
   }
-  const secret = openBoundSecret(sealed, context);
+  const secret = openBoundSecret(sealed, context, type);
   if (secret !== undefined) return secret;
   throw new HardwareError('wrapped-key-refused', 'the key was made for another device, lease or use');
 }

@@ -159,9 +159,30 @@ export const releaseMutants: readonly Mutant[] = [
   {
     id: 'release/wrapped-for-lease',
     file: wrap,
-    find: 'info: encodeWrapContext(use.context)',
-    replace: "info: encodeWrapContext({ purpose: 'hub unlock' })",
+    find: 'info: encodeWrapContext(use.context, head.type)',
+    replace: "info: encodeWrapContext({ purpose: 'hub unlock' }, head.type)",
     breaks: 'a wrapped key belongs to one lease',
+  },
+  {
+    id: 'release/hybrid-only',
+    file: 'hub/src/access/wrap-form.ts',
+    find: 'if (hybridKey !== undefined) {',
+    replace: 'if (hybridKey !== undefined && wraps?.includes(boundWrapType) !== true) {',
+    breaks: 'a device with a hybrid key gets no lesser wrap',
+  },
+  {
+    id: 'release/hybrid-psk',
+    file: 'core/src/identity/hpke-schedule.ts',
+    find: "labeledExtract(suite, secret, 'secret', psk?.psk ?? empty)",
+    replace: "labeledExtract(suite, secret, 'secret', psk === undefined ? empty : psk.pskId)",
+    breaks: 'the second layer needs what the root of trust opens',
+  },
+  {
+    id: 'release/hybrid-possession',
+    file: 'hub/src/enrollment/hybrid-key.ts',
+    find: 'if (!equalBytes(opened, secret)) {',
+    replace: 'if (opened.length !== secret.length) {',
+    breaks: 'a device has the hybrid key that it names',
   },
   {
     id: 'release/publisher-first',

@@ -87,6 +87,7 @@ export class HubLink {
   readonly #dependencies: HubLinkDependencies;
   readonly #disposal = new AbortController();
   readonly #challenges = new Serial();
+  #hybridKey: string | undefined;
   readonly #running: Promise<void>;
   #identity: Identity | undefined;
   #connection: HubConnection | undefined;
@@ -111,6 +112,19 @@ export class HubLink {
   /** The verified path of the hub's certificate on the live connection, leaf first; undefined without one. */
   get serverChain(): readonly Certificate[] | undefined {
     return this.#connection?.serverChain;
+  }
+
+  /**
+   * SHA-256 of this device's hybrid key as the hub knows it, hex; empty: none. Undefined from a hub that wraps for no such key, and before the
+   * first connection.
+   */
+  get hybridKey(): string | undefined {
+    return this.#hybridKey;
+  }
+
+  /** The hub has taken this key meanwhile. */
+  noteHybridKey(sha256: string): void {
+    this.#hybridKey = sha256;
   }
 
   /** The PCRs that the hub wants quoted; undefined before the first certificate. */
@@ -224,7 +238,8 @@ export class HubLink {
     const body = { evidence: evidenceDocument(evidence) };
     const answer = await postToHub(send, '/v1/bind', body, bindResponse);
     if (answer.kind === 'refused') return answer;
-    const { state, attestationResult: token, imaLog, stagePcr } = answer.value;
+    const { state, attestationResult: token, imaLog, stagePcr, hybridKey } = answer.value;
+    this.#hybridKey = hybridKey;
     if (stagePcr !== undefined) await this.#dependencies.learnStagePcr?.(stagePcr);
     if (imaLog !== undefined) this.#dependencies.prover.learn(imaLog);
     const nonce = qualifyingData('bind', zeroNonce, exporter);

@@ -193,7 +193,8 @@ function assertEndorsed(identity: RootOfTrustIdentity): void {
   );
 }
 
-function identityDocument(identity: RootOfTrustIdentity): DeviceIdentity {
+/** As the hub reads it. */
+export function identityDocument(identity: RootOfTrustIdentity): DeviceIdentity {
   if (identity.tier === 'dice') {
     return { kind: 'dice', deviceIdCertificates: identity.deviceIdCertificates.map(toBase64url) };
   }

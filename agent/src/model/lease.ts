@@ -7,7 +7,7 @@ import { RECEIPT_BYTES_MAX, type ReceiptVerdict, verifyReceipt } from '@edgekeep
 import { namesEvidence } from '@edgekeep/core/access/release-evidence';
 import type { Trust } from '@edgekeep/core/access/trust';
 import { boundToAsk, offersBoundWraps } from '@edgekeep/core/access/release-ask';
-import { boundWrapType, type WrapContext } from '@edgekeep/core/access/wrap-context';
+import { hybridWrapType, type WrapContext, type WrapType } from '@edgekeep/core/access/wrap-context';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Tier } from '@edgekeep/core/attest/tier';
 import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
@@ -26,6 +26,7 @@ import {
 import type { z } from 'zod';
 import type { Prover } from '../attest/attest.ts';
 import type { HubLink } from '../hub/connection.ts';
+import type { HybridKey } from '../hub/hybrid-key.ts';
 import { AgentError } from '../error.ts';
 import { type Emit, failureEvent } from '../event.ts';
 import { type Answer, postToHub } from '../hub-api.ts';
@@ -48,7 +49,8 @@ export interface LeaseDependencies {
   readonly deviceId: string;
   /** Of this device's own root of trust. */
   readonly tier: Tier;
-  readonly link: Pick<HubLink, 'withChallenge'>;
+  readonly link: Pick<HubLink, 'withChallenge' | 'hybridKey'>;
+  readonly hybridKey: Pick<HybridKey, 'wraps'>;
   readonly prover: Pick<Prover, 'evidence' | 'leaseCounter'>;
   /** Pinned: the log's key, the verifiers' keys, the publishers' keys; a quorum of 0, because witnesses sign later. */
   readonly trust: Trust;
@@ -87,7 +89,7 @@ export function requestKey(
     const { prover } = dependencies;
     const { name, version } = model;
     // The hub's nonce says whether it makes bound keys, and this quote covers it: nobody between them can bring both back to the form before.
-    const wraps = offersBoundWraps(nonce) ? [boundWrapType] : undefined;
+    const wraps = wrapsFor(dependencies, nonce);
     assertPublisherPermits(dependencies.tier, model, wraps === undefined ? 'former' : 'bound');
     const [purpose, bound]: [QualifyingPurpose, Uint8Array] =
       wraps === undefined
@@ -132,6 +134,14 @@ export interface GrantAnswer {
   readonly shown: Evidence;
 }
 
+/** The types of wrapped keys to ask for; undefined: the form before. Throws `lease-refused` where this hub makes less than it made before. */
+function wrapsFor({ hybridKey, link }: LeaseDependencies, nonce: Uint8Array): readonly WrapType[] | undefined {
+  const wraps = hybridKey.wraps(link.hybridKey);
+  if (offersBoundWraps(nonce)) return wraps;
+  if (!wraps.includes(hybridWrapType)) return undefined;
+  throw refused('this hub wraps for no hybrid key, and one has registered that of this device');
+}
+
 /** Throws `lease-refused` where the publisher gives this device no key, before one is asked for. */
 function assertPublisherPermits(
   tier: Tier,
@@ -174,6 +184,9 @@ export function checkedGrant(
   if (verdict.kind === 'refused') throw refused(`its receipt does not verify: ${verdict.reasons.join('; ')}`);
   const proven = encodeCanonicalJson({ ...verdict.summary.release.lease });
   if (!equalBytes(proven, encodeCanonicalJson({ ...lease }))) throw refused('the receipt proves another lease');
+  const { wrap } = verdict.summary.release;
+  if ((wrap === hybridWrapType) !== (wrappedKey.type === hybridWrapType))
+    throw refused(`the receipt says that its key is wrapped as ${wrap ?? 'of the version before'}`);
   // A hub of the version before names no evidence.
   const { evidence } = verdict.summary.release;
   if (evidence !== undefined && !namesEvidence(evidence, shown))

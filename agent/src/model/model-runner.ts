@@ -13,6 +13,7 @@ import type { GuardHost } from '../guard/host.ts';
 import { HeldModel } from './held-model.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from '../hub-api.ts';
 import type { HubLink } from '../hub/connection.ts';
+import type { HybridKey } from '../hub/hybrid-key.ts';
 import type { HubTime } from '../hub/hub-time.ts';
 import { clockFault, endLeases, type KeyGrant, type LeaseDependencies, renewalShareOf, requestKey } from './lease.ts';
 import { readClocks } from '../hub/lifetime.ts';
@@ -26,9 +27,10 @@ import type { ModelSettings } from '../settings.ts';
 import type { HighestVersions } from './versions.ts';
 import { pause, waitUntilDue } from '../wait.ts';
 
-export interface ModelRunnerDependencies extends Omit<LeaseDependencies, 'link'> {
+export interface ModelRunnerDependencies extends Omit<LeaseDependencies, 'link' | 'hybridKey'> {
   readonly settings: ModelSettings;
-  readonly link: Pick<HubLink, 'send' | 'download' | 'withChallenge' | 'connected'>;
+  readonly link: Pick<HubLink, 'send' | 'download' | 'withChallenge' | 'connected' | 'hybridKey'>;
+  readonly hybridKey: Pick<HybridKey, 'wraps' | 'openWrapped'>;
   readonly rootOfTrust: Pick<RootOfTrust, 'openKey' | 'endLeases'>;
   readonly store: ModelStore;
   readonly versions: HighestVersions;
@@ -226,9 +228,10 @@ export class ModelRunner {
 
   /** Opens the key, opens the files with it, zeroes it, and starts the guard. */
   async #open(model: VerifiedModel, grant: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
-    const { rootOfTrust, store, versions, guardHost, listener, emit } = this.#dependencies;
+    const { rootOfTrust, hybridKey, store, versions, guardHost, listener, emit } = this.#dependencies;
     this.#place = 'key';
-    const modelKey = await rootOfTrust.openKey(grant.wrappedKey, { context: grant.context, leaseId: grant.lease.id });
+    const { wrappedKey, context, lease } = grant;
+    const modelKey = await hybridKey.openWrapped(wrappedKey, rootOfTrust, { context, leaseId: lease.id });
     let opened: OpenedModel;
     this.#place = 'open';
     try {

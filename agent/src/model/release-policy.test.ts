@@ -79,7 +79,8 @@ async function asked(tier: Tier, nonce: Uint8Array) {
     {
       deviceId: 'press-7',
       tier,
-      link: { withChallenge: (answer) => answer(challenge) },
+      link: { withChallenge: (answer) => answer(challenge), hybridKey: undefined },
+      hybridKey: { wraps: () => [boundWrapType] },
       prover: { evidence: unused, leaseCounter: unused },
       trust: testTrust(0),
       clocks: { clock: () => releasedAtMs, elapsed: () => 0 },

@@ -7,7 +7,8 @@ import { parseValue } from '../json.ts';
 import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
 import { leaseSchema } from './lease.ts';
 import { releaseEvidenceSchema } from './release-evidence.ts';
-import { boundWrapType } from './wrap-context.ts';
+import { hybridSuite } from '../identity/hybrid-hpke.ts';
+import { hybridWrapType, wrapTypes } from './wrap-context.ts';
 
 export const keyReleasedKind = 'key-released';
 
@@ -27,7 +28,9 @@ export const keyReleaseSchema = z.strictObject({
   /** SHA-256 of the attestation result's text. */
   attestationResult: sha256Hex,
   /** `type` of the wrapped key; left out: of the form before, bound to the lease's id at most. */
-  wrap: z.literal(boundWrapType).optional(),
+  wrap: z.enum(wrapTypes).optional(),
+  /** The hybrid KEM of the second layer; with `wrap` v3, and with no other. */
+  suite: z.literal(hybridSuite).optional(),
   /** The digests of the evidence behind the result: in entries of receipts of version 2, and in no older ones. */
   evidence: releaseEvidenceSchema.optional(),
   /** The publisher's release policy: its digest, and which of its makers and groups the device has. Left out where the manifest has none. */
@@ -50,8 +53,11 @@ export function keyReleasedEntry(release: KeyRelease, atMs: number, actor: strin
 }
 
 /** The contradiction in a release: the lease must be of this device and this model, and valid when it was given. */
-export function releaseContradictions({ device, model, lease }: KeyRelease, atMs: number): readonly string[] {
+export function releaseContradictions(release: KeyRelease, atMs: number): readonly string[] {
+  const { device, model, lease, wrap, suite } = release;
   const reasons: string[] = [];
+  if ((suite !== undefined) !== (wrap === hybridWrapType))
+    reasons.push(`the key was wrapped as ${wrap ?? 'before'}, and the entry names ${suite ?? 'no hybrid suite'}`);
   if (lease.deviceId !== device.id) reasons.push(`the lease is of device ${lease.deviceId}, the entry of ${device.id}`);
   if (lease.model !== model.name || lease.version !== model.version || lease.manifestDigest !== model.manifestDigest) {
     reasons.push(`the lease is of ${lease.model} ${lease.version}, the entry of ${model.name} ${model.version}`);

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { pcrCount } from '../tpm/pcr-selection.ts';
 import { endorsementKeyKinds } from '../tpm/template.ts';
 import { leaseTermsSchema } from './lease-terms.ts';
-import { boundWrapType } from './wrap-context.ts';
+import { hybridSuite } from '../identity/hybrid-hpke.ts';
+import { hybridWrapType, wrapTypes } from './wrap-context.ts';
 
 /**
  * A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate at most 140, a seed under RSA-4096 514; the encapsulated key of ML-KEM-768 with
@@ -37,11 +38,17 @@ const approval = z.strictObject({
 });
 
 /** Left out: the form of the version before. */
-const type = z.literal(boundWrapType).optional();
+const type = z.enum(wrapTypes).optional();
 
-export const wrappedKeySchema = z.discriminatedUnion('kind', [
+/** The second layer of the type v3: an HPKE ciphertext in mode psk, whose psk is what the first layer carries. */
+const hybrid = z
+  .strictObject({ suite: z.literal(hybridSuite), encapsulatedKey: base64url, ciphertext: base64url })
+  .optional();
+
+const kinds = z.discriminatedUnion('kind', [
   z.strictObject({
     type,
+    hybrid,
     kind: z.literal('tpm-import'),
     publicArea: base64url,
     duplicate: base64url,
@@ -64,11 +71,17 @@ export const wrappedKeySchema = z.discriminatedUnion('kind', [
     /** The terms after PolicyPCR or PolicyAuthorize; present when the TPM itself must end the lease. */
     terms: leaseTermsSchema.optional(),
   }),
-  z.strictObject({ type, kind: z.literal('hpke'), encapsulatedKey: base64url, ciphertext: base64url }),
+  z.strictObject({ type, hybrid, kind: z.literal('hpke'), encapsulatedKey: base64url, ciphertext: base64url }),
 ]);
+
+export const wrappedKeySchema = kinds.refine(
+  (wrapped) => (wrapped.hybrid !== undefined) === (wrapped.type === hybridWrapType),
+  `the second layer belongs to ${hybridWrapType}, and to no other type`,
+);
 
 export type WrappedKey = z.infer<typeof wrappedKeySchema>;
 export type TpmWrappedKey = Extract<WrappedKey, { readonly kind: 'tpm-import' }>;
+export type HybridLayer = NonNullable<WrappedKey['hybrid']>;
 export type HpkeWrappedKey = Extract<WrappedKey, { readonly kind: 'hpke' }>;
 
 /** HPKE `info` of a wrapped key without a `type`; the associated data is the lease id as UTF-8. */

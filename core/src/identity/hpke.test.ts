@@ -7,7 +7,8 @@ import { z } from 'zod';
 import { parseHex, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { parseJson } from '../json.ts';
-import { hpkeOpen, hpkeOpenWithSharedSecret, HPKE_PLAINTEXT_LENGTH_MAX, hpkeSeal } from './hpke.ts';
+import { HPKE_PLAINTEXT_LENGTH_MAX } from './hpke-schedule.ts';
+import { hpkeOpen, hpkeOpenWithSharedSecret, hpkeSeal } from './hpke.ts';
 import { encodeP256Point, parseP256Point } from './p256-point.ts';
 
 const vectorFolder = new URL('../../../spec/vectors/identity/hpke/', import.meta.url);

@@ -19,7 +19,7 @@ import { attestationKeyTemplate, type EndorsementKeyKind } from '@edgekeep/core/
 import { HardwareError } from '../error.ts';
 import { assertIdevidFor, readIdevidFile } from '../idevid-file.ts';
 import type { IdevidHardware, OnboardingIdentity } from '../onboarding.ts';
-import type { OpenKeyOptions, RootOfTrust, SignedMeasurements, TpmIdentity } from '../root-of-trust.ts';
+import type { LocalSeal, OpenKeyOptions, RootOfTrust, SignedMeasurements, TpmIdentity } from '../root-of-trust.ts';
 import { secretFor } from '../wrapped-key-context.ts';
 import { Serial } from '@edgekeep/host/serial';
 import { readCertificate, readCertificateChain } from './certificate-store.ts';
@@ -28,6 +28,7 @@ import { followsTemplate, type LoadedEndorsementKey, loadEndorsementKey, withEnd
 import { proveIdevid, readIdevidChain, signWithIdevidKey, withIdevidKey, writeIdevidChain } from './idevid.ts';
 import { openImportedKey, refusedAs } from './key-opening.ts';
 import { certifyLeaseCounter, countUp } from './lease-counter.ts';
+import { sealLocally, unsealLocally } from './local-seal.ts';
 import { openTransport, type TpmAddress } from './transport.ts';
 
 export interface TpmOptions {
@@ -153,8 +154,16 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
       }
       const parent = await this.#endorsementKey(wrapped.parent ?? 'rsa-2048');
       const sealed = await openImportedKey(this.#client, parent, wrapped);
-      return wrapped.type === undefined ? sealed : secretFor(sealed, context);
+      return wrapped.type === undefined ? sealed : secretFor(sealed, wrapped.type, context);
     });
+  }
+
+  sealLocally(secret: Uint8Array): Promise<LocalSeal> {
+    return this.#serial.run(async () => sealLocally(this.#client, await this.#endorsementKey(this.#kind), secret));
+  }
+
+  unsealLocally(sealed: LocalSeal): Promise<Uint8Array> {
+    return this.#serial.run(async () => unsealLocally(this.#client, await this.#endorsementKey(sealed.parent), sealed));
   }
 
   certifyLeaseCounter(qualifyingData: Uint8Array): Promise<SignedLeaseCounter> {

@@ -1,6 +1,7 @@
 // What a release is asked and decided on (spec/access.md), and the rules that are looked at twice: before the evidence, and in the transaction.
 import type { Lease } from '@edgekeep/core/access/lease';
 import { boundToAsk } from '@edgekeep/core/access/release-ask';
+import type { boundWrapType, hybridWrapType } from '@edgekeep/core/access/wrap-context';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
@@ -72,7 +73,14 @@ export function qualifyingDataOf({
   return qualifyingData('bound-release', nonce, boundToAsk(exporter, { model, version, wraps }));
 }
 
+/** `type` of the wrapped key; undefined: the form before. */
+export type WrapForm =
+  | { readonly type: typeof hybridWrapType; readonly hybridKey: Uint8Array }
+  | { readonly type: typeof boundWrapType | undefined };
+
 export interface Facts {
+  /** In which form the key is wrapped. */
+  readonly form: WrapForm;
   readonly device: DeviceRow;
   readonly appraisal: Appraisal;
   readonly attestationResult: string;

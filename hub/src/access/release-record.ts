@@ -3,8 +3,8 @@ import { insertLease } from '../revocation/leases.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
 import type { Lease } from '@edgekeep/core/access/lease';
-import { boundWrapType } from '@edgekeep/core/access/wrap-context';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import { hybridSuite } from '@edgekeep/core/identity/hybrid-hpke';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { recordAppraisal } from '../attest/appraiser.ts';
 import { appendEncodedEntry, appendEntry, encodeEvent, encodeUnsaltedEvent } from '../audit/append.ts';
@@ -22,7 +22,7 @@ import { assertWithinBudget } from './release-budget.ts';
 import { weighHolder } from './lease-holder.ts';
 import type { RecordedRelease } from './receipts.ts';
 import { quorumUnreachable, weighQuorum } from './witness-alarm.ts';
-import { weighWrapForm, wrapFormOf } from './wrap-form.ts';
+import { assertHybridKeyStands, weighWrapForm } from './wrap-form.ts';
 
 import {
   assertCurrent,
@@ -58,7 +58,8 @@ export async function record(
     // Concurrent requests must not get more keys than sequential ones.
     await assertWithinBudget(trx, ask, settings);
     const releasePolicy = await publisherNow(trx, dependencies, ask, facts);
-    const wrap = wrapFormOf(ask) === 'bound' ? boundWrapType : undefined;
+    await assertHybridKeyStands(trx, device.id, facts.form);
+    const wrap = facts.form.type;
     const witnessing = await witnessingOf(dependencies, trx, ask);
     const release = { ...releaseOf(ask, facts, witnessing), ...(releasePolicy !== undefined && { releasePolicy }) };
     const { remoteAddress: address } = ask.connection;
@@ -67,7 +68,7 @@ export async function record(
       { deviceId: device.id, model: name, address, proofMs: ask.proofMs, nowMs: ask.nowMs },
       settings.alerts,
     );
-    await weighWrapForm(trx, ask);
+    await weighWrapForm(trx, ask, facts.form);
     const event = keyReleasedEntry(release, ask.nowMs, 'hub');
     // The lease's id is 122 random bits.
     const entry = ask.readsSaltedEntries ? encodeEvent(event) : encodeUnsaltedEvent(event);
@@ -112,7 +113,7 @@ async function witnessingOf(
 /** The content of the entry. */
 function releaseOf(
   ask: ReleaseAsk,
-  { device, appraisal, attestationResult, lease, policy, kept }: Facts,
+  { device, form, appraisal, attestationResult, lease, policy, kept }: Facts,
   witnessing: KeyRelease['witnessing'],
 ): KeyRelease {
   const { model: name, version, manifestDigest } = lease;
@@ -122,7 +123,8 @@ function releaseOf(
     policy: { name: `policy ${policy.version}`, digest: policy.digest },
     lease,
     attestationResult: sha256Hex(attestationResult),
-    ...(wrapFormOf(ask) === 'bound' && { wrap: boundWrapType }),
+    ...(form.type !== undefined && { wrap: form.type }),
+    ...('hybridKey' in form && { suite: hybridSuite }),
     ...(kept === undefined ? {} : { evidence: kept.digests, witnessing }),
   };
 }

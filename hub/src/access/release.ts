@@ -9,6 +9,7 @@ import { type ReleasePolicy, releasePolicyDigest } from '@edgekeep/core/model/re
 import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import type { Kept } from '../attest/kept-evidence.ts';
 import { HubError, type HubErrorCode, type Reason } from '../common/error.ts';
+import { findHybridKey } from '../registry/hybrid-keys.ts';
 import { getDevice } from '../registry/states.ts';
 import { publishedIn } from '../model/releases.ts';
 import { releasePolicyOf } from '../model/release-policy.ts';
@@ -32,10 +33,12 @@ import {
   qualifyingDataOf,
   type ReleaseAsk,
   type ReleaseDependencies,
+  type WrapForm,
 } from './release-ask.ts';
 import { appendRefusal, record, recordRefusal } from './release-record.ts';
 import { quorumUnreachable, weighQuorum } from './witness-alarm.ts';
-import { wrapFormOf } from './wrap-form.ts';
+import { alertOfRefusedForm, wrapFormOf } from './wrap-form.ts';
+
 export interface Released {
   readonly lease: Lease;
   readonly wrappedKey: WrappedKey;
@@ -52,18 +55,20 @@ async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk)
   const device = await getDevice(dependencies.database.read, ask.deviceId);
   const model = await mayBeReleased(dependencies, device, ask);
   await dependencies.gate.assertKeyExchange({ action: 'releaseKey', device, ...ask });
+  const form = await formFor(dependencies, ask);
   const qualified = qualifyingDataOf(ask);
   const appraised = await appraise(dependencies, ask, device, qualified);
-  const publisherPolicy = await publisherPermits(dependencies, ask, device, { model, ...appraised });
+  const publisherPolicy = await publisherPermits(dependencies, ask, device, { model, form, ...appraised });
   const lease = leaseFor(ask, model, dependencies.settings.leaseSeconds);
-  const asked: Asked = { ask, model, ...appraised };
+  const asked: Asked = { ask, model, form, ...appraised };
   // First of the device as it was read above: where it has changed since, that shows when the key is recorded.
-  const facts: Facts = { device, ...appraised, lease, publisherPolicy, ...(await judge(dependencies, asked, device)) };
+  const decided = await judge(dependencies, asked, device);
+  const facts: Facts = { device, form, ...appraised, lease, publisherPolicy, ...decided };
   const target = dependencies.rootKeys.wrapTarget(device);
   const endedByTpm = target.kind === 'tpm' && dependencies.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(dependencies, ask, facts, qualified) : undefined;
   const { appraisal, attestationResult } = appraised;
-  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use: useOf(ask, facts), terms });
+  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use: useOf(facts), terms });
   using kept = ask.receiptVersion === 2 ? await keepEvidence(dependencies, ask, facts) : undefined;
   const recorded = await recordUnderNewestPolicy(dependencies, asked, { ...facts, kept });
   return { lease, wrappedKey, recorded: { ...recorded, receiver: ask.deviceId, attestationResult, model } };
@@ -71,6 +76,7 @@ async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk)
 
 interface Asked {
   readonly ask: ReleaseAsk;
+  readonly form: WrapForm;
   readonly model: ModelReleaseRow;
   readonly appraisal: Appraisal;
   readonly attestationResult: string;
@@ -109,22 +115,22 @@ async function publisherPermits(
   dependencies: ReleaseDependencies,
   ask: ReleaseAsk,
   device: DeviceRecord,
-  { model, appraisal, attestationResult }: Omit<Asked, 'ask'>,
+  { model, form, appraisal, attestationResult }: Omit<Asked, 'ask'>,
 ): Promise<ReleasePolicy | undefined> {
   const policy = releasePolicyOf(model);
   if (policy === undefined) return undefined;
   const cosigners = dependencies.witnesses.cosignersBesides(device.id);
   const asked = { policy, device, appraisal, attestationResult, cosigners, nowMs: ask.nowMs };
   const verdict = await askPublisher(dependencies.database.read, asked);
-  const reasons = verdict.kind === 'refused' ? verdict.reasons : formerAgentReasons(ask);
+  const reasons = verdict.kind === 'refused' ? verdict.reasons : formerAgentReasons(form);
   if (reasons.length === 0) return policy;
   await recordRefusal(dependencies, ask, appraisal, { reasons });
   throw refusedByPublisher(reasons, attestationResult);
 }
 
 /** An agent of the version before asks nothing of the policy, and its wrapped key cannot carry it. */
-function formerAgentReasons(ask: ReleaseAsk): readonly Reason[] {
-  if (wrapFormOf(ask) === 'bound') return [];
+function formerAgentReasons({ type }: WrapForm): readonly Reason[] {
+  if (type !== undefined) return [];
   return [
     { code: 'publisher-agent', message: 'the agent is of the version before, and reads no release policy: update it' },
   ];
@@ -219,6 +225,7 @@ async function orRefused<T>(
     if (error instanceof LeasesUsedUp) await leaseAlarm.raise(ask, ask.connection.remoteAddress, settings);
     if (error instanceof HubError && refusals.has(error.code)) {
       const reasons = error.reasons.length > 0 ? error.reasons : [{ code: error.code, message: error.message }];
+      await alertOfRefusedForm(database, ask, reasons);
       const unwitnessed = reasons.some(({ code }) => code === quorumUnreachable);
       await database.writeAsHub(async (trx) => {
         if (unwitnessed) await weighQuorum(trx, witnessPolicies.current(), { ...ask, reachable: false });
@@ -230,12 +237,18 @@ async function orRefused<T>(
 }
 
 /** A key is bound to its use where the agent reads that form; the form before is for agents that do not say what they read. */
-function useOf(ask: ReleaseAsk, { lease, publisherPolicy: policy }: Facts): WrapUse {
-  if (wrapFormOf(ask) === 'lease-id') return { form: 'lease-id', leaseId: lease.id };
-  return {
-    form: 'bound',
-    context: { purpose: 'model key', lease, releasePolicy: policy && releasePolicyDigest(policy) },
-  };
+function useOf({ form, lease, publisherPolicy: policy }: Facts): WrapUse {
+  if (form.type === undefined) return { form: 'lease-id', leaseId: lease.id };
+  const context = { purpose: 'model key', lease, releasePolicy: policy && releasePolicyDigest(policy) } as const;
+  if ('hybridKey' in form) return { form: 'hybrid', context, hybridKey: form.hybridKey };
+  return { form: 'bound', context };
+}
+
+/** 4b. The form in which the key is wrapped: by the hybrid key that the device has registered, and by what its agent reads. */
+async function formFor(dependencies: ReleaseDependencies, ask: ReleaseAsk): Promise<WrapForm> {
+  return orRefused(dependencies, ask, async () =>
+    wrapFormOf(ask, await findHybridKey(dependencies.database.read, ask.deviceId)),
+  );
 }
 
 function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number): Lease {

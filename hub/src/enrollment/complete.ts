@@ -18,6 +18,7 @@ import { HubError } from '../common/error.ts';
 import { addDevice, forgetIdevid, incarnationOf } from '../registry/device-row.ts';
 import { noteProduct } from '../registry/device-notes.ts';
 import { recordChange } from '../registry/history.ts';
+import { forgetHybridKey } from '../registry/hybrid-keys.ts';
 import { setWitnessOrigin, takeWitnessKey } from '../registry/witness-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
@@ -183,6 +184,7 @@ async function register(trx: WriteTransaction, pending: PendingEnrollment, regis
   const { deviceId, token, idevid, address, makersWords } = pending;
   const nowMs = row.enrolled_at;
   const { returning, imported, group } = await admitAgain(trx, pending, registration);
+  if (returning !== undefined) await forgetHybridKey(trx, deviceId);
   if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
   await takeWitnessKey(trx, row.witness_key, deviceId);
   await setWitnessOrigin(trx, deviceId, token === undefined ? '' : originOf(token));

@@ -33,6 +33,7 @@ import { migration as leaseWrap } from './migrations/0029-lease-wrap.ts';
 import { migration as securityState } from './migrations/0030-security-state.ts';
 import { migration as witnessPolicy } from './migrations/0038-witness-policy.ts';
 import { migration as imaPolicy } from './migrations/0034-ima-policy.ts';
+import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
@@ -67,5 +68,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0029-lease-wrap': leaseWrap,
   '0030-security-state': securityState,
   '0038-witness-policy': witnessPolicy,
+  '0044-hybrid-keys': hybridKeys,
   '0034-ima-policy': imaPolicy,
 };

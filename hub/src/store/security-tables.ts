@@ -165,6 +165,8 @@ const permitted = {
   expected_device: ['id', 'root_sha256', 'imported_at', 'site'],
   blocked_root: ['root_sha256', 'reason', 'blocked_at'],
   witness_key: ['key', 'device_id'],
+  device_hybrid_key: ['device_id', 'public_key', 'registered_at'],
+  post_quantum_rule: ['version', 'document', 'applied_at', 'applied_by'],
   former_identity: [
     'device_id',
     'generation',

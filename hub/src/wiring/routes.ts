@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Receipts } from '../access/receipts.ts';
 import { LeaseAlarm } from '../access/release-budget.ts';
 import { identityDeviceRoutes } from '../doors/device/enrollment.ts';
+import { hybridKeyRoutes } from '../doors/device/hybrid-key.ts';
 import { estRoutes } from '../doors/device/est.ts';
 import { modelDeviceRoutes } from '../doors/device/model.ts';
 import { recoveryRoutes } from '../doors/device/recovery.ts';
@@ -64,6 +65,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
   const enrollment = { ...fleet, ...asked, authorities, settings, vendorRoots, appraiser, witnesses };
   return (app) => {
     identityDeviceRoutes(app, enrollment);
+    hybridKeyRoutes(app, enrollment);
     recoveryRoutes(app, enrollment);
     estRoutes(app, enrollment);
     authorityDeviceRoutes(app, { ...asked, authorities, keyRing: doors.keyRing });

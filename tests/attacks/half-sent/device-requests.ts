@@ -48,6 +48,11 @@ export const deviceRequests: Readonly<Record<string, Prepare>> = {
   },
   'POST /v1/challenges': simple('/v1/challenges', {}),
   'POST /v1/renew': withNonce('/v1/renew', nextCertificate),
+  'POST /v1/hybrid-key/challenge': simple('/v1/hybrid-key/challenge', { key: 'AAAA' }),
+  'POST /v1/hybrid-key': withNonce('/v1/hybrid-key', async (device, nonce, exporter) => ({
+    secret: 'AAAA',
+    evidence: await device.evidence('release', nonce, exporter),
+  })),
   'POST /v1/attest': withNonce('/v1/attest', async (device, nonce, exporter) => ({
     evidence: await device.evidence('release', nonce, exporter),
   })),

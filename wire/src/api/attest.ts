@@ -26,6 +26,14 @@ export const bindResponse = z.object({
    */
   attestationResult: z.string().optional(),
   imaLog: imaLogKnown.optional(),
+  /**
+   * SHA-256 of the device's hybrid key as the hub knows it, hex; empty where it knows none. Left out by a hub of the version before, which wraps
+   * for no such key.
+   */
+  hybridKey: z
+    .string()
+    .regex(/^(?:[0-9a-f]{64})?$/)
+    .optional(),
 });
 
 export const challengeResponse = z.object({

@@ -1,6 +1,7 @@
 // Device API: enrollment, binding of a connection, renewal (spec/api.md).
 import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { bindRequest, bindResponse, challengeResponse, imaLogRequest, imaLogResponse } from '@edgekeep/wire/api/attest';
 import {
   certificateResponse,
@@ -23,6 +24,7 @@ import { completeEnrollment } from '../../enrollment/complete.ts';
 import type { EnrollmentDependencies, PendingEnrollment } from '../../enrollment/pending.ts';
 import { type EnrollmentRequest, startEnrollment } from '../../enrollment/start.ts';
 import { isUnknownMaker, type UnknownMakers } from '../../enrollment/unknown-makers.ts';
+import { findHybridKey } from '../../registry/hybrid-keys.ts';
 import { getDevice } from '../../registry/states.ts';
 
 type IdentityDeviceRouteDependencies = EnrollmentDependencies &
@@ -124,7 +126,9 @@ function addBinding(app: HttpServer, dependencies: IdentityDeviceRouteDependenci
     async (request) => {
       const device = door.withCertificate(request);
       const answer = await bindConnection(dependencies, device, request.body.evidence, clock());
-      return { ...answer, imaLog: await imaLogOf(device.deviceId, device.connection) };
+      const known = await findHybridKey(database.read, device.deviceId);
+      const hybridKey = known === undefined ? '' : sha256Hex(known);
+      return { ...answer, hybridKey, imaLog: await imaLogOf(device.deviceId, device.connection) };
     },
   );
 

@@ -4,6 +4,7 @@ export interface AccessTables {
   policy: PolicyRow;
   access_decision: AccessDecisionRow;
   country_network: CountryNetworkRow;
+  post_quantum_rule: PostQuantumRuleRow;
 }
 
 export interface PolicyRow {
@@ -15,6 +16,16 @@ export interface PolicyRow {
   readonly meaning: 'any-action' | 'release-only';
   /** The policy's tests as JSON; null for none. */
   readonly tests: string | null;
+  /** The name in the audit log. */
+  readonly applied_by: string;
+}
+
+/** The groups that need post-quantum protection, as operators set them. */
+export interface PostQuantumRuleRow {
+  readonly version: number;
+  /** Canonical JSON. */
+  readonly document: string;
+  readonly applied_at: number;
   /** The name in the audit log. */
   readonly applied_by: string;
 }

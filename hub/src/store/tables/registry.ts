@@ -14,6 +14,15 @@ export interface RegistryTables {
   blocked_root: BlockedRootRow;
   enrolment_listing: EnrollmentListingRow;
   witness_key: WitnessKeyRow;
+  device_hybrid_key: HybridKeyRow;
+}
+
+/** A device without a row has no hybrid key. */
+interface HybridKeyRow {
+  readonly device_id: string;
+  /** 1216 bytes (spec/hpke.md); one key is one device's. */
+  readonly public_key: Uint8Array;
+  readonly registered_at: number;
 }
 
 /** DESIGN: registered -> active -> (suspect) -> quarantined -> wiped -> active | retired. */

@@ -1,0 +1,25 @@
+// The messages of a device that names its hybrid key (spec/enrollment.md, "The hybrid key"). Bytes are unpadded base64url.
+import { evidenceSchema } from '@edgekeep/core/attest/evidence';
+import { z } from 'zod';
+import { base64url } from './bytes.ts';
+
+export const hybridKeyChallengeRequest = z.strictObject({
+  /** 1216 bytes: ML-KEM-768, then X25519. */
+  key: base64url(1_622),
+});
+
+/** A secret that opens with the key: HPKE in mode base, `info` names the device. */
+export const hybridKeyChallengeResponse = z.object({
+  encapsulatedKey: base64url(1_494),
+  ciphertext: base64url(200),
+});
+
+export const hybridKeyRequest = z.strictObject({
+  /** The opened secret. */
+  secret: base64url(100),
+  /** Over hybridKeyQualifyingData, with the nonce of POST /v1/challenges. */
+  evidence: evidenceSchema,
+});
+
+/** SHA-256 of the key that the hub has now, hex. */
+export const hybridKeyResponse = z.object({ sha256: z.string() });
