@@ -120,6 +120,23 @@ export const parts = {
     packages: ['sbsigntool', 'binutils'],
     without: 'no sbsign: unified kernel images are not booted',
   },
+  packaging: {
+    programs: [
+      'aarch64-linux-gnu-g++',
+      'aarch64-linux-gnu-strip',
+      'aarch64-linux-gnu-objdump',
+      'dpkg-deb',
+      'mmdebstrap',
+      'man',
+    ],
+    packages: ['g++-aarch64-linux-gnu', 'binutils', 'dpkg', 'xz-utils', 'mmdebstrap', 'man-db'],
+    without: 'packages for arm64, and images, are not built',
+  },
+  kubectl: {
+    programs: ['kubectl'],
+    packages: ['kubernetes-client'],
+    without: 'no kubectl: the manifests for Kubernetes are not rendered',
+  },
   age: { programs: ['age', 'age-keygen'], packages: ['age'], without: 'no age: it is missing among the peers' },
 };
 
@@ -144,10 +161,14 @@ export const sets = {
     'spin',
     'time',
     'machines',
+    'kubectl',
   ],
   // Real boots: `npm run boots`. Shim, GRUB and kernels are downloaded and unpacked by the tests, and not installed.
   boots: ['system', 'swtpm', 'openssl', 'machines', 'image-signing'],
   // Large, and needed by few tests, which are skipped by name without: `node scripts/setup.mjs optional`.
   optional: ['podman', 'arm64-compiler'],
+  // What people install: `npm run package`, and `npm run platforms`, which tries it in fresh systems.
+  package: ['system', 'compiler', 'packaging'],
+  platforms: ['system', 'compiler', 'packaging', 'podman'],
   bench: ['system', 'swtpm', 'openssl', 'python', 'compiler', 'spin', 'time', 'age'],
 };

@@ -59,8 +59,13 @@ async function activated(podman: Podman, use: (unit: Activated) => Promise<void>
   const names = ['control', 'local', 'loopback'];
   const text = await readFile(join(root, 'deploy/edgekeep-guard@.service'), 'utf8');
   const [, line = ''] = /^ExecStart=(.*)$/m.exec(text) ?? [];
+  const installed = '/usr/lib/edgekeep/agent';
+  const own = line
+    .replace(`${installed}/bin/node`, node)
+    .replaceAll(installed, containedTree)
+    .replace('main.js', 'main.ts');
   const options = [...nobody, '--env=ORT_DISABLE_TELEMETRY=1'];
-  const command = podman.command({ memoryMebibytes, options }, line.split(' '));
+  const command = podman.command({ memoryMebibytes, options }, own.split(' '));
   const sockets = names.flatMap((name) => ['-l', join(folder, `light.${name}`)]);
   const child = spawn('systemd-socket-activate', [...sockets, `--fdname=${names.join(':')}`, ...command], {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -5,7 +5,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { programFile } from '@edgekeep/cli/program';
+import { findProgram } from '@edgekeep/cli/program';
 import { initHub } from '@edgekeep/hub/commands/init';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
 import { parseHubSettings } from '@edgekeep/hub/settings';
@@ -38,7 +38,7 @@ const isThere = (name: string) =>
 
 /** The same with a terminal, at which a person types a line. */
 async function atTerminal(line: string, ...words: readonly string[]): Promise<{ code: number | null; shown: string }> {
-  const command = [process.execPath, programFile('@edgekeep/cli/main'), ...words].map((word) => `'${word}'`).join(' ');
+  const command = [process.execPath, findProgram('@edgekeep/cli/main').file, ...words].map((word) => `'${word}'`).join(' ');
   const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
   await using _ = ending(child);
   const code = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));

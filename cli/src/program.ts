@@ -1,6 +1,9 @@
 // Runs another program of this product as a separate process: the command line never imports the hub, the agent or the guard.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { HostError } from '@edgekeep/host/error';
 import { exitCodes, type Outcome } from './command.ts';
 
 /** For every process of ours that may hold keys or plaintext: SIGUSR1 opens no debugger in it, from its first instruction on. */
@@ -12,9 +15,33 @@ export const keyProcessOptions = ['--disable-sigusr1'] as const;
  */
 export const hubNodeOptions = ['--max-semi-space-size=8'] as const;
 
-/** The file behind a package's export, for example `@edgekeep/hub/main`. */
-export function programFile(name: string): string {
-  return fileURLToPath(import.meta.resolve(name));
+/** A program of this product and the Node that runs it. */
+export interface Program {
+  readonly node: string;
+  readonly file: string;
+}
+
+const here = fileURLToPath(new URL('../..', import.meta.url));
+/** The packages of hub and agent are beside each other (docs/install.md). */
+const treeNames = ['agent', 'hub'] as const;
+
+/**
+ * Where the program behind a package's export is, for example `@edgekeep/hub/main`: in this tree, a checkout or an installed package, or in the
+ * tree of the other package, which has a Node of its own. Throws `program-missing`.
+ */
+export function findProgram(name: string, tree = here): Program {
+  const [, part = '', ...path] = name.split('/');
+  const file = path.join('/');
+  const source = join(tree, part, 'src', `${file}.ts`);
+  if (existsSync(source)) return { node: process.execPath, file: source };
+  const bundle = (root: string) => join(root, part, 'src', `${file}.js`);
+  if (existsSync(bundle(tree))) return { node: process.execPath, file: bundle(tree) };
+  const beside = treeNames.map((each) => join(tree, '..', each)).find((root) => existsSync(bundle(root)));
+  if (beside !== undefined) return { node: join(beside, 'bin/node'), file: bundle(beside) };
+  throw new HostError(
+    'program-missing',
+    `${part} is not installed here: it is in the package ${part === 'hub' ? 'edgekeep-hub' : 'edgekeep-agent'} (docs/install.md)`,
+  );
 }
 
 // The number of descriptors that a shell can pass by number; more is a mistake.
@@ -32,7 +59,8 @@ export async function runProgram(
 ): Promise<Outcome> {
   const last = Math.max(2, ...descriptors.filter((each) => Number.isInteger(each) && each <= DESCRIPTOR_MAX));
   const stdio = Array.from({ length: last + 1 }, (_, at) => (at <= 2 || descriptors.includes(at) ? at : 'ignore'));
-  const child = spawn(process.execPath, [...keyProcessOptions, ...nodeOptions, programFile(name), ...args], {
+  const { node, file } = findProgram(name);
+  const child = spawn(node, [...keyProcessOptions, ...nodeOptions, file, ...args], {
     stdio: [...stdio, 'ipc'],
   });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);

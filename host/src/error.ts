@@ -10,6 +10,8 @@ export const hostErrorCodes = [
   'file-not-private',
   /** A folder does not exist and cannot be made. */
   'folder-unusable',
+  /** A program of this product is in a package that is not installed. */
+  'program-missing',
   /** The person at the terminal gave up. */
   'aborted',
 ] as const;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { RECEIPT_BYTES_MAX } from '@edgekeep/core/access/receipt';
-import { programFile } from '@edgekeep/cli/program';
+import { findProgram } from '@edgekeep/cli/program';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
 import { z } from 'zod';
 import { ending } from '../support/child.ts';
@@ -69,7 +69,7 @@ describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip 
       KEY: device.attestationKeyFile,
       REFERENCE: reference(),
       NODE: process.execPath,
-      EDGEKEEP: programFile('@edgekeep/cli/main'),
+      EDGEKEEP: findProgram('@edgekeep/cli/main').file,
     });
   const verify = (file: string, over: string, key = device.attestationKeyFile) =>
     edgekeep(

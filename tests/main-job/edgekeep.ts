@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { programFile } from '@edgekeep/cli/program';
+import { findProgram } from '@edgekeep/cli/program';
 import type { ZodType } from 'zod';
 import { ending } from '../support/child.ts';
 
-const main = programFile('@edgekeep/cli/main');
+const main = findProgram('@edgekeep/cli/main').file;
 
 /** Words of a command line, alone or in groups. */
 export type Words = string | readonly string[];

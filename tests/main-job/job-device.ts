@@ -9,7 +9,7 @@ import { type AgentSettingsInput, parseAgentSettings } from '@edgekeep/agent/set
 import type { AgentOptions } from '@edgekeep/agent/device';
 import { type Agent, startAgent } from '@edgekeep/agent/start-agent';
 import type { AgentStatus } from '@edgekeep/agent/status';
-import { programFile } from '@edgekeep/cli/program';
+import { findProgram } from '@edgekeep/cli/program';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
 import { BootLog } from '@edgekeep/hardware/boot/boot-log';
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
@@ -132,7 +132,7 @@ export class JobDevice {
 
   /** Starts the agent as its users do: in a separate process. */
   spawn(): AgentProcess {
-    const child = spawn(process.execPath, [programFile('@edgekeep/agent/main'), '--state', this.stateFolder], {
+    const child = spawn(process.execPath, [findProgram('@edgekeep/agent/main').file, '--state', this.stateFolder], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, TMPDIR: this.temporaryFolder },
     });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { programFile } from '@edgekeep/cli/program';
+import { findProgram } from '@edgekeep/cli/program';
 import { concat, parseHex } from '@edgekeep/core/bytes';
 import { openFile, sealedFileKey } from '@edgekeep/core/model/sealed-file';
 import { z } from 'zod';
@@ -41,7 +41,7 @@ describe('an agent as a process of its own', jobTest, () => {
     await world.publish({ path: example, name: guarded, version, withoutOrt: false });
     await world.publish({ path: await world.source('engine.plan', engine), name: opaque, version });
     const twin = join(world.publisher.folder, 'primary.ort');
-    await promisify(execFile)(process.execPath, [programFile('@edgekeep/guard/optimise-main'), example, twin]);
+    await promisify(execFile)(process.execPath, [findProgram('@edgekeep/guard/optimise-main').file, example, twin]);
     const plaintexts = [await readFile(example), await readFile(twin), engine];
     windows = plaintexts.flatMap(windowsOf);
     keys = [

@@ -13,27 +13,33 @@ export interface SandboxedProgram {
   readonly helper?: string;
 }
 
-/** The guard of this source tree; `main` can be another entry beside it, for tests. */
+/** The guard beside the agent, in a checkout or an installed package; `main` can be another entry beside it, for tests. */
 export function guardProgram(main = 'main.ts'): SandboxedProgram {
   const guard = fileURLToPath(new URL('../../../guard', import.meta.url));
-  const core = packageFolder('@edgekeep/core', guard);
-  const realCore = realpathSync(core);
   const runtime = packageFolder('onnxruntime-node', guard);
   const helper = fileURLToPath(new URL('../../native/guard-filter', import.meta.url));
+  const bundle = join(guard, 'src/main.js');
+  const isBundle = existsSync(bundle);
   return {
     // Built where there is a compiler (scripts/build-native.mjs).
     ...(existsSync(helper) ? { helper } : {}),
     node: realpathSync(process.execPath),
-    main: join(guard, 'src', main),
+    main: isBundle ? bundle : join(guard, 'src', main),
     readable: [
       join(guard, 'src'),
       join(guard, 'package.json'),
-      ...new Set([core, join(realCore, 'src'), join(realCore, 'package.json')]),
       runtime,
       packageFolder('onnxruntime-common', runtime),
-      packageFolder('zod', guard),
+      ...(isBundle ? [] : sources(guard)),
     ],
   };
+}
+
+/** What a bundle has inside. */
+function sources(guard: string): readonly string[] {
+  const core = packageFolder('@edgekeep/core', guard);
+  const realCore = realpathSync(core);
+  return [...new Set([core, join(realCore, 'src'), join(realCore, 'package.json')]), packageFolder('zod', guard)];
 }
 
 /** Node's own look-up: `node_modules/NAME` in the folder or the nearest one above it. */

@@ -18,10 +18,15 @@ The script has the words of this version: write it anew after an upgrade.
     async run({ positionals: [shell = ''] }) {
       const script = Object.hasOwn(shells, shell) ? shells[shell] : undefined;
       if (script === undefined) throw new UsageError(`expected ${Object.keys(shells).join(', ')}, found ${shell}`);
-      const text = script(await Promise.all(Object.entries(verbs).map(([name, verb]) => completed(name, verb, verbs))));
+      const text = script(await completedVerbs(verbs));
       return { exitCode: exitCodes.ok, value: { shell, script: text }, text };
     },
   };
+}
+
+/** What the scripts are made from. */
+export function completedVerbs(verbs: Verbs): Promise<readonly CompletedVerb[]> {
+  return Promise.all(Object.entries(verbs).map(([name, verb]) => completed(name, verb, verbs)));
 }
 
 async function completed(name: string, { summary, load }: Verb, verbs: Verbs): Promise<CompletedVerb> {

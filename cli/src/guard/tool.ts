@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { buffer } from 'node:stream/consumers';
 import { parseJson } from '@edgekeep/core/json';
 import { guardToolReport, type GuardToolOrder, type GuardToolReport } from '@edgekeep/core/model/guard-tool';
-import { keyProcessOptions, programFile } from '../program.ts';
+import { findProgram, keyProcessOptions } from '../program.ts';
 
 type Kind = GuardToolReport['kind'];
 
@@ -23,7 +23,8 @@ export async function runGuardTool<K extends Exclude<Kind, 'failed'>>(
   order: GuardToolOrder,
   expected: K,
 ): Promise<Extract<GuardToolReport, { kind: K }>> {
-  const child = spawn(process.execPath, [...keyProcessOptions, programFile('@edgekeep/guard/tool/main')], {
+  const { node, file } = findProgram('@edgekeep/guard/tool/main');
+  const child = spawn(node, [...keyProcessOptions, file], {
     // The runtime writes its log to stderr, for its own makers; what matters is in the report.
     stdio: ['pipe', 'pipe', 'ignore'],
   });

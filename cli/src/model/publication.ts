@@ -16,7 +16,7 @@ import type { Signer } from '@edgekeep/core/signer';
 import { type PublicationResponse, publicationResponse } from '@edgekeep/wire/api/model-release';
 import { UsageError } from '../command.ts';
 import type { Operator } from '../operator.ts';
-import { keyProcessOptions, programFile } from '../program.ts';
+import { findProgram, keyProcessOptions } from '../program.ts';
 import { checkAsDevice } from './device-check.ts';
 import { openScratch } from './scratch.ts';
 import { mediaTypeOf, modelSources, type SourceFile } from '../guard/model-sources.ts';
@@ -138,13 +138,8 @@ async function signRelease(
 
 // onnxruntime belongs to the guard; it runs there, in a separate process.
 async function optimise(onnxFile: string, ortFile: string): Promise<void> {
-  const child = spawn(
-    process.execPath,
-    [...keyProcessOptions, programFile('@edgekeep/guard/optimise-main'), onnxFile, ortFile],
-    {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
+  const { node, file } = findProgram('@edgekeep/guard/optimise-main');
+  const child = spawn(node, [...keyProcessOptions, file, onnxFile, ortFile], { stdio: ['ignore', 'ignore', 'pipe'] });
   const errors: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
   const code = await new Promise((resolve, reject) => {

@@ -9,7 +9,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { programFile } from '../program.ts';
+import { findProgram } from '../program.ts';
 
 const content = Buffer.from('plaintext');
 const listed = {
@@ -43,7 +43,7 @@ const start = (...words: readonly string[]) =>
   spawn(
     process.execPath,
     [
-      programFile('@edgekeep/cli/main'),
+      findProgram('@edgekeep/cli/main').file,
       'model',
       'run',
       'engine',
