@@ -38,7 +38,9 @@ const isThere = (name: string) =>
 
 /** The same with a terminal, at which a person types a line. */
 async function atTerminal(line: string, ...words: readonly string[]): Promise<{ code: number | null; shown: string }> {
-  const command = [process.execPath, findProgram('@edgekeep/cli/main').file, ...words].map((word) => `'${word}'`).join(' ');
+  const command = [process.execPath, findProgram('@edgekeep/cli/main').file, ...words]
+    .map((word) => `'${word}'`)
+    .join(' ');
   const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
   await using _ = ending(child);
   const code = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
