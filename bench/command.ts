@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Benchmark, Harness } from './harness.ts';
 import { keep } from './report.ts';
+import { endAllOnSignal, ownFolder } from './fleet/owned.ts';
 
 export interface MeasurementFolder {
   /** As people type it: `bench`. */
@@ -21,6 +22,7 @@ export async function measurementCommand(folder: MeasurementFolder): Promise<num
     options: { quick: { type: 'boolean', default: false }, keep: { type: 'boolean', default: false } },
     allowPositionals: true,
   });
+  endAllOnSignal();
   const names = await namesIn(folder);
   const unknown = positionals.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
@@ -50,7 +52,7 @@ async function load({ path }: MeasurementFolder, name: string): Promise<Benchmar
 }
 
 async function runOne(bench: Benchmark, quick: boolean, kept: boolean): Promise<number> {
-  const scratch = await mkdtemp(join(tmpdir(), 'edgekeep-bench-'));
+  const scratch = ownFolder(await mkdtemp(join(tmpdir(), 'edgekeep-bench-')));
   try {
     console.log(`${bench.name}: ${bench.title}`);
     const harness = new Harness(quick, scratch, (line) => console.log(line));

@@ -9,6 +9,7 @@ import { connect, type ConnectionOptions } from 'node:tls';
 import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { tlsClientOptions } from '@edgekeep/wire/link/tls';
 import { type Benchmark, type Harness, type Measurement, type Peer, spread } from './harness.ts';
+import { ownProcess } from './fleet/owned.ts';
 
 /** Beyond this a hub that was sized for classical handshakes would be too small. */
 const TIMES_MAX = 1.5;
@@ -31,7 +32,7 @@ export const bench: Benchmark = {
     await writeFile(file, JSON.stringify({ ...authority.server, authorityPem: authority.authorityPem }), {
       mode: 0o600,
     });
-    const child = fork(join(import.meta.dirname, 'children/handshake-server.ts'), [file]);
+    const child = ownProcess(fork(join(import.meta.dirname, 'children/handshake-server.ts'), [file]));
     try {
       const server: Server = { port: await numberFrom(child), cpuMs: () => asked(child) };
       const own = tlsClientOptions({

@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
+import { ownProcess } from './fleet/owned.ts';
 
 export interface Benchmark {
   /** The file's name without `.ts`, and the marker in docs/performance.md. */
@@ -261,7 +262,7 @@ function redirect(program: string, args: readonly string[], { stdin, stdout }: C
 /** The end of what the program wrote to stderr. */
 async function succeed(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<string> {
   const [program = '', ...args] = argv;
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
+  const child = ownProcess(spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment }));
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-2000)));
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { ownProcess } from '../fleet/owned.ts';
 import type { HubProcess } from '../fleet/processes.ts';
 import { percentile } from '../harness.ts';
 import type { AttackName, AttackOrder, AttackResult, ProbeOrder, Sample } from './orders.ts';
@@ -106,7 +107,7 @@ async function child<T>(file: string, order: object): Promise<T> {
   const [program, all] = pinned
     ? (['nice', ['-n', niceness, 'taskset', '-c', '1', process.execPath, ...args]] as const)
     : ([process.execPath, args] as const);
-  const running = spawn(program, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const running = ownProcess(spawn(program, all, { stdio: ['ignore', 'pipe', 'inherit'] }));
   const ended = once(running, 'exit');
   const output = await text(running.stdout);
   await ended;

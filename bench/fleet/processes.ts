@@ -3,10 +3,12 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { hubNodeOptions, keyProcessOptions } from '@edgekeep/cli/program';
 import type { HubAddress } from './connection.ts';
 import { type FailureCounts, mergeFailures } from './failures.ts';
+import { ownProcess } from './owned.ts';
 import { mergeReturned, type Returned } from './returning.ts';
 import type { ReturningAnswer, ReturningOrder } from './returning-main.ts';
 import type { FleetProcessOrder, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
@@ -39,12 +41,9 @@ export async function startHubProcess(folder: string, processor?: string): Promi
   // taskset becomes the program.
   const [program, all] =
     processor === undefined ? [process.execPath, args] : ['taskset', ['-c', processor, process.execPath, ...args]];
-  const child = spawn(program, all, {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = ownProcess(spawn(program, all, { stdio: ['ignore', 'pipe', 'inherit'] }));
   const exited = once(child, 'exit');
-  const lines = createInterface({ input: child.stdout });
-  const [first]: readonly unknown[] = await Promise.race([once(lines, 'line'), exited]);
+  const first: unknown = await Promise.race([firstJson(child.stdout), exited.then(([code]) => code)]);
   if (typeof first !== 'string') throw new Error(`the hub ended with ${String(first)} before it was ready`);
   const { device, operator }: { readonly device: HubAddress; readonly operator: HubAddress } = JSON.parse(first);
   const proc = `/proc/${child.pid}`;
@@ -77,6 +76,16 @@ export async function startHubProcess(folder: string, processor?: string): Promi
     kill: () => end('SIGKILL'),
     [Symbol.asyncDispose]: () => end('SIGTERM'),
   };
+}
+
+// Flags of the hub's Node, `--trace-gc` for example, print lines of their own: they go on to the person who asked for them.
+async function firstJson(output: Readable): Promise<string> {
+  return new Promise((resolve) =>
+    createInterface({ input: output }).on('line', (line) => {
+      if (line.startsWith('{')) resolve(line);
+      else console.error(line);
+    }),
+  );
 }
 
 /** Processor time of everything on this machine since it began, all cores together. */
@@ -114,7 +123,9 @@ export function startReturning(fleetFile: string, hub: HubAddress, size: number)
   const main = fileURLToPath(import.meta.resolve('./returning-main.ts'));
   const share = Math.ceil(size / returningProcesses);
   const children = Array.from({ length: returningProcesses }, (_, at) => {
-    const child = fork(main, [fleetFile, hub.host, String(hub.port), String(at * share), String((at + 1) * share)]);
+    const child = ownProcess(
+      fork(main, [fleetFile, hub.host, String(hub.port), String(at * share), String((at + 1) * share)]),
+    );
     return { child, exited: once(child, 'exit') };
   });
   const tell = (order: ReturningOrder) => Promise.all(children.map(({ child }) => ask<ReturningAnswer>(child, order)));
@@ -134,7 +145,7 @@ export function startReturning(fleetFile: string, hub: HubAddress, size: number)
 
 export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess {
   const main = fileURLToPath(import.meta.resolve('./generator-main.ts'));
-  const child = fork(main, [fleetFile, hub.host, String(hub.port)]);
+  const child = ownProcess(fork(main, [fleetFile, hub.host, String(hub.port)]));
   const exited = once(child, 'exit');
   let failures: FailureCounts = {};
   const counted = async <T extends PhaseResult>(result: Promise<T>): Promise<T> => {
