@@ -10,10 +10,12 @@ import { exitCodes, type Outcome } from './command.ts';
 export const keyProcessOptions = ['--disable-sigusr1'] as const;
 
 /**
- * For the hub: a smaller young generation than V8 would take. Resident memory grows by the garbage of the hardest hour and stays there
- * (docs/performance.md, "Memory of the hub under attack").
+ * For the hub (docs/performance.md, "Memory of the hub under attack"). Resident memory grows by the garbage of the hardest hour and stays there,
+ * so the young generation is smaller than V8 would take. A hub makes little lasting garbage, so V8 would collect all of its heap at each growth by a
+ * tenth, every two seconds under attack: at its double it is enough. One thread helps with that instead of four: on a machine with few
+ * processors they take them from the event loop.
  */
-export const hubNodeOptions = ['--max-semi-space-size=8'] as const;
+export const hubNodeOptions = ['--max-semi-space-size=8', '--heap-growing-percent=100', '--v8-pool-size=1'] as const;
 
 /** A program of this product and the Node that runs it. */
 export interface Program {
