@@ -161,10 +161,28 @@ function policyOf(file: z.infer<typeof schema>): WitnessPolicy {
   return groupedPolicy(witnesses, quorum, { endedSeconds, unreachable: unreachable ?? undefined });
 }
 
-/** The file's bytes, indented: people read it. */
+/** The file's bytes. */
 export function encodeTrust(trust: Trust): Uint8Array {
+  return encodeTrustFile(trustKeys(trust), fleetOf(trust));
+}
+
+/** The members of a trust file that name keys, as JSON has them. */
+export type TrustKeys = Readonly<Record<string, unknown>>;
+
+/** The member of a trust file that names the fleet's witnesses, as JSON has it. */
+export interface TrustWitnessPolicy {
+  readonly witnessPolicy: z.infer<typeof rule.witnessPolicy>;
+}
+
+/** Joins both, indented: people read it. */
+export function encodeTrustFile(keys: TrustKeys, fleet: TrustWitnessPolicy | TrustWitnesses): Uint8Array {
+  return utf8(`${JSON.stringify({ ...keys, ...fleet }, null, 2)}\n`);
+}
+
+/** Everything but the witnesses and their policy. */
+export function trustKeys(trust: Omit<Trust, 'policy' | 'whenUnmet'>): TrustKeys {
   const { logs, attestationKeys, publisherKeys, keyList } = trust;
-  const file = {
+  return {
     type: 'edgekeep-trust/v2',
     logs: logs.map(({ key, ...times }) => ({ key: encodeVerifierKey(key), ...timesOf(times) })),
     attestationKeys: attestationKeys.map(timedOf),
@@ -172,12 +190,15 @@ export function encodeTrust(trust: Trust): Uint8Array {
       return { key: encodePublisherKey({ publicKey, postQuantum }), ...timesOf(times) };
     }),
     keyList: keyList === undefined ? null : parseJson(keyList, signedKeyListSchema, 'signed key list'),
-    ...fleetOf(trust),
   };
-  return utf8(`${JSON.stringify(file, null, 2)}\n`);
 }
 
-function fleetOf({ policy, whenUnmet }: Trust): object {
+interface TrustWitnesses {
+  readonly witnesses: readonly string[];
+  readonly quorum: number;
+}
+
+function fleetOf({ policy, whenUnmet }: Trust): TrustWitnessPolicy | TrustWitnesses {
   const { witnesses, quorum, rule: grouped } = policy;
   if (grouped === undefined) return { witnesses: witnesses.map(encodeVerifierKey), quorum };
   const named = witnesses.map((key) => ({ name: grouped.names.get(`${key.name}+${key.id}`) ?? key.name, key }));

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { z } from 'zod';
 import { sql } from 'kysely';
 import { Acting, runActing } from './authority.ts';
 import { Database } from './database.ts';
@@ -95,10 +98,19 @@ test('a page comes as bytes, what the thread refuses is refused here, and after 
     message: 'no such field',
     reasons,
   });
-  await assert.rejects(database.pageApart('absent', {}), /no page absent/);
+  await assert.rejects(database.pageApart('absent', {}), /makes no absent/);
   const [fatal, next] = await Promise.allSettled([database.pageApart('die', {}), echo('after')]);
   assert.equal(fatal.status, 'rejected');
   assert.deepEqual(next, { status: 'fulfilled', value: '{"text":"after"}' });
+});
+
+test('a document comes with its compressed form and the name of its content', async () => {
+  await using store = await openStore(new URL('./testing-thread.ts', import.meta.url));
+  const echo = { name: 'echo', query: z.object({ text: z.string() }), make: async () => new Uint8Array(0) };
+  const { bytes, gzip, sha256 } = await store.database.documentApart(echo, { text: 'Süd' });
+  assert.equal(Buffer.from(bytes).toString(), 'Süd');
+  assert.deepEqual(gunzipSync(gzip), Buffer.from(bytes));
+  assert.equal(sha256, createHash('sha256').update('Süd').digest('hex'));
 });
 
 test('a store that closes ends the questions that wait', async () => {

@@ -7,6 +7,8 @@ import { HubError } from '../common/error.ts';
 import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing, undone } from './authority.ts';
 import { migrate } from './migrate.ts';
+import type { Document } from './document.ts';
+import type { PublicDocument } from './page.ts';
 import type { Tables } from './schema.ts';
 import { type RowChange, watchStatements } from './row-watch.ts';
 import type { SecurityTable } from './security-tables.ts';
@@ -53,6 +55,8 @@ export class Database {
   /** Changed rows of the write that runs now. */
   readonly #changes: RowChange[];
   #recorder: ChangeRecorder | undefined;
+  /** Commits that changed rows of a watched table, by table. */
+  readonly #revisions = new Map<string, number>();
   #draining: Promise<void> | undefined;
   #closed = false;
   /** Called before each write of a request: throws where the hub must change nothing now. */
@@ -112,6 +116,19 @@ export class Database {
     return answer.bytes;
   }
 
+  /** A document that the reading thread makes. */
+  async documentApart<Query>({ name }: PublicDocument<Query>, query: Query): Promise<Document> {
+    const answer = await this.#thread.ask({ kind: 'document', name, query });
+    if (answer.kind !== 'document') throw new TypeError(`a document was answered with ${answer.kind}`);
+    return answer.document;
+  }
+
+  /** Rises when a row of these tables was changed and committed; undefined while nothing watches them. */
+  revisionOf(tables: readonly (keyof Tables)[]): number | undefined {
+    if (this.#recorder === undefined) return undefined;
+    return tables.reduce((sum, table) => sum + (this.#revisions.get(table) ?? 0), 0);
+  }
+
   /**
    * Runs `work` on the authority of its request, which is checked again in the same transaction before `work`. Resolves once that
    * transaction is durable. If `work` throws, its own statements are undone (a savepoint) and the others of the group are not affected.
@@ -160,6 +177,7 @@ export class Database {
 
   async #commit(jobs: readonly Job[]): Promise<void> {
     const settle: (() => void)[] = [];
+    const changed = new Set<string>();
     let first: unknown;
     // A job waits only for its own queries, and these block: the elapsed time is its own work.
     const beganMs = performance.now();
@@ -171,7 +189,9 @@ export class Database {
           const run = async () => {
             this.#changes.length = 0;
             const done = await job.run(trx);
-            if (this.#changes.length > 0) await this.#recorder?.admit(trx, this.#changes.splice(0));
+            const changes = this.#changes.splice(0);
+            for (const { table } of changes) changed.add(table);
+            if (changes.length > 0) await this.#recorder?.admit(trx, changes);
             return done;
           };
           settle.push(await runInSavepoint(trx, { run, fail: job.fail }, (error) => (first = error)));
@@ -190,6 +210,7 @@ export class Database {
       for (const job of jobs) job.fail(error);
       return;
     }
+    for (const table of changed) this.#revisions.set(table, (this.#revisions.get(table) ?? 0) + 1);
     for (const done of settle) done();
     this.onCommit();
   }

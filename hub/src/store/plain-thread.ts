@@ -1,4 +1,4 @@
 // The reading thread of tools and tests: queries alone.
 import { answerQuestions } from './reading-thread.ts';
 
-answerQuestions([]);
+answerQuestions({ pages: [], documents: [] });

@@ -5,17 +5,19 @@ import type { SQLInputValue } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { CompiledQuery, type Kysely } from 'kysely';
 import { HubError, type HubErrorCode, type Reason } from '../common/error.ts';
-import type { EncodedPage } from './page.ts';
+import type { Document } from './document.ts';
+import type { EncodedDocument, EncodedPage } from './page.ts';
 import type { Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 
 export type Question =
   | { readonly kind: 'query'; readonly sql: string; readonly parameters: readonly SQLInputValue[] }
-  | { readonly kind: 'page'; readonly name: string; readonly query: unknown };
+  | { readonly kind: 'page' | 'document'; readonly name: string; readonly query: unknown };
 
 export type Answer<Row> =
   | { readonly kind: 'rows'; readonly rows: Row[] }
   | { readonly kind: 'page'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'document'; readonly document: Document }
   | {
       readonly kind: 'refused';
       readonly code: HubErrorCode;
@@ -30,38 +32,56 @@ export interface ReadResult<Row> {
   readonly milliseconds: number;
 }
 
-/** Answers questions until the thread is ended. `pages` are those that it makes. */
-export function answerQuestions(pages: readonly EncodedPage[]): void {
+/** What a thread makes, besides rows. */
+export interface Makers {
+  readonly pages: readonly EncodedPage[];
+  readonly documents: readonly EncodedDocument[];
+}
+
+/** Answers questions until the thread is ended. */
+export function answerQuestions(makers: Makers): void {
   if (parentPort === null) throw new TypeError('this file runs as a thread');
   // On Linux this is the priority of the calling thread alone; elsewhere it would be the whole hub's.
   if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
-  answerOn(parentPort, openSqlite(String(workerData), 'read'), pages);
+  answerOn(parentPort, openSqlite(String(workerData), 'read'), makers);
 }
 
-function answerOn(questions: MessagePort, db: Kysely<Tables>, pages: readonly EncodedPage[]): void {
+function answerOn(questions: MessagePort, db: Kysely<Tables>, makers: Makers): void {
   // One at a time: the next is sent when this one was answered.
   const answer = async (question: Question): Promise<void> => {
     const began = process.threadCpuUsage();
-    const found = await answerTo(question, db, pages).catch(failure);
+    const found = await answerTo(question, db, makers).catch(failure);
     const { user, system } = process.threadCpuUsage(began);
     const answered: ReadResult<unknown> = { answer: found, milliseconds: (user + system) / 1_000 };
-    questions.postMessage(answered, found.kind === 'page' ? [found.bytes.buffer] : []);
+    questions.postMessage(answered, buffersOf(found));
   };
   questions.on('message', (question: Question) => void answer(question));
+}
+
+function buffersOf(answer: Answer<unknown>): readonly ArrayBuffer[] {
+  if (answer.kind === 'page') return [answer.bytes.buffer];
+  if (answer.kind === 'document') return [answer.document.bytes.buffer, answer.document.gzip.buffer];
+  return [];
 }
 
 async function answerTo(
   question: Question,
   db: Kysely<Tables>,
-  pages: readonly EncodedPage[],
+  { pages, documents }: Makers,
 ): Promise<Answer<unknown>> {
   if (question.kind === 'query') {
     const { rows } = await db.executeQuery(CompiledQuery.raw(question.sql, [...question.parameters]));
     return { kind: 'rows', rows };
   }
-  const page = pages.find(({ name }) => name === question.name);
-  if (page === undefined) throw new TypeError(`this thread makes no page ${question.name}`);
-  return { kind: 'page', bytes: await page.make(db, question.query) };
+  const { kind, name, query } = question;
+  if (kind === 'document') return { kind, document: await named(documents, name).make(db, query) };
+  return { kind, bytes: await named(pages, name).make(db, query) };
+}
+
+function named<T extends { readonly name: string }>(makers: readonly T[], name: string): T {
+  const found = makers.find((each) => each.name === name);
+  if (found === undefined) throw new TypeError(`this thread makes no ${name}`);
+  return found;
 }
 
 function failure(error: unknown): Answer<never> {

@@ -33,7 +33,12 @@ export function chargeRequest({ payer }: FastifyRequest): void {
 export async function chargeAnswer(request: FastifyRequest, _reply: unknown, payload: unknown): Promise<void> {
   const payer: FastifyRequest['payer'] | undefined = request.payer;
   const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : 0;
-  payer?.class.chargeWork(payer.key, (bytes / 2 ** 20) * megabyteMilliseconds);
+  if (payer !== undefined) chargeBytes(request, bytes);
+}
+
+/** Charges bytes that are sent. */
+export function chargeBytes({ payer }: FastifyRequest, bytes: number): void {
+  payer.class.chargeWork(payer.key, (bytes / 2 ** 20) * megabyteMilliseconds);
 }
 
 /** Schemas check requests and answers; for a long list that takes as long as its query. */

@@ -8,6 +8,7 @@ import type { Receipts } from '../../access/receipts.ts';
 import type { EvidenceKeeper } from '../../attest/kept-evidence.ts';
 import { HubError } from '../../common/error.ts';
 import type { RequireScope } from './door.ts';
+import { sendDocument } from '../http/document.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';
 import type { AuditLog } from '../../audit/log.ts';
@@ -37,7 +38,9 @@ export function auditOperatorRoutes(app: HttpServer, dependencies: AuditOperator
 function addLog(app: HttpServer, dependencies: AuditOperatorRouteDependencies): void {
   const { database, log, trust, requireScope } = dependencies;
 
-  app.get('/v1/trust', async (_request, reply) => reply.type('application/json').send(await trust()));
+  app.get('/v1/trust', async (request, reply) =>
+    sendDocument(request, reply, { type: 'application/json', document: await trust() }),
+  );
 
   app.get(
     '/v1/audit',

@@ -1,6 +1,9 @@
 // The operator API describes itself: OpenAPI 3.1 made from the same zod schemas that check the requests.
 import swagger from '@fastify/swagger';
 import { jsonSchemaTransform } from 'fastify-type-provider-zod';
+import { utf8 } from '@edgekeep/core/bytes';
+import { type Document, documentOf } from '../../store/document.ts';
+import { sendDocument } from '../http/document.ts';
 import type { HttpServer } from '../http/server.ts';
 
 /** Call it before the routes that it describes are registered. */
@@ -19,9 +22,9 @@ export async function openApiRoutes(app: HttpServer): Promise<void> {
     transform: jsonSchemaTransform,
   });
   // Made once: anybody may ask for it.
-  let document: string | undefined;
-  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
-    document ??= JSON.stringify(app.swagger());
-    return reply.type('application/json; charset=utf-8').send(document);
+  let document: Document | undefined;
+  app.get('/openapi.json', { schema: { hide: true } }, async (request, reply) => {
+    document ??= documentOf(utf8(JSON.stringify(app.swagger())));
+    return sendDocument(request, reply, { type: 'application/json; charset=utf-8', document });
   });
 }

@@ -1,20 +1,58 @@
-// The witnesses of a trust file: a policy in the format of C2SP tlog-policy, with a line for each device that counts. Devices that ended stay
-// in it with their end, so that receipts of before keep verifying. The store makes the text: a fleet has many lines.
-import type { CurrentWitnessPolicy } from '../../audit/witness-policy.ts';
-import { fleetName } from '../../audit/witness-policy.ts';
+// The reading thread's part of the trust file: the fleet's witnesses. Their policy is in the format of C2SP tlog-policy, with a line for each
+// device that counts. Devices that ended stay in it with their end, so that receipts of before keep verifying.
+import { encodeTrustFile, type TrustWitnessPolicy, whenUnmetChoices } from '@edgekeep/core/access/trust';
+import { POLICY_WITNESSES_MAX } from '@edgekeep/core/audit/quorum';
 import { type Kysely, sql } from 'kysely';
+import { z } from 'zod';
+import { fleetName } from '../../audit/witness-policy.ts';
+import { HubError } from '../../common/error.ts';
+import type { PublicDocument } from '../../store/page.ts';
 import type { Tables } from '../../store/schema.ts';
 
-/** Parts of a trust file, each as JSON text. */
-export interface FleetText {
-  readonly witnesses: number;
-  readonly text: string;
-  readonly ended: string;
-  readonly unreachable: string;
+const query = z.object({
+  keys: z.record(z.string(), z.unknown()),
+  policy: z.object({
+    quorum: z.int(),
+    tiers: z.array(z.string()),
+    text: z.string().nullable(),
+    whenUnmet: z.enum(whenUnmetChoices),
+  }),
+});
+
+type Policy = z.infer<typeof query>['policy'];
+
+export const trustDocument: PublicDocument<z.infer<typeof query>> = {
+  name: 'trust',
+  query,
+  make: async (db, { keys, policy }) => encodeTrustFile(keys, witnessPolicyOf(await fleetOf(db, policy.tiers), policy)),
+};
+
+function witnessPolicyOf(fleet: Fleet, { quorum, text, whenUnmet }: Policy): TrustWitnessPolicy {
+  if (fleet.witnesses > POLICY_WITNESSES_MAX) {
+    const message = `a trust file has room for ${POLICY_WITNESSES_MAX} witnesses, there are ${fleet.witnesses}`;
+    throw new HubError('conflict', message);
+  }
+  const available = fleet.members;
+  // A group of fewer members than its threshold cannot be written: the file says it in its own words, and nothing meets it.
+  const unreachable = quorum > available ? { required: quorum, available } : null;
+  const group = quorum === 0 || unreachable !== null ? null : `group ${fleetName} ${quorum} ${fleet.names ?? ''}`;
+  const tail = text ?? `quorum ${quorum === 0 ? 'none' : fleetName}\n`;
+  const lines = [fleet.lines, fleet.groups, group, unreachable === null ? tail : 'quorum none\n'];
+  return {
+    witnessPolicy: {
+      text: lines.filter((line) => line !== null).join('\n'),
+      whenUnmet,
+      ended: endedSchema.parse(JSON.parse(fleet.ended ?? '{}')),
+      unreachable,
+    },
+  };
 }
 
-interface Row {
+const endedSchema = z.record(z.string(), z.int());
+
+interface Fleet {
   readonly witnesses: number;
+  /** Those that count for themselves, and groups that count once. */
   readonly members: number;
   readonly lines: string | null;
   readonly groups: string | null;
@@ -22,31 +60,10 @@ interface Row {
   readonly ended: string | null;
 }
 
-export async function fleetText(db: Kysely<Tables>, policy: CurrentWitnessPolicy): Promise<FleetText> {
-  const { quorum, tiers, text } = policy;
-  const row = await witnessRow(db, tiers);
-  const { witnesses, members } = row;
-  const short = quorum > members;
-  const tail = text ?? `quorum ${quorum === 0 ? 'none' : fleetName}\n`;
-  const whole = [
-    ...(row.lines === null ? [] : [row.lines]),
-    ...(row.groups === null ? [] : [row.groups]),
-    ...(quorum === 0 || short ? [] : [`group ${fleetName} ${quorum} ${row.names ?? ''}`]),
-    // A group of fewer members than its threshold cannot be written: the file says it in its own words, and nothing meets it.
-    short ? 'quorum none\n' : tail,
-  ].join('\n');
-  return {
-    witnesses,
-    text: JSON.stringify(whole),
-    ended: row.ended ?? '{}',
-    unreachable: short ? JSON.stringify({ required: quorum, available: members }) : 'null',
-  };
-}
-
 // Who was quarantined, wiped or retired ends at that time; a quarantined device that is released counts again.
-async function witnessRow(db: Kysely<Tables>, tiers: readonly string[]): Promise<Row> {
+async function fleetOf(db: Kysely<Tables>, tiers: readonly string[]): Promise<Fleet> {
   const chosen = sql`(select value from json_each(${JSON.stringify(tiers)}))`;
-  const { rows } = await sql<Row>`
+  const { rows } = await sql<Fleet>`
     with witness as (
       select 'device/' || id as name, witness_key as key, replace(witness_origin, ' ', '/') as origin,
         case when state in ('quarantined', 'wiped', 'retired') then

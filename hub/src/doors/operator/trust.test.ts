@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { parseTrust } from '@edgekeep/core/access/trust';
 import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
 import { trustPublisher } from '../../publisher/publishers.ts';
@@ -12,6 +13,7 @@ import { testPolicies } from '../../audit/testing-witness.ts';
 import { recordChange } from '../../registry/history.ts';
 import { setWitnessOrigin } from '../../registry/witness-keys.ts';
 import { Database } from '../../store/database.ts';
+import { tableList } from '../../store/security-tables.ts';
 import { trustFile } from './trust.ts';
 
 const ed25519 = () => generateKeyPairSync('ed25519').publicKey;
@@ -20,7 +22,8 @@ const p256 = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).publi
 async function withStore(run: (database: Database) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-trust-'));
   try {
-    await using database = await Database.open(join(folder, 'hub.sqlite'));
+    const thread = new URL('./pages-thread.ts', import.meta.url);
+    await using database = await Database.open(join(folder, 'hub.sqlite'), 'optional', thread);
     await run(database);
   } finally {
     await rm(folder, { recursive: true });
@@ -60,6 +63,8 @@ function keysOf(log: KeyObject, attestation: KeyObject): Parameters<typeof trust
   return { listed: { keys }, state: { rows: [], list: undefined } };
 }
 
+const trustBytes = async (...of: Parameters<typeof trustFile>) => (await trustFile(...of)()).bytes;
+
 const policyOf = (quorum: number) => testPolicies(quorum, { tiers: ['software'] });
 
 test('the trust file has a policy of C2SP with each device that has a key; a retired one has a time, one token counts once', async () => {
@@ -67,9 +72,9 @@ test('the trust file has a policy of C2SP with each device that has a key; a ret
     const log = verifierKey('a.log', ed25519(), 'ed25519');
     const keys = keysOf(log.publicKey, p256());
     const publisher = p256().export({ type: 'spki', format: 'pem' }).toString();
-    await assert.rejects(trustFile(database, keys, policyOf(1), log)(), { code: 'conflict' });
+    await assert.rejects(trustBytes(database, keys, policyOf(1), log), { code: 'conflict' });
     await trustPublisher(database, { name: 'p', publicKey: publisher, actor: 'a test', nowMs: 1 });
-    const none = parseTrust(await trustFile(database, keys, policyOf(2), log)());
+    const none = parseTrust(await trustBytes(database, keys, policyOf(2), log));
     assert.deepEqual(none.policy.rule?.unreachable, { required: 2, available: 0 });
     const names = ['c', 'a', 'b'];
     for (const name of names) {
@@ -84,7 +89,7 @@ test('the trust file has a policy of C2SP with each device that has a key; a ret
       const change = { from: 'active', to: 'retired', reason: '', actor: 'a test' } as const;
       await recordChange(trx, { deviceId: 'gone', logIndex: 0, at: 1_800_000_000_000, ...change });
     });
-    const file = await trustFile(database, keys, policyOf(2), log)();
+    const file = await trustBytes(database, keys, policyOf(2), log);
     const { policy } = parseTrust(file);
     assert.deepEqual(
       policy.witnesses.map(({ name }) => name),
@@ -99,7 +104,33 @@ test('the trust file has a policy of C2SP with each device that has a key; a ret
       'quorum fleet',
       '',
     ]);
-    const four = parseTrust(await trustFile(database, keys, policyOf(4), log)());
+    const four = parseTrust(await trustBytes(database, keys, policyOf(4), log));
     assert.deepEqual(four.policy.rule?.unreachable, { required: 4, available: 3 });
+  });
+});
+
+// SECURITY.md: HUB-100
+test('the trust file is made once for all who ask, and again after a device has changed or the policy is another', async () => {
+  await withStore(async (database) => {
+    const nothing = { admit: async () => {}, due: () => false, record: async () => {}, settled: () => {} };
+    await database.watch(tableList.replayed, nothing);
+    const publicKey = p256().export({ type: 'spki', format: 'pem' }).toString();
+    await trustPublisher(database, { name: 'p', publicKey, actor: 'a test', nowMs: 1 });
+    const log = verifierKey('a.log', ed25519(), 'ed25519');
+    let policy = policyOf(0).current();
+    const file = trustFile(database, keysOf(log.publicKey, p256()), { current: () => policy }, log);
+    const first = await file();
+    assert.deepEqual(gunzipSync(first.gzip), Buffer.from(first.bytes));
+    await database.write((trx) => trx.insertInto('used_token').values({ sha256: 'x', expires_at: 1 }).execute());
+    assert.equal(await file(), first);
+    const key = encodeVerifierKey(verifierKey('edgekeep.local/device/a', ed25519(), 'cosignature-v1'));
+    await addDevice(database, 'a', 'active', key);
+    const second = await file();
+    assert.equal(parseTrust(second.bytes).policy.witnesses.length, 1);
+    assert.equal(await file(), second);
+    policy = policyOf(1).current();
+    const third = await file();
+    assert.notEqual(third.sha256, second.sha256);
+    assert.equal(await file(), third);
   });
 });
