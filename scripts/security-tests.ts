@@ -21,7 +21,7 @@ export interface Claim {
 
 /** The threats of SECURITY.md, in their order. */
 export function threatsIn(text: string): readonly Threat[] {
-  return [...text.matchAll(/^\| ([A-Z]{3}-\d{2}) \| [STRIDE] \| (.+?) \| (.+) \|$/gm)].map(
+  return [...text.matchAll(/^\| ([A-Z]{3}-\d{2,3}) \| [STRIDE] \| (.+?) \| (.+) \|$/gm)].map(
     ([, id = '', threat = '', mitigation = '']) => ({ id, threat, mitigation }),
   );
 }

@@ -14,7 +14,7 @@ const measurement = `
   import { endAllOnSignal, ownFolder, ownProcess } from ${JSON.stringify(new URL('./owned.ts', import.meta.url).href)};
   endAllOnSignal();
   const folder = ownFolder(mkdtempSync(join(tmpdir(), 'edgekeep-owned-')));
-  ownProcess(spawn('sleep', ['600'], { stdio: ['ignore', 'inherit', 'ignore'] })).once('spawn', () => console.log(folder));
+  ownProcess(spawn(process.execPath, ['--eval', 'setInterval(() => {}, 1_000)'], { stdio: ['ignore', 'inherit', 'ignore'] })).once('spawn', () => console.log(folder));
 `;
 
 test('a measurement that a signal ends leaves no process and no folder', async () => {

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { testLogSigner, testReceiptParts, testTrust, testWitnesses } from '@edgekeep/core/access/testing-receipt';
 import { encodeReceipt } from '@edgekeep/core/access/receipt';
-import { encodeTrust } from '@edgekeep/core/access/trust';
+import { encodeTrust } from '@edgekeep/core/access/testing-trust';
 import { cosign } from '@edgekeep/core/audit/cosignature';
 import { encodeNote, encodeVerifierKey, parseNote, verifierKey } from '@edgekeep/core/audit/note';
 import { testLogFiles } from '@edgekeep/core/audit/testing-log';

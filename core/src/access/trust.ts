@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { classicalPart, encodeVerifierKey, parseVerifierKey, type VerifierKey } from '../audit/note.ts';
 import { groupedPolicy, POLICY_WITNESSES_MAX, type WitnessPolicy, witnessPolicy } from '../audit/quorum.ts';
-import { encodeTlogPolicy, parseTlogPolicy } from '../audit/tlog-policy.ts';
+import { parseTlogPolicy } from '../audit/tlog-policy.ts';
 import {
   type KeyList,
   keyIdOf,
@@ -15,7 +15,7 @@ import {
   signedKeyListSchema,
 } from '../authority/key-list.ts';
 import { futureProblems } from '../authority/key-list-follow.ts';
-import { parseUtf8, utf8 } from '../bytes.ts';
+import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import type { Certificate } from '../identity/certificate.ts';
 import { encodePublicKeyPem, parsePublicKeyPem } from '../identity/public-key.ts';
@@ -161,11 +161,6 @@ function policyOf(file: z.infer<typeof schema>): WitnessPolicy {
   return groupedPolicy(witnesses, quorum, { endedSeconds, unreachable: unreachable ?? undefined });
 }
 
-/** The file's bytes. */
-export function encodeTrust(trust: Trust): Uint8Array {
-  return encodeTrustFile(trustKeys(trust), fleetOf(trust));
-}
-
 /** The members of a trust file that name keys, as JSON has them. */
 export type TrustKeys = Readonly<Record<string, unknown>>;
 
@@ -193,20 +188,10 @@ export function trustKeys(trust: Omit<Trust, 'policy' | 'whenUnmet'>): TrustKeys
   };
 }
 
-interface TrustWitnesses {
+/** The same in the form that a file may have in its place. */
+export interface TrustWitnesses {
   readonly witnesses: readonly string[];
   readonly quorum: number;
-}
-
-function fleetOf({ policy, whenUnmet }: Trust): TrustWitnessPolicy | TrustWitnesses {
-  const { witnesses, quorum, rule: grouped } = policy;
-  if (grouped === undefined) return { witnesses: witnesses.map(encodeVerifierKey), quorum };
-  const named = witnesses.map((key) => ({ name: grouped.names.get(`${key.name}+${key.id}`) ?? key.name, key }));
-  const text = parseUtf8(encodeTlogPolicy({ logs: [], witnesses: named, quorum: grouped.quorum }), 'witness policy');
-  const ended = Object.fromEntries(grouped.endedSeconds);
-  return {
-    witnessPolicy: { text, whenUnmet: whenUnmet ?? 'refuse', ended, unreachable: grouped.unreachable ?? null },
-  };
 }
 
 /** Logs and attestation keys of a list, with the times that it gives them. */

@@ -6,7 +6,8 @@ import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { signerFromKey } from '../signer.ts';
 import { encodeVerifierKey, verifierKey } from './note.ts';
-import { encodeTlogPolicy, fewestOf, isEnough, parseTlogPolicy } from './tlog-policy.ts';
+import { encodeTlogPolicy } from './testing-tlog-policy.ts';
+import { fewestOf, isEnough, parseTlogPolicy } from './tlog-policy.ts';
 
 const keyOf = (name: string, seed: number, type: 'ed25519' | 'cosignature-v1' = 'cosignature-v1') =>
   encodeVerifierKey(verifierKey(name, signerFromKey(testEd25519(seed)).publicKey, type));

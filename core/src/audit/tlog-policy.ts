@@ -1,10 +1,10 @@
 // A policy file for witnesses: https://c2sp.org/tlog-policy, the format of Sigsum. Names, groups with thresholds, one quorum. Names mean
 // nothing outside the file, with one exception of ours: `device/ID` is the device of that id (spec/receipt.md, "Witness policy").
-import { parseUtf8, utf8 } from '../bytes.ts';
+import { parseUtf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeSpki } from '../identity/public-key.ts';
 import { toHex } from '../bytes.ts';
-import { encodeVerifierKey, parseVerifierKey, type VerifierKey } from './note.ts';
+import { parseVerifierKey, type VerifierKey } from './note.ts';
 
 export interface PolicyWitness {
   readonly name: string;
@@ -176,21 +176,4 @@ export function fewestOf(rule: QuorumRule | 'none'): number {
   if (rule.kind === 'witness') return 1;
   const fewest = rule.members.map(fewestOf).toSorted((a, b) => a - b);
   return fewest.slice(0, rule.threshold).reduce((sum, each) => sum + each, 0);
-}
-
-/** The policy file again, in an order in which every name is defined before it is used. */
-export function encodeTlogPolicy({ logs, witnesses, quorum }: TlogPolicy): Uint8Array {
-  const lines = [
-    ...logs.map((key) => `log ${encodeVerifierKey(key)}`),
-    ...witnesses.map(({ name, key }) => `witness ${name} ${encodeVerifierKey(key)}`),
-    ...groupLines(quorum),
-    `quorum ${quorum === 'none' ? quorum : quorum.name}`,
-  ];
-  return utf8(`${lines.join('\n')}\n`);
-}
-
-function groupLines(rule: QuorumRule | 'none'): readonly string[] {
-  if (rule === 'none' || rule.kind === 'witness') return [];
-  const { name, threshold, members } = rule;
-  return [...members.flatMap(groupLines), `group ${name} ${threshold} ${members.map((each) => each.name).join(' ')}`];
 }

@@ -30,7 +30,7 @@ function chosen({ bytes, gzip, sha256 }: Document, accepted: string | undefined)
 }
 
 /** RFC 9110, 12.5.3: a coding counts unless its weight is 0, and `*` counts for those that are not named. */
-export function takesGzip(accepted = ''): boolean {
+function takesGzip(accepted = ''): boolean {
   const weights = new Map(
     accepted.split(',').map((each): [string, number] => {
       const [coding = '', ...parameters] = each.split(';').map((part) => part.trim().toLowerCase());
@@ -42,7 +42,7 @@ export function takesGzip(accepted = ''): boolean {
 }
 
 /** The weak comparison of RFC 9110, 8.8.3.2, with each of a list. */
-export function isNamed(etag: string, listed: string | undefined): boolean {
+function isNamed(etag: string, listed: string | undefined): boolean {
   if (listed === undefined) return false;
   return listed.split(',').some((each) => ['*', etag].includes(each.trim().replace(/^W\//, '')));
 }
