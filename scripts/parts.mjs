@@ -137,6 +137,11 @@ export const parts = {
     packages: ['kubernetes-client'],
     without: 'no kubectl: the manifests for Kubernetes are not rendered',
   },
+  promtool: {
+    programs: ['promtool'],
+    packages: ['prometheus'],
+    without: 'no promtool: the metrics of hub and agent are not held against it',
+  },
   age: { programs: ['age', 'age-keygen'], packages: ['age'], without: 'no age: it is missing among the peers' },
 };
 
@@ -166,7 +171,7 @@ export const sets = {
   // Real boots: `npm run boots`. Shim, GRUB and kernels are downloaded and unpacked by the tests, and not installed.
   boots: ['system', 'swtpm', 'openssl', 'machines', 'image-signing'],
   // Large, and needed by few tests, which are skipped by name without: `node scripts/setup.mjs optional`.
-  optional: ['podman', 'arm64-compiler'],
+  optional: ['podman', 'arm64-compiler', 'promtool'],
   // What people install: `npm run package`, and `npm run platforms`, which tries it in fresh systems.
   package: ['system', 'compiler', 'packaging'],
   platforms: ['system', 'compiler', 'packaging', 'podman'],

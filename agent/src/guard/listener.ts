@@ -1,11 +1,12 @@
 // Where applications reach a model: a Unix socket and, if enabled, a loopback TCP port. Each guard inherits its own listening socket and
 // accepts connections from it without the agent. One rename moves the public name to it when the guard serves. While no guard serves, the
-// name leads to the agent, which answers 503. Follows spec/inference.md section 1.
+// name leads to the agent, which answers 503 and says why. Follows spec/inference.md section 1.
 import { messageOf } from '@edgekeep/core/message-of';
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { AgentError } from '../error.ts';
+import { notYet, type Unavailable, unavailableAnswer } from './unavailable.ts';
 import { backlog, Door, GuardDoors, listening, type UnitDoors, socketMode } from './doors.ts';
 
 /** The same limit as a guard's (guard/src/limits.ts). */
@@ -13,16 +14,15 @@ const CONNECTIONS_MAX = 128;
 /** A client that does not close after a refusal is closed. */
 const refusedMs = 1_000;
 
-const unavailableBody = JSON.stringify({ error: 'model-unavailable: the device holds no key for this model now' });
-const unavailable = [
-  'HTTP/1.1 503 Service Unavailable',
-  'Content-Type: application/json',
-  `Content-Length: ${unavailableBody.length}`,
-  'Retry-After: 1',
-  'Connection: close',
-  '',
-  unavailableBody,
-].join('\r\n');
+/** Of a request that comes while no guard serves, this much is read and thrown away. */
+const REFUSED_BYTES_MAX = 256 * 1024 * 1024;
+
+/** What changes while a listener is open. */
+interface Present {
+  /** Where connections over TCP go. */
+  loopback: string | undefined;
+  unavailable: Unavailable;
+}
 
 export interface ListenerOptions {
   readonly socketPath: string;
@@ -40,17 +40,17 @@ export class GuardListener {
   readonly #socketPath: string;
   readonly #responder: Door;
   readonly #tcp: Server | undefined;
-  readonly #target: { loopback: string | undefined };
+  readonly #present: Present;
   #serving: ServingGuard | undefined;
 
   /** @throws AgentError `guard-listener` */
   static async open({ socketPath, loopbackPort }: ListenerOptions): Promise<GuardListener> {
-    const target: { loopback: string | undefined } = { loopback: undefined };
+    const present: Present = { loopback: undefined, unavailable: notYet };
     let responder: Door | undefined;
     try {
-      responder = await Door.listen(dirname(socketPath), socketMode, refuse);
-      const tcp = loopbackPort === undefined ? undefined : await listenOnLoopback(target, loopbackPort);
-      const listener = new GuardListener(socketPath, responder, tcp, target);
+      responder = await Door.listen(dirname(socketPath), socketMode, (socket) => refuse(socket, present.unavailable));
+      const tcp = loopbackPort === undefined ? undefined : await listenOnLoopback(present, loopbackPort);
+      const listener = new GuardListener(socketPath, responder, tcp, present);
       listener.serve(undefined);
       return listener;
     } catch (cause) {
@@ -60,16 +60,11 @@ export class GuardListener {
     }
   }
 
-  private constructor(
-    socketPath: string,
-    responder: Door,
-    tcp: Server | undefined,
-    target: { loopback: string | undefined },
-  ) {
+  private constructor(socketPath: string, responder: Door, tcp: Server | undefined, present: Present) {
     this.#socketPath = socketPath;
     this.#responder = responder;
     this.#tcp = tcp;
-    this.#target = target;
+    this.#present = present;
   }
 
   /** The TCP port in use, when there is one. */
@@ -86,11 +81,16 @@ export class GuardListener {
   /** New connections go to this guard from now on, until it ends; without a guard, or for one without sockets, the answer is 503. */
   serve(guard: ServingGuard | undefined): void {
     this.#serving = guard;
-    this.#target.loopback = guard?.doors?.loopback;
+    this.#present.loopback = guard?.doors?.loopback;
     if (guard?.doors === undefined) return this.#responder.appearAs(this.#socketPath);
     if (guard.doors.kind === 'unit') pointTo(guard.doors.local, this.#socketPath);
     else renameSync(guard.doors.local, this.#socketPath);
     void this.#takeBack(guard);
+  }
+
+  /** What applications read while no guard serves. */
+  explain(unavailable: Unavailable): void {
+    this.#present.unavailable = unavailable;
   }
 
   async #takeBack(guard: ServingGuard): Promise<void> {
@@ -100,7 +100,7 @@ export class GuardListener {
 
   [Symbol.dispose](): void {
     this.#serving = undefined;
-    this.#target.loopback = undefined;
+    this.#present.loopback = undefined;
     // The name is removed at once. Node's `close` event would wait for connections.
     rmSync(this.#socketPath, { force: true });
     this.#responder[Symbol.dispose]();
@@ -109,16 +109,18 @@ export class GuardListener {
 }
 
 // TCP has no name to rename, and a guard has no network: the agent forwards the bytes, unread.
-async function listenOnLoopback(target: { readonly loopback: string | undefined }, port: number): Promise<Server> {
+async function listenOnLoopback(present: Readonly<Present>, port: number): Promise<Server> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     socket.on('error', () => undefined);
-    if (target.loopback === undefined) return refuse(socket);
-    const guard = connect({ path: target.loopback, allowHalfOpen: true });
+    if (present.loopback === undefined) return refuse(socket, present.unavailable);
+    const guard = connect({ path: present.loopback, allowHalfOpen: true });
     guard.once('connect', () => {
       socket.pipe(guard);
       guard.pipe(socket);
     });
-    guard.once('error', () => (guard.connecting || guard.bytesRead === 0 ? refuse(socket) : socket.destroy()));
+    guard.once('error', () =>
+      guard.connecting || guard.bytesRead === 0 ? refuse(socket, present.unavailable) : socket.destroy(),
+    );
     guard.once('close', () => socket.destroySoon());
     socket.once('close', () => guard.destroy());
   });
@@ -139,8 +141,10 @@ function isAddress(address: AddressInfo | string | null | undefined): address is
   return typeof address === 'object' && address !== null;
 }
 
-function refuse(socket: Socket): void {
-  socket.end(unavailable);
+function refuse(socket: Socket, unavailable: Unavailable): void {
+  socket.end(unavailableAnswer(unavailable));
+  // A client that sends its whole body before it reads must still get the answer.
+  socket.on('data', () => socket.bytesRead > REFUSED_BYTES_MAX && socket.destroy());
   socket.resume();
   socket.setTimeout(refusedMs, () => socket.destroy());
 }

@@ -7,12 +7,14 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { Prover } from '../attest/attest.ts';
 import type { HeldModel } from '../model/held-model.ts';
+import type { AgentStatus } from '../status.ts';
+import { metricsText, metricsType } from './metrics.ts';
 import { type Answerer, sendError, sendJson } from './local-server.ts';
 import type { OpenedFile } from '../model/opened-model.ts';
 import { readIfThere } from '../state-folder.ts';
 
 export interface StatusApiDependencies {
-  readonly status: () => object;
+  readonly status: () => AgentStatus;
   readonly prover: Prover;
   /** The PCRs that a local quote covers: those that the hub asks for, or all of the firmware's and the agent's. */
   readonly pcrs: () => readonly number[];
@@ -30,13 +32,14 @@ const noncePattern = new RegExp(`^[0-9a-fA-F]{${2 * NONCE_LENGTH}}$`);
 const QUOTES_WAITING_MAX = 4;
 const streamChunkBytes = 1024 * 1024;
 
-/** `GET /attest?nonce=HEX`, `GET /status`, `GET /desired`, `GET /receipts/NAME`. */
+/** `GET /attest?nonce=HEX`, `GET /status`, `GET /metrics`, `GET /desired`, `GET /receipts/NAME`. */
 export function statusApi(dependencies: StatusApiDependencies): Answerer {
   let waiting = 0;
 
   return async ({ segments: [what, name, ...more], query }, response) => {
     if (more.length > 0) return notFound(response);
     if (what === 'status' && name === undefined) return sendJson(response, dependencies.status());
+    if (what === 'metrics' && name === undefined) return sendMetrics(response);
     if (what === 'desired' && name === undefined) return sendJson(response, dependencies.desired());
     if (what === 'receipts' && name !== undefined && modelNamePattern.test(name)) return sendReceipt(name, response);
     if (what === 'attest' && name === undefined) return sendEvidence(query.getAll('nonce'), response);
@@ -67,6 +70,16 @@ export function statusApi(dependencies: StatusApiDependencies): Answerer {
     } finally {
       waiting -= 1;
     }
+  }
+
+  function sendMetrics(response: ServerResponse): void {
+    const text = Buffer.from(metricsText(dependencies.status(), dependencies.missingWalls()));
+    response.writeHead(200, {
+      'content-type': metricsType,
+      'content-length': text.length,
+      'cache-control': 'no-store',
+    });
+    response.end(text);
   }
 
   async function sendReceipt(name: string, response: ServerResponse): Promise<void> {

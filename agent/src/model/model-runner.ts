@@ -10,6 +10,7 @@ import { AgentError } from '../error.ts';
 import type { Emit } from '../event.ts';
 import type { GuardListener } from '../guard/listener.ts';
 import type { GuardHost } from '../guard/host.ts';
+import { forProgram, lockedNow, refusedByHub, refusedHere } from '../guard/unavailable.ts';
 import { HeldModel } from './held-model.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from '../hub-api.ts';
 import type { HubLink } from '../hub/connection.ts';
@@ -153,6 +154,7 @@ export class ModelRunner {
     const held = this.#held;
     this.#held = undefined;
     this.#dependencies.listener?.serve(undefined);
+    if (held !== undefined) this.#dependencies.listener?.explain(lockedNow);
     const ending = [...this.#retiring, ...(held === undefined ? [] : [held])];
     await Promise.all(ending.map((each) => each[Symbol.asyncDispose]()));
     if (held === undefined) return;
@@ -266,6 +268,7 @@ export class ModelRunner {
     const last = this.#held;
     this.#held = next;
     listener?.serve(next.guard);
+    listener?.explain(next.guard === undefined ? forProgram : lockedNow);
     const { name, version } = next.model;
     if (next.guard === undefined) emit({ kind: 'ready', model: name, version });
     else emit({ kind: 'serving', model: name, version, guarded: next.guard.guarded, degraded: next.guard.degraded });
@@ -324,6 +327,7 @@ export class ModelRunner {
     const { code, message, reasons } = refusal;
     this.#waitLonger();
     await this.#dependencies.faults.passed(this.name);
+    this.#dependencies.listener?.explain(refusedByHub(code));
     if (this.#shouldReport(refusalText(refusal))) emit({ kind: 'refused', step, code, message, reasons });
     if (cutOffCodes.includes(code)) return onCutOff(refusal);
     // The hub no longer accepts what this device booted: its models must be locked. Any other refusal lets the lease run out.
@@ -339,6 +343,7 @@ export class ModelRunner {
   #tellRefused({ code, place, message: why, final }: ReportedFault): void {
     // Every check-in looks for the next release: that costs no key.
     if (final) this.#notBeforeMs = 0;
+    this.#dependencies.listener?.explain(refusedHere(code, final));
     if (this.#shouldReport(`${code} (${place}): ${why}`))
       this.#dependencies.emit({ kind: 'model-refused', model: this.name, code, place, final, why });
   }

@@ -28,6 +28,7 @@ export interface Metrics {
 
 export function createMetrics(registry: Registry, { connections, log, database }: MetricsDependencies): Metrics {
   collectDefaultMetrics({ register: registry });
+  removeMisnamed(registry);
   const registers = [registry];
   const releases = new Counter({
     name: 'edgekeep_key_releases_total',
@@ -82,6 +83,12 @@ export function createMetrics(registry: Registry, { connections, log, database }
     countEndedGuards: (ended) => countEach(endedGuards, ended),
     observeRequest: (listener, route, status, seconds) => requests.observe({ listener, route, status }, seconds),
   };
+}
+
+/** Prometheus keeps `_total` for counters; the library gives that name to three gauges, whose values others have by type. */
+function removeMisnamed(registry: Registry): void {
+  for (const metric of registry.getMetricsAsArray())
+    if (metric instanceof Gauge && metric.name.endsWith('_total')) registry.removeSingleMetric(metric.name);
 }
 
 function countEach(counter: Counter<'reason'>, ended: EndedGuards): void {
