@@ -7,6 +7,7 @@ import type { EvidenceKeeper } from '../attest/kept-evidence.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { CosignatureCollector } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
+import { releasePolicyOf } from '../model/release-policy.ts';
 import type { Database } from '../store/database.ts';
 import type { ModelReleaseRow } from '../store/tables/model.ts';
 import type { LeaseRow } from '../store/tables/revocation.ts';
@@ -19,7 +20,7 @@ export interface RecordedRelease {
   /** The device that got the key. */
   readonly receiver: string;
   readonly attestationResult: string;
-  readonly model: Pick<ModelReleaseRow, 'manifest' | 'signature'>;
+  readonly model: Pick<ModelReleaseRow, 'name' | 'version' | 'manifest' | 'manifest_digest' | 'signature'>;
 }
 
 export class Receipts {
@@ -73,7 +74,7 @@ export class Receipts {
       .executeTakeFirstOrThrow();
     const model = await this.#database.read
       .selectFrom('model_release')
-      .select(['manifest', 'signature'])
+      .select(['name', 'version', 'manifest', 'manifest_digest', 'signature'])
       .where('name', '=', lease.model)
       .where('version', '=', lease.version)
       .executeTakeFirstOrThrow();
@@ -81,7 +82,8 @@ export class Receipts {
   }
 
   async #assemble({ logIndex, entry, receiver, attestationResult, model }: RecordedRelease): Promise<Uint8Array> {
-    const proof = await this.#log.proofFor(logIndex, this.#witnesses.bestCheckpointFor(logIndex, receiver));
+    const asked = releasePolicyOf(model)?.quorum;
+    const proof = await this.#log.proofFor(logIndex, this.#witnesses.bestCheckpointFor(logIndex, receiver, asked));
     return encodeReceipt({
       entry,
       attestationResult,

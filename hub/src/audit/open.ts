@@ -8,7 +8,7 @@ import type { Subject } from '../common/subject.ts';
 import { handOver, type HandOverOrder, keyOfLog, type ProvenHandOver, provenHandOvers, readLogs } from './hand-over.ts';
 import { AuditLog } from './log.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
-import { CosignatureCollector } from './witness.ts';
+import { CosignatureCollector, type CosignatureCollectorDependencies } from './witness.ts';
 import { WitnessPolicies, type WitnessPolicyDocument } from './witness-policy.ts';
 
 interface AuditSettings {
@@ -40,6 +40,7 @@ export async function openAudit(
   start: { readonly folder: string; readonly readFrom: number },
   { logOrigin, witness }: AuditSettings,
   signers: LogSigners,
+  publishers: CosignatureCollectorDependencies['publishers'],
 ): Promise<Audit> {
   const folder = join(start.folder, 'log');
   const source = entriesIn(database);
@@ -54,7 +55,7 @@ export async function openAudit(
   database.onCommit = () => log.wake();
   const { roundSeconds, ...inSettings } = witness;
   const policies = await WitnessPolicies.open(database, { ...inSettings, text: null });
-  const witnesses = new CosignatureCollector({ log, policies, maxRoundSeconds: roundSeconds });
+  const witnesses = new CosignatureCollector({ log, policies, publishers, maxRoundSeconds: roundSeconds });
   const reload = () => policies.reload();
   return {
     log,

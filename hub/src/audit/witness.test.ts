@@ -86,6 +86,51 @@ test('cosigners that a receipt has no room for are not counted for a publisherâ€
   assert.equal(collector.cosignersBesides('press-2'), carried);
 });
 
+// SECURITY.md: HUB-78
+test('a round stays open for the largest quorum of a publisher, and each receipt gets the round that has its own', async () => {
+  await using scene = await setScene('publisher', 1, 3);
+  const { log, collector, store } = scene;
+  const fleet = [2, 3, 4, 5].map((seed) => ({ id: `press-${seed}`, ...device(seed) }));
+  for (const { id, key } of fleet) collector.register(id, key, ofTpm);
+  const [first, second, third, fourth] = fleet;
+  assert.ok(first && second && third && fourth);
+  const vouch = async (each: typeof first) =>
+    collector.accept(each.id, await each.follow(collector, log, 1000), 1000).kind;
+  const witnesses = (index: number, receiver: string, publisher?: number) =>
+    parseNote(collector.bestCheckpointFor(index, receiver, publisher)).signatures.length - 1;
+  // The hub's own quorum is met by the first two; the publisher's is not, and the log grows.
+  await vouch(first);
+  await vouch(second);
+  store.grow(20);
+  await log.integrated(19);
+  assert.equal(opened(await offered(collector, 10, 1001), log).size, 10);
+  assert.equal(collector.cosignersBesides('press-9'), 2);
+  const slow = await fourth.follow(collector, log, 1002);
+  await vouch(third);
+  assert.deepEqual([witnesses(4, 'press-9', 3), collector.cosignersBesides('press-9')], [3, 3]);
+  // Receipts of a witness itself need a fourth. Its line comes when the round has ended.
+  assert.equal(collector.cosignersBesides('press-2'), 2);
+  assert.equal(opened(await offered(collector, 10, 1061), log).size, 20);
+  assert.equal(collector.accept('press-5', slow, 1062).kind, 'kept');
+  assert.equal(collector.cosignersBesides('press-2'), 3);
+  // A newer round with the hub's quorum alone does not take the publisher's away.
+  assert.equal(await vouch(second), 'kept');
+  assert.deepEqual([witnesses(4, 'press-9', 3), witnesses(15, 'press-9', 3), witnesses(4, 'press-9')], [4, 1, 1]);
+  assert.equal(collector.cosignersBesides('press-9'), 4);
+});
+
+test('where the hub asks for no witness, a publisherâ€™s quorum is gathered all the same', async () => {
+  await using scene = await setScene('publisher-alone', 0, 2);
+  const { log, collector } = scene;
+  for (const seed of [2, 3]) {
+    const each = device(seed);
+    collector.register(`press-${seed}`, each.key, ofTpm);
+    collector.accept(`press-${seed}`, await each.follow(collector, log, 1000), 1000);
+  }
+  assert.equal(collector.cosignersBesides('press-9'), 2);
+  assert.equal(collector.witnessed(), undefined);
+});
+
 test('a round without a quorum ends after its time', async () => {
   await using scene = await setScene('timeout', 3);
   const { log, collector, store } = scene;
@@ -144,11 +189,13 @@ test('the published checkpoint carries the cosignatures', async () => {
   assert.equal(parseNote(collector.checkpoint()).signatures.length, 2);
 });
 
-async function setScene(name: string, quorum: number): Promise<AsyncDisposable & Scene> {
+async function setScene(name: string, quorum: number, publisher = 0): Promise<AsyncDisposable & Scene> {
   const { store, dependencies } = world(join(scratch, name));
   store.grow(10);
   const log = await AuditLog.open(dependencies);
-  const collector = new CosignatureCollector({ log, policies: testPolicies(quorum), maxRoundSeconds: 60 });
+  const publishers = { largest: async () => publisher };
+  const policies = testPolicies(quorum);
+  const collector = new CosignatureCollector({ log, policies, publishers, maxRoundSeconds: 60 });
   return { log, collector, store, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
 }
 

@@ -35,6 +35,8 @@ export interface CosignatureCollectorDependencies {
   readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned'>;
   /** Which cosignatures are enough for a checkpoint to be shown as witnessed. */
   readonly policies: Pick<WitnessPolicies, 'current' | 'isMet' | 'independent'>;
+  /** The largest number of witnesses that a publisher asks for; left out: none does. */
+  readonly publishers?: { readonly largest: () => Promise<number> } | undefined;
   /** After this time a newer checkpoint replaces the open one even without a quorum: devices may be asleep. Seconds. */
   readonly maxRoundSeconds: number;
 }
@@ -63,12 +65,14 @@ interface Round {
 
 /**
  * One checkpoint is open for cosignatures at a time, so that a log that grows with every check-in still reaches a quorum on one of them. It
- * stays open until it has its quorum or its time is over; then the latest checkpoint follows.
+ * stays open until it has its quorum, and the largest that a publisher asks for, or its time is over; then the latest checkpoint follows.
  */
 export class CosignatureCollector {
   readonly #dependencies: CosignatureCollectorDependencies;
   readonly #witnesses = new Map<string, Witness>();
   #round: Round | undefined;
+  /** That of the publishers, when it was last read. */
+  #largest = 0;
   /** Newest first. */
   #ended: readonly Round[] = [];
 
@@ -83,7 +87,7 @@ export class CosignatureCollector {
   register(deviceId: string, key: VerifierKey, standing: WitnessStanding): void {
     witnessPolicy([key], 1);
     this.#witnesses.set(deviceId, { key, standing });
-    this.#round?.cosignatures.delete(deviceId);
+    this.#forget(deviceId);
   }
 
   has(deviceId: string): boolean {
@@ -93,12 +97,18 @@ export class CosignatureCollector {
   /** From now on, a device that is quarantined, wiped or retired, or whose boot is refused, is not a witness. */
   remove(deviceId: string): void {
     this.#witnesses.delete(deviceId);
+    this.#forget(deviceId);
+  }
+
+  // Of the open round. What it cosigned of ended ones was right then.
+  #forget(deviceId: string): void {
     this.#round?.cosignatures.delete(deviceId);
   }
 
   /** What to show a device that has seen `oldSize` entries; 0 when it has seen none. */
   async offer(oldSize: number, nowSeconds: number): Promise<OfferVerdict> {
-    const { log } = this.#dependencies;
+    const { log, publishers } = this.#dependencies;
+    this.#largest = (await publishers?.largest()) ?? 0;
     // A device that already saw more than the open checkpoint gets the latest: a smaller tree would look like a fork to it.
     const open = this.#open(nowSeconds);
     const checkpoint = oldSize <= open.size ? encodeNote(open.note) : log.checkpoint();
@@ -115,10 +125,9 @@ export class CosignatureCollector {
     if (witness === undefined) return refused(403, `${deviceId} is not a witness`);
     const { key, standing } = witness;
     const note = parseNote(cosigned);
-    const round = this.#round;
-    if (round === undefined || note.text !== round.note.text) {
-      return refused(409, `that checkpoint is not open for cosignatures; request the open one`);
-    }
+    // A device that was slow brings its line to a round that has ended: the receipts under it gain a witness.
+    const round = this.#rounds().find((each) => each.note.text === note.text);
+    if (round === undefined) return refused(409, `that checkpoint is not open for cosignatures; request the open one`);
     const cosignature = cosignatureBy(note, key);
     if (cosignature === undefined) return refused(403, `no cosignature by ${shownKey(key)}`);
     if (linesBy(note, key).length > (key.postQuantum === undefined ? 1 : 2))
@@ -138,21 +147,27 @@ export class CosignatureCollector {
     return round && this.#cosigned(round);
   }
 
-  /** How many independent witnesses besides this device cosigned the newest witnessed checkpoint; at most as many as a receipt carries. */
+  /**
+   * How many independent witnesses besides this device cosigned one of the last witnessed checkpoints, where they were most; at most as many as a
+   * receipt carries. The newest one may just have begun to gather them.
+   */
   cosignersBesides(deviceId: string): number {
-    const { policies } = this.#dependencies;
-    const round = this.#rounds().find((each) => this.#isMet(each));
-    const independent = round === undefined ? 0 : policies.independent(this.#cosigners(round, deviceId));
-    return Math.min(independent, this.#maxCarried());
+    const counts = this.#rounds()
+      .filter((each) => this.#counts(each))
+      .map((each) => this.#independent(each, deviceId));
+    return Math.min(Math.max(0, ...counts), this.#maxCarried());
   }
 
   /**
-   * The checkpoint to prove an entry under: one that covers it and has its quorum without `receiver`, who is no witness of its own receipt;
-   * else one that covers it.
+   * The checkpoint to prove an entry under: one that covers it and has its quorum without `receiver`, who is no witness of its own receipt, and
+   * the `publisher`'s; else the one with the most witnesses of those that have the quorum; else one that covers it.
    */
-  bestCheckpointFor(index: number, receiver?: string): Uint8Array {
+  bestCheckpointFor(index: number, receiver?: string, publisher = 0): Uint8Array {
     const covering = this.#rounds().filter(({ size }) => index < size);
-    const best = covering.find((each) => this.#isMet(each, receiver)) ?? covering[0];
+    const counted = covering.filter((each) => this.#counts(each, receiver));
+    const many = counted.toSorted((a, b) => this.#independent(b, receiver) - this.#independent(a, receiver));
+    const enough = counted.find((each) => this.#independent(each, receiver) >= publisher);
+    const best = enough ?? many[0] ?? covering[0];
     return best === undefined ? this.#dependencies.log.checkpoint() : this.#cosigned(best, receiver);
   }
 
@@ -172,7 +187,7 @@ export class CosignatureCollector {
     const isOver =
       round !== undefined && (this.#isMetForAll(round) || nowSeconds >= round.startedSeconds + maxRoundSeconds);
     if (round !== undefined && (!isOver || round.size === log.size)) return round;
-    if (round !== undefined && this.#isMet(round)) this.#ended = [round, ...this.#ended].slice(0, ENDED_ROUNDS_MAX);
+    if (round !== undefined && this.#counts(round)) this.#ended = [round, ...this.#ended].slice(0, ENDED_ROUNDS_MAX);
     const note = parseNote(log.checkpoint());
     const { size } = parseCheckpoint(note.text);
     this.#round = { note, size, startedSeconds: nowSeconds, cosignatures: new Map() };
@@ -193,9 +208,21 @@ export class CosignatureCollector {
     return policies.isMet(this.#cosigners(round, receiver));
   }
 
+  #independent(round: Round, receiver?: string): number {
+    return this.#dependencies.policies.independent(this.#cosigners(round, receiver));
+  }
+
+  /** Whether its cosignatures are of use: they are the quorum, or a publisher asks for some where the hub asks for none. */
+  #counts(round: Round, receiver?: string): boolean {
+    if (this.#dependencies.policies.current().rule !== 'none') return this.#isMet(round, receiver);
+    return this.#largest > 0 && this.#independent(round, receiver) > 0;
+  }
+
   /** Whether the receipt of any device has its quorum under this checkpoint: also those of the devices that cosigned it. */
   #isMetForAll(round: Round): boolean {
-    return this.#isMet(round) && [...round.cosignatures.keys()].every((id) => this.#isMet(round, id));
+    const isEnough = (receiver?: string) =>
+      this.#counts(round, receiver) && this.#independent(round, receiver) >= this.#largest;
+    return isEnough() && [...round.cosignatures.keys()].every((id) => isEnough(id));
   }
 
   // A receipt has room for some: first those that count, one of each origin, and never the receiver's own.
@@ -216,7 +243,7 @@ export class CosignatureCollector {
   }
 
   #maxCarried(): number {
-    return Math.max(COSIGNATURES_MAX, this.#dependencies.policies.current().quorum);
+    return Math.max(COSIGNATURES_MAX, this.#dependencies.policies.current().quorum, this.#largest);
   }
 }
 

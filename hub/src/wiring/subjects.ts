@@ -34,6 +34,7 @@ import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets, type Secrets } from '../secrets/open.ts';
 import type { HubSettings } from '../settings.ts';
 import { openState, type StateWatch } from './state.ts';
+import { ReleaseQuorums } from '../model/release-quorums.ts';
 import { Database } from '../store/database.ts';
 import { HubTime } from '../store/hub-time.ts';
 import { openVendorRoots, type VendorRootSubject } from '../vendor-root/open.ts';
@@ -90,7 +91,8 @@ async function openLedger(
   const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(keyStore) : undefined;
   const signerOf = (spki: Uint8Array) => readHubKey(keyStore, { id: sha256Hex(spki), purpose: 'log' });
   const first = { signer: secrets.keys.logSigner, postQuantum: postQuantum?.signer };
-  const audit = hub.use(await openAudit(database, { folder, readFrom }, settings, { first, signerOf }));
+  const quorums = new ReleaseQuorums(database.read);
+  const audit = hub.use(await openAudit(database, { folder, readFrom }, settings, { first, signerOf }, quorums));
   if (postQuantum?.made === true) await logSecondKey(database, settings.logOrigin, time.now());
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
   return { folder, settings, time, clock: time.now, secrets, database, audit, ...state };
