@@ -1,4 +1,4 @@
-// A publisher asks for more witnesses than the hub: keys are released once so many have cosigned, and every later receipt carries as many.
+// A publisher asks for more witnesses than the hub: keys are released once they have cosigned, and every later receipt carries as many.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';

@@ -213,7 +213,7 @@ export const attestMutants: readonly Mutant[] = [
   {
     id: 'attest/references-stay',
     file: 'hub/src/attest/appraiser.ts',
-    find: 'if (policiesStay && staysSame) return;',
+    find: 'if (policiesStay && staysSame && makersStay) return;',
     replace: 'if (policiesStay) return;',
     breaks: 'an appraisal by withdrawn reference values is not recorded',
   },

@@ -93,8 +93,8 @@ export const logMutants: readonly Mutant[] = [
   {
     id: 'log/witness-removed',
     file: witness,
-    find: '    this.#witnesses.delete(deviceId);\n    this.#round?.cosignatures.delete(deviceId);',
-    replace: '    this.#round?.cosignatures.delete(deviceId);',
+    find: '    this.#witnesses.delete(deviceId);\n    this.#forget(deviceId);',
+    replace: '    this.#forget(deviceId);',
     breaks: 'a quarantined device vouches for nothing',
   },
   {

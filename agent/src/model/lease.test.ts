@@ -6,21 +6,15 @@ import { boundWrapType } from '@edgekeep/core/access/wrap-context';
 import { encodeReceipt } from '@edgekeep/core/access/receipt';
 import { testLongReceipt, testRelease } from '@edgekeep/core/access/testing-long-receipt';
 import { releasedAtMs, testPublisher, testReceiptParts, testTrust } from '@edgekeep/core/access/testing-receipt';
-import { parseUtf8, toBase64url, toHex } from '@edgekeep/core/bytes';
-import { manifestDigest, parseManifest } from '@edgekeep/core/model/manifest';
+import { toBase64url } from '@edgekeep/core/bytes';
+import { parseManifest } from '@edgekeep/core/model/manifest';
 import { checkedGrant, clockFault } from './lease.ts';
 import { verifiedModel } from './model.ts';
+import { testOffer } from './testing-offer.ts';
 
 const parts = await testReceiptParts();
 const guarded = { name: 'surface', use: 'guard' } as const;
-const offered = {
-  name: 'surface',
-  version: '1.2.0',
-  manifestDigest: toHex(manifestDigest(parts.manifest)),
-  manifest: toBase64url(parts.manifest),
-  signature: parseUtf8(parts.modelSignature, 'signature'),
-  files: [{ path: 'model.onnx', sealedSize: 111, sealedSha256: 'bb'.repeat(32) }],
-};
+const offered = testOffer(parts);
 const keys = [testPublisher.publicKey];
 const model = verifiedModel(offered, guarded, keys);
 const seconds = releasedAtMs / 1_000;

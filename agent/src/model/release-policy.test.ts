@@ -8,12 +8,12 @@ import { testRelease } from '@edgekeep/core/access/testing-long-receipt';
 import { releasedAtMs, testPublisher, testReceiptParts, testTrust } from '@edgekeep/core/access/testing-receipt';
 import { boundWrapType } from '@edgekeep/core/access/wrap-context';
 import type { Tier } from '@edgekeep/core/attest/tier';
-import { parseUtf8, toBase64url, toHex } from '@edgekeep/core/bytes';
-import { manifestDigest } from '@edgekeep/core/model/manifest';
+import { toBase64url } from '@edgekeep/core/bytes';
 import { type ReleasePolicy, releasePolicyDigest } from '@edgekeep/core/model/release-policy';
 import type { Challenge } from '../hub/connection.ts';
 import { checkedGrant, requestKey } from './lease.ts';
 import { verifiedModel } from './model.ts';
+import { testOffer } from './testing-offer.ts';
 
 const releasePolicy: ReleasePolicy = { tiers: ['tpm'], groups: ['line-1'], quorum: 1 };
 const digest = releasePolicyDigest(releasePolicy);
@@ -23,14 +23,7 @@ const manifest = { type: 'edgekeep-model-manifest/v2', releasePolicy } as const;
 async function sentBy(named: KeyRelease['releasePolicy']) {
   const release = named === undefined ? {} : { releasePolicy: named };
   const parts = await testReceiptParts({ manifest, release, cosigners: [] });
-  const offered = {
-    name: 'surface',
-    version: '1.2.0',
-    manifestDigest: toHex(manifestDigest(parts.manifest)),
-    manifest: toBase64url(parts.manifest),
-    signature: parseUtf8(parts.modelSignature, 'signature'),
-    files: [{ path: 'model.onnx', sealedSize: 111, sealedSha256: 'bb'.repeat(32) }],
-  };
+  const offered = testOffer(parts);
   const seconds = releasedAtMs / 1_000;
   const { manifestDigest: ofManifest } = offered;
   const about = { deviceId: 'press-7', model: 'surface', version: '1.2.0', manifestDigest: ofManifest };

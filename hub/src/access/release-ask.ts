@@ -36,7 +36,7 @@ export interface ReleaseDependencies {
   readonly leaseAlarm: LeaseAlarm;
   readonly evidenceKeeper: EvidenceKeeper;
   readonly witnesses: Pick<CosignatureCollector, 'cosignersBesides'>;
-  readonly witnessPolicies: Pick<WitnessPolicies, 'current' | 'isReachable'>;
+  readonly witnessPolicies: Pick<WitnessPolicies, 'current' | 'isCurrent' | 'isReachable' | 'reload'>;
   readonly settings: ReleaseSettings;
 }
 

@@ -47,6 +47,7 @@ export async function record(
     if ((await newestPolicyVersion(trx)) !== policy.version) return 'decided-by-other';
     const now = await factsNow(trx, policy.policy, factsAsked(dependencies, ask));
     if (now !== facts.decidedBy) return 'decided-by-other';
+    if (!(await dependencies.witnessPolicies.isCurrent(trx))) return 'decided-by-other';
     const { model: name, version, manifestDigest } = lease;
     const current = assertCurrent(ask, await publishedNow(trx, ask.model));
     if (current.manifest_digest !== manifestDigest)

@@ -175,8 +175,10 @@ async function recordUnderNewestPolicy(
 ): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'>> {
   const recordOnce = (now: Facts) => orRefused(dependencies, asked.ask, () => record(dependencies, asked.ask, now));
   let recorded = await recordOnce(facts);
-  for (let times = 0; recorded === 'decided-by-other' && times < ASKED_AGAIN_MAX; times += 1)
+  for (let times = 0; recorded === 'decided-by-other' && times < ASKED_AGAIN_MAX; times += 1) {
+    await dependencies.witnessPolicies.reload();
     recorded = await recordOnce({ ...facts, ...(await judge(dependencies, asked)) });
+  }
   if (recorded === 'decided-by-other')
     throw new HubError('conflict', 'the facts that the policy uses change too fast: try again');
   return recorded;

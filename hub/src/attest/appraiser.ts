@@ -49,6 +49,8 @@ const unlistedKeys = new WeakMap<Appraisal, string>();
 const datedQuotes = new WeakMap<Appraisal, DatedQuote>();
 // The state of the IMA policies when an appraisal was made.
 const comparedWith = new WeakMap<Appraisal, string>();
+// Which makers of chips were trusted when a chain of certificates was followed.
+const trustedMakers = new WeakMap<Appraisal, { readonly by: MakersOfDevices; readonly was: string }>();
 // Appraisals that show a TPM which was set back.
 const setBack = new WeakSet<Appraisal>();
 const newReferences = 'reference-values-changed';
@@ -58,6 +60,9 @@ const APPRAISED_AGAIN_MAX = 10;
 export interface MakersOfDevices {
   /** The vendor certificates that DICE chains must end at now. */
   readonly diceTrust: () => DiceTrust;
+  /** Names what `diceTrust` gives now, and what the store says in a transaction. */
+  readonly trusted: () => string;
+  readonly trustedIn: (trx: WriteTransaction) => Promise<string>;
   /** Notes about the maker's certificate of a device, from enrollment. */
   readonly tierReasons: (deviceId: string) => Promise<readonly string[]>;
 }
@@ -76,6 +81,18 @@ export interface AppraisalSettings {
   readonly alerts: { readonly tpmClock: boolean };
 }
 
+export interface AppraiserDependencies {
+  readonly database: Database;
+  readonly references: ReferenceStore;
+  readonly rootKeys: RootKeys;
+  /** Asked each time, as `makers` is: keys are replaced while the hub runs. */
+  readonly signing: () => SigningKey;
+  readonly makers: MakersOfDevices;
+  readonly settings: AppraisalSettings;
+  /** Names the stretch of time in which the hub's clock was not set; left out: all of it. */
+  readonly epoch?: (() => string) | undefined;
+}
+
 export class Appraiser {
   /** What may run on devices while their kernels measure it. */
   readonly imaPolicies: ImaPolicyStore;
@@ -88,19 +105,7 @@ export class Appraiser {
   readonly #epoch: () => string;
   readonly #logs = createLogCache(CACHED_LOGS_MAX);
 
-  /**
-   * `signing` and `makers` are asked each time: keys are replaced while the hub runs. `epoch` names the stretch of time in which the
-   * hub's clock was not set.
-   */
-  constructor(
-    database: Database,
-    references: ReferenceStore,
-    rootKeys: RootKeys,
-    signing: () => SigningKey,
-    makers: MakersOfDevices,
-    settings: AppraisalSettings,
-    epoch: () => string = () => '',
-  ) {
+  constructor({ database, references, rootKeys, signing, makers, settings, epoch = () => '' }: AppraiserDependencies) {
     this.imaPolicies = new ImaPolicyStore(database);
     this.#database = database;
     this.#references = references;
@@ -136,6 +141,7 @@ export class Appraiser {
     const key = this.#rootKeys.attestationKey(device);
     const keyName = toHex(key.qualifiedName ?? new Uint8Array(0));
     const { nowMs, askedMs = nowMs } = expected;
+    const trusted = { by: this.#makers, was: this.#makers.trusted() };
     const { enrolls = false } = expected;
     const lastQuote = enrolls ? undefined : await lastQuoteOf(this.#database.read, device, keyName);
     const appraisal = appraiseEvidence({
@@ -157,6 +163,7 @@ export class Appraiser {
       dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
     comparedWith.set(appraisal, policies.state);
+    if (device.tier === 'dice') trustedMakers.set(appraisal, trusted);
     restsOn.set(appraisal, { ...references, deviceKept: !enrolls });
     noteConnection(appraisal, expected.pieces);
     if (provesSetBack(appraisal.reasons, lastQuote, askedMs)) setBack.add(appraisal);
@@ -214,8 +221,10 @@ async function assertReferencesStay(trx: WriteTransaction, appraisal: Appraisal)
   const policies = comparedWith.get(appraisal);
   const policiesStay = policies === undefined || policies === (await imaPolicyState(trx));
   const staysSame = references === undefined || (await references.stay(trx, references.deviceKept));
-  if (policiesStay && staysSame) return;
-  const message = 'the reference values changed while this evidence was appraised: attest again';
+  const makers = trustedMakers.get(appraisal);
+  const makersStay = makers === undefined || makers.was === (await makers.by.trustedIn(trx));
+  if (policiesStay && staysSame && makersStay) return;
+  const message = 'the reference values or the trusted makers changed while this evidence was appraised: attest again';
   throw new HubError('conflict', message, { reasons: [{ code: newReferences, message }] });
 }
 

@@ -2,9 +2,9 @@
 import type { SigningKey } from '../common/signing-key.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Subject } from '../common/subject.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import { makersOf } from '../vendor-root/device-makers.ts';
-import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
+import { vendorRootVersion, type VendorRoots } from '../vendor-root/vendor-roots.ts';
 import { type AppraisalSettings, Appraiser } from './appraiser.ts';
 import type { PublishingRules } from './reference-rules.ts';
 import { ReferenceStandings, type StandingSettings } from './reference-standings.ts';
@@ -43,8 +43,10 @@ export function openAttestation(
   const rootKeys = new RootKeys();
   const makers = {
     diceTrust: () => vendorRoots.trust('dice'),
+    trusted: () => String(vendorRoots.version),
+    trustedIn: async (trx: WriteTransaction) => String(await vendorRootVersion(trx)),
     tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
   };
-  const appraiser = new Appraiser(database, references, rootKeys, signing, makers, settings, epoch);
+  const appraiser = new Appraiser({ database, references, rootKeys, signing, makers, settings, epoch });
   return { references, rootKeys, appraiser, standings, jobs: [standings.job], metrics: standings.metrics };
 }

@@ -29,16 +29,9 @@ export function testAppraiser(
     diceTrust = () => nobody,
     settings = testAttestation,
   } = dependencies;
-  const makers = { diceTrust, tierReasons: async () => [] };
-  return new Appraiser(
-    database,
-    references,
-    rootKeys,
-    () => ({ signer, keyId: 'key' }),
-    makers,
-    settings,
-    dependencies.epoch,
-  );
+  const makers = { diceTrust, trusted: () => '', trustedIn: async () => '', tierReasons: async () => [] };
+  const signing = () => ({ signer, keyId: 'key' });
+  return new Appraiser({ database, references, rootKeys, signing, makers, settings, epoch: dependencies.epoch });
 }
 
 function newSigner(): Signer {

@@ -37,11 +37,15 @@ export interface LogSigners {
 
 export async function openAudit(
   database: Database,
-  start: { readonly folder: string; readonly readFrom: number },
+  start: {
+    readonly folder: string;
+    readonly readFrom: number;
+    readonly publishers: CosignatureCollectorDependencies['publishers'];
+  },
   { logOrigin, witness }: AuditSettings,
   signers: LogSigners,
-  publishers: CosignatureCollectorDependencies['publishers'],
 ): Promise<Audit> {
+  const { publishers } = start;
   const folder = join(start.folder, 'log');
   const source = entriesIn(database);
   const log = await AuditLog.open({

@@ -9,6 +9,7 @@ import { witnessPolicyRequest } from '@edgekeep/wire/api/audit';
 import type { z } from 'zod';
 import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import { appendEntry } from './append.ts';
 
@@ -83,6 +84,12 @@ export class WitnessPolicies {
     if (found !== undefined && found.version > this.#current.version) this.#current = found;
   }
 
+  /** Whether what this node knows is what the store says, in the transaction that acts on it. */
+  async isCurrent(trx: WriteTransaction): Promise<boolean> {
+    const [row] = await newestVersion(trx, {});
+    return (row?.version ?? 0) === this.#current.version;
+  }
+
   /** Whether cosignatures of these devices are enough. */
   isMet(cosigned: Cosigners): boolean {
     return isPolicyMet(this.#current, cosigned);
@@ -137,6 +144,10 @@ function independentIn({ tiers }: CurrentWitnessPolicy, cosigned: Cosigners): nu
 function isMetBy({ rule, others }: CurrentWitnessPolicy, fleet: boolean): boolean {
   return isEnough(rule, new Set([...(fleet ? [fleetName] : []), ...others.map(({ name }) => name)]));
 }
+
+const newestVersion = prepared<object, { version: number | null }>((db) =>
+  db.selectFrom('witness_policy').select((q) => q.fn.max('version').as('version')),
+);
 
 async function newest(db: Kysely<Tables> | WriteTransaction): Promise<CurrentWitnessPolicy | undefined> {
   const row = await db.selectFrom('witness_policy').selectAll().orderBy('version', 'desc').limit(1).executeTakeFirst();

@@ -4,7 +4,9 @@ import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identi
 import { setImmediate } from 'node:timers/promises';
 import { type CertificateIndex, indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
+import type { Kysely } from 'kysely';
 import type { Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
 import type { VendorRootRow } from '../store/tables/vendor-root.ts';
 
 /** Where paths may end, and their intermediates; of one kind. */
@@ -67,6 +69,11 @@ export class VendorRoots {
     });
   }
 
+  /** Of what is trusted here now. */
+  get version(): number {
+    return this.#version;
+  }
+
   counts(nowMs: number): readonly VendorRootCount[] {
     return countsOf(this.#entries, nowMs);
   }
@@ -80,7 +87,7 @@ export class VendorRoots {
 
   async #read(): Promise<void> {
     const { read } = this.#database;
-    const { version } = await read.selectFrom('vendor_root_state').select('version').executeTakeFirstOrThrow();
+    const version = await vendorRootVersion(read);
     if (version === this.#version) return;
     const rows = await read
       .selectFrom('vendor_root')
@@ -181,4 +188,9 @@ export function reachableFrom(
     for (const issuer of intermediates.issuersOf(certificate)) reached.add(issuer);
   }
   return [...reached];
+}
+
+/** It changes with every certificate that is trusted or removed. */
+export async function vendorRootVersion(db: Kysely<Tables>): Promise<number> {
+  return (await db.selectFrom('vendor_root_state').select('version').executeTakeFirstOrThrow()).version;
 }

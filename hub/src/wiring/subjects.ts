@@ -91,8 +91,8 @@ async function openLedger(
   const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(keyStore) : undefined;
   const signerOf = (spki: Uint8Array) => readHubKey(keyStore, { id: sha256Hex(spki), purpose: 'log' });
   const first = { signer: secrets.keys.logSigner, postQuantum: postQuantum?.signer };
-  const quorums = new ReleaseQuorums(database.read);
-  const audit = hub.use(await openAudit(database, { folder, readFrom }, settings, { first, signerOf }, quorums));
+  const start = { folder, readFrom, publishers: new ReleaseQuorums(database.read) };
+  const audit = hub.use(await openAudit(database, start, settings, { first, signerOf }));
   if (postQuantum?.made === true) await logSecondKey(database, settings.logOrigin, time.now());
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
   return { folder, settings, time, clock: time.now, secrets, database, audit, ...state };
