@@ -283,7 +283,6 @@ test('a transport outside doors is found, also as a type; an address parser is n
     transportsOutside([{ path, text }], 'hub/src/doors').length;
   for (const name of [
     'fastify',
-    '@fastify/swagger',
     'fastify-type-provider-zod',
     'node:http',
     'node:https',

@@ -58,7 +58,7 @@ const spellings: readonly Spelling[] = [
         why: 'the former names, their tests and the page about them',
       },
       {
-        path: /^(?:hub\/src\/registry\/condition|wire\/src\/(?:api\/)?(?:registry|device-view)|hub\/src\/doors\/operator\/device)\.ts$/,
+        path: /^(?:hub\/src\/registry\/condition|wire\/src\/(?:api\/)?(?:registry|device-view)|hub\/src\/doors\/operator\/device)\.ts$|^spec\/openapi\//,
         text: /^enrolmentGroup$/,
         why: 'a member that filters, manifests and programs of the version before have',
       },
@@ -109,7 +109,7 @@ const spellings: readonly Spelling[] = [
         why: 'columns of the store, and members of audit entries, which keep the name that they were first logged with',
       },
       {
-        path: /^(?:wire\/src\/api|hub\/src\/doors)\/|^tests\/platform-secrets/,
+        path: /^(?:wire\/src\/api|hub\/src\/doors|spec\/openapi)\/|^tests\/platform-secrets/,
         text: /^generation$/,
         why: 'members of answers for programs of the version before',
       },
@@ -136,7 +136,7 @@ const spellings: readonly Spelling[] = [
     hint: /missing|places|Missing/,
     exceptions: [
       {
-        path: /^wire\/src\/api\/authority\.ts$|^hub\/src\/authority\/views\.ts$/,
+        path: /^wire\/src\/api\/authority\.ts$|^hub\/src\/authority\/views\.ts$|^spec\/openapi\//,
         text: /^devicesMissing$/,
         why: 'a member of answers for programs of the version before',
       },

@@ -1,6 +1,7 @@
 // A real hub in a temporary folder, in this process on free ports, with a publisher that it trusts: the setup of whole-system tests.
 import { toBase64url } from '@edgekeep/core/bytes';
 import { httpsUrl } from '@edgekeep/wire/link/url';
+import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -157,8 +158,10 @@ export class HubWorld {
   }
 
   async stop(): Promise<void> {
+    const undeclared = this.#hub?.routes.undeclared() ?? [];
     await this.#hub?.[Symbol.asyncDispose]();
     this.#hub = undefined;
+    assert.deepEqual(undeclared, [], 'answers that the OpenAPI documents do not have');
   }
 
   async restart(): Promise<void> {

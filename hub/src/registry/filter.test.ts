@@ -76,7 +76,15 @@ test('what can not be meant is refused, and the message names the position', () 
     ['state==activ', 1, /there are registered/],
     ['tier=in=(tpm,tmp)', 1, /no tier "tmp"/],
     ['id=like=a', 1, /no operator =like=/],
-    ['id=in=a', 1, /takes a list/],
+    ['id=in=()', 8, /unexpected/],
+    ['id=in=(a,)', 10, /unexpected/],
+    ['id=IN=(a)', 3, /no operator =IN=: there are == /],
+    ['id=a', 3, /no operator =: there are == /],
+    ['id=Foo', 3, /no operator =: /],
+    ['id==a AND id==b', 7, /lower case/],
+    ['(id==a)and(id==b)', 8, /between two spaces/],
+    ['id==or and id==b', 5, /a value or must be in quotes/],
+    ['id==a and', 7, /between two spaces/],
     ['id==(a,b)', 1, /takes one value/],
     ['id==*-7', 1, /only at the end/],
     ['id=ex=true', 1, /every device has/],
@@ -113,6 +121,75 @@ test('what can not be meant is refused, and the message names the position', () 
       text,
     );
   }
+});
+
+// The shapes of the public parser's own test cases.
+test('the public grammar is read as its parser reads it', () => {
+  const tree = (text: string): unknown => {
+    const walk = (filter: ReturnType<typeof parseFilter>): unknown =>
+      filter.kind === 'comparison'
+        ? [filter.selector, filter.operator, ...filter.values]
+        : { [filter.kind]: filter.of.map(walk) };
+    return walk(parseFilter(text));
+  };
+  const value = (text: string) => tree(`sel==${text}`);
+  const symbols = { '=': 'equal', '!': 'unequal', '>': 'above', '<': 'below' } as const;
+  assert.deepEqual(tree('sel==val'), ['sel', symbols['='], 'val']);
+  for (const [text, operator] of [
+    ['=gt=', 'above'],
+    ['>', 'above'],
+    ['=ge=', 'at-least'],
+    ['>=', 'at-least'],
+    ['=lt=', 'below'],
+    ['<', 'below'],
+    ['=le=', 'at-most'],
+    ['<=', 'at-most'],
+    ['!=', 'unequal'],
+    ['=in=', 'in'],
+    ['=out=', 'out'],
+  ])
+    assert.deepEqual(tree(`sel${text}val`), ['sel', operator, 'val'], text);
+  for (const selector of [
+    'north-by',
+    'a.dotted.path',
+    'a/slashed/path',
+    'x:a/x:b',
+    'name::Of',
+    '$odd_one.way',
+    'and',
+    'or',
+  ])
+    assert.deepEqual(tree(`${selector}==val`), [selector, 'equal', 'val']);
+  for (const word of ['«north»', 'm@il', '*star*', 'té*st', '42', '0.15', '3:15', 'a\\b', 'and'])
+    assert.deepEqual(value(word), ['sel', 'equal', word]);
+  for (const [quoted, text] of [
+    ['"two words!"', 'two words!'],
+    ["'čtyři slova'", 'čtyři slova'],
+    [`"it's *"`, "it's *"],
+    [`"a)'b'(c"`, "a)'b'(c"],
+    ['"6*7=42"', '6*7=42'],
+    [String.raw`'10\' 15"'`, `10' 15"`],
+    [String.raw`'10\' 15\"'`, `10' 15"`],
+    [String.raw`'a\\ \'b\c\''`, String.raw`a\ 'bc'`],
+    [String.raw`"10' 15\""`, `10' 15"`],
+    [String.raw`"\\(x)/"`, String.raw`\(x)/`],
+    ['""', ''],
+  ])
+    assert.deepEqual(value(quoted ?? ''), ['sel', 'equal', text]);
+  for (const reserved of `"'();,=<>!~ `) {
+    assert.throws(() => parseFilter(`sel==ill${reserved}ness`), HubError, reserved);
+    if (reserved !== ' ') assert.throws(() => parseFilter(`ill${reserved}==val`), HubError, reserved);
+  }
+  assert.deepEqual(tree(' sel == val '), ['sel', 'equal', 'val']);
+  assert.deepEqual(tree(`s=in=(one,'two!', "it's", ")o(")`), ['s', 'in', 'one', 'two!', "it's", ')o(']);
+  assert.deepEqual(tree('s=out=one'), ['s', 'out', 'one']);
+  assert.deepEqual(tree('s==(one)'), ['s', 'equal', 'one']);
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => [name, 'equal', '1']);
+  for (const and of [';', ' and ', '  and  ', ' ; ']) assert.deepEqual(tree(`a==1${and}b==1`), { all: [a, b] }, and);
+  for (const or of [',', ' or ', ' , ']) assert.deepEqual(tree(`a==1${or}b==1`), { any: [a, b] }, or);
+  assert.deepEqual(tree('a==1,b==1;c==1'), { any: [a, { all: [b, c] }] });
+  assert.deepEqual(tree('(a==1,b==1);c==1'), { all: [{ any: [a, b] }, c] });
+  assert.deepEqual(tree('((a==1));b==1'), { all: [a, b] });
 });
 
 test('a filter is bounded in length, comparisons and listed values', () => {

@@ -69,8 +69,24 @@ function parseRsql(text: string): Node {
     const [, found, position] =
       /^(Unexpected (?:string|character)|Unclosed quote) '[^]*?' at position (\d+) in /.exec(message) ?? [];
     if (found === undefined) throw filterError(text.length + 1, 'the filter ends too early');
-    throw filterError(Number(position), `${found.toLowerCase()} here`);
+    throw filterError(Number(position), hintAt(text, Number(position)) ?? `${found.toLowerCase()} here`);
   }
+}
+
+// What people of other dialects write, by name.
+function hintAt(text: string, position: number): string | undefined {
+  const rest = text.slice(position - 1);
+  const before = text.slice(0, position - 1).trimEnd();
+  const [symbol] = /^=(?:[A-Za-z]+=)?/.exec(rest) ?? [];
+  if (symbol !== undefined && /[^"'();,=!~<>\s]$/.test(before)) return unknownOperator(symbol);
+  const [word] = /^(?:and|or)(?=[\s();,]|$)/i.exec(rest) ?? [];
+  if (word === undefined) return undefined;
+  if (/[=<>]$/.test(before)) return `a value ${word} must be in quotes`;
+  return 'and, or are written in lower case, each between two spaces; ; and , need none';
+}
+
+function unknownOperator(symbol: string): string {
+  return `no operator ${symbol.slice(0, 20)}: there are ${Object.keys(operators).join(' ')}`;
 }
 
 // The parser's tree has no positions. In a text that parses, the selectors are exactly the words before a comparison operator.
@@ -102,14 +118,11 @@ function comparisonOf(
   position: number,
 ): Comparison {
   const operator = Object.entries(operators).find(([name]) => name === symbol)?.[1];
-  if (operator === undefined) {
-    throw filterError(position, `no operator ${symbol}: there are ${Object.keys(operators).join(' ')}`);
-  }
-  const listed = operator === 'in' || operator === 'out';
-  if (listed !== Array.isArray(value)) {
-    throw filterError(position, listed ? `${symbol} takes a list: (a,b)` : `${symbol} takes one value`);
-  }
+  if (operator === undefined) throw filterError(position, unknownOperator(symbol));
+  // The grammar has one form of arguments: a value, or values in brackets.
   const values = typeof value === 'string' ? [value] : value;
+  if (values.length > 1 && operator !== 'in' && operator !== 'out')
+    throw filterError(position, `${symbol} takes one value`);
   if (values.length > LISTED_VALUES_MAX) throw filterError(position, `more than ${LISTED_VALUES_MAX} values`);
   return { kind: 'comparison', selector, operator, values, position };
 }

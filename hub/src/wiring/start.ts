@@ -14,7 +14,7 @@ import { type Clock, systemClock } from '../common/clock.ts';
 import { createDeviceListener } from '../doors/device/listener.ts';
 import { endConnectionsOnClose } from '../doors/http/open-connections.ts';
 import { addressOf, portError } from '../doors/http/port.ts';
-import { type Route, routesOf } from '../doors/http/route-table.ts';
+import { type Route, routesOf, undeclaredOf } from '../doors/http/route-table.ts';
 import type { HttpServer } from '../doors/http/server.ts';
 import { createOperatorListener } from '../doors/operator/listener.ts';
 import { findOldPaths, makerBackfill } from '../enrollment/maker-backfill.ts';
@@ -51,7 +51,11 @@ export interface Hub {
   /** The key that signs attestation results, PEM. */
   readonly attestationKeyPem: string;
   /** The routes of each listener, as they were registered. */
-  readonly routes: { readonly device: readonly Route[]; readonly operator: readonly Route[] };
+  readonly routes: {
+    readonly device: readonly Route[];
+    readonly operator: readonly Route[];
+    /** Answers that a route gave and does not declare: our own mistakes. */ readonly undeclared: () => readonly string[];
+  };
   /** Resolves when the store is found changed while the hub runs: end it then. The next start removes what it may. */
   readonly refused: Promise<HubError>;
   /** Compares the store with its log at once, as the hub does every `securityState.checkSeconds`. */
@@ -101,7 +105,11 @@ export async function startHub(
     get attestationKeyPem() {
       return encodePublicKeyPem(doors.keyRing.attestation().signer.publicKey);
     },
-    routes: { device: routesOf(listeners.device.server), operator: routesOf(listeners.operator.server) },
+    routes: {
+      device: routesOf(listeners.device.server),
+      operator: routesOf(listeners.operator.server),
+      undeclared: () => [listeners.device, listeners.operator].flatMap(({ server }) => [...undeclaredOf(server)]),
+    },
     refused: ledger.refused,
     checkState: ledger.checkState,
     sweepAuthorities: () => sweep.now(),

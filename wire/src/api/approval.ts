@@ -1,6 +1,7 @@
 // The messages about requests that wait for a second person (spec/operator-access.md, "Two people"). Times are Unix milliseconds.
 import { z } from 'zod';
 import { sha256Hex } from './bytes.ts';
+import { scopeWord } from './words.ts';
 
 /** The answer to a root operation (status 202) when it was not carried out yet. */
 export const approvalRequired = z.object({
@@ -22,7 +23,7 @@ const approvalSummary = z.object({
   operation: z.string(),
   digest: sha256Hex,
   /** The scope that an approver's token must have. */
-  scope: z.string(),
+  scope: scopeWord,
   method: z.string(),
   path: z.string(),
   person: z.string(),

@@ -4,6 +4,7 @@ import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import { z } from 'zod';
 import { base64url, nonceBytes } from './bytes.ts';
 import { deviceIdSchema } from './device.ts';
+import { deviceStateWord } from './words.ts';
 
 export const bindRequest = z.strictObject({
   /** Over qualifyingData('bind', zero nonce, TLS exporter). */
@@ -19,7 +20,7 @@ export const bindResponse = z.object({
   /** Into which PCR the device measures its stages from its next boot on; left out: the present one. */
   stagePcr: z.int().min(14).max(15).optional(),
   deviceId: deviceIdSchema,
-  state: z.string(),
+  state: deviceStateWord,
   /**
    * What the hub makes of this evidence; its nonce is the evidence's qualifying data. Left out by a hub of the version before, and where the policy does
    * not permit the device to attest. A device of the version before passes over it.
@@ -54,4 +55,4 @@ export const imaLogResponse = z.object({ entries: z.int() });
 
 export const attestRequest = z.strictObject({ evidence: evidenceSchema });
 
-export const attestResponse = z.object({ attestationResult: z.string(), state: z.string() });
+export const attestResponse = z.object({ attestationResult: z.string(), state: deviceStateWord });

@@ -49,6 +49,8 @@ export const cosignatureRequest = z.strictObject({
   checkpoint: z.string().max(NOTE_BYTES_MAX),
 });
 
+export const cosignatureResponse = z.object({ accepted: z.boolean() });
+
 /** Entries of the audit log with the calling device as subject or actor, from an index on. */
 export const ownEntries = z.object({
   entries: z.array(z.object({ index: z.number(), entry: z.string() })),
@@ -71,3 +73,9 @@ export const witnessPolicyView = witnessPolicyRequest.extend({
   /** How many independent witnesses the fleet has now; at most as many as the quorum. */
   available: z.number(),
 });
+
+/** The trust file (spec/receipt.md, "Trust file"); core/src/access/trust.ts reads it. */
+export const trustFileText = z.looseObject({ type: z.literal('edgekeep-trust/v2') });
+
+/** The long form of a receipt (spec/receipt.md, "The long form"); core/src/access reads it. */
+export const longReceiptText = z.looseObject({ type: z.string() });

@@ -5,6 +5,7 @@ import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { issuedClasses } from '@edgekeep/core/identity/issuing-scope';
 import type { OfferedRoot } from '@edgekeep/core/identity/rollover';
 import { z } from 'zod';
+import { deviceTierWord } from './words.ts';
 
 const base64url = z.string().max(60_000);
 /** DER of at most 16 KiB, about three hundred issuing CAs: all roots with their lists fit into one answer to a device. */
@@ -146,7 +147,7 @@ export const rootListRequest = z.strictObject({ list: rootList });
 /** `rootVersion` is the newest root that the device has shown to know; `generation` is the same, for programs of the version before. */
 export const pendingDevices = z.object({
   devices: z.array(
-    z.object({ id: z.string(), tier: z.string(), seenAt: z.number(), rootVersion: z.number(), generation }),
+    z.object({ id: z.string(), tier: deviceTierWord, seenAt: z.number(), rootVersion: z.number(), generation }),
   ),
   next: z.string().nullable(),
 });

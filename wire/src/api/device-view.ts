@@ -5,12 +5,14 @@ import { deviceIdSchema } from './device.ts';
 import { guardReport } from './guard-report.ts';
 import { deviceModelView } from './model.ts';
 import { vendorRootKinds } from './vendor-root.ts';
+import { modelCounts } from './report.ts';
 import { reasonText } from './texts.ts';
+import { appraisalWord, deviceStateWord, deviceTierWord } from './words.ts';
 
 export const deviceView = z.object({
   id: deviceIdSchema,
-  tier: z.string(),
-  state: z.string(),
+  tier: deviceTierWord,
+  state: deviceStateWord,
   stateReason: z.string(),
   /** False while an operator has switched it off; `disabledReason` says why. */
   enabled: z.boolean(),
@@ -25,14 +27,15 @@ export const deviceView = z.object({
   /** The newest appraisal: status and reasons; null before the first. */
   appraisal: z
     .object({
-      status: z.string(),
+      status: appraisalWord,
       at: z.number(),
       reasons: z.array(z.object({ code: z.string(), message: z.string() })),
       /** False after a loss of power, until its TPM vouches again that no value of its clock repeats. */
       clockSafe: z.boolean().optional(),
     })
     .nullable(),
-  counts: z.unknown(),
+  /** What its guards answered, for each model, from its last report; null before the first. */
+  counts: z.array(modelCounts).nullable(),
   /** Its models, from its last report. */
   models: z.array(deviceModelView),
   /** How far its clock is ahead of the hub's; null before its first report. */
@@ -62,7 +65,7 @@ export const deviceDetail = deviceView.extend({
   formerIdentities: z.array(
     z.object({
       ...incarnation,
-      tier: z.string(),
+      tier: deviceTierWord,
       rootSha256: z.string(),
       enrolledAt: z.number(),
       endedAt: z.number(),
@@ -140,6 +143,6 @@ export const stateRequest = z.strictObject({ reason: reasonText });
 
 export const replaceRootRequest = z.strictObject({ rootSha256: sha256Hex, reason: reasonText });
 
-export const replaceRootResponse = z.object({ deviceId: z.string(), state: z.string(), rootSha256: z.string() });
+export const replaceRootResponse = z.object({ deviceId: z.string(), state: deviceStateWord, rootSha256: z.string() });
 
-export const stateResponse = z.object({ deviceId: z.string(), state: z.string(), connectionsClosed: z.number() });
+export const stateResponse = z.object({ deviceId: z.string(), state: deviceStateWord, connectionsClosed: z.number() });

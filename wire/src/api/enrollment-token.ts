@@ -3,6 +3,7 @@ import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { deviceIdSchema } from './device.ts';
 import { tokenIdSchema } from './people.ts';
+import { deviceTierWord } from './words.ts';
 
 /** Why a token is valid or not. */
 export const enrollmentTokenStates = ['usable', 'used', 'expired', 'revoked', 'maker-ended'] as const;
@@ -15,7 +16,7 @@ const enrollmentTokenView = z.object({
   group: z.string().nullable(),
   /** The only device and tier of a one-time token; null for any. */
   deviceId: z.string().nullable(),
-  tier: z.string().nullable(),
+  tier: deviceTierWord.nullable(),
   state: z.enum(enrollmentTokenStates),
   createdAt: z.number(),
   expiresAt: z.number(),

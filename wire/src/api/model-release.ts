@@ -3,6 +3,7 @@
 import { releasePolicySchema } from '@edgekeep/core/model/release-policy';
 import { z } from 'zod';
 import { base64url, sha256Hex } from './bytes.ts';
+import { releaseStateWord } from './words.ts';
 
 export const modelNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/);
 
@@ -22,7 +23,7 @@ export const modelRequest = z.strictObject({
 export const modelView = z.object({
   name: z.string(),
   version: z.string(),
-  state: z.string(),
+  state: releaseStateWord,
   manifestDigest: sha256Hex,
   publisher: z.string(),
   createdAt: z.number(),

@@ -2,12 +2,14 @@
 // milliseconds.
 import { z } from 'zod';
 import { groupNameSchema } from './registry.ts';
+import { modelFaultCodes, modelFaultPlaces } from './model-report.ts';
+import { wordOf } from './words.ts';
 
 /** A model on a device, from the device's last report. */
 export const deviceModelView = z.object({
   model: z.string(),
   /** `serving`, `ready` for a program, or `locked`. */
-  state: z.string(),
+  state: wordOf(['serving', 'ready', 'locked']),
   /** The release that it holds. */
   version: z.string().nullable(),
   manifestDigest: z.string().nullable(),
@@ -15,8 +17,8 @@ export const deviceModelView = z.object({
   fault: z
     .object({
       version: z.string().nullable(),
-      code: z.string(),
-      place: z.string(),
+      code: wordOf(modelFaultCodes),
+      place: wordOf(modelFaultPlaces),
       message: z.string(),
       attempts: z.number(),
       /** Not tried again until another release is offered, or an operator orders it. */

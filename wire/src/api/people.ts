@@ -1,6 +1,7 @@
 // The messages about people and their API tokens (spec/operator-access.md). Times are Unix milliseconds.
 import { z } from 'zod';
 import { sha256Hex } from './bytes.ts';
+import { roleName, roleWord, scopeName, scopeWord } from './words.ts';
 
 export const personNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,39}$/);
 export const tokenIdSchema = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits in lower case');
@@ -38,9 +39,9 @@ export const tokenView = z.object({
   name: z.string(),
   /** Null for a service's. */
   person: z.string().nullable(),
-  roles: z.array(z.string()),
+  roles: z.array(roleWord),
   /** All its scopes, including those of its roles. */
-  scopes: z.array(z.string()),
+  scopes: z.array(scopeWord),
   createdAt: z.number(),
   createdBy: z.string(),
   /** The token that it ends with; null for the first token of a family. A hub of an earlier version leaves it out. */
@@ -58,8 +59,8 @@ export const apiTokenRequest = z
   .strictObject({
     /** Recorded in the audit log. */
     name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/),
-    scopes: z.array(z.string().max(40)).max(20).default([]),
-    roles: z.array(z.string().max(40)).max(10).default([]),
+    scopes: z.array(scopeName).max(20).default([]),
+    roles: z.array(roleName).max(10).default([]),
     /** The owner; without either, the caller. */
     person: personNameSchema.optional(),
     service: z.literal(true).optional(),

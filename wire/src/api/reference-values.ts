@@ -38,6 +38,8 @@ export const referenceValuesView = z.object({
   devices: z.number().default(0),
 });
 
+export const referenceValuesList = z.object({ referenceValues: z.array(referenceValuesView) });
+
 export const referenceValuesWithdrawn = z.object({
   name: z.string(),
   version: z.string(),

@@ -7,6 +7,7 @@ import { sha256Hex } from './bytes.ts';
 import { deviceIdSchema } from './device.ts';
 import { siteNameSchema } from './site.ts';
 import { lineSchema } from './texts.ts';
+import { deviceStateWord } from './words.ts';
 
 /** Enough for sites, lines and owners; a device that needs more should use attributes. */
 export const TAGS_MAX = 64;
@@ -33,7 +34,7 @@ export const enableRequest = z.strictObject({});
 export const enabledResponse = z.object({
   deviceId: z.string(),
   enabled: z.boolean(),
-  state: z.string(),
+  state: deviceStateWord,
   connectionsClosed: z.number(),
 });
 

@@ -7,21 +7,21 @@ import { REPORTED_MODELS_MAX, modelReport, modelRetry } from './model-report.ts'
 
 const count = z.int().min(0);
 
+const counts = {
+  model: z.string().max(64),
+  version: z.string().max(64),
+  accepted: count,
+  fallback: count,
+  review: count,
+  failed: count,
+};
+
+/** As an operator reads them. */
+export const modelCounts = z.object(counts);
+
 export const reportRequest = z.strictObject({
   /** Guard counts per model since the guard started; never inputs. */
-  counts: z
-    .array(
-      z.strictObject({
-        model: z.string().max(64),
-        version: z.string().max(64),
-        accepted: count,
-        fallback: count,
-        review: count,
-        failed: count,
-      }),
-    )
-    .max(64)
-    .optional(),
+  counts: z.array(z.strictObject(counts)).max(64).optional(),
   /** A portable proof that this hub's log forked (edgekeep-fork-proof/v1). */
   forkProof: z.string().max(FORK_PROOF_BYTES_MAX).optional(),
   /** The reported attributes, the whole document each time (spec/registry.md). */

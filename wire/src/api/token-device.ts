@@ -1,6 +1,7 @@
 // The messages about devices that sign HMAC tokens (spec/device-token.md).
 import { z } from 'zod';
 import { deviceIdSchema } from './device.ts';
+import { deviceStateWord } from './words.ts';
 
 export const tokenDeviceRequest = z.strictObject({ id: deviceIdSchema });
 
@@ -13,4 +14,4 @@ export const tokenRollResponse = tokenDeviceResponse.extend({ olderValidUntil: z
 /** From a device that signs tokens (spec/device-token.md). */
 export const tokenReportRequest = z.strictObject({ message: z.string().max(4_096).optional() });
 
-export const tokenReportResponse = z.object({ deviceId: deviceIdSchema, state: z.string() });
+export const tokenReportResponse = z.object({ deviceId: deviceIdSchema, state: deviceStateWord });

@@ -9,6 +9,7 @@ import { recordKnownRoot } from '../../authority/known-roots.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
+import { bytesAs } from '../http/answers.ts';
 import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
@@ -18,6 +19,10 @@ const at = '/.well-known/est';
 // Text from an unknown client, which goes to logs.
 const CLAIM_CHARACTERS_MAX = 63;
 const requestType = 'application/pkcs10';
+const certificates = { 200: bytesAs('application/pkcs7-mime') };
+const attributes = { response: { 200: bytesAs('application/csrattrs') } };
+const schema = { takes: requestType, response: certificates };
+const enrolling = { ...schema, proofs: ['enrollmentToken', 'deviceCertificate'] };
 // Base64 adds a third, line ends a little.
 const bodyLimit = Math.ceil(CERTIFICATE_REQUEST_LENGTH_MAX * 1.4);
 
@@ -30,19 +35,19 @@ export function estRoutes(
 ): void {
   const { authorities, clock, door } = dependencies;
 
-  app.get(`${at}/cacerts`, door.lets('anyone'), async (request, reply) => {
+  app.get(`${at}/cacerts`, { ...door.lets('anyone'), schema: { response: certificates } }, async (request, reply) => {
     const { certificate } = door.anyone(request);
     if (certificate !== undefined) await noteKnown(certificate.deviceId);
     return send(reply, 'application/pkcs7-mime', encodeCertificates(authorities.published));
   });
 
-  app.get(`${at}/csrattrs`, door.lets('anyone'), async (_request, reply) =>
+  app.get(`${at}/csrattrs`, { ...door.lets('anyone'), schema: attributes }, async (_request, reply) =>
     send(reply, 'application/csrattrs', wishes),
   );
 
   readBodiesAsBytes(app, requestType);
 
-  app.post(`${at}/simpleenroll`, { ...door.lets('anyone'), bodyLimit }, async (request, reply) => {
+  app.post(`${at}/simpleenroll`, { ...door.lets('anyone'), bodyLimit, schema: enrolling }, async (request, reply) => {
     const connection = door.anyone(request);
     const basic = parseBasic(request.headers.authorization);
     connection.claimed = basic?.user.slice(0, CLAIM_CHARACTERS_MAX);
@@ -66,7 +71,7 @@ export function estRoutes(
     }
   });
 
-  app.post(`${at}/simplereenroll`, { ...door.lets('withCertificate'), bodyLimit }, async (request, reply) =>
+  app.post(`${at}/simplereenroll`, { ...door.lets('withCertificate'), bodyLimit, schema }, async (request, reply) =>
     sendCertificate(reply, await renew(request)),
   );
 

@@ -12,7 +12,10 @@ import type { RevocationWatch } from '../../revocation/watch.ts';
 import type { HubSettings } from '../../settings.ts';
 import { pay, streamLimits } from '../http/admission.ts';
 import { newcomerLimits, queueNewcomers } from '../http/newcomers.ts';
+import { openApiRoute } from '../http/openapi.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
+import { publicOperations } from '../public/operations.ts';
+import { deviceOperations } from './operations.ts';
 import type { DeviceDoor } from './door.ts';
 
 export interface DeviceListenerDependencies {
@@ -49,6 +52,7 @@ export function createDeviceListener(
   });
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
   addHooks(app, dependencies);
+  openApiRoute(app, { listener: 'device', operations: { ...publicOperations, ...deviceOperations }, lists: {} });
   addRoutes(app);
   return app;
 }

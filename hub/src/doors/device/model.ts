@@ -14,6 +14,7 @@ import { z } from 'zod';
 import type { AccessGate } from '../../access/gate.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
+import { bytesAs } from '../http/answers.ts';
 import type { BoundDevice } from '../../presence/connections.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -22,6 +23,7 @@ import type { ModelReleaseRow } from '../../store/tables/model.ts';
 import type { Blobs } from '../../model/blobs.ts';
 import { findPublishedRelease } from '../../model/releases.ts';
 
+const sealed = bytesAs('application/octet-stream');
 const file = z.strictObject({ name: modelNameSchema, version: versionSchema, '*': z.string().min(1).max(1_024) });
 
 interface ModelDeviceRouteDependencies {
@@ -75,7 +77,7 @@ function addFiles(app: HttpServer, dependencies: ModelDeviceRouteDependencies): 
 
   app.get(
     '/v1/models/:name/:version/files/*',
-    { ...door.lets('bound'), schema: { params: file } },
+    { ...door.lets('bound'), schema: { params: file, refuses: [416], response: { 200: sealed, 206: sealed } } },
     async (request, reply) => {
       const device = door.bound(request);
       const { name, version, '*': path } = request.params;

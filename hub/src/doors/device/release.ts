@@ -8,6 +8,7 @@ import {
   releaseRequest,
   releaseResponse,
   saltedEntryVersion,
+  receiptResponse,
 } from '@edgekeep/wire/api/access';
 import { attestRequest, attestResponse } from '@edgekeep/wire/api/attest';
 import { z } from 'zod';
@@ -107,7 +108,7 @@ function addReleases(app: HttpServer, dependencies: AccessDeviceRouteDependencie
       ...door.lets('bound'),
       schema: {
         params: z.strictObject({ id: z.string().max(64) }),
-        response: { 200: z.object({ receipt: z.string() }) },
+        response: { 200: receiptResponse },
       },
     },
     async (request) => {

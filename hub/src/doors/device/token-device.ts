@@ -36,7 +36,7 @@ export function tokenDeviceRoutes(
     {
       ...door.lets('anyone'),
       bodyLimit: bodyBytes.message,
-      schema: { body: tokenReportRequest, response: { 200: tokenReportResponse } },
+      schema: { proofs: ['deviceToken'], body: tokenReportRequest, response: { 200: tokenReportResponse } },
     },
     async (request) => {
       const connection = door.anyone(request);

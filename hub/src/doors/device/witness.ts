@@ -6,7 +6,7 @@ import { toBase64, utf8 } from '@edgekeep/core/bytes';
 import { logPartJson } from '@edgekeep/core/audit/hand-over';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
-import { checkpointResponse, cosignatureRequest, ownEntries } from '@edgekeep/wire/api/audit';
+import { checkpointResponse, cosignatureRequest, cosignatureResponse, ownEntries } from '@edgekeep/wire/api/audit';
 import { reportRequest, reportResponse } from '@edgekeep/wire/api/report';
 import { z } from 'zod';
 import type { AccessGate } from '../../access/gate.ts';
@@ -39,7 +39,6 @@ const ownPage = z.strictObject({
   from: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(100).default(100),
 });
-const accepted = z.object({ accepted: z.boolean() });
 const reportSchema = { body: reportRequest, response: { 200: reportResponse } };
 
 interface AuditDeviceRouteDependencies {
@@ -94,7 +93,7 @@ function addLog(app: HttpServer, dependencies: AuditDeviceRouteDependencies): vo
     {
       ...door.lets('bound'),
       bodyLimit: bodyBytes.note,
-      schema: { body: cosignatureRequest, response: { 200: accepted } },
+      schema: { body: cosignatureRequest, response: { 200: cosignatureResponse } },
     },
     async (request) => {
       const { deviceId } = door.bound(request);

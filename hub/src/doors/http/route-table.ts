@@ -16,6 +16,22 @@ export interface Route {
   readonly who: string;
 }
 
+/** An answer that a route gave and does not declare: our own mistake. */
+export type Undeclared = ReadonlySet<string>;
+
+const undeclared = new WeakMap<object, Set<string>>();
+
+export function noteUndeclared(listener: object, answer: string): void {
+  const known = undeclared.get(listener) ?? new Set();
+  undeclared.set(listener, known);
+  known.add(answer);
+}
+
+/** `METHOD route status` of each, for tests. */
+export function undeclaredOf(listener: object): Undeclared {
+  return undeclared.get(listener) ?? new Set();
+}
+
 const tables = new WeakMap<object, Route[]>();
 
 export function noteRoute(listener: object, { method, url, bodyLimit, config }: DeclaredRoute): void {

@@ -107,7 +107,10 @@ export function createServer(
   app.setSerializerCompiler(chargedSerializerCompiler);
   app.setErrorHandler(answer);
   app.setNotFoundHandler(() => {
-    throw new HubError('not-found', 'there is nothing at this address: see /openapi.json on the operator listener');
+    throw new HubError(
+      'not-found',
+      'there is nothing at this address: /openapi.json has all addresses of this listener',
+    );
   });
   return app.withTypeProvider<ZodTypeProvider>();
 }
@@ -129,8 +132,8 @@ function answerWith(
   if (answer.status >= 500 && answer.code !== 'hub-stopping')
     request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);
-  if (answer.retryAfterSeconds !== undefined)
-    reply.header('retry-after', Math.max(1, Math.ceil(answer.retryAfterSeconds)));
+  const { retryAfterSeconds = status === 429 ? 1 : undefined } = answer;
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterSeconds)));
   const send = () => void reply.status(answer.status).send(bodyOf(answer));
   // Unknown when the connection has ended, or when the router cannot look up the address: then the first hook did not run.
   const payer: Payer | undefined = request.payer;

@@ -2,11 +2,12 @@
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { receiptResponse, releaseList } from '@edgekeep/wire/api/access';
-import { auditList, auditProof } from '@edgekeep/wire/api/audit';
+import { auditList, auditProof, longReceiptText, trustFileText } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import type { Receipts } from '../../access/receipts.ts';
 import type { EvidenceKeeper } from '../../attest/kept-evidence.ts';
 import { HubError } from '../../common/error.ts';
+import { jsonTextOf, noBody } from '../http/answers.ts';
 import type { RequireScope } from './door.ts';
 import { sendDocument } from '../http/document.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -38,8 +39,10 @@ export function auditOperatorRoutes(app: HttpServer, dependencies: AuditOperator
 function addLog(app: HttpServer, dependencies: AuditOperatorRouteDependencies): void {
   const { database, log, trust, requireScope } = dependencies;
 
-  app.get('/v1/trust', async (request, reply) =>
-    sendDocument(request, reply, { type: 'application/json', document: await trust() }),
+  app.get(
+    '/v1/trust',
+    { schema: { refuses: [409], response: { 200: jsonTextOf(trustFileText), 304: noBody } } },
+    async (request, reply) => sendDocument(request, reply, { type: 'application/json', document: await trust() }),
   );
 
   app.get(
@@ -94,7 +97,10 @@ function addLeases(app: HttpServer, dependencies: AuditOperatorRouteDependencies
 
   app.get(
     '/v1/receipts/:id/long',
-    { ...requireScope('audit:read'), schema: { params: z.strictObject({ id: z.string().max(64) }) } },
+    {
+      ...requireScope('audit:read'),
+      schema: { params: z.strictObject({ id: z.string().max(64) }), response: { 200: jsonTextOf(longReceiptText) } },
+    },
     async ({ params }, reply) =>
       reply.type('application/json').send(await receipts.longForLease(params.id, evidenceKeeper)),
   );

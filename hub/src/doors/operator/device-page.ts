@@ -1,6 +1,7 @@
 // A page of the list of devices, as operators see them.
 import { deviceList, type DeviceView } from '@edgekeep/wire/api/device-view';
 import type { Kysely } from 'kysely';
+import { modelCounts } from '@edgekeep/wire/api/report';
 import { z } from 'zod';
 import { deviceModelViewOf } from '../../model/device-model-view.ts';
 import { modelsOf } from '../../model/device-models.ts';
@@ -51,6 +52,8 @@ const storedAppraisal = z.object({
   clockSafe: z.boolean().optional(),
 });
 
+const storedCounts = z.array(modelCounts);
+
 export function deviceViewOf(
   row: DeviceRecord,
   online: boolean,
@@ -71,7 +74,7 @@ export function deviceViewOf(
     seenAt: row.seen_at,
     online,
     appraisal: appraisal === undefined || row.appraised_at === null ? null : { ...appraisal, at: row.appraised_at },
-    counts: row.counts === null ? null : JSON.parse(row.counts),
+    counts: row.counts === null ? null : (storedCounts.safeParse(JSON.parse(row.counts)).data ?? null),
     models: models.map(deviceModelViewOf),
     clockSkewSeconds: row.clock_skew_seconds,
     guard: guardOf(row) ?? null,

@@ -20,7 +20,7 @@ export function importRoutes(app: HttpServer, dependencies: StoreRouteDependenci
       {
         ...streamed(requireScope('enrollment:write')),
         bodyLimit: IMPORT_BYTES_MAX,
-        schema: { response: { 200: importReport } },
+        schema: { takes: 'application/x-ndjson', response: { 200: importReport } },
       },
       async ({ body, actor }) => {
         const source: AsyncIterable<Uint8Array> = body instanceof Readable ? body : Readable.from([]);

@@ -4,13 +4,17 @@ import type { FastifyRequest } from 'fastify';
 import type { Addresses } from '../../address/open.ts';
 import type { LiveCredential } from '../../authority/server-credential.ts';
 import type { Metrics } from '../../health/metrics.ts';
+import { scopes } from '../../common/declarations.ts';
+import { roles } from '../../people/roles.ts';
 import type { HubSettings } from '../../settings.ts';
 import { type Admission, pay, streamLimits } from '../http/admission.ts';
 import { ConnectionCount } from '../http/connection-count.ts';
 import { newcomerLimits, queueNewcomers } from '../http/newcomers.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
-import { openApiRoutes } from './openapi.ts';
-import type { TwoPeople } from './two-people.ts';
+import { openApiRoute } from '../http/openapi.ts';
+import { publicOperations } from '../public/operations.ts';
+import { operatorOperations } from './operations.ts';
+import { approvalAnswers, type TwoPeople } from './two-people.ts';
 
 export interface OperatorListenerDependencies {
   readonly settings: HubSettings;
@@ -21,6 +25,10 @@ export interface OperatorListenerDependencies {
   readonly twoPeople: TwoPeople;
   readonly metrics: Metrics;
 }
+
+const operations = { ...publicOperations, ...operatorOperations };
+const roleNames = Object.keys(roles);
+const wordLists = { ScopeName: scopes, ScopeWord: scopes, RoleName: roleNames, RoleWord: roleNames };
 
 const idleMilliseconds = 75_000;
 
@@ -56,7 +64,7 @@ export async function createOperatorListener(
     hasRoom: (network) => open.of(network) < settings.admission.maxOperatorConnections,
   });
   app.server.on('secureConnection', (socket: Socket) => open.add(socket));
-  await openApiRoutes(app);
+  openApiRoute(app, { listener: 'operator', operations, lists: wordLists, held: approvalAnswers });
   dependencies.twoPeople.guard(app);
   app.after(() => addRoutes(app));
   return app;

@@ -8,11 +8,12 @@ import {
   modelRequest,
   publicationResponse,
   type ModelView,
+  uploadedFile,
   uploadState,
   versionSchema,
   withdrawResponse,
 } from '@edgekeep/wire/api/model-release';
-import { publisherResponse, publisherRequest } from '@edgekeep/wire/api/publisher';
+import { publisherList, publisherRequest, publisherResponse } from '@edgekeep/wire/api/publisher';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -73,7 +74,7 @@ function addPublishers(app: HttpServer, dependencies: ModelOperatorRouteDependen
     '/v1/publishers',
     {
       ...requireScope('models:read'),
-      schema: { response: { 200: z.object({ publishers: z.array(publisherResponse) }) } },
+      schema: { response: { 200: publisherList } },
     },
     async () => ({
       publishers: (await listPublishers(database)).map(({ fingerprint, name }) => ({ fingerprint, name })),
@@ -182,7 +183,7 @@ function addUploads(app: HttpServer, dependencies: ModelOperatorRouteDependencie
       {
         ...streamed(requireScope('models:publish')),
         bodyLimit: UPLOAD_BYTES_MAX,
-        schema: { params: releaseFile },
+        schema: { params: releaseFile, takes: 'application/octet-stream', response: { 200: uploadedFile } },
       },
       async (request) => {
         const params = releaseFile.parse(request.params);

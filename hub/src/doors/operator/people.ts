@@ -74,7 +74,11 @@ function addPeople(app: HttpServer, dependencies: PeopleRouteDependencies): void
 
   app.post(
     '/v1/people/:name/enable',
-    { ...requireScope('admin'), bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: byName } } },
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: byName, response: { 200: people.personRequest } },
+    },
     async ({ params: { name }, actor }) => {
       await enablePerson(database, { name, actor, nowMs: clock() });
       return { name };

@@ -4,6 +4,7 @@ import { sharedStagePcr } from '@edgekeep/core/attest/stage-pcr';
 import { targetText } from '@edgekeep/core/attest/reference-target';
 import {
   referenceValuesRequest,
+  referenceValuesList,
   referenceValuesView,
   referenceValuesWithdrawn,
 } from '@edgekeep/wire/api/reference-values';
@@ -38,7 +39,7 @@ export function accessOperatorRoutes(
     '/v1/reference-values',
     {
       ...requireScope('models:read'),
-      schema: { response: { 200: z.object({ referenceValues: z.array(referenceValuesView) }) } },
+      schema: { response: { 200: referenceValuesList } },
     },
     async () => ({ referenceValues: await views(await references.list()) }),
   );

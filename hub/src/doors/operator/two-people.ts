@@ -1,11 +1,12 @@
 // The gate before root operations: holds a request that needs a second person (202), and carries it out once and unchanged after approval.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { encodeCanonicalJson, type Json, parseValue } from '@edgekeep/core/json';
-import type { ApprovalRequired } from '@edgekeep/wire/api/approval';
+import { approvalRequired, type ApprovalRequired } from '@edgekeep/wire/api/approval';
 import { z } from 'zod';
 import type { PolicyStore } from '../../access/policy-store.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
+import type { DeclaredRoute } from '../http/body-limits.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../../settings.ts';
 import { actingNow, rehearse } from '../../store/authority.ts';
@@ -150,6 +151,11 @@ export class TwoPeople {
       this.#approved.take(key);
     }
   }
+}
+
+/** For the OpenAPI document: what the gate answers on this route, by status. */
+export function approvalAnswers({ method, url }: DeclaredRoute): ReadonlyMap<number, z.ZodType> {
+  return new Map(rootOperationOf(String(method), url) === undefined ? [] : [[202, approvalRequired]]);
 }
 
 // What would be refused when it is carried out costs no second person their time. The act decides again, by what is then.

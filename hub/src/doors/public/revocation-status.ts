@@ -7,16 +7,22 @@ import { z } from 'zod';
 import type { RevocationStatus } from '../../authority/revocation-status.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
+import { bytesAs, noBody } from '../http/answers.ts';
 import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { IssuedList } from '../../authority/crl.ts';
 import type { OcspAnswered } from '../../authority/ocsp.ts';
 
 const requestType = 'application/ocsp-request';
+const listed = { 200: bytesAs('application/pkix-crl'), 304: noBody };
+const answered = { 200: bytesAs('application/ocsp-response') };
 // RFC 6960 appendix A.1 requires GET for requests under 255 octets; this leaves room for percent-encoding and a long serial number.
 const PATH_CHARACTERS_MAX = 1_024;
 // The time that a proxy may cache a response, even if it is valid for longer: a revocation must not wait for caches.
 const CACHE_SECONDS_MAX = 60;
+
+const byIssuer = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case') });
+const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case') });
 
 export function revocationStatusRoutes(
   app: HttpServer,
@@ -27,17 +33,15 @@ export function revocationStatusRoutes(
 ): void {
   const { status, clock } = dependencies;
 
-  app.get('/crl', async (request, reply) => {
+  app.get('/crl', { schema: { response: listed } }, async (request, reply) => {
     return sendList(request, reply, await status.list());
   });
 
-  const byIssuer = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case') });
-  app.get('/crl/:id', { schema: { params: byIssuer } }, async (request, reply) => {
+  app.get('/crl/:id', { schema: { params: byIssuer, response: listed } }, async (request, reply) => {
     return sendList(request, reply, await status.list(request.params.id));
   });
 
-  const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case') });
-  app.get('/crl/root/:sha256', { schema: { params: byRoot } }, async (request, reply) => {
+  app.get('/crl/root/:sha256', { schema: { params: byRoot, response: listed } }, async (request, reply) => {
     return sendList(request, reply, status.rootList(request.params.sha256));
   });
 
@@ -54,14 +58,18 @@ export function revocationStatusRoutes(
   }
 
   readBodiesAsBytes(app, requestType);
-  app.post('/ocsp', { bodyLimit: OCSP_REQUEST_LENGTH_MAX }, async (request, reply) => {
-    if (!(request.body instanceof Uint8Array))
-      throw new HubError('media-type-unsupported', `send a request as ${requestType}`);
-    return send(reply, await status.answer(request.body));
-  });
+  app.post(
+    '/ocsp',
+    { bodyLimit: OCSP_REQUEST_LENGTH_MAX, schema: { takes: requestType, response: answered } },
+    async (request, reply) => {
+      if (!(request.body instanceof Uint8Array))
+        throw new HubError('media-type-unsupported', `send a request as ${requestType}`);
+      return send(reply, await status.answer(request.body));
+    },
+  );
 
   const path = z.strictObject({ '*': z.string().max(PATH_CHARACTERS_MAX) });
-  app.get('/ocsp/*', { schema: { params: path } }, async (request, reply) => {
+  app.get('/ocsp/*', { schema: { params: path, response: answered } }, async (request, reply) => {
     return send(reply, await status.answer(readPath(request.params['*'])));
   });
 

@@ -8,9 +8,11 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HubError } from '../../common/error.ts';
+import { bytesAs } from '../http/answers.ts';
 import type { HttpServer } from '../http/server.ts';
 
 const anyPath = z.strictObject({ '*': z.string().min(1).max(200) });
+const tile = { 200: bytesAs('application/octet-stream') };
 const forEverybody = 'public, max-age=31536000, immutable';
 
 /** Hooks of the routes that show entries. */
@@ -23,12 +25,12 @@ export interface EntriesGuard {
 /** `auditors` guards the entries; without it, on the device listener, the entries are not served. */
 export function tileRoutes(app: HttpServer, logFolder: string, auditors?: EntriesGuard): void {
   // A reply is thenable: awaiting it before it is sent would wait forever.
-  app.get('/log/checkpoint', async (_request, reply) => {
+  app.get('/log/checkpoint', { schema: { response: { 200: bytesAs('text/plain') } } }, async (_request, reply) => {
     void reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache');
     return reply.send(createReadStream(join(logFolder, 'checkpoint')));
   });
 
-  app.get('/log/tile/*', { schema: { params: anyPath } }, async ({ params }, reply) => {
+  app.get('/log/tile/*', { schema: { params: anyPath, refuses: [403], response: tile } }, async ({ params }, reply) => {
     // Only a path in the canonical form of the specification reaches the file system.
     const path = `tile/${params['*']}`;
     const address = addressOf(path);
@@ -41,11 +43,15 @@ export function tileRoutes(app: HttpServer, logFolder: string, auditors?: Entrie
   });
 
   if (auditors !== undefined) {
-    app.get('/log/tile/entries/*', { ...auditors, schema: { params: anyPath } }, async ({ params }, reply) => {
-      const path = `tile/entries/${params['*']}`;
-      addressOf(path);
-      return send(reply, path, 'private, max-age=31536000, immutable');
-    });
+    app.get(
+      '/log/tile/entries/*',
+      { ...auditors, schema: { params: anyPath, response: tile } },
+      async ({ params }, reply) => {
+        const path = `tile/entries/${params['*']}`;
+        addressOf(path);
+        return send(reply, path, 'private, max-age=31536000, immutable');
+      },
+    );
   }
 
   async function send(reply: FastifyReply, path: string, caching: string) {

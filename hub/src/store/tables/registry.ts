@@ -1,4 +1,5 @@
 // The tables that `registry` writes (spec/registry.md).
+import type { deviceStates } from '@edgekeep/wire/api/words';
 import type { Generated, Selectable } from 'kysely';
 
 export interface RegistryTables {
@@ -26,7 +27,7 @@ interface HybridKeyRow {
 }
 
 /** DESIGN: registered -> active -> (suspect) -> quarantined -> wiped -> active | retired. */
-export type DeviceState = 'registered' | 'active' | 'suspect' | 'quarantined' | 'wiped' | 'retired';
+export type DeviceState = (typeof deviceStates)[number];
 
 export interface DeviceRow {
   readonly id: string;

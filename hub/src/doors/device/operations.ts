@@ -1,0 +1,33 @@
+// The operations of the device listener: for each route its name and one line, as the OpenAPI document has them.
+import type { Operations } from '../http/answers.ts';
+
+export const deviceOperations: Operations = {
+  'GET /.well-known/est/cacerts': ['getEstAuthorities', 'Get the authorities (EST)'],
+  'GET /.well-known/est/csrattrs': ['getEstAttributes', 'Get what a certificate request should have (EST)'],
+  'POST /.well-known/est/simpleenroll': ['enrollByEst', 'Enroll with an enrollment token (EST)'],
+  'POST /.well-known/est/simplereenroll': ['renewByEst', 'Renew a certificate (EST)'],
+  'POST /v1/attest': ['sendEvidence', 'Show evidence of the boot'],
+  'GET /v1/audit': ['listOwnEntries', 'List the entries of the log that are about this device'],
+  'GET /v1/authorities': ['getAuthorityChain', 'Get roots, links and issuing CAs'],
+  'POST /v1/authorities/known': ['noteKnownRoot', 'Say which root and key list the device knows'],
+  'POST /v1/bind': ['bindConnection', 'Prove that this connection ends at the registered root of trust'],
+  'POST /v1/challenges': ['openChallenge', 'Get a challenge for evidence'],
+  'GET /v1/checkpoint': ['getCheckpoint', 'Get the checkpoint with the proof that it continues an earlier one'],
+  'POST /v1/cosignatures': ['addCosignature', 'Cosign the offered checkpoint'],
+  'POST /v1/enroll/challenge': ['beginEnrollment', 'Begin to enroll: show the root of trust, get a challenge'],
+  'POST /v1/enroll/complete': ['completeEnrollment', 'Answer the challenge and get the operational certificate'],
+  'POST /v1/hybrid-key': ['completeHybridKey', 'Prove the hybrid key and have it registered'],
+  'POST /v1/hybrid-key/challenge': ['beginHybridKey', 'Show a hybrid key, get a secret that only its holder opens'],
+  'POST /v1/ima-log': ['sendImaLog', 'Send a piece of a long IMA log before the evidence'],
+  'GET /v1/models/:name': ['getModel', 'Get the release of a model that this device may run'],
+  'GET /v1/models/:name/:version/files/*': ['getFile', 'Get a sealed file of a release'],
+  'GET /v1/receipts/:id': ['getReceipt', "Get the receipt of one's own release"],
+  'POST /v1/recover/challenge': ['beginRecovery', 'Begin to recover: name the device, get a challenge'],
+  'POST /v1/recover/complete': ['completeRecovery', 'Answer the challenge and get an operational certificate again'],
+  'POST /v1/releases': ['requestRelease', 'Request the key of a model'],
+  'POST /v1/renew': ['renewCertificate', 'Certify the next operational key'],
+  'POST /v1/reports': ['sendReport', 'Report counts, models, attributes and faults'],
+  'POST /v1/token/report': ['sendTokenReport', 'Report as a device that has HMAC tokens alone'],
+  'GET /v1/whoami': ['getCaller', "Show who the caller's certificate names"],
+  'POST /v1/workloads/:name/certificate': ['certifyWorkload', 'Certify the key of a workload'],
+};

@@ -1,0 +1,151 @@
+// The schemas of a document: those with a name are components, everything else is in its place. A schema that is sent in another form than
+// it is read (defaults, conversions) has a second component for requests.
+import { z } from 'zod';
+import { namedSchemas } from './named-schemas.ts';
+
+export type JsonSchema = z.core.JSONSchema.JSONSchema;
+
+type Direction = 'input' | 'output';
+
+const refPrefix = '#/components/schemas/';
+
+/** Closed lists that only the hub knows, by the name of their schema. */
+export type WordLists = Readonly<Record<string, readonly string[]>>;
+
+export class SchemaBook {
+  readonly #lists: WordLists;
+  readonly #inlines = new Map<z.ZodType, string>();
+  /** The components that were referred to so far, by their names in the document. */
+  readonly #needed = new Map<string, { readonly id: string; readonly direction: Direction }>();
+  #made: { readonly input: Converted; readonly output: Converted; readonly differing: ReadonlySet<string> } | undefined;
+
+  constructor(lists: WordLists) {
+    this.#lists = lists;
+  }
+
+  /** Notes a schema before anything is asked about any of them. */
+  note(schema: z.ZodType): void {
+    if (!namedSchemas.has(schema) && !this.#inlines.has(schema))
+      this.#inlines.set(schema, `inline ${this.#inlines.size}`);
+  }
+
+  /** The schema by its name, or in its place where it has none. */
+  reference(schema: z.ZodType, direction: Direction): JsonSchema {
+    const name = namedSchemas.get(schema);
+    return name === undefined ? this.#content(this.#idOf(schema), direction) : { $ref: this.#target(name, direction) };
+  }
+
+  /** The schema of a request in its place: of parameters. */
+  inline(schema: z.ZodType): JsonSchema {
+    return this.#content(this.#idOf(schema), 'input');
+  }
+
+  /** Every component that was referred to, and those that these refer to. */
+  components(): Record<string, JsonSchema> {
+    const components: Record<string, JsonSchema> = {};
+    // A map visits what is added meanwhile.
+    for (const [name, { id, direction }] of this.#needed) {
+      const content = this.#content(id, direction);
+      components[name] = direction === 'input' ? withDefaultsInWords(content) : content;
+    }
+    return components;
+  }
+
+  #idOf(schema: z.ZodType): string {
+    const id = namedSchemas.get(schema) ?? this.#inlines.get(schema);
+    if (id === undefined) throw new TypeError('a schema that was not noted');
+    return id;
+  }
+
+  #target(name: string, direction: Direction): string {
+    const differs = direction === 'input' && this.#conversion().differing.has(name);
+    const component = differs ? `${name}Input` : name;
+    this.#needed.set(component, { id: name, direction });
+    return `${refPrefix}${component}`;
+  }
+
+  #content(id: string, direction: Direction): JsonSchema {
+    const found = this.#conversion()[direction].get(id);
+    if (found === undefined) throw new TypeError(`no schema ${id}`);
+    const list = this.#lists[id];
+    const content = list === undefined ? found : { ...found, enum: [...list] };
+    return retargeted(content, (name) => this.#target(name, direction));
+  }
+
+  #conversion() {
+    if (this.#made !== undefined) return this.#made;
+    const input = converted('input', this.#inlines);
+    const output = converted('output', this.#inlines);
+    const differing = new Set(
+      [...input.keys()].filter((id) => {
+        const needed = [...reached(input, new Set([id])), ...reached(output, new Set([id]))];
+        return needed.some((each) => JSON.stringify(input.get(each)) !== JSON.stringify(output.get(each)));
+      }),
+    );
+    this.#made = { input, output, differing };
+    return this.#made;
+  }
+}
+
+type Converted = ReadonlyMap<string, JsonSchema>;
+
+function converted(io: Direction, inlines: ReadonlyMap<z.ZodType, string>): Converted {
+  const registry = z.registry<{ readonly id: string }>();
+  for (const [schema, id] of [...namedSchemas, ...inlines]) registry.add(schema, { id });
+  const { schemas } = z.toJSONSchema(registry, {
+    io,
+    unrepresentable: 'any',
+    uri: (id) => `${refPrefix}${id}`,
+    override: ({ jsonSchema }) => {
+      // A client must not depend on the absence of members that a later hub may add.
+      if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+    },
+  });
+  const { __shared: shared, ...own } = schemas;
+  // A schema that contains itself.
+  const recursive = entriesOf(shared?.$defs).map(([id, schema]): [string, JsonSchema] => [`Recursive${id}`, schema]);
+  const all = [...entriesOf(own), ...recursive];
+  return new Map(all.map(([id, { $schema: _version, $id: _id, id: _name, ...schema }]) => [id, schema]));
+}
+
+function entriesOf(schemas: Readonly<Record<string, JsonSchema>> = {}): [string, JsonSchema][] {
+  return Object.entries(schemas);
+}
+
+// A client generator takes a member with a default for one that is always there, as it is in an answer; in a request it may be left out.
+function withDefaultsInWords(schema: JsonSchema): JsonSchema {
+  const text = JSON.stringify(schema, (key, value: unknown) => {
+    if (key === 'properties' || typeof value !== 'object' || value === null || !('default' in value)) return value;
+    const { default: left, ...others } = value;
+    return { ...others, description: `Left out: ${JSON.stringify(left)}.` };
+  });
+  return z.custom<JsonSchema>().parse(JSON.parse(text));
+}
+
+/** All that these schemas refer to, and themselves. */
+function reached(schemas: Converted, from: ReadonlySet<string>): ReadonlySet<string> {
+  const found = new Set(from);
+  // A set visits what is added meanwhile.
+  for (const id of found) for (const each of namesIn(schemas.get(id))) found.add(each);
+  return found;
+}
+
+function namesIn(value: unknown): string[] {
+  const names: string[] = [];
+  retargeted({ value }, (name) => {
+    names.push(name);
+    return name;
+  });
+  return names;
+}
+
+function retargeted(schema: JsonSchema, target: (name: string) => string): JsonSchema {
+  const text = JSON.stringify(schema, (key, value: unknown) =>
+    key === '$ref' && typeof value === 'string' ? target(nameOfReference(value)) : value,
+  );
+  return z.custom<JsonSchema>().parse(JSON.parse(text));
+}
+
+function nameOfReference(reference: string): string {
+  return reference.slice(refPrefix.length).replace('__shared#/$defs/', 'Recursive');
+}
