@@ -7,6 +7,7 @@ import { toBase64, toBase64url } from '@edgekeep/core/bytes';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { tokenId } from '@edgekeep/hub/people/token-store';
 import { rootOperations } from '@edgekeep/hub/people/root-operations';
+import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { hubKeysView, issuingRequestResponse, keyRequestResponse } from '@edgekeep/wire/api/authority';
 import { policyView } from '@edgekeep/wire/api/policy';
@@ -67,6 +68,7 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   const keyList = await root.signKeys(await keyRequest(['attestation-result']));
   const { keys } = accepted({ status: 200, body: await post('/v1/authorities/keys/list', { keyList }) }, hubKeysView);
   return {
+    publisher: keyFingerprint(world.publisher.publicKey),
     nextKey: keys.find(({ status }) => status === 'next')?.id,
     keyList: await root.signKeys(await keyRequest([])),
     issuing: next.id,
@@ -88,6 +90,7 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
   const claim = { name: 'carl', sha256: '0'.repeat(64) };
   return {
     'trust-publisher': ['/v1/publishers', { name: 'another', publicKey: publicPem(newPublisher()) }],
+    'end-publisher': [`/v1/publishers/${made.publisher}/end`, { note: 'left' }],
     'open-enrollment-group': ['/v1/enrollment-groups', { name: 'lot', kind: 'manifest' }],
     'limit-enrollment-group': ['/v1/enrollment-groups/ben/limit', { maxDevices: 10 }],
     'long-enrollment-token': ['/v1/enrollment-tokens', { lifeSeconds: 8 * 86_400 }],

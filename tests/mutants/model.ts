@@ -63,10 +63,17 @@ export const modelMutants: readonly Mutant[] = [
   },
   {
     id: 'model/publisher-untrusted',
-    file: releases,
-    find: 'if (trusted === undefined)',
-    replace: "if (trusted?.fingerprint === '')",
+    file: 'hub/src/publisher/publishers.ts',
+    find: 'if (found === undefined)',
+    replace: "if (found?.name === '')",
     breaks: 'a publisher that is no longer trusted publishes nothing',
+  },
+  {
+    id: 'model/publisher-ended',
+    file: 'hub/src/publisher/publishers.ts',
+    find: 'endsAt !== null && endsAt <= nowMs',
+    replace: 'endsAt !== null && endsAt < 0',
+    breaks: 'a publisher that has ended publishes nothing new',
   },
   {
     id: 'model/release-changes',

@@ -7,6 +7,11 @@ export const modelVerbs: Verbs = {
     example: 'publisher trust key.pub.pem --name plant',
     load: () => import('./publisher.ts').then((m) => m.trust),
   },
+  'publisher end': {
+    summary: 'end a publisher: what it published counts on, nothing new does',
+    example: 'publisher end 1ab9e172 --note "the key was stolen, ticket 4711"',
+    load: () => import('./publisher.ts').then((m) => m.end),
+  },
   'publisher list': {
     summary: 'list trusted publishers',
     example: 'publisher list',

@@ -341,6 +341,43 @@ test('the root’s signature replaces the hub’s word: a trust file that names 
   assert.match(reasonsOf(certifiedTrust(added, [root.certificate], listedAt)), /is not on the root's key list/);
 });
 
+test('after its end a publisher counts for the manifests that it published before, and for no other', () => {
+  const at = Math.floor(releasedAtMs / 1_000);
+  const own = parseReleasedManifest(good);
+  const under = (manifests: readonly string[] | undefined, untilSeconds = at - 60) => {
+    const trust = testTrust();
+    const publisherKeys = trust.publisherKeys.map((key) => ({ ...key, untilSeconds, manifests }));
+    return { ...trust, publisherKeys };
+  };
+  assert.equal(verifyReceipt(good, under([own])).kind, 'verified');
+  assert.equal(verifyReceipt(good, under([], at + 60)).kind, 'verified');
+  for (const manifests of [undefined, [], ['0'.repeat(64)]]) refusedWith(good, under(manifests), /model: /);
+});
+
+test('a trust file is of version 3 where a publisher has an end, and as before where none has', () => {
+  const typeOf = (trust: Trust): string => JSON.parse(Buffer.from(encodeTrust(trust)).toString()).type;
+  const trust = testTrust();
+  assert.equal(typeOf(trust), 'edgekeep-trust/v2');
+  const [key] = trust.publisherKeys;
+  assert.ok(key !== undefined);
+  const ended = { ...trust, publisherKeys: [{ ...key, untilSeconds: 9, manifests: ['ab'.repeat(32)] }, key] };
+  assert.equal(typeOf(ended), 'edgekeep-trust/v3');
+  const [read, other] = parseTrust(encodeTrust(ended)).publisherKeys;
+  assert.deepEqual([read?.untilSeconds, read?.manifests], [9, ['ab'.repeat(32)]]);
+  assert.deepEqual([other?.untilSeconds, other?.manifests], [undefined, undefined]);
+  const text = Buffer.from(encodeTrust(ended)).toString();
+  assert.throws(() => parseTrust(utf8(text.replace('trust/v3', 'trust/v2'))), { code: 'json-schema' });
+  assert.throws(() => parseTrust(utf8(text.replace('"abab', '"zzab'))), { code: 'json-schema' });
+});
+
+function parseReleasedManifest(receipt: Uint8Array): string {
+  const { entry }: { entry: string } = JSON.parse(Buffer.from(receipt).toString());
+  const { data }: { data: { model: { manifestDigest: string } } } = JSON.parse(
+    Buffer.from(entry, 'base64url').toString(),
+  );
+  return data.model.manifestDigest;
+}
+
 test('a trust file whose key list is dated in the future, or valid for too long, is refused; one that is too old is taken', async () => {
   const root = await testListRoot();
   const keys = [testListedKey('log', testEd25519(1)), testListedKey('attestation-result', testP256(5))];

@@ -17,7 +17,7 @@ import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '
 import { affirmedRelease, releasePolicyDigest, releasePolicyReasons } from '../model/release-policy.ts';
 import { type ReleaseVerdict, verifyModelRelease } from '../model/release.ts';
 import { type KeyRelease, keyReleasedKind, keyReleaseSchema, releaseContradictions } from './key-release.ts';
-import type { Trust } from './trust.ts';
+import type { Trust, TrustedPublisher } from './trust.ts';
 
 /** Room for a proof with the cosignatures of 16 witnesses, each by Ed25519 and by ML-DSA-44 (3.6 kB). */
 export const RECEIPT_BYTES_MAX = 128 * 1024;
@@ -130,7 +130,7 @@ export function verifyReceipt(
       : verifyModelRelease({
           bundleBytes: model.modelSignature,
           manifestBytes: model.manifest,
-          trustedKeys: trust.publisherKeys.filter((key) => isValidAt(key, Math.floor(entry.at / 1_000))),
+          trustedKeys: trust.publisherKeys.filter((key) => publisherCounts(key, release, entry.at)),
         });
   const reasons = [
     ...(log.kind === 'refused' ? log.reasons.map((reason) => `log: ${reason}`) : []),
@@ -164,6 +164,11 @@ export function verifyReceipt(
 /** Whether manifest and bundle are in the receipt itself. Throws as `verifyReceipt` does. */
 export function holdsModel(bytes: Uint8Array): boolean {
   return parseReceipt(bytes).model !== undefined;
+}
+
+// After its end a publisher counts for what it published before: the hub's log had these manifests, the trust file names them.
+function publisherCounts(key: TrustedPublisher, { model }: KeyRelease, atMs: number): boolean {
+  return isValidAt(key, Math.floor(atMs / 1_000)) || (key.manifests ?? []).includes(model.manifestDigest);
 }
 
 interface MissingModel {

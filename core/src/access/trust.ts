@@ -32,7 +32,10 @@ export interface TrustedKey extends KeyValidity {
   readonly publicKey: KeyObject;
 }
 
-export interface TrustedPublisher extends KeyValidity, PublisherKey {}
+export interface TrustedPublisher extends KeyValidity, PublisherKey {
+  /** Of a publisher with an end: SHA-256, hex, of the manifests that were published before it. They count after it, too. */
+  readonly manifests?: readonly string[] | undefined;
+}
 
 export const whenUnmetChoices = ['refuse', 'name-weaker'] as const;
 export type WhenUnmet = (typeof whenUnmetChoices)[number];
@@ -57,6 +60,9 @@ export interface Trust {
 
 /** Room for the vkeys of the largest fleet, of which each device has one of Ed25519 and one of ML-DSA-44. */
 export const TRUST_BYTES_MAX = 256 * 1024 * 1024;
+
+/** All that one publisher published before its end. */
+const PUBLISHER_MANIFESTS_MAX = 100_000;
 
 /** A line for each device, and one for each group of them. */
 const WITNESS_POLICY_CHARACTERS_MAX = 128 * 1024 * 1024;
@@ -110,7 +116,21 @@ const keys = {
   publisherKeys: z.array(timed).min(1).max(256),
   keyList: signedKeyListSchema.nullable(),
 };
+const endedPublisher = z.strictObject({
+  ...timed.shape,
+  manifests: z
+    .array(z.string().regex(/^[0-9a-f]{64}$/))
+    .max(PUBLISHER_MANIFESTS_MAX)
+    .nullable(),
+});
+const keysWithEnds = {
+  ...keys,
+  type: z.literal('edgekeep-trust/v3'),
+  publisherKeys: z.array(endedPublisher).min(1).max(256),
+};
 const schema = z.union([
+  z.strictObject({ ...keysWithEnds, ...rule }),
+  z.strictObject({ ...keysWithEnds, ...fleet }),
   z.strictObject({ ...keys, ...rule }),
   z.strictObject({ ...keys, ...fleet }),
   z.strictObject({
@@ -143,7 +163,11 @@ export function parseTrust(bytes: Uint8Array): Trust {
   return {
     logs: file.logs.map(({ key, ...times }) => ({ key: parseLogKey(key), ...validityOf(times) })),
     attestationKeys: file.attestationKeys.map(keyOf),
-    publisherKeys: file.publisherKeys.map(({ key, ...times }) => ({ ...parsePublisherPem(key), ...validityOf(times) })),
+    publisherKeys: file.publisherKeys.map(({ key, ...times }) => ({
+      ...parsePublisherPem(key),
+      ...validityOf(times),
+      ...('manifests' in times && times.manifests !== null && { manifests: times.manifests }),
+    })),
     policy,
     ...('witnessPolicy' in file && { whenUnmet: file.witnessPolicy.whenUnmet }),
     keyList: file.keyList === null ? undefined : encodeCanonicalJson(file.keyList),
@@ -174,15 +198,17 @@ export function encodeTrustFile(keys: TrustKeys, fleet: TrustWitnessPolicy | Tru
   return utf8(`${JSON.stringify({ ...keys, ...fleet }, null, 2)}\n`);
 }
 
-/** Everything but the witnesses and their policy. */
+/** Everything but the witnesses and their policy. Of version 3 only where a publisher has an end: readers of before read the others. */
 export function trustKeys(trust: Omit<Trust, 'policy' | 'whenUnmet'>): TrustKeys {
   const { logs, attestationKeys, publisherKeys, keyList } = trust;
+  const withEnds = publisherKeys.some(({ manifests }) => manifests !== undefined);
   return {
-    type: 'edgekeep-trust/v2',
+    type: withEnds ? 'edgekeep-trust/v3' : 'edgekeep-trust/v2',
     logs: logs.map(({ key, ...times }) => ({ key: encodeVerifierKey(key), ...timesOf(times) })),
     attestationKeys: attestationKeys.map(timedOf),
-    publisherKeys: publisherKeys.map(({ publicKey, postQuantum, ...times }) => {
-      return { key: encodePublisherKey({ publicKey, postQuantum }), ...timesOf(times) };
+    publisherKeys: publisherKeys.map(({ publicKey, postQuantum, manifests, ...times }) => {
+      const ended = withEnds ? { manifests: manifests ?? null } : {};
+      return { key: encodePublisherKey({ publicKey, postQuantum }), ...timesOf(times), ...ended };
     }),
     keyList: keyList === undefined ? null : parseJson(keyList, signedKeyListSchema, 'signed key list'),
   };

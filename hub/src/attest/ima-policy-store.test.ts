@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { encodeImaPolicy } from '@edgekeep/core/attest/ima-policy';
 import { followImaLog, imaLogBegin } from '@edgekeep/core/attest/ima-log-state';
 import { imaNgLog } from '@edgekeep/core/attest/testing-ima';
+import { endPublisher } from '../publisher/end.ts';
+import { listPublishers } from '../publisher/publishers.ts';
 import { signDocument, trustTestPublisher } from '../publisher/testing-publisher.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
@@ -38,6 +40,17 @@ test('a signed policy is in force until it is withdrawn, and the log has both', 
   assert.equal(await refusalOf(store.withdraw({ name: 'line', version: '1.0.0', ...by })), 'not-found');
   const kinds = (await auditEntries(opened.database)).map(({ kind }) => kind);
   assert.deepEqual(kinds.slice(-2), ['ima-policy-published', 'ima-policy-withdrawn']);
+});
+
+// SECURITY.md: HUB-101
+test('an IMA policy of a publisher that has ended is refused, and the one from before is in force', async () => {
+  await using opened = await openTestStore();
+  const { store, publish } = await policies(opened);
+  await publish('1.0.0');
+  const [publisher] = await listPublishers(opened.database);
+  await endPublisher(opened.database, { fingerprint: publisher?.fingerprint ?? '', note: 'left', ...by });
+  assert.equal(await refusalOf(publish('1.1.0')), 'publisher-untrusted');
+  assert.equal((await store.now()).policies.list.length, 1);
 });
 
 // SECURITY.md: DEV-79

@@ -6,7 +6,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { listPublishers } from '../publisher/publishers.ts';
+import { assertPublisher, listPublishers } from '../publisher/publishers.ts';
 import type { Database } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
@@ -80,9 +80,7 @@ export class ImaPolicyStore {
     }
     const row = { name, version, document, signature, publisher, published_at: nowMs, withdrawn_at: null };
     await this.#database.write(async (trx) => {
-      const trusted = trx.selectFrom('publisher').select('fingerprint').where('fingerprint', '=', publisher);
-      if ((await trusted.executeTakeFirst()) === undefined)
-        throw new HubError('publisher-untrusted', `the publisher ${publisher} is no longer trusted`);
+      await assertPublisher(trx, publisher, nowMs);
       const rows = await trx.selectFrom('ima_policy').select(['name', 'version', 'withdrawn_at']).execute();
       if (rows.some((each) => each.name === name && each.version === version))
         throw new HubError('conflict', `the IMA policy ${name} ${version} is published already`);

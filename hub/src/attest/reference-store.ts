@@ -13,7 +13,7 @@ import { LruMap } from 'toad-cache';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../common/clock.ts';
 import { HubError } from '../common/error.ts';
-import { listPublishers } from '../publisher/publishers.ts';
+import { assertPublisher, listPublishers } from '../publisher/publishers.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
@@ -154,7 +154,7 @@ export class ReferenceStore {
       withdrawn_at: null,
     };
     await this.#database.write(async (trx) => {
-      await assertTrusted(trx, publisher);
+      await assertPublisher(trx, publisher, order.nowMs);
       await this.#assertPublishable(trx, set, order.nowMs);
       await trx.insertInto('reference_values').values(row).execute();
       const data = { digest: sha256Hex(order.document), publisher, ...termsOf(set) };
@@ -223,16 +223,6 @@ export class ReferenceStore {
 }
 
 // The publisher may have been removed since the signature was verified.
-async function assertTrusted(trx: WriteTransaction, fingerprint: string): Promise<void> {
-  const known = await trx
-    .selectFrom('publisher')
-    .select('fingerprint')
-    .where('fingerprint', '=', fingerprint)
-    .executeTakeFirst();
-  if (known === undefined)
-    throw new HubError('publisher-untrusted', `the publisher ${fingerprint} is no longer trusted`);
-}
-
 /** A text that identifies what is published and withdrawn now: rows are only added or withdrawn. */
 async function referencesState(db: Kysely<Tables>): Promise<string> {
   const [{ sets, withdrawn } = { sets: 0, withdrawn: 0 }] = await setsCounted(db, {});

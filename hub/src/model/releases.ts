@@ -16,7 +16,7 @@ import type { Tables } from '../store/schema.ts';
 import type { ModelFileRow, ModelReleaseRow } from '../store/tables/model.ts';
 import type { Blobs } from './blobs.ts';
 import type { UploadStart } from './incoming.ts';
-import { listPublishers } from '../publisher/publishers.ts';
+import { assertPublisher, listPublishers } from '../publisher/publishers.ts';
 import { modelKeyLength, wrapModelKey } from './key-wrap.ts';
 
 // A sealed file is a little larger than its plaintext: 28 bytes a segment, and a header (spec/sealed-model.md). With the shortest sensible
@@ -53,7 +53,8 @@ export async function createRelease(
   const { name, version } = verdict.manifest;
   const publisher = verdict.signerFingerprint;
   const row = await database.write(async (trx) => {
-    await assertMayUpload(trx, { name, version, publisher });
+    await assertPublisher(trx, publisher, order.nowMs);
+    await assertMayUpload(trx, { name, version });
     await trx.deleteFrom('model_file').where('name', '=', name).where('version', '=', version).execute();
     await trx.deleteFrom('model_release').where('name', '=', name).where('version', '=', version).execute();
     // Wrapped inside the transaction: a roll-over of the platform key depends on it (jobs/platform-key-roll-over.ts).
@@ -76,17 +77,11 @@ export async function createRelease(
   return { row, files: [] };
 }
 
-/** The publisher is trusted now, and the version is not published, superseded or withdrawn. */
+/** The version is not published, superseded or withdrawn. */
 async function assertMayUpload(
   trx: WriteTransaction,
-  { name, version, publisher }: { readonly name: string; readonly version: string; readonly publisher: string },
+  { name, version }: { readonly name: string; readonly version: string },
 ): Promise<void> {
-  const trusted = await trx
-    .selectFrom('publisher')
-    .select('fingerprint')
-    .where('fingerprint', '=', publisher)
-    .executeTakeFirst();
-  if (trusted === undefined) throw new HubError('publisher-untrusted', `${publisher} is no longer trusted`);
   const old = await trx
     .selectFrom('model_release')
     .select('state')
@@ -150,6 +145,8 @@ export async function publishRelease(
     const { row, files } = await releaseIn(trx, order.name, order.version);
     if (row.state === 'published') return;
     assertState(row, 'uploading', 'publish a new version');
+    // Its upload may have begun before the publisher's end.
+    await assertPublisher(trx, row.publisher, order.nowMs);
     const missing = parseManifest(row.manifest).files.filter(({ path }) => !files.some((file) => file.path === path));
     if (missing.length > 0)
       throw new HubError('conflict', `not all files are here yet: ${missing.map(({ path }) => path).join(', ')}`);

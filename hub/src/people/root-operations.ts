@@ -52,6 +52,7 @@ export interface RootLimits {
 
 export const rootOperations: readonly RootOperation[] = [
   { name: 'trust-publisher', method: 'POST', route: '/v1/publishers' },
+  { name: 'end-publisher', method: 'POST', route: '/v1/publishers/:sha256/end' },
   { name: 'open-enrollment-group', method: 'POST', route: '/v1/enrollment-groups' },
   { name: 'limit-enrollment-group', method: 'PUT', route: '/v1/enrollment-groups/:name/limit' },
   { name: 'long-enrollment-token', method: 'POST', route: '/v1/enrollment-tokens', applies: livesLong },

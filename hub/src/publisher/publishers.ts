@@ -12,16 +12,42 @@ export interface Publisher extends PublisherKey {
   readonly fingerprint: string;
   readonly name: string;
   readonly publicKeyPem: string;
+  /** From then on nothing new that it signed is accepted; undefined: no end is set. */
+  readonly endsAtMs: number | undefined;
 }
 
 export async function listPublishers(database: Database): Promise<readonly Publisher[]> {
-  const rows = await database.read.selectFrom('publisher').selectAll().orderBy('added_at').execute();
+  const rows = await database.read
+    .selectFrom('publisher')
+    .leftJoin('publisher_end', 'publisher_end.fingerprint', 'publisher.fingerprint')
+    .select(['publisher.fingerprint', 'name', 'public_key', 'ends_at'])
+    .orderBy('added_at')
+    .execute();
   return rows.map((row) => ({
     fingerprint: row.fingerprint,
     name: row.name,
     ...parsePublisherKey(row.public_key),
     publicKeyPem: row.public_key,
+    endsAtMs: row.ends_at ?? undefined,
   }));
+}
+
+/**
+ * For what is accepted now, in its transaction. Throws `publisher-untrusted` for a publisher that is not trusted any more, or has ended: a signature has
+ * no time, so what comes after the end counts as signed after it.
+ */
+export async function assertPublisher(trx: WriteTransaction, fingerprint: string, nowMs: number): Promise<void> {
+  const found = await trx
+    .selectFrom('publisher')
+    .leftJoin('publisher_end', 'publisher_end.fingerprint', 'publisher.fingerprint')
+    .select(['name', 'ends_at'])
+    .where('publisher.fingerprint', '=', fingerprint)
+    .executeTakeFirst();
+  if (found === undefined)
+    throw new HubError('publisher-untrusted', `the publisher ${fingerprint} is no longer trusted`);
+  const { name, ends_at: endsAt } = found;
+  if (endsAt !== null && endsAt <= nowMs)
+    throw new HubError('publisher-untrusted', `the publisher ${name} ended on ${new Date(endsAt).toISOString()}`);
 }
 
 /**
@@ -40,7 +66,10 @@ export async function trustPublisher(
       .select('public_key')
       .where('fingerprint', '=', fingerprint)
       .executeTakeFirst();
-    if (known !== undefined) return strengthen(trx, known.public_key, key, { ...order, fingerprint });
+    if (known !== undefined) {
+      await assertNotEnded(trx, fingerprint);
+      return strengthen(trx, known.public_key, key, { ...order, fingerprint });
+    }
     const pem = encodePublisherKey(key);
     await trx
       .insertInto('publisher')
@@ -56,7 +85,14 @@ export async function trustPublisher(
     });
     return pem;
   });
-  return { fingerprint, name: order.name, ...parsePublisherKey(publicKeyPem), publicKeyPem };
+  return { fingerprint, name: order.name, ...parsePublisherKey(publicKeyPem), publicKeyPem, endsAtMs: undefined };
+}
+
+// An end is not taken back by an order that says nothing about it.
+async function assertNotEnded(trx: WriteTransaction, fingerprint: string): Promise<void> {
+  const end = await trx.selectFrom('publisher_end').select('ends_at').where('fingerprint', '=', fingerprint).execute();
+  if (end.length > 0)
+    throw new HubError('conflict', 'this publisher has an end, which is not taken back: a new one needs a new key');
 }
 
 interface Strengthening {

@@ -32,6 +32,7 @@ import { migration as releaseEvidence } from './migrations/0028-release-evidence
 import { migration as leaseWrap } from './migrations/0029-lease-wrap.ts';
 import { migration as securityState } from './migrations/0030-security-state.ts';
 import { migration as witnessPolicy } from './migrations/0038-witness-policy.ts';
+import { migration as publisherEnd } from './migrations/0041-publisher-end.ts';
 import { migration as imaPolicy } from './migrations/0034-ima-policy.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 
@@ -70,4 +71,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0038-witness-policy': witnessPolicy,
   '0044-hybrid-keys': hybridKeys,
   '0034-ima-policy': imaPolicy,
+  '0041-publisher-end': publisherEnd,
 };

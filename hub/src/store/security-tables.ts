@@ -67,6 +67,7 @@ const denied = {
 } as const satisfies Columns;
 
 const permitted = {
+  publisher_end: ['fingerprint', 'ends_at', 'note', 'ordered_at'],
   person: ['name', 'added_at', 'disabled_at', 'disabled_reason'],
   witness_policy: ['version', 'document', 'applied_at', 'applied_by'],
   policy: ['version', 'digest', 'text', 'applied_at', 'meaning', 'tests', 'applied_by'],

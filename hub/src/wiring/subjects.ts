@@ -22,6 +22,7 @@ import { hubClock } from '../health/hub-clock.ts';
 import { createMetrics, type Metrics } from '../health/metrics.ts';
 import { accessRechecks } from '../jobs/access-rechecks.ts';
 import { PlatformKeyRoll } from '../jobs/platform-key-roll-over.ts';
+import { endedPublishersJob } from '../model/ended-publishers.ts';
 import { modelKeys } from '../model/key-wrap.ts';
 import { Connections } from '../presence/connections.ts';
 import { Presence } from '../presence/presence.ts';
@@ -161,6 +162,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const keyRing = hub.use(await HubKeyRing.open(folder, { database, keyStore, keys, logOrigin, clock }));
   const signing = { signing: keyRing.attestation, epoch: timeEpochs(clock) };
   const attestation = hub.use(openAttestation(ledger, vendorRoots.roots, signing));
+  hub.scheduler.add(endedPublishersJob(database, clock));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));

@@ -117,6 +117,7 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   'POST /v1/platform-key/roll': { path: '/v1/platform-key/roll', body: '{}' },
   'POST /v1/policy/rollback': { path: '/v1/policy/rollback', body: json({ version: 1 }) },
   'POST /v1/policy/simulate': { path: '/v1/policy/simulate', body: json({ text: policy }) },
+  'POST /v1/publishers/:sha256/end': { path: `/v1/publishers/${'0'.repeat(64)}/end`, body: json({ note: 'left' }) },
   'POST /v1/publishers': { path: '/v1/publishers', body: json({ name: 'late', publicKey: pem }) },
   'POST /v1/reference-values/:name/:version/withdraw': { path: '/v1/reference-values/a/1/withdraw', body: '{}' },
   'POST /v1/reference-values': { path: '/v1/reference-values', body: json({ document: 'AAAA', signature: '{}' }) },

@@ -40,6 +40,7 @@ const alertKinds = [
   'key-list',
   'witness-quorum',
   'post-quantum-refused',
+  'publisher-ended',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -7,6 +7,7 @@ import type { Authorities } from '../../authority/authorities.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubKeyRing } from '../../authority/hub-key-ring.ts';
+import { publishersInUse } from '../../model/ended-publishers.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
@@ -24,7 +25,7 @@ export function hubRoutes(
     devicePort: () => number;
     requireScope: RequireScope;
     settings: Pick<HubSettings, 'attestation'>;
-    time: Pick<HubTime, 'problem'>;
+    time: Pick<HubTime, 'problem' | 'now'>;
   },
 ): void {
   const { database, keyRing, authorities, names, log, devicePort, requireScope } = dependencies;
@@ -37,6 +38,15 @@ export function hubRoutes(
     attestationKey: encodePublicKeyPem(keyRing.attestation().signer.publicKey),
     clockProblem: dependencies.time.problem() ?? null,
     coveredPcrs: dependencies.settings.attestation.coveredPcrs,
-    publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),
+    publisherKeys: await publisherKeys(database, dependencies.time.now()),
   }));
+}
+
+// A new device runs what is published, also of a publisher that has ended; of one with nothing left it gets no key.
+async function publisherKeys(database: Database, nowMs: number): Promise<string[]> {
+  const used = await publishersInUse(database.read);
+  const publishers = await listPublishers(database);
+  return publishers
+    .filter(({ fingerprint, endsAtMs = Infinity }) => endsAtMs > nowMs || used.has(fingerprint))
+    .map(({ publicKeyPem }) => publicKeyPem);
 }

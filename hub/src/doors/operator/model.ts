@@ -13,7 +13,7 @@ import {
   versionSchema,
   withdrawResponse,
 } from '@edgekeep/wire/api/model-release';
-import { publisherList, publisherRequest, publisherResponse } from '@edgekeep/wire/api/publisher';
+import { publisherEndRequest, publisherList, publisherRequest, publisherResponse } from '@edgekeep/wire/api/publisher';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -30,8 +30,10 @@ import type { UploadStart } from '../../model/incoming.ts';
 import { deviceModelViewOf } from '../../model/device-model-view.ts';
 import { devicesOfModel } from '../../model/devices-of-model.ts';
 import { assignModel, groupsOfModel } from '../../model/groups-of-model.ts';
+import { weighEndedPublishers } from '../../model/ended-publishers.ts';
 import { releasePolicyOf } from '../../model/release-policy.ts';
 import { unmetGroups } from '../../access/publisher-fleet.ts';
+import { endPublisher } from '../../publisher/end.ts';
 import { listPublishers, trustPublisher } from '../../publisher/publishers.ts';
 import {
   addReleaseFile,
@@ -46,6 +48,9 @@ import {
 } from '../../model/releases.ts';
 
 const named = z.strictObject({ name: modelNameSchema });
+const byFingerprint = z.strictObject({
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case'),
+});
 const release = z.strictObject({ name: modelNameSchema, version: versionSchema });
 const releaseFile = release.extend({ '*': z.string().min(1).max(1_024) });
 const releasesShown = 500;
@@ -77,7 +82,11 @@ function addPublishers(app: HttpServer, dependencies: ModelOperatorRouteDependen
       schema: { response: { 200: publisherList } },
     },
     async () => ({
-      publishers: (await listPublishers(database)).map(({ fingerprint, name }) => ({ fingerprint, name })),
+      publishers: (await listPublishers(database)).map(({ fingerprint, name, endsAtMs }) => ({
+        fingerprint,
+        name,
+        endsAt: endsAtMs ?? null,
+      })),
     }),
   );
 
@@ -90,7 +99,23 @@ function addPublishers(app: HttpServer, dependencies: ModelOperatorRouteDependen
     },
     async ({ body, actor }) => {
       const { fingerprint, name } = await trustPublisher(database, { ...body, actor, nowMs: clock() });
-      return { fingerprint, name };
+      return { fingerprint, name, endsAt: null };
+    },
+  );
+
+  app.post(
+    '/v1/publishers/:sha256/end',
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
+      schema: { params: byFingerprint, body: publisherEndRequest, response: { 200: publisherResponse } },
+    },
+    async ({ params: { sha256: fingerprint }, body: { endsAt: endsAtMs, note }, actor }) => {
+      const nowMs = clock();
+      const endsAt = await endPublisher(database, { fingerprint, endsAtMs, note, actor, nowMs });
+      await weighEndedPublishers(database, nowMs);
+      const name = (await listPublishers(database)).find((each) => each.fingerprint === fingerprint)?.name ?? '';
+      return { fingerprint, name, endsAt };
     },
   );
 }

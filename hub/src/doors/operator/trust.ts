@@ -1,11 +1,19 @@
 // The trust file of this hub: what a verifier of its log and receipts needs. Anybody may ask for it, and it names each device as a witness:
 // megabytes, which are kept until a device, a publisher, a key or the witness policy changes.
-import { alwaysLog, alwaysPublisher, keysOfList, trustKeys, withSecondKeys } from '@edgekeep/core/access/trust';
+import {
+  alwaysLog,
+  alwaysPublisher,
+  keysOfList,
+  type TrustedPublisher,
+  trustKeys,
+  withSecondKeys,
+} from '@edgekeep/core/access/trust';
 import type { VerifierKey } from '@edgekeep/core/audit/note';
 import type { HubKeyRing } from '../../authority/hub-key-ring.ts';
 import type { WitnessPolicies } from '../../audit/witness-policy.ts';
 import { HubError } from '../../common/error.ts';
-import { listPublishers } from '../../publisher/publishers.ts';
+import { manifestsBeforeEnd } from '../../model/ended-publishers.ts';
+import { listPublishers, type Publisher } from '../../publisher/publishers.ts';
 import type { Database } from '../../store/database.ts';
 import type { Document } from '../../store/document.ts';
 import { kept } from '../http/kept.ts';
@@ -22,7 +30,7 @@ export function trustFile(
 ): TrustFile {
   return kept({
     revision: () => [
-      database.revisionOf(['device', 'former_identity', 'publisher']),
+      database.revisionOf(['device', 'former_identity', 'publisher', 'publisher_end', 'model_release']),
       keyRing.state,
       policies.current(),
     ],
@@ -35,14 +43,24 @@ export function trustFile(
         );
       }
       const listed = keysOfList(keyRing.listed);
+      const manifests = await manifestsBeforeEnd(database.read);
       const keys = trustKeys({
         ...listed,
         logs: withSecondKeys(listed.logs, [alwaysLog(log)]),
         keyList: keyRing.state.list?.file,
-        publisherKeys: publishers.map(({ publicKey, postQuantum }) => alwaysPublisher({ publicKey, postQuantum })),
+        publisherKeys: publishers.map((each) => trustedPublisher(each, manifests)),
       });
       const { quorum, tiers, text, whenUnmet } = policies.current();
       return database.documentApart(trustDocument, { keys, policy: { quorum, tiers, text, whenUnmet } });
     },
   });
+}
+
+function trustedPublisher(
+  { publicKey, postQuantum, fingerprint, endsAtMs }: Publisher,
+  manifests: ReadonlyMap<string, readonly string[]>,
+): TrustedPublisher {
+  const always = alwaysPublisher({ publicKey, postQuantum });
+  if (endsAtMs === undefined) return always;
+  return { ...always, untilSeconds: Math.floor(endsAtMs / 1_000), manifests: manifests.get(fingerprint) ?? [] };
 }
