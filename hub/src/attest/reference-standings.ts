@@ -1,6 +1,6 @@
 // How published reference values are: in force, superseded, near their end; which devices boot them. For people, for monitoring, and for the
 // alerts about sets that run out and about devices that boot a superseded release.
-import { parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
+import { neverQuoted, parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
 import type { PublishedSet } from '@edgekeep/core/attest/reference-standing';
 import { Gauge, type Registry } from 'prom-client';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
@@ -12,8 +12,14 @@ import { standingAmong, supersededBy } from './reference-rules.ts';
 import type { ReferenceStore } from './reference-store.ts';
 
 export interface StandingSettings {
+  /** What every quote covers. */
+  readonly pcrs: readonly number[];
   readonly attestation: { readonly supersededGraceSeconds: number; readonly endingWarningDays: number };
-  readonly alerts: { readonly referenceValuesEnding: boolean; readonly bootsSuperseded: boolean };
+  readonly alerts: {
+    readonly referenceValuesEnding: boolean;
+    readonly bootsSuperseded: boolean;
+    readonly referenceValuesNotQuoted: boolean;
+  };
 }
 
 export interface SetStanding {
@@ -66,6 +72,12 @@ export class ReferenceStandings {
       collect: async () =>
         gauge.set(devicesIn((await this.all()).filter(({ superseded }) => superseded !== undefined))),
     });
+    const unmatched: Gauge = new Gauge({
+      name: 'edgekeep_reference_values_not_quoted',
+      help: 'Published sets of reference values that no boot can match, because the setting pcrs leaves out a PCR of theirs.',
+      registers: [registry],
+      collect: async () => unmatched.set((await this.#notQuoted()).length),
+    });
   };
 
   /** Of every set that is not withdrawn, the newest publication first. */
@@ -108,11 +120,27 @@ export class ReferenceStandings {
   async weigh(): Promise<void> {
     const standings = await this.all();
     const nowMs = this.#clock();
-    const { referenceValuesEnding, bootsSuperseded } = this.#settings.alerts;
+    const { referenceValuesEnding, bootsSuperseded, referenceValuesNotQuoted } = this.#settings.alerts;
+    const notQuoted = await this.#notQuoted();
     await this.#database.writeAsHub(async (trx) => {
       if (referenceValuesEnding) await weighEnding(trx, this.#ending(standings, nowMs), nowMs);
+      if (referenceValuesNotQuoted) await weighNotQuoted(trx, notQuoted, nowMs);
       if (bootsSuperseded) await weighSuperseded(trx, standings, nowMs);
     });
+  }
+
+  async #notQuoted(): Promise<readonly string[]> {
+    const published = await this.#references.published();
+    return published
+      .map(({ set }) => set)
+      .filter((set) => this.#never(set) !== undefined)
+      .map(nameOf);
+  }
+
+  /** Why no boot can match the set at all; undefined where one can. */
+  #never(set: ReferenceValues): string | undefined {
+    const never = neverQuoted(set, this.#settings.pcrs);
+    return never.length === 0 ? undefined : `PCR ${never.join(', ')} is never quoted (the setting pcrs)`;
   }
 
   // A set that a newer one has superseded may run out.
@@ -129,10 +157,11 @@ export class ReferenceStandings {
     const others = all.filter(({ set }) => nameOf(set) !== nameOf(own.set));
     const [former] = standingAmong(own, others, graceMs, this.#clock());
     const newer = supersededBy(own, others, graceMs);
+    const never = this.#never(own.set);
     return {
       set: own.set,
-      inForce: former === undefined,
-      why: former?.why,
+      inForce: former === undefined && never === undefined,
+      why: former?.why ?? never,
       superseded: newer === undefined ? undefined : { by: nameOf(newer.set), untilMs: newer.atMs },
       devices: booted.get(nameOf(own.set)) ?? 0,
     };
@@ -186,6 +215,21 @@ async function weighSuperseded(trx: WriteTransaction, standings: readonly SetSta
     severity: refused ? 'high' : 'low',
     title: `devices boot a superseded release${refused ? ', which no longer counts' : ''}: ${shown.join('; ')}`,
     data: { referenceValues: old.slice(0, NAMES_SHOWN_MAX).map(({ set }) => nameOf(set)), devices: devicesIn(old) },
+  });
+}
+
+async function weighNotQuoted(trx: WriteTransaction, names: readonly string[], nowMs: number): Promise<void> {
+  const about = { kind: 'reference-values-not-quoted', subject: { part: 'reference-values' }, nowMs } as const;
+  if (names.length === 0) {
+    await settleAlert(trx, { ...about, note: 'every published set can match a boot' });
+    return;
+  }
+  const shown = names.slice(0, NAMES_SHOWN_MAX);
+  await raiseAlert(trx, {
+    ...about,
+    severity: 'high',
+    title: `no boot can match ${names.length} reference values, because a PCR of theirs is never quoted: ${shown.join(', ')}`,
+    data: { referenceValues: shown, setting: 'pcrs' },
   });
 }
 

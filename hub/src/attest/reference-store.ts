@@ -125,7 +125,8 @@ export class ReferenceStore {
   }
 
   #publishedOf(row: Pick<ReferenceValuesRow, 'document' | 'published_at'>): PublishedSet {
-    return { set: parseReferenceValues(row.document, this.#settings.pcrs), publishedAtMs: row.published_at };
+    // A set that the setting `pcrs` does not reach any more stays: it matches no boot, and the others go on.
+    return { set: parseReferenceValues(row.document), publishedAtMs: row.published_at };
   }
 
   async list(): Promise<readonly ReferenceValuesRow[]> {

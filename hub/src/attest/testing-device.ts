@@ -35,7 +35,13 @@ export const testAttestation = {
     supersededGraceSeconds: 1_209_600,
     endingWarningDays: 14,
   },
-  alerts: { bootsNotCompared: true, tpmClock: true, referenceValuesEnding: true, bootsSuperseded: true },
+  alerts: {
+    bootsNotCompared: true,
+    tpmClock: true,
+    referenceValuesEnding: true,
+    bootsSuperseded: true,
+    referenceValuesNotQuoted: true,
+  },
 } as const;
 
 export interface TestBoot {

@@ -30,6 +30,7 @@ const alertKinds = [
   'stages-not-covered',
   'boots-not-compared',
   'reference-values-ending',
+  'reference-values-not-quoted',
   'boots-superseded',
   'job-failing',
   'hub-clock',

@@ -10,6 +10,7 @@ import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
 import { checkNames } from './names.ts';
 import { checkPolicy } from './policy.ts';
+import { checkReferenceValues } from './reference-values.ts';
 import { checkRows } from './rows.ts';
 import { checkStore } from './store.ts';
 import { checkRootFolders } from './vendor-roots.ts';
@@ -23,6 +24,7 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
     ...(await checkStore(join(folder, 'hub.sqlite'), settings, nowMs)),
     ...(await checkRows(folder)),
     ...checkPolicy(join(folder, 'hub.sqlite'), settings, nowMs),
+    ...checkReferenceValues(join(folder, 'hub.sqlite'), settings),
     ...checkNames(join(folder, 'hub.sqlite'), settings),
     ...(await checkRootFolders(folder, settings)),
     ...(await checkPorts(settings)),

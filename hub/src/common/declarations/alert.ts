@@ -22,6 +22,7 @@ export const alertSettings = {
       referenceValuesEnding: z.boolean().default(true),
       /** Whether an alert is raised while devices boot a release that a newer one superseded. */
       bootsSuperseded: z.boolean().default(true),
+      referenceValuesNotQuoted: z.boolean().default(true),
       /**
        * Whether an alert is raised when a lease is requested from another address than its holder's, or with a proof that took much longer.
        */
