@@ -253,7 +253,7 @@ export async function endTokens(trx: WriteTransaction, sha256s: readonly string[
 }
 
 export interface TokenPage {
-  readonly person: string | undefined;
+  readonly person?: string | undefined;
   readonly state: 'valid' | 'any';
   readonly after: string;
   readonly limit: number;

@@ -13,10 +13,19 @@ const limits = {
   maxWaiting: 5,
 };
 
-function queued(own: Partial<typeof limits> = {}, admits?: (address: string) => boolean) {
+/** `handshakeMs`: how long each beginning takes by the clock of the queue. */
+function queued(own: Partial<typeof limits> = {}, admits?: (address: string) => boolean, handshakeMs = 0) {
   const begun: Socket[] = [];
-  const server = createServer((socket) => begun.push(socket));
-  queueNewcomers(server, { ...limits, ...own }, admits === undefined ? {} : { admits });
+  const rests: { readonly milliseconds: number; readonly end: () => void }[] = [];
+  let nowMs = 0;
+  const server = createServer((socket) => {
+    begun.push(socket);
+    nowMs += handshakeMs;
+  });
+  queueNewcomers(server, { ...limits, ...own }, admits === undefined ? {} : { admits }, {
+    now: () => nowMs,
+    after: (milliseconds, end) => rests.push({ milliseconds, end }),
+  });
   const arrive = (count: number, address?: string, isSilent = false) =>
     Array.from({ length: count }, () => {
       const socket = new Socket();
@@ -26,7 +35,7 @@ function queued(own: Partial<typeof limits> = {}, admits?: (address: string) => 
       if (!isSilent) socket.push('GET / HTTP/1.1');
       return socket;
     });
-  return { begun, arrive };
+  return { begun, arrive, rests };
 }
 
 /** Long enough for the bytes of a connection to be read and for a turn of the queue after it. */
@@ -46,6 +55,25 @@ test('a limited number of handshakes begins in one turn of the event loop, the l
   }
   assert.deepEqual([...counts], [0, 2, 4]);
   sockets.push(...arrive(1));
+  await turns();
+  assert.deepEqual(begun, sockets);
+});
+
+// SECURITY.md: HUB-49
+test('after a turn with work the queue rests as long as it took, so that others have half of the event loop', async () => {
+  const { begun, arrive, rests } = queued({}, undefined, 3);
+  const sockets = arrive(3);
+  await turns(20);
+  assert.deepEqual(begun, sockets.slice(0, 2));
+  assert.deepEqual(
+    rests.map(({ milliseconds }) => milliseconds),
+    [6],
+  );
+  // One that comes meanwhile waits as well.
+  sockets.push(...arrive(1));
+  await turns(20);
+  assert.equal(begun.length, 2);
+  rests[0]?.end();
   await turns();
   assert.deepEqual(begun, sockets);
 });

@@ -3,7 +3,8 @@
 // served while each of the others costs only a socket. A handshake begins when its whole ClientHello has come: an attacker who holds back
 // its last byte costs no key exchange, and hundreds held back are not worked on in one moment. A connection that waited longer than devices
 // do is closed before any work is done for it. Networks take turns: a network with thousands of connections takes no turn of another, has a
-// limited number of handshakes under way, even if it is slow, and is the one that loses connections when too many wait.
+// limited number of handshakes under way, even if it is slow, and is the one that loses connections when too many wait. After a turn that took
+// long the queue rests as long: the others have at least half of the event loop, also while thousands of connections come.
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { networkOf } from '../../address/network-of.ts';
@@ -30,6 +31,8 @@ export const newcomerLimits: NewcomerLimits = {
   maxWaiting: 16_384,
 };
 
+// A turn of less than this is no work worth a rest; timers count whole milliseconds.
+const workMilliseconds = 0.25;
 // How often those that waited too long are looked for.
 const lookEveryMilliseconds = 500;
 
@@ -52,15 +55,27 @@ export interface NewcomerRules {
   readonly hasRoom?: (network: string) => boolean;
 }
 
+/** How the queue sees time; milliseconds. */
+interface NewcomerTime {
+  readonly now: () => number;
+  readonly after: (milliseconds: number, work: () => void) => void;
+}
+
+const machineTime: NewcomerTime = {
+  now: () => performance.now(),
+  after: (milliseconds, work) => void setTimeout(work, milliseconds),
+};
+
 /** Puts a queue before the server's handling of a new connection. Call it when the server is made. */
 export function queueNewcomers(
   server: Server,
   limits: NewcomerLimits = newcomerLimits,
   rules: NewcomerRules = {},
+  time: NewcomerTime = machineTime,
 ): void {
   const listeners = server.listeners('connection');
   server.removeAllListeners('connection');
-  const queue = new NewcomerQueue(limits, rules, (socket) => {
+  const queue = new NewcomerQueue(limits, rules, time, (socket) => {
     for (const listener of listeners) Reflect.apply(listener, server, [socket]);
   });
   server.on('secureConnection', (socket: Socket) => queue.secured(socket));
@@ -70,6 +85,7 @@ export function queueNewcomers(
 class NewcomerQueue {
   readonly #limits: NewcomerLimits;
   readonly #rules: NewcomerRules;
+  readonly #time: NewcomerTime;
   readonly #handle: (socket: Socket) => void;
   readonly #networks = new Map<string, Network>();
   /** Those with a connection that is ready, the one that was served last at the end. */
@@ -81,11 +97,13 @@ class NewcomerQueue {
   #begun = 0;
   #waiting = 0;
   #turnIsDue = false;
+  #resting = false;
   #lookIsDue = false;
 
-  constructor(limits: NewcomerLimits, rules: NewcomerRules, handle: (socket: Socket) => void) {
+  constructor(limits: NewcomerLimits, rules: NewcomerRules, time: NewcomerTime, handle: (socket: Socket) => void) {
     this.#limits = limits;
     this.#rules = rules;
+    this.#time = time;
     this.#handle = handle;
   }
 
@@ -96,12 +114,12 @@ class NewcomerQueue {
     const network = this.#networkOf(address);
     if (this.#waiting >= this.#limits.maxWaiting && !this.#makeRoomFor(network)) return void socket.destroy();
     this.#waiting += 1;
-    network.silent.set(socket, performance.now());
+    network.silent.set(socket, this.#time.now());
     // The error of a connection that ends while it waits needs no handling.
     socket.on('error', () => {}).once('close', () => this.#leave(socket, network));
     whenHelloIsWhole(socket, () => {
       network.silent.delete(socket);
-      network.ready.set(socket, performance.now());
+      network.ready.set(socket, this.#time.now());
       this.#ready.add(network);
       this.#nextTurn();
     });
@@ -182,12 +200,21 @@ class NewcomerQueue {
   }
 
   #nextTurn(): void {
-    if (this.#turnIsDue) return;
+    if (this.#turnIsDue || this.#resting) return;
     this.#turnIsDue = true;
     setImmediate(() => this.#turn());
   }
 
+  #rest(milliseconds: number): void {
+    this.#resting = true;
+    this.#time.after(milliseconds, () => {
+      this.#resting = false;
+      if (this.#ready.size > 0) this.#nextTurn();
+    });
+  }
+
   #turn(): void {
+    const beganMs = this.#time.now();
     this.#turnIsDue = false;
     this.#turnNumber += 1;
     this.#begun = 0;
@@ -199,7 +226,9 @@ class NewcomerQueue {
       this.#begin(socket, network);
       if (this.#ready.delete(network)) this.#ready.add(network);
     }
-    if (this.#begun > 0 && this.#ready.size > 0) this.#nextTurn();
+    const tookMs = this.#time.now() - beganMs;
+    if (tookMs >= workMilliseconds) this.#rest(tookMs);
+    else if (this.#begun > 0 && this.#ready.size > 0) this.#nextTurn();
   }
 
   #lookLater(): void {
@@ -215,7 +244,7 @@ class NewcomerQueue {
   }
 
   #cutLateWaiters(): void {
-    const latestMs = performance.now() - this.#limits.maxWaitMs;
+    const latestMs = this.#time.now() - this.#limits.maxWaitMs;
     for (const network of this.#networks.values())
       for (const waiting of [network.silent, network.ready])
         for (const [socket, sinceMs] of waiting) {

@@ -4,7 +4,9 @@ import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import { alertViewOf, listAlerts } from '../../alert/alert-list.ts';
+import { alertPage } from './alert-page.ts';
+import { sendPage, SHORT_MAX } from './pages.ts';
+import { alertViewOf } from '../../alert/alert-list.ts';
 import { acknowledgeAlert, closeAlert, getAlert } from '../../alert/alerts.ts';
 
 const byId = z.strictObject({
@@ -19,7 +21,11 @@ export function alertRoutes(app: HttpServer, dependencies: StoreRouteDependencie
   app.get(
     '/v1/alerts',
     { ...read, schema: { querystring: api.alertQuery, response: { 200: api.alertList } } },
-    async ({ query }) => listAlerts(database.read, query),
+    async ({ query }, reply) => {
+      const { state, kind, device, limit } = query;
+      const short = state === 'any' && kind === undefined && device === undefined && limit <= SHORT_MAX;
+      return sendPage(database, reply, alertPage, { query, short });
+    },
   );
   app.get(
     '/v1/alerts/:id',

@@ -7,22 +7,17 @@ import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
+import { sendPage, SHORT_MAX } from './pages.ts';
+import { peoplePage, tokenPage, tokenQuery } from './people-page.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
-import { addPerson, disablePerson, enablePerson, listPeople } from '../../people/people.ts';
+import { addPerson, disablePerson, enablePerson } from '../../people/people.ts';
 import { claimHub, handOverToken } from '../../people/hand-over.ts';
 import { covers } from '../../people/roles.ts';
-import { createToken, getToken, listTokens, revokeTokens, tokenOrderOf } from '../../people/token-store.ts';
+import { createToken, getToken, revokeTokens, tokenOrderOf } from '../../people/token-store.ts';
 
 const byName = z.strictObject({ name: z.string().max(100) });
 const byId = z.strictObject({ id: z.string().max(100) });
-const page = z.strictObject({
-  person: people.personNameSchema.optional(),
-  state: z.enum(['valid', 'any']).default('valid'),
-  after: z.union([z.literal(''), people.tokenIdSchema]).default(''),
-  limit: z.coerce.number().int().min(1).max(1_000).default(100),
-});
-
 interface PeopleRouteDependencies {
   readonly database: Database;
   readonly settings: Pick<HubSettings, 'tokens'>;
@@ -41,10 +36,14 @@ export function peopleRoutes(app: HttpServer, dependencies: PeopleRouteDependenc
 function addPeople(app: HttpServer, dependencies: PeopleRouteDependencies): void {
   const { database, clock, requireScope, twoPeople } = dependencies;
 
-  app.get('/v1/people', { ...requireScope('admin'), schema: { response: { 200: people.personList } } }, async () => ({
-    people: [...(await listPeople(database.read, clock()))],
-    twoPeople: await twoPeople(),
-  }));
+  app.get(
+    '/v1/people',
+    { ...requireScope('admin'), schema: { response: { 200: people.personList } } },
+    async (_request, reply) => {
+      const query = { nowMs: clock(), twoPeople: await twoPeople() };
+      return sendPage(database, reply, peoplePage, { query, short: false });
+    },
+  );
 
   app.post(
     '/v1/people',
@@ -91,12 +90,13 @@ function addTokens(app: HttpServer, dependencies: PeopleRouteDependencies): void
 
   app.get(
     '/v1/tokens',
-    { ...requireScope('tokens:write'), schema: { querystring: page, response: { 200: people.tokenList } } },
-    async ({ query, caller }) => {
+    { ...requireScope('tokens:write'), schema: { querystring: tokenQuery, response: { 200: people.tokenList } } },
+    async ({ query, caller }, reply) => {
       const own = covers(caller.scopes, 'admin') ? query.person : caller.person;
       if (!covers(caller.scopes, 'admin') && own === undefined) return { tokens: [], next: null };
-      const tokens = [...(await listTokens(database.read, { ...query, person: own, nowMs: clock() }))];
-      return { tokens, next: tokens.length === query.limit ? (tokens.at(-1)?.id ?? null) : null };
+      // In the order of the key, a page reads what it shows.
+      const short = query.state === 'any' && own === undefined && query.limit <= SHORT_MAX;
+      return sendPage(database, reply, tokenPage, { query: { ...query, person: own, nowMs: clock() }, short });
     },
   );
 

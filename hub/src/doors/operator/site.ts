@@ -4,15 +4,9 @@ import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import {
-  changeSite,
-  countDevicesAt,
-  createSite,
-  deleteSite,
-  getSite,
-  listSites,
-  moveDevices,
-} from '../../site/sites.ts';
+import { sendPage } from './pages.ts';
+import { sitePage } from './site-page.ts';
+import { changeSite, countDevicesAt, createSite, deleteSite, getSite, moveDevices } from '../../site/sites.ts';
 
 const byName = z.strictObject({ name: z.string().max(64) });
 
@@ -21,9 +15,9 @@ export function siteRoutes(app: HttpServer, dependencies: StoreRouteDependencies
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');
 
-  app.get('/v1/sites', { ...read, schema: { response: { 200: api.siteList } } }, async () => ({
-    sites: [...(await listSites(database.read))],
-  }));
+  app.get('/v1/sites', { ...read, schema: { response: { 200: api.siteList } } }, async (_request, reply) =>
+    sendPage(database, reply, sitePage, { query: {}, short: false }),
+  );
   app.post(
     '/v1/sites',
     { ...write, bodyLimit: bodyBytes.order, schema: { body: api.siteRequest, response: { 200: api.siteView } } },
