@@ -5,6 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { memoryFolder } from './memory-folder.mjs';
 import { endAll, runTestFiles } from './test-file.mjs';
 import { groupsOf } from './test-groups.mjs';
 
@@ -39,6 +40,8 @@ const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true
 const env = { ...process.env, ...(fuzzInputs !== undefined && { EDGEKEEP_FUZZ_INPUTS: fuzzInputs }) };
 // Hundreds of short processes that load the same sources: what Node compiled for one is there for the next.
 if (name === 'unit') env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'compile');
+const folder = name === 'unit' ? memoryFolder() : undefined;
+if (folder !== undefined) env.TMPDIR = folder;
 // With CI=true a missing part is a failure. An ordinary user cannot install parts: for them the test is skipped, by name.
 if (env.CI === 'true' && process.getuid?.() !== 0) {
   delete env.CI;
