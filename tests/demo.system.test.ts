@@ -21,8 +21,8 @@ async function temporaryFolder() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-async function demo(folder: string, path = process.env['PATH'] ?? '') {
-  const child = spawn(process.execPath, ['sim/src/main.ts', '--exit-when-done', '--data', folder], {
+async function demo(folder: string, path = process.env['PATH'] ?? '', words: readonly string[] = []) {
+  const child = spawn(process.execPath, ['sim/src/main.ts', '--exit-when-done', '--data', folder, ...words], {
     cwd: root,
     env: { ...process.env, PATH: path },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -94,6 +94,20 @@ test(
     assert.match(again.stdout, /press-4-software +software +release-refused +yes/);
   },
 );
+
+test('a port that was chosen is used, or named when it is taken or is none', async () => {
+  await using folder = await temporaryFolder();
+  await using ports = await holdPorts(18_745);
+  assert.ok(Symbol.asyncDispose in ports);
+  await using programs = await fewPrograms(...sandboxPrograms);
+  const chosen = (port: string) => ['--device-port', port, '--operator-port', '18746'];
+  assertOneLine(await demo(folder.path, programs.path, chosen('18745')), /18745/);
+  const ended = await demo(folder.path, programs.path, chosen('18747'));
+  assertShown(ended);
+  assert.match(ended.stdout, /operator API +https:\/\/127\.0\.0\.1:18746 /);
+  assert.match(ended.stdout, /devices +127\.0\.0\.1:18747,/);
+  assert.equal((await demo(folder.path, programs.path, chosen('70000'))).code, 2);
+});
 
 test('a second demo on one folder is refused with the number of the process that has it', async () => {
   await using folder = await temporaryFolder();

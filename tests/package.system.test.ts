@@ -84,6 +84,11 @@ test('a tree that was moved works, with its guard and native code', needsTools, 
     process.stdout.write(session.outputNames.join());`;
   const { stdout } = await run(join(moved, 'bin/node'), ['--input-type=module', '--eval', code]);
   assert.match(stdout, /probabilities/);
+  const tool = spawnSync(join(moved, 'bin/node'), [join(moved, 'guard/src/tool/main.js')], {
+    input: '{}',
+    encoding: 'utf8',
+  });
+  assert.match(tool.stdout, /^\{"kind":"failed"/, tool.stderr);
   await assert.rejects(run(join(moved, 'bin/node'), [join(moved, 'guard/src/main.js')]), {
     code: 2,
     stderr: /started by the agent/,

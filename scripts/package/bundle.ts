@@ -63,6 +63,8 @@ function placesInTree(threads: Set<string>): Plugin {
         if (!source.includes('import.meta.url')) return undefined;
         const place = relative(root, path).replace(/\.ts$/, '.js');
         const contents = source
+          // A module of the older kind that has no types.
+          .replaceAll(/createRequire\(import\.meta\.url\)\(('[^']+')\)/g, 'require($1)')
           .replaceAll(/new URL\('(\.{1,2}\/[^']+)\.ts', import\.meta\.url\)/g, (_, target: string) => {
             threads.add(`${relative(root, join(dirname(path), target))}.ts`);
             return `new URL('${target}.js', import.meta.url)`;

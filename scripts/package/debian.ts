@@ -25,10 +25,12 @@ export interface Packaging {
   readonly epochSeconds: number;
   /** As Debian counts packages of one version; 1 is the first. */
   readonly revision: number;
+  /** Not compressed, to try it. */
+  readonly isQuick: boolean;
 }
 
 export function writeDeb(work: string, tree: string, out: string, order: Packaging): string {
-  const { part, architecture, epochSeconds, revision } = order;
+  const { part, architecture, epochSeconds, revision, isQuick } = order;
   layOut(work, tree, part, epochSeconds);
   // update-alternatives makes links here.
   for (const path of Object.values(sharedPlaces)) mkdirSync(join(work, dirname(path)), { recursive: true });
@@ -64,7 +66,7 @@ Description: ${summaryOf[part]}
   }
   setModes(work);
   const target = join(out, `edgekeep-${part}_${whole}_${architecture}.deb`);
-  const options = ['--root-owner-group', '-Zxz', '-z9', '--threads-max=1'];
+  const options = ['--root-owner-group', ...(isQuick ? ['-Znone'] : ['-Zxz', '-z9', '--threads-max=1'])];
   run('dpkg-deb', [...options, '--build', work, target], { SOURCE_DATE_EPOCH: String(epochSeconds) });
   return relative(out, target);
 }

@@ -30,6 +30,7 @@ const usage = `usage: npm run package -- [--part hub|agent]… [--arch amd64|arm
 --form      what to build (default: deb, image and tarball, the last for the agent alone); tree: the folder that a package installs
 --out       where to (default: dist)
 --revision  of the .deb, for a second package of one version (default: 1)
+--quick     no compression of the .deb, to try it
 --check     build twice, and fail where the bytes differ
 `;
 /** What every file of a tree may ask for: Debian 10, RHEL 8, and later. */
@@ -40,6 +41,7 @@ interface Order {
   readonly architectures: readonly Architecture[];
   readonly forms: readonly Form[];
   readonly revision: number;
+  readonly isQuick: boolean;
   readonly epochSeconds: number;
 }
 
@@ -56,6 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
       out: { type: 'string', default: join(root, 'dist') },
       revision: { type: 'string', default: '1' },
       check: { type: 'boolean' },
+      quick: { type: 'boolean' },
       help: { type: 'boolean' },
     },
   });
@@ -68,6 +71,7 @@ async function main(argv: readonly string[]): Promise<number> {
     architectures: chosen(['amd64', 'arm64'] as const, values.arch),
     forms: values.form === undefined ? ['deb', 'image', 'tarball'] : chosen(forms, values.form),
     revision: Number(values.revision),
+    isQuick: values.quick === true,
     epochSeconds: epoch(),
   };
   const out = resolve(values.out);

@@ -24,7 +24,10 @@ function edgekeep(...words) {
 
 /** A service in the foreground; resolves with the first match in what it prints. */
 function start(pattern, ...words) {
-  const child = spawn(command, words, { cwd: work, stdio: ['ignore', 'pipe', 'pipe'] });
+  // As the unit of the agent has it.
+  const cache = '/var/cache/edgekeep/agent';
+  const env = words[0] === 'agent' && existsSync(cache) ? { ...process.env, NODE_COMPILE_CACHE: cache } : process.env;
+  const child = spawn(command, words, { cwd: work, env, stdio: ['ignore', 'pipe', 'pipe'] });
   running.push(child);
   let text = '';
   return new Promise((resolve, reject) => {
@@ -78,7 +81,7 @@ async function walk() {
   edgekeep('model', 'assign', 'inspect', 'presses');
   writeFileSync(join(work, 'devices.jsonl'), `${JSON.stringify({ id: 'press-7', groups: ['presses'] })}\n`);
   edgekeep('device', 'import', 'devices.jsonl');
-  edgekeep('enroll', 'kit', 'press-7', '--out', agentFolder, '--model', 'inspect', '--software');
+  edgekeep('enroll', 'kit', 'press-7', '--out', agentFolder, '--model', 'inspect', '--software', '--hub', '127.0.0.1');
   const enrolled = start(/"kind":"serving"/, 'agent', 'run', '--state', agentFolder);
   const agent = await enrolled;
   const socket = join(agentFolder, 'run/inspect.sock');

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { table } from '@edgekeep/cli/table';
 import { type Demo, demoModel, startDemo } from './demo.ts';
+import type { DemoPorts } from './demo-hub.ts';
 import { failureLine } from './failure.ts';
 import { type Tally, tallyTestSet } from './predictions.ts';
 import { proveRelease } from './proof.ts';
@@ -14,11 +15,13 @@ import { type Progress, startProgress } from './progress.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const imagesAsked = 25;
-const usage = `usage: npm start -- [--exit-when-done] [--allow-software] [--data DIR]
+const usage = `usage: npm start -- [--exit-when-done] [--allow-software] [--data DIR] [--device-port N] [--operator-port N]
 
 --exit-when-done  exit when every device has its outcome; exit code 0 only if each outcome is the expected one
 --allow-software  apply a policy that releases keys to software-only devices too
 --data            where everything is kept between starts (default: .demo)
+--device-port     where devices connect (default: 8443, or a free port when it is in use)
+--operator-port   where operators connect (default: 8444, or a free port when it is in use)
 `;
 
 /** Runs the demo; returns the exit code. */
@@ -31,6 +34,8 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
         'exit-when-done': { type: 'boolean' },
         'allow-software': { type: 'boolean' },
         data: { type: 'string' },
+        'device-port': { type: 'string' },
+        'operator-port': { type: 'string' },
         help: { type: 'boolean' },
       },
     }));
@@ -42,11 +47,17 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
+  const ports = { device: portOf(values['device-port']), operator: portOf(values['operator-port']) };
+  if (ports.device === 'invalid' || ports.operator === 'invalid') {
+    process.stderr.write(`a port is a number from 1 to ${PORT_MAX}\n${usage}`);
+    return 2;
+  }
   const folder = resolve(values.data ?? join(root, '.demo'));
   try {
     return await run(folder, {
       exitWhenDone: values['exit-when-done'] === true,
       allowSoftware: values['allow-software'] === true,
+      ports: { device: ports.device, operator: ports.operator },
     });
   } catch (error) {
     const line = failureLine(error, folder);
@@ -57,16 +68,32 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   }
 }
 
+const PORT_MAX = 65_535;
+
+function portOf(text: string | undefined): number | undefined | 'invalid' {
+  if (text === undefined) return undefined;
+  const port = /^[1-9]\d{0,4}$/.test(text) ? Number(text) : 0;
+  return port >= 1 && port <= PORT_MAX ? port : 'invalid';
+}
+
 async function run(
   folder: string,
-  { exitWhenDone, allowSoftware }: { readonly exitWhenDone: boolean; readonly allowSoftware: boolean },
+  {
+    exitWhenDone,
+    allowSoftware,
+    ports,
+  }: {
+    readonly exitWhenDone: boolean;
+    readonly allowSoftware: boolean;
+    readonly ports: DemoPorts;
+  },
 ): Promise<number> {
   const stopped = stopSignal();
   const progress = startProgress(
     (text) => process.stdout.write(text),
     () => performance.now(),
   );
-  await using demo = await startDemo(folder, { allowSoftware, progress });
+  await using demo = await startDemo(folder, { allowSoftware, ports, progress });
   const good = await tell(demo, folder, progress);
   const devices = `hub and ${counted(demo.outcomes.length, 'device')}`;
   if (exitWhenDone) {

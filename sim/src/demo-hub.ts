@@ -33,10 +33,17 @@ const demoLeaseSeconds = 600;
 // A demo that was killed and started again must soon count its old connections as gone; several check-ins fit in.
 const demoSilentSeconds = 10;
 
-/** `vendorRoots` are PEM texts by file name. The usual ports are used when they are free, else others, which `say` reports. */
+/** Left out: the usual one when it is free, else another. */
+export interface DemoPorts {
+  readonly device: number | undefined;
+  readonly operator: number | undefined;
+}
+
+/** `vendorRoots` are PEM texts by file name. `say` reports a usual port that is in use; one that was chosen is not replaced. */
 export async function startDemoHub(
   folder: string,
   vendorRoots: ReadonlyMap<string, string>,
+  ports: DemoPorts,
   say: (line: string) => void,
 ): Promise<DemoHub> {
   const hubFolder = join(folder, 'hub');
@@ -44,8 +51,8 @@ export async function startDemoHub(
   const isNew = !(await exists(operatorFile));
   const settings = parseHubSettings(
     {
-      device: { port: await freePort(8443, say) },
-      operator: { port: await freePort(8444, say) },
+      device: { port: ports.device ?? (await freePort(8443, say)) },
+      operator: { port: ports.operator ?? (await freePort(8444, say)) },
       logOrigin: 'edgekeep.demo/log',
       leaseSeconds: demoLeaseSeconds,
       attestation: { coveredPcrs: [14] },

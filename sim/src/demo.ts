@@ -26,7 +26,7 @@ import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { type Application, signApplication } from './application.ts';
 import { type DemoDevice, startDemoAgent } from './demo-device.ts';
-import { type DemoHub, startDemoHub } from './demo-hub.ts';
+import { type DemoHub, startDemoHub, type DemoPorts } from './demo-hub.ts';
 import { healthyStages, referenceValuesOf } from './firmware.ts';
 import { powerOnFleet } from './fleet.ts';
 import { Outcome } from './outcome.ts';
@@ -56,7 +56,7 @@ export interface Demo {
 /** Runs the demo until every device has reached its outcome; then it runs until disposed. */
 export async function startDemo(
   folder: string,
-  options: { readonly allowSoftware: boolean; readonly progress: Progress },
+  options: { readonly allowSoftware: boolean; readonly ports: DemoPorts; readonly progress: Progress },
 ): Promise<Demo> {
   const { progress } = options;
   await using stack = new AsyncDisposableStack();
@@ -66,7 +66,7 @@ export async function startDemo(
   const { devices, withoutTpm } = await powerOnFleet(folder, progress, stack);
   const allowSoftware = options.allowSoftware || withoutTpm;
 
-  const hub = await startDemoHub(folder, await vendorRoots(devices), (line) => progress.say(line));
+  const hub = await startDemoHub(folder, await vendorRoots(devices), options.ports, (line) => progress.say(line));
   stack.use(hub.hub);
   progress.say(hub.isNew ? 'made a hub: keys, certificate authority, audit log' : 'using the hub of the last start');
   const application = await signApplication(join(folder, 'publisher', 'application'), hub.publisher);
