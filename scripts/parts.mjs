@@ -142,6 +142,12 @@ export const parts = {
     packages: ['prometheus'],
     without: 'no promtool: the metrics of hub and agent are not held against it',
   },
+  grpc: {
+    programs: ['protoc', 'python3'],
+    files: ['/usr/lib/python3/dist-packages/grpc/__init__.py'],
+    packages: ['protobuf-compiler', 'python3', 'python3-grpcio', 'python3-protobuf'],
+    without: 'no gRPC for Python: the guard is not asked by a client in another language',
+  },
   age: { programs: ['age', 'age-keygen'], packages: ['age'], without: 'no age: it is missing among the peers' },
 };
 
@@ -171,7 +177,7 @@ export const sets = {
   // Real boots: `npm run boots`. Shim, GRUB and kernels are downloaded and unpacked by the tests, and not installed.
   boots: ['system', 'swtpm', 'openssl', 'machines', 'image-signing'],
   // Large, and needed by few tests, which are skipped by name without: `node scripts/setup.mjs optional`.
-  optional: ['podman', 'arm64-compiler', 'promtool'],
+  optional: ['podman', 'arm64-compiler', 'promtool', 'grpc'],
   // What people install: `npm run package`, and `npm run platforms`, which tries it in fresh systems.
   package: ['system', 'compiler', 'packaging'],
   platforms: ['system', 'compiler', 'packaging', 'podman'],

@@ -159,5 +159,5 @@ test('set-up lets no package run a script of its own', () => {
   assert.doesNotMatch(setup, /'install', '--no-save'/);
   // What the scripts of those that have one would do is written in docs/dependencies.md.
   const scripted = installed.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => basename(path));
-  assert.deepEqual(scripted, ['esbuild', 'onnxruntime-node']);
+  assert.deepEqual(scripted, ['esbuild', 'onnxruntime-node', 'protobufjs']);
 });

@@ -5,9 +5,9 @@ import { extensions, extensionsNotOffered, type Route } from './routes.ts';
 import type { TensorInterface } from './tensor.ts';
 import type { Duration } from './timings.ts';
 
-const serverName = 'edgekeep-guard';
-const platform = 'onnxruntime_onnx';
-const backend = 'onnxruntime';
+export const serverName = 'edgekeep-guard';
+export const platform = 'onnxruntime_onnx';
+export const backend = 'onnxruntime';
 
 /** @throws GuardError `model-unknown` */
 export function describe(service: InferenceService, route: Route): unknown {

@@ -17,6 +17,7 @@ export const guardErrorCodes = [
   'output-not-representable',
   'queue-full',
   'queue-timeout',
+  'deadline-exceeded',
   'stopping',
 ] as const;
 

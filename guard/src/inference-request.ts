@@ -85,7 +85,7 @@ export function parseInferenceRequest(
 }
 
 /** Holds typed inputs and the asked outputs, of any transport, against the model. */
-function inferenceRequest(
+export function inferenceRequest(
   parts: {
     readonly id: string | undefined;
     readonly inputs: readonly TensorValue[];
@@ -104,13 +104,13 @@ function inferenceRequest(
 }
 
 /** @throws GuardError `not-offered` */
-function assertOffered(name: string, own: RequestParameters): void {
+export function assertOffered(name: string, own: RequestParameters): void {
   const refused = Object.keys(own ?? {}).find((key) => Object.hasOwn(refusedParameters, key));
   if (refused !== undefined) throw new GuardError('not-offered', `${name}: ${refusedParameters[refused] ?? refused}`);
 }
 
 /** A tensor without dimensions is a scalar of one element. */
-function elementCount(name: string, shape: readonly number[]): number {
+export function elementCount(name: string, shape: readonly number[]): number {
   let length = 1;
   for (const size of shape) {
     if (size === 0) throw invalid(`${name}: a size of 0, which is an empty batch or image, is not served`);

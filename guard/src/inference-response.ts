@@ -44,7 +44,7 @@ export function encodeInferenceResponse(
 }
 
 /** Parameters of the protocol are only texts, numbers and truth values, so lists are joined and a batch's details are JSON text. */
-function judgementParameters(assessments: readonly Assessment[] | undefined): Parameters {
+export function judgementParameters(assessments: readonly Assessment[] | undefined): Parameters {
   if (assessments === undefined) return { verdict: 'unguarded' };
   const images = assessments.map(imageParameters);
   const [only, ...more] = images;

@@ -1,6 +1,9 @@
 // The inference server against curl, and against a slow client (seconds, so not among the quick tests).
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -14,6 +17,14 @@ const infer = '/v2/models/light/infer';
 const hasCurl = spawnSync('curl', ['--version']).error === undefined;
 const hasPython = spawnSync('python3', ['--version']).error === undefined;
 const skipPython = hasPython || process.env['CI'] === 'true' ? false : 'python3 is not installed';
+/** Debian's, which has its packages. */
+const python = '/usr/bin/python3';
+async function skipWithoutGrpc(): Promise<string | false> {
+  if (process.env['CI'] === 'true') return false;
+  const tools = [run('protoc', ['--version']), run(python, ['-c', 'import grpc, google.protobuf'])];
+  const found = await Promise.allSettled(tools);
+  return found.every(({ status }) => status === 'fulfilled') ? false : 'protoc or grpc for Python is not installed';
+}
 const skip = hasCurl || process.env['CI'] === 'true' ? false : 'curl is not installed';
 
 test('curl gets an inference with its verdict', { skip }, async () => {
@@ -44,6 +55,32 @@ test(
     );
   },
 );
+
+test('a client that protoc made from spec/inference.proto is answered', { skip: await skipWithoutGrpc() }, async () => {
+  await using served = await serve('primary', { settings });
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-grpc-'));
+  try {
+    const spec = fileURLToPath(new URL('../../spec', import.meta.url));
+    await run('protoc', [`--proto_path=${spec}`, `--python_out=${folder}`, 'inference.proto']);
+    const script = fileURLToPath(new URL('fixtures/grpc-client.py', import.meta.url));
+    const { stdout } = await run(python, [script, served.socketPath, folder]);
+    assert.deepEqual(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line): unknown => JSON.parse(line)),
+      [
+        [true, true, true, [-1, 1, 8, 8], 'onnxruntime'],
+        ['7', 'accepted', [1, 2], 8],
+        'accepted',
+        ['NOT_FOUND', 'model-unknown: this guard serves light 1.0.0'],
+        ['', 'model-unknown', ''],
+      ],
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
 
 test('a client that never finishes its headers is cut off within the limit', async () => {
   await using served = await serve('primary', { settings });

@@ -6,6 +6,8 @@ import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
 import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
 import { describe } from './describe.ts';
 import { GuardError, type GuardErrorCode } from './error.ts';
+import { onProtocol } from './first-bytes.ts';
+import type { GrpcServer } from './grpc-server.ts';
 import { parseInferenceRequest } from './inference-request.ts';
 import { encodeInferenceResponse, type EncodedResponse } from './inference-response.ts';
 import type { InferenceService } from './inference-service.ts';
@@ -32,6 +34,7 @@ const statusOf: Readonly<Record<GuardErrorCode, number>> = {
   'method-not-allowed': 405,
   'queue-full': 429,
   'queue-timeout': 503,
+  'deadline-exceeded': 504,
   stopping: 503,
   'output-not-representable': 422,
   'model-run': 500,
@@ -50,6 +53,7 @@ export class InferenceServer {
   readonly #sockets = new Set<Socket>();
   /** Connections over TCP, which a web page can open. */
   readonly #loopback = new WeakSet<Socket>();
+  #grpc: Promise<GrpcServer> | undefined;
   #retiring: PromiseWithResolvers<void> | undefined;
 
   constructor(service: InferenceService) {
@@ -77,12 +81,24 @@ export class InferenceServer {
       return;
     }
     this.#sockets.add(socket);
-    if (kind === 'loopback') this.#loopback.add(socket);
     socket.on('close', () => {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#retiring?.resolve();
     });
-    this.#http.emit('connection', socket);
+    onProtocol(socket, (protocol) => {
+      if (protocol === 'http2') return void this.#acceptGrpc(socket, kind);
+      if (kind === 'loopback') this.#loopback.add(socket);
+      this.#http.emit('connection', socket);
+    });
+  }
+
+  async #acceptGrpc(socket: Socket, kind: GuardDoor['kind']): Promise<void> {
+    // Loaded for the first client that speaks it: most devices have none, and it takes memory.
+    this.#grpc ??= import('./grpc-server.ts').then(({ GrpcServer }) => new GrpcServer(this.#service));
+    const grpc = await this.#grpc;
+    if (socket.destroyed) return;
+    grpc.accept(socket, kind);
+    if (this.#retiring !== undefined) grpc.retire();
   }
 
   /**
@@ -91,6 +107,7 @@ export class InferenceServer {
    */
   async retire(withinMs = RETIRE_MS_MAX): Promise<void> {
     this.#retiring ??= Promise.withResolvers();
+    (await this.#grpc)?.retire();
     if (this.#sockets.size === 0) return;
     const timer = setTimeout(this.#retiring.resolve, withinMs);
     await this.#retiring.promise;
@@ -103,6 +120,7 @@ export class InferenceServer {
     await this.#service.stop();
     // One turn of the event loop, so that the last answers reach their sockets.
     await new Promise((resolve) => setImmediate(resolve));
+    (await this.#grpc)?.[Symbol.dispose]();
     for (const socket of this.#sockets) socket.destroySoon();
     this.#http.closeAllConnections();
     this.#http.close();

@@ -28,7 +28,7 @@ export function tensorBytes({ data }: TensorValue): Uint8Array {
 }
 
 /** One element of BYTES: the runtime has texts only, and its binding cuts them at NUL. */
-function parseText(name: string, bytes: Uint8Array): string {
+export function parseText(name: string, bytes: Uint8Array): string {
   let text: string;
   try {
     // A byte order mark is a part of the text.

@@ -3,20 +3,15 @@
 // name leads to the agent, which answers 503 and says why. Follows spec/inference.md section 1.
 import { messageOf } from '@edgekeep/core/message-of';
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { AgentError } from '../error.ts';
-import { notYet, type Unavailable, unavailableAnswer } from './unavailable.ts';
+import { refuse } from './refuse.ts';
+import { notYet, type Unavailable } from './unavailable.ts';
 import { backlog, Door, GuardDoors, listening, type UnitDoors, socketMode } from './doors.ts';
 
 /** The same limit as a guard's (guard/src/limits.ts). */
 const CONNECTIONS_MAX = 128;
-/** A client that does not close after a refusal is closed. */
-const refusedMs = 1_000;
-
-/** Of a request that comes while no guard serves, this much is read and thrown away. */
-const REFUSED_BYTES_MAX = 256 * 1024 * 1024;
-
 /** What changes while a listener is open. */
 interface Present {
   /** Where connections over TCP go. */
@@ -139,12 +134,4 @@ function pointTo(socket: string, name: string): void {
 
 function isAddress(address: AddressInfo | string | null | undefined): address is AddressInfo {
   return typeof address === 'object' && address !== null;
-}
-
-function refuse(socket: Socket, unavailable: Unavailable): void {
-  socket.end(unavailableAnswer(unavailable));
-  // A client that sends its whole body before it reads must still get the answer.
-  socket.on('data', () => socket.bytesRead > REFUSED_BYTES_MAX && socket.destroy());
-  socket.resume();
-  socket.setTimeout(refusedMs, () => socket.destroy());
 }
