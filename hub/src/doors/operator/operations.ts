@@ -119,6 +119,7 @@ export const operatorOperations: Operations = {
   'GET /v1/policy/versions/:version': ['getPolicyVersion', 'Show a version of the access policy'],
   'GET /v1/publishers': ['listPublishers', 'List the trusted publishers'],
   'POST /v1/publishers': ['trustPublisher', 'Trust the signatures of a publisher'],
+  'POST /v1/publishers/:sha256/end': ['endPublisher', 'End the trust in what a publisher signs from a time on'],
   'GET /v1/receipts/:id': ['getReceipt', 'Get the receipt of a release'],
   'GET /v1/receipts/:id/long': ['getLongReceipt', 'Get the receipt of a release with all its evidence'],
   'GET /v1/reference-values': ['listReferenceValues', 'List the published reference values'],
