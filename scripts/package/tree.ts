@@ -102,7 +102,7 @@ export function setModes(folder: string): void {
   chmodSync(folder, 0o755);
 }
 
-const isProgram = (path: string) => /\/bin\/[^/]+$|\/guard-filter$|\/DEBIAN\/[a-z]+$/.test(path);
+const isProgram = (path: string) => /\/s?bin\/[^/]+$|\/ld-linux[^/]+$|\/guard-filter$|\/DEBIAN\/[a-z]+$/.test(path);
 
 export function copyInto(source: string, target: string): void {
   mkdirSync(dirname(target), { recursive: true });

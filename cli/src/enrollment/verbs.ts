@@ -77,6 +77,11 @@ export const enrollmentVerbs: Verbs = {
     example: 'enroll kit press-7 --out press-7 --model surface-inspection',
     load: () => import('./enroll-kit.ts').then((m) => m.command),
   },
+  'enroll package': {
+    summary: 'make one file that installs a new device',
+    example: 'enroll package press-7 --out press-7.sh --model surface-inspection',
+    load: () => import('./enroll-package.ts').then((m) => m.command),
+  },
   'enroll token': {
     summary: 'make a one-time enrollment token',
     example: 'enroll token --device press-7 --tier tpm --hours 2',

@@ -1,0 +1,154 @@
+// `edgekeep enroll package`: one file that installs on a device what `enroll kit` makes as a folder, for one device or for an enrollment group.
+import { rm } from 'node:fs/promises';
+import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
+import { replaceFile, writeNewFile } from '@edgekeep/host/durable-file';
+import { groupTokenResponse } from '@edgekeep/wire/api/enrollment-group';
+import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
+import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { timeText } from '../table.ts';
+import { kitFiles, tokenFileName } from './kit-files.ts';
+import {
+  type KitRootOfTrust,
+  rootOfTrustHelp,
+  rootOfTrustIn,
+  rootOfTrustOptions,
+  rootOfTrustUsage,
+} from './kit-root-of-trust.ts';
+import { devicePlaceholder, packageScript } from './package-script.ts';
+
+const secondsPerHour = 3_600;
+
+export const command: Command = {
+  usage: `enroll package [ID | --enrollment-group NAME --uses N] --out FILE [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST] [--hours N]`,
+  help: `
+Writes a shell script with the address of the hub, the root and keys that the device pins, its settings and its enrollment token. On the
+device, where the package edgekeep-agent is installed, root runs \`sh FILE\`; nothing else is copied. Without --enrollment-group it is for
+one device, works once, and removes itself. It is a secret: only you can read it.
+
+--enrollment-group  for devices of this group with a token for several of them: each runs \`sh FILE DEVICE\`
+--uses              how many devices may enroll with it
+--out               the file; it does not exist yet
+--model             a model to run; may be repeated
+${rootOfTrustHelp}
+--idevid            without a token: the device has an IDevID of a manufacturer that the hub trusts (docs/manufacturing.md)
+--hub               how the device reaches the hub (default: the first name in the hub's certificate)
+--hours             how long its token is valid (default: 24)
+${operatorHelp}
+`,
+  positionals: { min: 0, max: 1 },
+  options: {
+    ...operatorOption,
+    ...rootOfTrustOptions,
+    'enrollment-group': { type: 'string' },
+    uses: { type: 'string' },
+    out: { type: 'string' },
+    model: { type: 'string', multiple: true },
+    idevid: { type: 'boolean' },
+    hub: { type: 'string' },
+    hours: { type: 'string' },
+  },
+  async run(args) {
+    const order = orderIn(args);
+    const operator = await openOperator(args);
+    // First: a file that is there already costs no token.
+    await writeNewFile(order.out, '');
+    try {
+      const { expiresAt, lines } = await write(operator, order);
+      const until = expiresAt === undefined ? [] : [`usable until ${timeText(expiresAt)} UTC, ${order.howOften}`];
+      const who = order.deviceId === undefined ? ' DEVICE' : '';
+      return {
+        exitCode: exitCodes.ok,
+        value: {
+          file: order.out,
+          deviceId: order.deviceId ?? null,
+          group: order.group ?? null,
+          expiresAt: expiresAt ?? null,
+        },
+        text: [
+          ...lines,
+          `wrote ${order.out}, a secret: carry it to the device and run there, as root: sh ${order.out}${who}`,
+          ...until,
+        ].join('\n'),
+      };
+    } catch (error) {
+      await rm(order.out, { force: true });
+      throw error;
+    }
+  },
+};
+
+type PackageOrder = ReturnType<typeof orderIn>;
+
+function orderIn(args: Arguments) {
+  const [deviceId] = args.positionals;
+  const group = args.option('enrollment-group');
+  if ((deviceId === undefined) === (group === undefined))
+    throw new UsageError('it is for one device (ID) or for an enrollment group (--enrollment-group NAME --uses N)');
+  if (deviceId !== undefined && !deviceIdPattern.test(deviceId))
+    throw new UsageError('a device id has small letters, digits and hyphens, up to 63');
+  const idevid = args.flag('idevid');
+  if (group !== undefined && idevid) throw new UsageError('--idevid needs no group: its makers admit the devices');
+  const uses = numberIn(args, 'uses', '1');
+  if (group !== undefined) args.required('uses');
+  return {
+    deviceId,
+    group,
+    uses,
+    howOften: group === undefined ? 'once' : `${uses} times`,
+    idevid,
+    lifeSeconds: Math.ceil(numberIn(args, 'hours', '24') * secondsPerHour),
+    out: args.required('out'),
+    models: args.all('model'),
+    host: args.option('hub'),
+    root: rootOfTrustIn(args),
+  };
+}
+
+function numberIn(args: Arguments, name: string, otherwise: string): number {
+  const value = Number(args.option(name) ?? otherwise);
+  if (!(value > 0)) throw new UsageError(`--${name} takes a number above 0`);
+  return value;
+}
+
+async function write(operator: Operator, order: PackageOrder) {
+  const { root, idevid, deviceId } = order;
+  const kit = await kitFiles(operator, {
+    deviceId: deviceId ?? devicePlaceholder,
+    tier: root.tier,
+    rootOfTrust: root.settings,
+    idevid,
+    models: order.models,
+    host: order.host,
+  });
+  // Last: what fails above costs no token.
+  const token = idevid ? undefined : await newToken(operator, order);
+  const script = packageScript({
+    deviceId,
+    files: [...kit.files, ...(token === undefined ? [] : [[tokenFileName, token.token] as const])],
+    settingsWithFirmwareLog: withFirmwareLog(root, kit.files.find(([name]) => name === 'agent.json')?.[1]),
+    expiresAt: token === undefined ? undefined : Math.floor(token.expiresAt / 1_000),
+  });
+  await replaceFile(order.out, script);
+  return { expiresAt: token?.expiresAt, lines: kit.lines };
+}
+
+/** Only root may read the kernel's firmware log; the unit copies it for the agent. */
+function withFirmwareLog({ settings }: KitRootOfTrust, text: string | undefined): string | undefined {
+  const ofDevice = 'address' in settings && String(settings.address).startsWith('device:');
+  if (!ofDevice || text === undefined) return undefined;
+  const measuredStart = { firmwareLogFile: '/run/edgekeep/firmware.log' };
+  return `${JSON.stringify({ ...JSON.parse(text), measuredStart }, null, 2)}\n`;
+}
+
+function newToken(operator: Operator, { deviceId, group, root, uses, lifeSeconds }: PackageOrder) {
+  if (group === undefined)
+    return operator.send(
+      'POST',
+      '/v1/enrollment-tokens',
+      { deviceId, tier: root.tier, lifeSeconds },
+      enrollmentTokenResponse,
+    );
+  const path = `/v1/enrollment-groups/${encodeURIComponent(group)}/tokens`;
+  return operator.send('POST', path, { maxUses: uses, lifeSeconds }, groupTokenResponse);
+}
