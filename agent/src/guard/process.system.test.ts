@@ -1,9 +1,11 @@
 // The guard as the agent runs it: real models in memory files, real walls, real sockets.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect, type NetConnectOpts } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { before, test } from 'node:test';
 import { onnxMediaType } from '@edgekeep/core/model/guard-files';
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
@@ -60,6 +62,19 @@ test('a guarded model answers on the Unix socket and on loopback, and its counts
       reasons: { 'confidence-low': 1, 'fallback-agrees': 1 },
     });
     assert.deepEqual(counts.at(-1), exit.counts);
+  });
+});
+
+test('a guarded model answers gRPC behind its walls, on the Unix socket and on loopback', async () => {
+  await withListener(async (listener, socketPath) => {
+    const doors = await listener.prepare();
+    const guard = await startGuard(await openFixtures('primary'), { doors, program, sandbox, settings });
+    listener.serve(guard);
+    for (const where of [{ path: socketPath }, { host: '127.0.0.1', port: listener.loopbackPort ?? 0 }])
+      assert.equal(await isLive(where), true);
+    assert.equal((await guard.stop()).exitCode, 0);
+    // ServerLive of a model that no guard serves.
+    assert.equal(await isLive({ path: socketPath }), false);
   });
 });
 
@@ -199,3 +214,16 @@ test('a client that stays connected does not keep the guard from stopping', asyn
     await closed;
   });
 });
+
+/** inference.GRPCInferenceService/ServerLive of spec/inference.proto, without a client library. */
+async function isLive(where: NetConnectOpts): Promise<boolean> {
+  const session = connectHttp2('http://localhost', { createConnection: () => connect(where) });
+  try {
+    const path = '/inference.GRPCInferenceService/ServerLive';
+    const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc' });
+    stream.end(Buffer.alloc(5));
+    return (await buffer(stream)).equals(Buffer.of(0, 0, 0, 0, 2, 8, 1));
+  } finally {
+    session.destroy();
+  }
+}
