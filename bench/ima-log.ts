@@ -6,6 +6,7 @@ import { parseEventLog } from '@edgekeep/core/attest/event-log';
 import { ImaPolicies } from '@edgekeep/core/attest/ima-findings';
 import { imaEntryEnds, parseImaLog } from '@edgekeep/core/attest/ima-log';
 import { encodeImaPolicy, openImaPolicy, parseImaPolicy } from '@edgekeep/core/attest/ima-policy';
+import { PathPatterns } from '@edgekeep/core/attest/ima-path-pattern';
 import { imaPolicyFromLogs } from '@edgekeep/core/attest/ima-policy-sources';
 import { followImaLog, imaLogBegin, type ImaLogState } from '@edgekeep/core/attest/ima-log-state';
 import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
@@ -43,6 +44,7 @@ export const bench: Benchmark = {
             if (following(whole, entries, policies).findings?.[0]?.refused !== 0) throw new Error('not accepted');
           }),
         },
+        ...matching(entries),
         {
           name: `${SIGNED_ENTRIES} signatures of files by P-256, none seen before`,
           run: measured(() => {
@@ -78,6 +80,33 @@ function measured(work: () => void): () => Promise<Measurement> {
 function policiesOf(log: Uint8Array): ImaPolicies {
   const { policy } = imaPolicyFromLogs([parseImaLog(log)], { name: 'bench', version: '1', excludes: ['/var/log/.*'] });
   return new ImaPolicies([openImaPolicy(parseImaPolicy(encodeImaPolicy(policy)))]);
+}
+
+/** Paths that a device chose for patterns that follow many places at once, beside paths as machines have them. */
+function matching(count: number) {
+  const patterns = ['/data/.{1,64}', '/data/.*a.{60}x', '/var/log/[a-z]+'];
+  // A fixed sequence (minimal standard generator).
+  let state = 7;
+  const random = () => (state = (state * 48_271) % 2_147_483_647);
+  const plain = Array.from(
+    { length: count },
+    (_, at) => `/data/results/${at}/part-${at % 7}.csv.of.the.line.that.made.it.today`,
+  );
+  const hostile = plain.map((path) =>
+    Array.from({ length: path.length }, (_, at) =>
+      at < 6 ? path[at] : random() % 3 === 0 ? 'a' : String.fromCharCode(random() % 65_536),
+    ).join(''),
+  );
+  const run = (paths: readonly string[]) =>
+    measured(() => {
+      const opened = new PathPatterns(patterns);
+      const budget = { left: 1_000_000 };
+      for (const path of paths) opened.matches(path, budget);
+    });
+  return [
+    { name: `${count} plain paths against patterns`, run: run(plain) },
+    { name: `${count} paths that a device chose against the same patterns`, run: run(hostile) },
+  ];
 }
 
 /** Files that are not listed and have a signature (ima-sig), as evmctl makes it. */

@@ -17,6 +17,7 @@ import { IMA_EVIDENCE_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-l
 import { imaEntry, imaNgLog } from '@edgekeep/core/attest/testing-ima';
 import { concat, utf8 } from '@edgekeep/core/bytes';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import { alertList } from '@edgekeep/wire/api/alert';
 import { attestResponse } from '@edgekeep/wire/api/attest';
 import { HubConnection } from '@edgekeep/wire/link/hub-connection';
 import { healthyBoot, logOf, measure } from './support/boot.ts';
@@ -228,6 +229,14 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
       /IMA policy runtime 1\.0\.0: IMA entry \d+, "\/tmp\/evil": it is not listed/,
     );
     assert.equal((await fleet.world.device('long')).state, 'suspect');
+    const shown = async () =>
+      (await fleet.world.operator.get('/v1/alerts?kind=ima-policy-refused', alertList)).alerts.map(
+        ({ severity, state, subject }) => `${severity} ${state} ${subject}`,
+      );
+    assert.deepEqual(await shown(), ['high open device:long']);
+    const metrics = Buffer.from(await fleet.world.operator.getBytes('/metrics')).toString();
+    assert.match(metrics, /edgekeep_ima_policies 1/);
+    assert.match(metrics, /edgekeep_devices_ima_refused 1/);
     await grow(imaNgLog(1));
     const { answer, from } = await attestWith(link);
     assert.ok(answer.kind === 'ok' && from > 0);
@@ -241,5 +250,6 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     await using healed = await connectedAnew();
     assert.equal((await verdict(healed)).vector.executables, 2);
     assert.equal((await fleet.world.device('long')).state, 'active');
+    assert.deepEqual(await shown(), ['high closed device:long']);
   });
 });

@@ -10,7 +10,7 @@ export const IMA_FINDINGS_MAX = 8;
 const PATH_SHOWN_MAX = 160;
 // For one piece of a log, so that a device cannot keep a verifier busy.
 const SIGNATURES_MAX = 4_096;
-const PATTERN_NODES_MAX = 20_000_000;
+const PATTERN_NODES_MAX = 1_000_000;
 // Devices of one kind have the same signed files: each is verified once.
 const KNOWN_SIGNATURES_MAX = 200_000;
 

@@ -97,6 +97,20 @@ test('what needs to try twice, or is not in the syntax, is refused', () => {
   }
 });
 
+test('20,000 paths of a device that chooses their characters take a bounded number of steps', () => {
+  // A fixed sequence (minimal standard generator).
+  let state = 7;
+  const random = () => (state = (state * 48_271) % 2_147_483_647);
+  const hostile = (any: number) => Array.from({ length: 60 }, () => String.fromCharCode(random() % any)).join('');
+  for (const pattern of ['/data/.{1,64}', '/data/[^/]{1,64}', '/data/\\w{2,64}.*']) {
+    const patterns = new PathPatterns([pattern]);
+    const left = { left: 1_000_000 };
+    for (let at = 0; at < 20_000; at += 1) patterns.matches(`/data/${hostile(65_536)}`, left);
+    const used = 1_000_000 - left.left;
+    assert.ok(used > 0 && used < 100_000, `${pattern}: ${used}`);
+  }
+});
+
 test('a path made for a slow match is read once, and a budget that is used up matches nothing', () => {
   const slow = new PathPatterns(['(a|a)*b', '(a*)*c', '([a-z]+)+!']);
   const left = { left: 2_000_000 };

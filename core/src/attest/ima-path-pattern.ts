@@ -9,6 +9,7 @@ const NODES_MAX = 8_192;
 const PATH_LENGTH_MAX = 4_096; // PATH_MAX of Linux
 // A set of nodes that was reached before is found again; devices must not fill the memory with them.
 const KNOWN_STATES_MAX = 4_096;
+const BYTE_VALUES = 256;
 
 /** Takes one character to `next`; one without `accepts` takes none to `next` and `other`. */
 interface Node {
@@ -20,6 +21,7 @@ interface Node {
 interface State {
   readonly nodes: readonly number[];
   readonly ends: boolean;
+  /** By the number of an interval of characters: the patterns tell characters of one interval not apart. */
   readonly after: Map<number, State>;
 }
 
@@ -33,30 +35,56 @@ const END = -1;
 export class PathPatterns {
   readonly #nodes: readonly Node[];
   readonly #start: readonly number[];
+  /** Where an interval of characters begins, ascending. */
+  readonly #begins: Uint32Array;
+  readonly #intervalOfByte: Uint16Array;
+  /** By node: visited in this round. */
+  readonly #seen: Uint32Array;
+  #round = 0;
   #known = new Map<string, State>();
+  #first: State | undefined;
 
   /** Throws `ima-policy-invalid` for a pattern outside the syntax, and for patterns that are too long together. */
   constructor(patterns: readonly string[]) {
     const nodes: Node[] = [];
-    this.#start = patterns.map((pattern) => new PatternReader(pattern, nodes).read());
+    const begins = new Set([0]);
+    this.#start = patterns.map((pattern) => new PatternReader(pattern, nodes, begins).read());
     this.#nodes = nodes;
+    this.#begins = Uint32Array.from(begins).toSorted();
+    this.#seen = new Uint32Array(nodes.length);
+    this.#intervalOfByte = Uint16Array.from({ length: BYTE_VALUES }, (_, code) => this.#search(code));
   }
 
   /** Whether a pattern matches the whole path. */
   matches(path: string, budget: MatchBudget): boolean {
     if (this.#start.length === 0 || path.length > PATH_LENGTH_MAX) return false;
-    let state = this.#stateOf(this.#start, budget);
+    this.#first ??= this.#stateOf(this.#start, budget);
+    let state = this.#first;
     for (let at = 0; at < path.length; at += 1) {
-      if (budget.left <= 0 || state.nodes.length === 0) return false;
+      if (state.nodes.length === 0) return false;
       const code = path.charCodeAt(at);
-      let after = state.after.get(code);
+      const interval = code < BYTE_VALUES ? (this.#intervalOfByte[code] ?? 0) : this.#search(code);
+      let after = state.after.get(interval);
       if (after === undefined) {
+        if (budget.left <= 0) return false;
         after = this.#step(state, code, budget);
-        state.after.set(code, after);
+        state.after.set(interval, after);
       }
       state = after;
     }
     return state.ends;
+  }
+
+  /** The number of the interval that has this character. */
+  #search(code: number): number {
+    let low = 0;
+    let high = this.#begins.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((this.#begins[middle] ?? 0) <= code) low = middle;
+      else high = middle - 1;
+    }
+    return low;
   }
 
   #step({ nodes }: State, code: number, budget: MatchBudget): State {
@@ -70,24 +98,27 @@ export class PathPatterns {
 
   // The nodes that take a character, and the end, from `from` without taking one.
   #stateOf(from: readonly number[], budget: MatchBudget): State {
-    const seen = new Set<number>();
+    this.#round += 1;
     const open = [...from];
     const nodes: number[] = [];
     let ends = false;
     for (let id = open.pop(); id !== undefined; id = open.pop()) {
       if (id === END) ends = true;
       const node = this.#nodes[id];
-      if (node === undefined || seen.has(id)) continue;
-      seen.add(id);
+      if (node === undefined || this.#seen[id] === this.#round) continue;
+      this.#seen[id] = this.#round;
+      budget.left -= 1;
       if (node.accepts === undefined) open.push(node.next, node.other);
       else nodes.push(id);
     }
-    budget.left -= seen.size;
     nodes.sort((a, b) => a - b);
     const key = `${ends} ${nodes.join(',')}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    if (this.#known.size >= KNOWN_STATES_MAX) this.#known = new Map();
+    if (this.#known.size >= KNOWN_STATES_MAX) {
+      this.#known = new Map();
+      this.#first = undefined;
+    }
     const state = { nodes, ends, after: new Map() };
     this.#known.set(key, state);
     return state;
@@ -103,13 +134,16 @@ interface Part {
 class PatternReader {
   readonly #pattern: string;
   readonly #nodes: Node[];
+  /** Characters at which an interval begins. */
+  readonly #begins: Set<number>;
   #at = 0;
 
-  constructor(pattern: string, nodes: Node[]) {
+  constructor(pattern: string, nodes: Node[], begins: Set<number>) {
     if (pattern.length === 0 || pattern.length > PATTERN_LENGTH_MAX)
       throw invalid(pattern.slice(0, 40), `it has ${pattern.length} characters, expected 1 to ${PATTERN_LENGTH_MAX}`);
     this.#pattern = pattern;
     this.#nodes = nodes;
+    this.#begins = begins;
   }
 
   /** The first node; the last ones lead to the end. */
@@ -196,7 +230,7 @@ class PatternReader {
     if (sign === '\\') return this.#taking(this.#escaped());
     if ('*+?{}^$)'.includes(sign)) throw this.#unexpected();
     const code = sign.charCodeAt(0);
-    return this.#taking((found) => found === code);
+    return this.#taking(this.#between(code, code));
   }
 
   #class(): (code: number) => boolean {
@@ -217,7 +251,7 @@ class PatternReader {
         last = this.#take().charCodeAt(0);
         if (last < first) throw this.#unexpected();
       }
-      parts.push((code) => code >= first && code <= last);
+      parts.push(this.#between(first, last));
     }
     this.#at += 1;
     return (code) => parts.some((part) => part(code)) !== negated;
@@ -225,13 +259,20 @@ class PatternReader {
 
   #escaped(): (code: number) => boolean {
     const sign = this.#take();
-    const digit = (code: number) => code >= 48 && code <= 57;
-    if (sign === 'd') return digit;
-    if (sign === 'w')
-      return (code) => digit(code) || code === 95 || (code >= 65 && code <= 90) || (code >= 97 && code <= 122);
+    if (sign === 'd') return this.#between(48, 57);
+    if (sign === 'w') {
+      const parts = [this.#between(48, 57), this.#between(95, 95), this.#between(65, 90), this.#between(97, 122)];
+      return (code) => parts.some((part) => part(code));
+    }
     if (/[A-Za-z0-9]/.test(sign)) throw this.#unexpected();
     const own = sign.charCodeAt(0);
-    return (code) => code === own;
+    return this.#between(own, own);
+  }
+
+  #between(first: number, last: number): (code: number) => boolean {
+    this.#begins.add(first);
+    this.#begins.add(last + 1);
+    return (code) => code >= first && code <= last;
   }
 
   #taking(accepts: (code: number) => boolean): Part {

@@ -24,6 +24,7 @@ import { weighTier } from './tier-alarm.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import { type DatedQuote, isOvertaken, isSetBack, lastQuoteOf, provesSetBack, recordTpmClock } from './tpm-clocks.ts';
+import { weighRuntime } from './ima-alarm.ts';
 import { imaStartOf, recordImaLog } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
 import { imaPolicyState, ImaPolicyStore } from './ima-policy-store.ts';
@@ -269,7 +270,10 @@ export async function recordAppraisal(
     booted: bootedText(appraisal),
   });
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
-  if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal, comparedWith.get(appraisal) ?? '');
+  if (isAuthentic(appraisal)) {
+    await recordImaLog(trx, deviceId, appraisal, comparedWith.get(appraisal) ?? '');
+    await weighRuntime(trx, deviceId, appraisal, nowMs);
+  }
   await weighAttestationKey(trx, deviceId, unlistedKeys.get(appraisal), nowMs);
   await weighTier(trx, device, nowMs);
   const refused = appraisal.status === 'contraindicated';

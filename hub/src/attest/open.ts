@@ -5,7 +5,9 @@ import type { Subject } from '../common/subject.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { makersOf } from '../vendor-root/device-makers.ts';
 import { vendorRootVersion, type VendorRoots } from '../vendor-root/vendor-roots.ts';
+import type { Registry } from 'prom-client';
 import { type AppraisalSettings, Appraiser } from './appraiser.ts';
+import { registerImaMetrics } from './ima-alarm.ts';
 import type { PublishingRules } from './reference-rules.ts';
 import { ReferenceStandings, type StandingSettings } from './reference-standings.ts';
 import { ReferenceStore } from './reference-store.ts';
@@ -48,5 +50,9 @@ export function openAttestation(
     tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
   };
   const appraiser = new Appraiser({ database, references, rootKeys, signing, makers, settings, epoch });
-  return { references, rootKeys, appraiser, standings, jobs: [standings.job], metrics: standings.metrics };
+  const metrics = (registry: Registry): void => {
+    standings.metrics(registry);
+    registerImaMetrics(registry, database);
+  };
+  return { references, rootKeys, appraiser, standings, jobs: [standings.job], metrics };
 }

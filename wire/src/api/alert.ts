@@ -21,6 +21,7 @@ const alertKinds = [
   'attestation-key-unlisted',
   'tier-not-vouched',
   'boot-refused',
+  'ima-policy-refused',
   'unknown-maker',
   'policy-gives-all-keys',
   'policy-rests-on-claims',
