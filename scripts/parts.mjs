@@ -98,6 +98,11 @@ export const parts = {
     packages: ['spin'],
     without: 'no spin: the model of the protocol is not checked',
   },
+  walk: {
+    programs: ['ip', 'jq', 'basenc'],
+    packages: ['iproute2', 'jq', 'coreutils'],
+    without: 'no ip or no jq: the commands of the pages are not typed',
+  },
   time: { programs: ['time'], packages: ['time'], without: 'no GNU time: the memory of programs is not measured' },
   podman: {
     programs: ['podman', 'runc'],

@@ -35,7 +35,8 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   }
 }
 
-function findCommand(argv: readonly string[]) {
+/** The verb at the beginning of a command line, and the words after it. */
+export function findCommand(argv: readonly string[]) {
   for (const words of [3, 2, 1]) {
     const name = argv.slice(0, words).join(' ');
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
@@ -49,7 +50,8 @@ function beforeDashes(argv: readonly string[]): readonly string[] {
   return dashes === -1 ? argv : argv.slice(0, dashes);
 }
 
-function parse(command: Command, argv: readonly string[]): Arguments {
+/** Reads the words after the verb. Throws a UsageError that says which of them is wrong. */
+export function parse(command: Command, argv: readonly string[]): Arguments {
   const own = withPresentOptions(command, beforeDashes(argv));
   const rest = argv.slice(own.length + 1);
   let parsed;

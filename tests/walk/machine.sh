@@ -21,14 +21,18 @@ mount --rbind "$folder/varlib" /var/lib
 for place in /run /media /srv /opt /mnt; do
   mount -t tmpfs tmpfs "$place"
 done
-ln -s "$(cd "$here/../.." && pwd)" /opt/edgekeep
-mkdir -p /media/usb /media/root /media/root2 /media/carry
+mkdir /opt/edgekeep
+for entry in "$here"/../../*; do
+  if [ -d "$entry" ]; then mkdir "/opt/edgekeep/${entry##*/}"; else : > "/opt/edgekeep/${entry##*/}"; fi
+  mount --rbind "$entry" "/opt/edgekeep/${entry##*/}"
+done
+mkdir -p /var/lib/edgekeep /media/usb /media/root /media/root2 /media/carry
 printf '127.0.0.1 localhost\n::1 localhost\n127.0.0.1 hub hub.example.net hub.plant.example\n' > "$folder/hosts"
 mount --bind "$folder/hosts" /etc/hosts
 
 cp "$here/edgekeep.sh" "$folder/bin/edgekeep"
 chmod 755 "$folder/bin/edgekeep"
-export PATH="$folder/bin:$PATH" HOME="$folder/home" MACHINE="$folder" WALK="$here"
+export PATH="$folder/bin:$PATH" HOME="$folder/home" MACHINE="$folder" WALK=/opt/edgekeep/tests/walk
 unset EDGEKEEP_OPERATOR CI
 cd "$folder/home"
 exec bash "$script"

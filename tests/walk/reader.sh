@@ -24,7 +24,7 @@ has_spare_tpm() {
 # A hub that runs, and the operator file of ada, an administrator.
 has_hub() {
   edgekeep hub init --data /var/lib/edgekeep/hub --root-folder /media/root/edgekeep \
-    --settings '{"witness":{"tiers":["tpm","software"],"roundSeconds":1}}' > /dev/null
+    --settings '{"names":["hub.example.net","hub"],"witness":{"tiers":["tpm","software"],"roundSeconds":1}}' > /dev/null
   edgekeep hub run --data /var/lib/edgekeep/hub > /dev/null
   edgekeep hub claim --operator /var/lib/edgekeep/hub/operator.json --name ada --out ada.json > /dev/null
   export EDGEKEEP_OPERATOR=$PWD/ada.json
@@ -53,25 +53,27 @@ authority_that_is() { edgekeep authority list --json | jq -er ".issuing[] | sele
 key_that_is() { edgekeep authority keys --json | jq -er "[.keys[] | select(.status == \"$1\" and .purpose == \"$2\").id][0]"; }
 root_that_is() { edgekeep authority list --json | jq -er ".roots[] | select(.status == \"$1\").sha256"; }
 
-# A device with this id that serves the example's model `inspect`; its keys are in files, and the policy takes that. The newest receipt is in receipt.json.
+# A device with this id that serves the example's model under this name; its keys are in files, and the policy takes that.
 has_serving_device() {
   local models=/opt/edgekeep/examples/surface-inspection/models
   has_publisher
-  edgekeep model publish $models/primary.onnx --name inspect --version 1.0.0 --key publisher.pem > /dev/null
+  edgekeep model publish $models/primary.onnx --name "$2" --version 1.0.0 --key publisher.pem > /dev/null
   cat > software.cedar <<'POLICY'
 @id("software-too")
 permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
 when { context.attestation.instanceIdentity == 2 && context.attestation.status == "warning" };
 POLICY
   edgekeep policy apply software.cedar > /dev/null
-  has_software_device "$1" /var/lib/edgekeep/agent --model inspect
-  # The hub's log needs another device's cosignature.
-  has_software_device witness /srv/witness
-  edgekeep trust show --out trust.json > /dev/null
-  until edgekeep receipt get --out receipt.json > /dev/null 2>&1 && edgekeep receipt verify receipt.json --trust trust.json > /dev/null 2>&1; do
-    rm -f receipt.json
-    sleep 1
-  done
+  has_software_device "$1" /var/lib/edgekeep/agent --model "$2"
+  serves "$2"
+}
+
+# An error answer is a failure of the page.
+curl() { command curl --silent --show-error --fail-with-body "$@"; }
+
+# Waits until the device serves this model.
+serves() {
+  until curl --unix-socket "/run/edgekeep/$1.sock" "http://localhost/v2/models/$1/ready" > /dev/null 2>&1; do sleep 0.5; done
 }
 
 # `has_software_device ID STATE OPTION…`: enrolled, and running.
@@ -79,7 +81,8 @@ has_software_device() {
   local id=$1 state=$2
   shift 2
   edgekeep enroll kit "$id" --out "$state" --software "$@" > /dev/null
-  edgekeep agent run --state "$state" > /dev/null
+  # Without --state it is the machine's agent, with its sockets in /run/edgekeep.
+  if [ "$state" = /var/lib/edgekeep/agent ]; then edgekeep agent run; else edgekeep agent run --state "$state"; fi > /dev/null
 }
 
 # Ends the programs that run in the background, and their folder is gone.
@@ -94,3 +97,15 @@ is_at_the_keyboard() { export EDGEKEEP_OPERATOR=$PWD/$1.json; }
 
 # The newest request that waits for a second person, or a member of it.
 the_request() { edgekeep approval list --json | jq -er ".approvals[0]$1"; }
+
+# `agent.json` measures these folders of /opt/edgekeep as its stages, on the TPM of `has_tpm`.
+has_stages() {
+  local stages
+  stages=$(for part in "$@"; do
+    jq -n --arg part "$part" '{name: $part, folder: "/opt/edgekeep/\($part)", signature: "/opt/edgekeep/\($part).sigstore.json"}'
+  done | jq -s .)
+  jq --argjson stages "$stages" --arg tpm "$TPM" --arg log "$MACHINE/tpm/firmware.eventlog" \
+    '.measuredStart = {keyFiles: ["publisher-1.pem"], firmwareLogFile: $log, stages: $stages} | .rootOfTrust = {kind: "tpm", address: $tpm}' \
+    /var/lib/edgekeep/agent/agent.json > agent.json
+  cp agent.json /var/lib/edgekeep/agent/agent.json
+}

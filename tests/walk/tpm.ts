@@ -7,7 +7,10 @@ import { healthyBoot, logOf, measure } from '../support/boot.ts';
 
 const [folder = '', makers = ''] = process.argv.slice(2);
 await mkdir(folder, { recursive: true });
-const simulator = await TpmSimulator.start({ stateFolder: join(folder, 'state'), vendorFolder: join(folder, 'vendor') });
+const simulator = await TpmSimulator.start({
+  stateFolder: join(folder, 'state'),
+  vendorFolder: join(folder, 'vendor'),
+});
 {
   await using tpm = await TpmRootOfTrust.open(simulator.address);
   await measure(tpm, healthyBoot);

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from "node:path";
+import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { ending } from '../support/child.ts';
 import { type Block, blocksOf, commandsOf, isTyped } from './pages.ts';
@@ -29,8 +29,16 @@ export async function walk(page: string, blocks: readonly Block[]): Promise<Walk
     'unshare',
     [
       ...(process.getuid?.() === 0 ? [] : ['--map-root-user']),
-      ...['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'],
-      ...['bash', join(here, 'machine.sh'), folder, script],
+      '--mount',
+      '--net',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      'bash',
+      join(here, 'machine.sh'),
+      folder,
+      script,
     ],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, WALK_NODE: process.execPath } },
   );
@@ -52,12 +60,13 @@ function scriptOf(page: string, blocks: readonly Block[]): string {
       for (const [name, command] of block.put) put.set(name, command);
       return [`at ${page}:${block.line}`, ...block.before, typed(commandsOf(block), put)].join('\n');
     });
-  return ['set -euo pipefail', '. "$WALK/reader.sh"', ...parts, ''].join('\n');
+  return ['set -Eeuo pipefail', '. "$WALK/reader.sh"', ...parts, ''].join('\n');
 }
 
 function typed(commands: string, put: ReadonlyMap<string, string>): string {
   return [...put].reduce(
-    (words, [name, command]) => words.replaceAll(new RegExp(`(?<![\\w$-])${name}(?![\\w-])`, 'gu'), () => `"$(${command})"`),
+    (words, [name, command]) =>
+      words.replaceAll(new RegExp(`(?<![\\w$-])${name}(?![\\w-])`, 'gu'), () => `"$(${command})"`),
     commands,
   );
 }
