@@ -1,13 +1,14 @@
 // A model is published over a connection that breaks, and by a program that is interrupted.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { publishModel } from '@edgekeep/cli/model/publication';
 import { operatorFromFile } from '@edgekeep/cli/operator';
 import { HubWorld } from './support/hub-world.ts';
@@ -93,4 +94,19 @@ test('a folder of a publish that was interrupted is gone', async () => {
     assert.equal(by, signal);
     assert.deepEqual(await readdir(scratch.folder), []);
   }
+});
+
+test('the folder of a publish in another container that shares the temporary folder stays, and one that a killed publish left does not', async () => {
+  await using scratch = await temporary();
+  const own = /\d+/.exec(await readlink('/proc/self/ns/pid'))?.[0] ?? '0';
+  // No process has an id this high.
+  const ended = 4_194_305;
+  const [theirs, abandoned] = [`edgekeep-publish-1-${ended}-abcdef`, `edgekeep-publish-${own}-${ended}-abcdef`];
+  for (const name of [theirs, abandoned]) await mkdir(join(scratch.folder, name));
+  const program = `
+    import { openScratch } from ${JSON.stringify(import.meta.resolve('@edgekeep/cli/model/scratch'))};
+    using scratch = openScratch('edgekeep-publish');`;
+  const env = { ...process.env, TMPDIR: scratch.folder };
+  await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { env });
+  assert.deepEqual(await readdir(scratch.folder), [theirs]);
 });

@@ -9,7 +9,7 @@ here=$(dirname "$(readlink -f "$0")")
 ip link set lo up
 
 # What is in /var/lib stays; /var/lib/edgekeep is new.
-mkdir -p "$folder"/{varlib,home,bin,run,root,backup,media}
+mkdir -p "$folder"/{varlib,home,bin,tmp}
 mount --make-rprivate /
 for entry in /var/lib/*; do
   if [ -d "$entry" ] && [ ! -L "$entry" ] && [ "$entry" != /var/lib/edgekeep ]; then
@@ -32,7 +32,7 @@ mount --bind "$folder/hosts" /etc/hosts
 
 cp "$here/edgekeep.sh" "$folder/bin/edgekeep"
 chmod 755 "$folder/bin/edgekeep"
-export PATH="$folder/bin:$PATH" HOME="$folder/home" MACHINE="$folder" WALK=/opt/edgekeep/tests/walk
+export PATH="$folder/bin:$PATH" HOME="$folder/home" TMPDIR="$folder/tmp" MACHINE="$folder" WALK=/opt/edgekeep/tests/walk
 unset EDGEKEEP_OPERATOR CI
 cd "$folder/home"
 exec bash "$script"

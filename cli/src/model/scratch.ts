@@ -1,6 +1,6 @@
 // A private folder for the intermediate files of a verb (an optimised model is plaintext): removed when the verb ends, is interrupted, or
 // fails. The next run removes what a killed process left.
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -11,11 +11,11 @@ export interface Scratch {
   [Symbol.dispose](): void;
 }
 
-/** Makes `PREFIX-PID-…` in the temporary folder, mode 0700. */
+/** Makes `PREFIX-NAMESPACE-PID-…` in the temporary folder, mode 0700. */
 export function openScratch(prefix: string): Scratch {
   removeAbandoned(prefix);
   // Nobody but its owner may look into a folder of mkdtemp.
-  const folder = mkdtempSync(join(tmpdir(), `${prefix}-${process.pid}-`));
+  const folder = mkdtempSync(join(tmpdir(), `${prefix}-${processNamespace()}-${process.pid}-`));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   const interrupted = (signal: NodeJS.Signals) => {
     remove();
@@ -36,9 +36,20 @@ export function openScratch(prefix: string): Scratch {
   };
 }
 
+// A process id means something in its own namespace alone: a container that shares the temporary folder has others.
+function processNamespace(): string {
+  try {
+    return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
+  } catch {
+    // Without /proc there is one namespace.
+    return '0';
+  }
+}
+
 function removeAbandoned(prefix: string): void {
+  const own = processNamespace();
   for (const name of readdirSync(tmpdir())) {
-    const pid = new RegExp(`^${prefix}-(\\d{1,10})-`).exec(name)?.[1];
+    const pid = new RegExp(`^${prefix}-${own}-(\\d{1,10})-`).exec(name)?.[1];
     if (pid === undefined || isRunning(Number(pid))) continue;
     const path = join(tmpdir(), name);
     // Do not touch another user's folder of that name.
