@@ -166,6 +166,7 @@ export const sets = {
     'tpm2-tools',
     'openssl',
     'curl',
+    'walk',
     'python',
     'pkits',
     'jwt',

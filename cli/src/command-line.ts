@@ -35,8 +35,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   }
 }
 
-/** The verb at the beginning of a command line, and the words after it. */
-export function findCommand(argv: readonly string[]) {
+function findCommand(argv: readonly string[]) {
   for (const words of [3, 2, 1]) {
     const name = argv.slice(0, words).join(' ');
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
@@ -50,8 +49,7 @@ function beforeDashes(argv: readonly string[]): readonly string[] {
   return dashes === -1 ? argv : argv.slice(0, dashes);
 }
 
-/** Reads the words after the verb. Throws a UsageError that says which of them is wrong. */
-export function parse(command: Command, argv: readonly string[]): Arguments {
+function parse(command: Command, argv: readonly string[]): Arguments {
   const own = withPresentOptions(command, beforeDashes(argv));
   const rest = argv.slice(own.length + 1);
   let parsed;

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { findCommand, parse } from '@edgekeep/cli/command-line';
+import { parseArgs } from 'node:util';
 import { verbs } from '@edgekeep/cli/verbs';
 import { blocksOf, commandsOf } from './pages.ts';
 
@@ -29,9 +29,19 @@ test('each example of docs/cli.md is a command line that its verb takes', async 
   assert.ok(examples.length > 100, `found ${examples.length}`);
   for (const example of examples) {
     const words = wordsOf(example);
-    const found = findCommand(words);
-    assert.ok(found !== undefined, `no verb: ${example}`);
-    const command = await found.verb.load(verbs);
-    assert.doesNotThrow(() => parse(command, found.rest), example);
+    const length = [3, 2, 1].find((count) => Object.hasOwn(verbs, words.slice(0, count).join(' ')));
+    const verb = length === undefined ? undefined : verbs[words.slice(0, length).join(' ')];
+    assert.ok(length !== undefined && verb !== undefined, `no verb: ${example}`);
+    const { options, positionals } = await verb.load(verbs);
+    const rest = words.slice(length);
+    // Behind the dashes are the words of another program.
+    const args = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : [...rest];
+    const read = parseArgs({
+      args,
+      options: { ...options, json: { type: 'boolean' } },
+      allowPositionals: true,
+      strict: true,
+    });
+    assert.ok(read.positionals.length >= positionals.min && read.positionals.length <= positionals.max, example);
   }
 });

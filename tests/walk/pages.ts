@@ -4,7 +4,7 @@
 //   <!-- not run: REASON -->        the next block is not run
 //   <!-- page not run: REASON -->   no block of this page is run
 export interface Block {
-  /** Line of the page at which the block's fence stands, from 1. */
+  /** Line of the block's fence in the page, from 1. */
   readonly line: number;
   readonly language: string;
   readonly text: string;
@@ -42,7 +42,7 @@ const commandLine = /^(?:\$ |(?:edgekeep|npx|npm|curl|openssl|sudo|mv|mkdir|cp|j
 /** What the fence of a block says that a reader types. */
 export const isTyped = (language: string): boolean => language === 'sh' || language === 'console';
 
-/** A block that a reader types, whatever its fence calls it. */
+/** A block that a reader types, also where its fence does not say so. */
 export const isShell = ({ language, text }: Block): boolean =>
   isTyped(language) || (['', 'text'].includes(language) && commandLine.test(text));
 
