@@ -118,6 +118,7 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
     'end-overlap': [`/v1/authorities/roots/${made.replaced}/overlap`, { endsAt: 0 }],
     'install-key-list': ['/v1/authorities/keys/list', { keyList: made.keyList }],
     'activate-key': [`/v1/authorities/keys/${made.nextKey}/activate`, { force: true }],
+    'change-post-quantum': ['/v1/post-quantum', { groups: ['strict'] }],
     'change-witness-policy': ['/v1/witness-policy', { quorum: 1, tiers: ['tpm'], whenUnmet: 'refuse', text: null }],
     'install-root-list': [`/v1/authorities/roots/${made.rootSha256}/list`, { list: made.list }],
     'add-person': ['/v1/people', { name: 'carl' }],

@@ -17,6 +17,7 @@ import {
 } from '@edgekeep/wire/api/access';
 import { identityKeys } from '@edgekeep/wire/api/device';
 import { hybridKeyChallengeResponse, hybridKeyResponse } from '@edgekeep/wire/api/hybrid-key';
+import type { z } from 'zod';
 import { accepted, type Answer } from './answer.ts';
 import type { DeviceLink, Released } from './device-link.ts';
 import { type TestDevice, testOrigin } from './test-device.ts';
@@ -32,6 +33,8 @@ export interface HybridKeyChanges {
   /** The evidence, in place of that for the key; gets the nonce. */
   readonly evidence?: (nonce: Uint8Array) => Promise<object>;
 }
+
+type SealedSecret = z.infer<typeof hybridKeyChallengeResponse>;
 
 export function newSeed(): Uint8Array {
   return randomBytes(XWING_SEED_LENGTH);
@@ -49,12 +52,24 @@ export async function tryHybridKey(
   const started = await link.ask('POST', '/v1/hybrid-key/challenge', { key: toBase64url(key) });
   if (started.status !== 200) return started;
   const { encapsulatedKey, ciphertext } = accepted(started, hybridKeyChallengeResponse);
+  const sealed = { encapsulatedKey, ciphertext };
+  const proof = await hybridKeyProof(device, seed, { nonce, exporter: link.exporter, sealed }, changes);
+  return link.ask('POST', '/v1/hybrid-key', proof);
+}
+
+/** The second step's request. */
+export async function hybridKeyProof(
+  device: TestDevice,
+  seed: Uint8Array,
+  { nonce, exporter, sealed }: { nonce: Uint8Array; exporter: Uint8Array; sealed: SealedSecret },
+  changes: HybridKeyChanges = {},
+): Promise<object> {
   const secret =
     changes.secret ??
     hybridOpen({
       seed,
-      encapsulatedKey: parseBase64url(encapsulatedKey, 'encapsulated key'),
-      ciphertext: parseBase64url(ciphertext, 'secret'),
+      encapsulatedKey: parseBase64url(sealed.encapsulatedKey, 'encapsulated key'),
+      ciphertext: parseBase64url(sealed.ciphertext, 'secret'),
       info: hybridKeyProofInfo(device.id),
     });
   const subject: HybridKeySubject = {
@@ -62,12 +77,12 @@ export async function tryHybridKey(
     deviceId: device.id,
     keys: identityKeys(await device.identity()),
     hybridKey: xwingPublicKey(seed),
-    exporter: link.exporter,
+    exporter,
     ...changes.subject,
   };
   const honest = async () => evidenceDocument(await device.signedEvidence(hybridKeyQualifyingData(nonce, subject)));
   const evidence = await (changes.evidence === undefined ? honest() : changes.evidence(nonce));
-  return link.ask('POST', '/v1/hybrid-key', { secret: toBase64url(secret), evidence });
+  return { secret: toBase64url(secret), evidence };
 }
 
 export async function registerHybridKey(device: TestDevice, link: DeviceLink, seed: Uint8Array): Promise<void> {

@@ -37,6 +37,21 @@ export const policyVerbs: Verbs = {
     example: 'policy history',
     load: () => import('./policy.ts').then((m) => m.history),
   },
+  'post-quantum show': {
+    summary: 'show which groups require post-quantum protection, and whom that excludes',
+    example: 'post-quantum show',
+    load: () => import('./post-quantum.ts').then((m) => m.show),
+  },
+  'post-quantum simulate': {
+    summary: 'say which devices of a group would get no key',
+    example: 'post-quantum simulate presses',
+    load: () => import('./post-quantum.ts').then((m) => m.simulate),
+  },
+  'post-quantum set': {
+    summary: 'set which groups require post-quantum protection',
+    example: 'post-quantum set presses',
+    load: () => import('./post-quantum.ts').then((m) => m.set),
+  },
   'policy rollback': {
     summary: 'apply an earlier access policy again',
     example: 'policy rollback 6',

@@ -54,6 +54,15 @@ export interface DeviceAsk {
   readonly nowMs: number;
 }
 
+/** A device that asks for a key. */
+export interface WrapAsk {
+  readonly device: DeviceRecord;
+  readonly connection: DeviceConnection;
+  readonly nowMs: number;
+}
+
+type WrapKind = 'hybrid' | 'classical';
+
 export interface GateDecision {
   readonly policy: CurrentPolicy;
   readonly decision: Decision;
@@ -128,11 +137,21 @@ export class AccessGate {
     await postQuantum.admit(database, { device: row, keyExchange, nowMs });
   }
 
-  /** The same in the transaction that records a key. */
-  async keyExchangeStands(db: Kysely<Tables>, deviceId: string, { keyExchange }: DeviceConnection, nowMs: number) {
+  /** The same for a key in this form of wrap, which a group may require to be hybrid. */
+  async assertWrap({ device, connection: { keyExchange }, nowMs }: WrapAsk, wrap: WrapKind): Promise<void> {
+    const { database, postQuantum } = this.#dependencies;
+    await postQuantum?.admit(database, { device, keyExchange, wrap, nowMs });
+  }
+
+  /** Both in the transaction that records a key. */
+  async protectionStands(
+    db: Kysely<Tables>,
+    { deviceId, connection: { keyExchange }, nowMs }: Pick<DeviceAsk, 'deviceId' | 'connection' | 'nowMs'>,
+    wrap: WrapKind,
+  ): Promise<void> {
     const { postQuantum } = this.#dependencies;
-    if (postQuantum === undefined || keyExchange === 'hybrid') return;
-    await postQuantum.assert(db, { device: await getDevice(db, deviceId), keyExchange, nowMs });
+    if (postQuantum === undefined || (keyExchange === 'hybrid' && wrap === 'hybrid')) return;
+    await postQuantum.assert(db, { device: await getDevice(db, deviceId), keyExchange, wrap, nowMs });
   }
 
   /** As `admit`, for a response that only leaves out a part after a refusal. */

@@ -55,7 +55,8 @@ export async function record(
     const recorded = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     assertMayAsk(recorded.state);
     assertEnabled(recorded);
-    await dependencies.gate.keyExchangeStands(trx, device.id, ask.connection, ask.nowMs);
+    const wrapped = 'hybridKey' in facts.form ? 'hybrid' : 'classical';
+    await dependencies.gate.protectionStands(trx, ask, wrapped);
     // Concurrent requests must not get more keys than sequential ones.
     await assertWithinBudget(trx, ask, settings);
     const releasePolicy = await publisherNow(trx, dependencies, ask, facts);

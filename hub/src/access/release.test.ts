@@ -15,6 +15,9 @@ import { refusalOf } from '../common/testing-refusal.ts';
 import { AccessGate } from './gate.ts';
 import { PolicyStore } from './policy-store.ts';
 import { PostQuantumRule } from './post-quantum.ts';
+import { hybridWrapType } from '@edgekeep/core/access/wrap-context';
+import { xwingPublicKey } from '@edgekeep/core/post-quantum/xwing';
+import { setHybridKey } from '../registry/hybrid-keys.ts';
 import { assertLeaseRuns } from './release-record.ts';
 import {
   ask,
@@ -119,8 +122,17 @@ test('a device of a group that requires it gets no key on a classical key exchan
   joins.admit = async () => {};
   assert.match(await refusalOf(ask(withRule(joins))), /^post-quantum-required/);
   assert.equal(await leases(hub), 0);
-  await ask(withRule(rule), { connection: { ...connectionOf(press.id), keyExchange: 'hybrid' } });
+  // On a hybrid connection a classical wrap is not enough, and a hybrid one is.
+  const connection = { ...connectionOf(press.id), keyExchange: 'hybrid' } as const;
+  assert.match(await refusalOf(ask(withRule(rule), { connection })), /^post-quantum-required/);
+  assert.match(await refusalOf(ask(withRule(joins), { connection })), /^post-quantum-required/);
+  assert.equal(await leases(hub), 0);
+  const publicKey = xwingPublicKey(new Uint8Array(32));
+  await hub.database.write((trx) => setHybridKey(trx, { deviceId: press.id, publicKey, nowMs }));
+  await ask(withRule(rule), { connection, wraps: [hybridWrapType] });
   assert.equal(await leases(hub), 1);
+  // A classical connection is refused with it as well.
+  assert.match(await refusalOf(ask(withRule(rule), { wraps: [hybridWrapType] })), /^post-quantum-required/);
 });
 
 test('only the newest published version gives keys: none that was superseded, withdrawn or never published', async () => {

@@ -56,6 +56,8 @@ async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk)
   const model = await mayBeReleased(dependencies, device, ask);
   await dependencies.gate.assertKeyExchange({ action: 'releaseKey', device, ...ask });
   const form = await formFor(dependencies, ask);
+  const wrapAsk = { device, connection: ask.connection, nowMs: ask.nowMs };
+  await dependencies.gate.assertWrap(wrapAsk, 'hybridKey' in form ? 'hybrid' : 'classical');
   const qualified = qualifyingDataOf(ask);
   const appraised = await appraise(dependencies, ask, device, qualified);
   const publisherPolicy = await publisherPermits(dependencies, ask, device, { model, form, ...appraised });

@@ -13,7 +13,7 @@ export interface PolicyInForce {
 // One statement can name at most this many groups.
 const GROUPS_MAX = 500;
 
-/** `required`: groups that a rule besides the policy names, for example `access.requirePostQuantum`. */
+/** `required`: groups that a rule besides the policy names: those that need post-quantum protection. */
 export async function policyRulesOf(
   db: Kysely<Tables>,
   policies: PolicyInForce,

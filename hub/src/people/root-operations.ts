@@ -35,7 +35,7 @@ export interface OperationRequest {
 
 /** The facts that the policy in force depends on. */
 export interface PolicyRules {
-  /** Groups that the policy or `access.requirePostQuantum` names, and the groups of models where the policy uses them. */
+  /** Groups that the policy or the post-quantum rule names, and the groups of models where the policy uses them. */
   readonly groups: ReadonlySet<string>;
   /** Whether one of those groups has a filter as members, which tags can match. */
   readonly filters: boolean;
@@ -60,6 +60,7 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'import-vendor-roots', method: 'POST', route: '/v1/vendor-roots' },
   { name: 'remove-vendor-root', method: 'DELETE', route: '/v1/vendor-roots/:kind/:sha256' },
   { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
+  { name: 'change-post-quantum', method: 'PUT', route: '/v1/post-quantum' },
   { name: 'change-witness-policy', method: 'PUT', route: '/v1/witness-policy' },
   { name: 'assign-model', method: 'POST', route: '/v1/models/:name/groups', applies: addsGroups },
   { name: 'change-countries', method: 'PUT', route: '/v1/countries' },

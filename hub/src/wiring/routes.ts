@@ -33,6 +33,7 @@ import { peopleRoutes } from '../doors/operator/people.ts';
 import { imaPolicyRoutes } from '../doors/operator/ima-policy.ts';
 import { platformKeyRoutes } from '../doors/operator/platform-key.ts';
 import { policyRoutes } from '../doors/operator/policy.ts';
+import { postQuantumRoutes } from '../doors/operator/post-quantum.ts';
 import { accessOperatorRoutes } from '../doors/operator/reference-values.ts';
 import { registryDeviceRoutes } from '../doors/operator/registry.ts';
 import { revocationOperatorRoutes } from '../doors/operator/revocation.ts';
@@ -171,6 +172,7 @@ function addPeopleAndPolicy(app: HttpServer, subjects: Subjects): void {
   peopleRoutes(app, { ...guarded, settings, twoPeople: () => twoPeople.isOn() });
   approvalRoutes(app, { ...guarded, twoPeople, gate });
   policyRoutes(app, { ...guarded, ...facts, gate, settings });
+  postQuantumRoutes(app, { ...guarded, settings });
 }
 
 function addTrust(app: HttpServer, subjects: Subjects): void {

@@ -1,6 +1,16 @@
 // A request for each changing route of the device listener, as the honest device sends it. The test fails for a route without one.
-import { toBase64url } from '@edgekeep/core/bytes';
-import { bareConnection, type BareConnection, boundConnection, challengeOn } from '../../support/bound-socket.ts';
+import { challengeResponse } from '@edgekeep/wire/api/attest';
+import { xwingPublicKey } from '@edgekeep/core/post-quantum/xwing';
+import { hybridKeyChallengeResponse } from '@edgekeep/wire/api/hybrid-key';
+import { hybridKeyProof, newSeed } from '../../support/hybrid-device.ts';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import {
+  bareConnection,
+  type BareConnection,
+  boundConnection,
+  challengeOn,
+  exchange,
+} from '../../support/bound-socket.ts';
 import { zeroNonce } from '../../support/device-link.ts';
 import type { RequestText } from '../../support/half-request.ts';
 import type { HubWorld } from '../../support/hub-world.ts';
@@ -48,11 +58,16 @@ export const deviceRequests: Readonly<Record<string, Prepare>> = {
   },
   'POST /v1/challenges': simple('/v1/challenges', {}),
   'POST /v1/renew': withNonce('/v1/renew', nextCertificate),
-  'POST /v1/hybrid-key/challenge': simple('/v1/hybrid-key/challenge', { key: 'AAAA' }),
-  'POST /v1/hybrid-key': withNonce('/v1/hybrid-key', async (device, nonce, exporter) => ({
-    secret: 'AAAA',
-    evidence: await device.evidence('release', nonce, exporter),
-  })),
+  'POST /v1/hybrid-key/challenge': simple('/v1/hybrid-key/challenge', { key: toBase64url(xwingPublicKey(newSeed())) }),
+  'POST /v1/hybrid-key': async (world, device) => {
+    const connection = await boundConnection(world, device);
+    const seed = newSeed();
+    const { nonce } = await exchange(connection, '/v1/challenges', {}, challengeResponse);
+    const asked = { key: toBase64url(xwingPublicKey(seed)) };
+    const sealed = await exchange(connection, '/v1/hybrid-key/challenge', asked, hybridKeyChallengeResponse);
+    const proof = { nonce: parseBase64url(nonce, 'nonce'), exporter: connection.exporter, sealed };
+    return { connection, request: post('/v1/hybrid-key', await hybridKeyProof(device, seed, proof)) };
+  },
   'POST /v1/attest': withNonce('/v1/attest', async (device, nonce, exporter) => ({
     evidence: await device.evidence('release', nonce, exporter),
   })),

@@ -138,6 +138,8 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
     contentType: 'application/octet-stream',
   },
   'PUT /v1/policy': { path: '/v1/policy', body: json({ text: policy }) },
+  'POST /v1/post-quantum/simulate': { path: '/v1/post-quantum/simulate', body: json({ groups: ['presses'] }) },
+  'PUT /v1/post-quantum': { path: '/v1/post-quantum', body: json({ groups: ['presses'] }) },
   'PUT /v1/witness-policy': {
     path: '/v1/witness-policy',
     body: json({ quorum: 1, tiers: ['tpm'], whenUnmet: 'refuse', text: null }),

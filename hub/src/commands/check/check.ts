@@ -11,6 +11,7 @@ import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
 import { checkNames } from './names.ts';
 import { checkPolicy } from './policy.ts';
 import { checkReferenceValues } from './reference-values.ts';
+import { checkPostQuantum } from './post-quantum.ts';
 import { checkRows } from './rows.ts';
 import { checkStore } from './store.ts';
 import { checkRootFolders } from './vendor-roots.ts';
@@ -25,6 +26,7 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
     ...(await checkRows(folder)),
     ...checkPolicy(join(folder, 'hub.sqlite'), settings, nowMs),
     ...checkReferenceValues(join(folder, 'hub.sqlite'), settings),
+    ...checkPostQuantum(join(folder, 'hub.sqlite'), settings),
     ...checkNames(join(folder, 'hub.sqlite'), settings),
     ...(await checkRootFolders(folder, settings)),
     ...(await checkPorts(settings)),

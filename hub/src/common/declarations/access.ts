@@ -36,7 +36,7 @@ export const accessSettings = {
       enrollmentAloneDays: z.int().min(0).max(365).default(7),
       /** How many decisions of the access policy are kept for testing drafts; 0 keeps none. */
       decisionsKept: z.int().min(0).max(1_000_000).default(10_000),
-      /** Groups whose devices get no connection and no key where the key exchange of the connection is not post-quantum. */
+      /** Groups whose devices get no connection and no key where the key exchange or the wrap of the key is not post-quantum. */
       requirePostQuantum: z.array(z.string().min(1).max(64)).max(100).default([]),
       /** How often the policy is asked again about live connections, in seconds, where it uses facts that change without a request. */
       recheckSeconds: z.int().min(1).max(3_600).default(10),

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { encodeCanonicalJson, type Json, parseValue } from '@edgekeep/core/json';
 import { approvalRequired, type ApprovalRequired } from '@edgekeep/wire/api/approval';
 import { z } from 'zod';
+import { PostQuantumRule } from '../../access/post-quantum.ts';
 import type { PolicyStore } from '../../access/policy-store.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
@@ -69,7 +70,9 @@ export class TwoPeople {
 
   async #askedBy({ body, caller, params }: FastifyRequest): Promise<OperationRequest> {
     const { data } = named.safeParse(params);
-    const rules = await policyRulesOf(this.#database.read, this.#policies, this.#settings.requirePostQuantum);
+    const { read } = this.#database;
+    const required = await new PostQuantumRule(this.#settings.requirePostQuantum).groups(read);
+    const rules = await policyRulesOf(read, this.#policies, required);
     return { body, caller, name: data?.name ?? '', limits: this.#settings, rules };
   }
 
