@@ -55,6 +55,7 @@ test('a new hub has a list that its root signed, and agents know it', async () =
     rows.map(({ purpose, status }) => [purpose, status]),
     [
       ['log', 'active'],
+      ['backup', 'active'],
       ['attestation-result', 'active'],
     ],
   );

@@ -4,6 +4,7 @@ import {
   type KeyList,
   type KeyPurpose,
   keyIdOf,
+  keysFor,
   type ListedKey,
   logKeyOf,
   openKeyList,
@@ -151,7 +152,7 @@ async function signingKey({ keyStore }: HubKeyRingDependencies, rows: readonly H
 
 async function adopt(
   trx: WriteTransaction,
-  { keys, logOrigin, clock }: HubKeyRingDependencies,
+  { keys, keyStore, logOrigin, clock }: HubKeyRingDependencies,
   file: Uint8Array | undefined,
 ): Promise<void> {
   const nowMs = clock();
@@ -176,8 +177,23 @@ async function adopt(
   // One of another root, or of the folder of another hub: it is as if there were none.
   const hub = encodeVerifierKey(verifierKey(logOrigin, keys.logSigner.publicKey, 'ed25519'));
   if (verdict.kind === 'refused' || verdict.list.hub !== hub) return;
+  await adoptBackupKey(trx, keyStore, verdict.list, nowMs);
   await insertKeyList(trx, verdict.list, { file, rootSha256: rootOf(file), nowMs });
   await trx.updateTable('hub_key').set({ list_number: verdict.list.number }).execute();
+}
+
+// The first list names one since hubs are made with it; a store without its key, of a version before, gets none.
+async function adoptBackupKey(trx: WriteTransaction, keyStore: KeyStore, list: KeyList, nowMs: number): Promise<void> {
+  const [listed] = keysFor(list, 'backup');
+  const signer = listed === undefined ? undefined : await readSigner(keyStore, hubKeyName(keyIdOf(listed)));
+  if (listed === undefined || signer === undefined) return;
+  const row = { id: keyIdOf(listed), purpose: 'backup', status: 'active', origin: null } as const;
+  const times = { from_seconds: listed.fromSeconds, until_seconds: null, compromised: 0 };
+  const added = { spki: encodeSpki(signer.publicKey), added_at: nowMs, activated_at: nowMs, list_number: null };
+  await trx
+    .insertInto('hub_key')
+    .values({ ...row, ...times, ...added })
+    .execute();
 }
 
 /** The newest signed list, as devices get it. */

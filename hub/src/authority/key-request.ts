@@ -85,14 +85,17 @@ function stolenIds(
   return [...new Set([...stolenKeys, ...present.map(({ id }) => id)])];
 }
 
-/** Those that are asked for, and those whose key in use was stolen. */
+/** Those that are asked for, those whose key in use was stolen, and the key for backups where the hub never had one: no ceremony is for it alone. */
 function replacedPurposes(
   rows: readonly HubKeyRow[],
   asked: readonly ReplacedPurpose[],
   stolen: readonly string[],
 ): readonly ReplacedPurpose[] {
   const lost = rows.filter(({ id, status }) => status === 'active' && stolen.includes(id));
-  return replaced.filter((each) => asked.includes(each) || lost.some(({ purpose }) => purpose === each));
+  const isMissing = (each: ReplacedPurpose) => each === 'backup' && rows.every(({ purpose }) => purpose !== each);
+  return replaced.filter(
+    (each) => asked.includes(each) || isMissing(each) || lost.some(({ purpose }) => purpose === each),
+  );
 }
 
 function includes(purposes: readonly ReplacedPurpose[], purpose: KeyPurpose): boolean {

@@ -8,7 +8,7 @@ import { type Certificate, parseCertificate } from '@edgekeep/core/identity/cert
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
 import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
-import { keptKeyListName, type KeyListContent, signKeyList } from '@edgekeep/core/authority/key-list';
+import { keptKeyListName, keyIdOf, type KeyListContent, signKeyList } from '@edgekeep/core/authority/key-list';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/profile';
 import {
@@ -86,17 +86,20 @@ export async function createHubKeys(
   const keys = join(folder, 'keys');
   await makeFolder(keys, { mode: 0o700 });
   const issuing = issuedClasses.map((each) => ({ key: newKey('ec'), scope: scopeFor(each, trustDomain) }));
-  const [logKey, attestationKey] = [newKey('ed25519'), newKey('ec')];
+  const [logKey, attestationKey, backupKey] = [newKey('ed25519'), newKey('ec'), newKey('ec')];
+  // An offline root certifies it in its first ceremony, for which the hub makes one (authority/key-request.ts).
+  const hasList = rootFolder !== undefined && logOrigin !== undefined;
   if (rootFolder === undefined) await writeRequests(keys, issuing);
   else {
     const root = await makeRoot(keys, issuing, { rootFolder, nowSeconds });
-    const listed = { logKey, attestationKey, logOrigin, nowSeconds };
+    const listed = { logKey, attestationKey, backupKey, nowSeconds };
     if (logOrigin !== undefined) await writeFirstKeyList(keys, rootFolder, root, { ...listed, logOrigin });
   }
   const entries = new Map<string, Uint8Array>([
     ...issuing.map(({ key }) => [issuingKeyName(issuingKeyId(key)), privatePem(key)] as const),
     [keyNames.log, privatePem(logKey)],
     [keyNames.attestation, privatePem(attestationKey)],
+    ...(hasList ? [[hubKeyName(keyIdOf(signerFromKey(backupKey))), privatePem(backupKey)] as const] : []),
     [platformKeyName(1), randomBytes(platformKeyLength)],
     [keyNames.state, randomBytes(stateKeyLength)],
   ]);
@@ -170,19 +173,21 @@ async function makeRoot(
   return { certificate, signer };
 }
 
+interface FirstKeys {
+  readonly logKey: KeyObject;
+  readonly attestationKey: KeyObject;
+  readonly backupKey: KeyObject;
+  readonly logOrigin: string;
+}
+
 /** List number 1, while the root's key is here; the root's folder keeps it, so that the next one must follow it. */
 async function writeFirstKeyList(
   keys: string,
   rootFolder: string,
   root: { readonly certificate: Certificate; readonly signer: Signer },
-  listed: {
-    readonly logKey: KeyObject;
-    readonly attestationKey: KeyObject;
-    readonly logOrigin: string;
-    readonly nowSeconds: number;
-  },
+  listed: FirstKeys & { readonly nowSeconds: number },
 ): Promise<void> {
-  const list = firstKeyList(signerFromKey(listed.logKey), signerFromKey(listed.attestationKey), listed.logOrigin);
+  const list = firstKeyList(listed);
   const dates = { issuedAtSeconds: listed.nowSeconds, validUntilSeconds: listed.nowSeconds + firstListSeconds };
   const signed = await signKeyList({ ...list, ...dates }, root.certificate, root.signer);
   await writeNewFile(join(rootFolder, keptKeyListName(list.hub)), signed, 0o644);
@@ -190,14 +195,16 @@ async function writeFirstKeyList(
 }
 
 /** The first keys count from the beginning. */
-function firstKeyList(log: Signer, attestation: Signer, origin: string): KeyListContent {
-  const always = { fromSeconds: 0, untilSeconds: undefined, compromised: false };
+function firstKeyList({ logKey, attestationKey, backupKey, logOrigin: origin }: FirstKeys): KeyListContent {
+  const always = { origin: undefined, fromSeconds: 0, untilSeconds: undefined, compromised: false };
+  const { publicKey: log } = signerFromKey(logKey);
   return {
-    hub: encodeVerifierKey(verifierKey(origin, log.publicKey, 'ed25519')),
+    hub: encodeVerifierKey(verifierKey(origin, log, 'ed25519')),
     number: 1,
     keys: [
-      { purpose: 'log', publicKey: log.publicKey, origin, ...always },
-      { purpose: 'attestation-result', publicKey: attestation.publicKey, origin: undefined, ...always },
+      { purpose: 'log', publicKey: log, ...always, origin },
+      { purpose: 'attestation-result', publicKey: signerFromKey(attestationKey).publicKey, ...always },
+      { purpose: 'backup', publicKey: signerFromKey(backupKey).publicKey, ...always },
     ],
   };
 }
