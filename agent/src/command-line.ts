@@ -4,6 +4,7 @@ import { messageOf } from '@edgekeep/core/message-of';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { HostError } from '@edgekeep/host/error';
+import { isMachineFailure } from '@edgekeep/host/system-failure';
 import { formerPlace, ownersWords, standardFolders } from '@edgekeep/host/standard-folders';
 import { AgentError } from './error.ts';
 import { localFailureOf } from './local-failure.ts';
@@ -11,7 +12,7 @@ import { readAgentSettings } from './settings.ts';
 import { startAgent } from './start-agent.ts';
 
 /** As every verb of the command line has them (docs/cli.md). */
-const exitCodes = { ok: 0, usage: 2, input: 3, internal: 5 } as const;
+const exitCodes = { ok: 0, usage: 2, input: 3, internal: 5, machine: 6 } as const;
 const usage = `usage: edgekeep agent run [--state DIR] [--settings FILE]
 
 --state     the agent's folder, as \`edgekeep enroll kit\` made it (default: ${standardFolders.agent}, with sockets in ${standardFolders.run})
@@ -37,10 +38,12 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unexpected';
     const message = messageOf(error);
     process.stderr.write(`${JSON.stringify({ error: local ?? { code, message } })}\n`);
+    const isInUse = error instanceof AgentError && error.code === 'state-in-use';
+    if (isInUse || isMachineFailure(error)) return exitCodes.machine;
     const isInput =
       local !== undefined ||
       (error instanceof HostError && error.code === 'folder-unusable') ||
-      (error instanceof AgentError && ['settings-invalid', 'state-invalid', 'state-in-use'].includes(error.code));
+      (error instanceof AgentError && ['settings-invalid', 'state-invalid'].includes(error.code));
     return isInput ? exitCodes.input : exitCodes.internal;
   }
 }

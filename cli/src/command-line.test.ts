@@ -10,7 +10,10 @@ const edgekeep = (...words: readonly string[]) => promisify(execFile)(process.ex
 
 test('help of a verb ends with an example and what the exit codes mean', async () => {
   const { stdout } = await edgekeep('device', 'quarantine', '--help');
-  assert.match(stdout, /\nexample: edgekeep device quarantine press-7 .*\n\nexit codes: 0 [^]*, 5 internal\n$/);
+  assert.match(
+    stdout,
+    /\nexample: edgekeep device quarantine press-7 .*\n\nexit codes: 0 [^]*, 5 internal, 6 disk full[^]*\n$/,
+  );
 });
 
 test('the name of a subject alone lists its verbs and no others', async () => {

@@ -1,13 +1,13 @@
 // `edgekeep`: finds the verb, parses its arguments, runs it, prints its outcome as text or JSON, and maps errors to exit codes.
 import { messageOf } from '@edgekeep/core/message-of';
-import { systemFailureText } from '@edgekeep/host/system-failure';
+import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
 import { parseArgs } from 'node:util';
 import { counted } from '@edgekeep/core/counted';
 import { type Arguments, type Command, type Outcome, exitCodes, UsageError } from './command.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
 import { helpOf, listed, overview, usageText } from './help.ts';
 import { nearest } from './nearest.ts';
-import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
+import { exitCodeOfRefusal, HubRefusal, Unreachable } from './operator.ts';
 import { verbs } from './verbs.ts';
 
 /** Runs one command line; returns the exit code. */
@@ -119,7 +119,8 @@ function exitCodeOf(error: unknown, code: string | undefined): number {
   if (error instanceof UsageError) return exitCodes.usage;
   if (error instanceof HubRefusal) return exitCodeOfRefusal(error);
   if (code === undefined) return exitCodes.internal;
-  if (/^E(CONN|HOST|NET|TIMEDOUT|PIPE|AI_)/.test(code) || code === 'unreachable') return exitCodes.unreachable;
+  if (isMachineFailure(error)) return exitCodes.machine;
+  if (/^E(CONN|HOST|NET|TIMEDOUT|PIPE|AI_)/.test(code) || error instanceof Unreachable) return exitCodes.unreachable;
   return exitCodes.input;
 }
 

@@ -3,6 +3,7 @@
 import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
+import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 
 const rootPem = z.string().superRefine((text, context) => {
@@ -12,13 +13,22 @@ const rootPem = z.string().superRefine((text, context) => {
 
 /** A hub's address and its roots: an operator file, with or without its token. */
 export const operatorAddress = z.object({
-  url: z.url({ protocol: /^https$/ }),
+  url: z
+    .string()
+    .transform(presentUrl)
+    .pipe(z.url({ protocol: /^https$/ })),
   serverName: z.string().optional(),
   root: rootPem,
 });
 
 export const operatorFile = operatorAddress.extend({ token: z.string() });
 export type Access = z.infer<typeof operatorFile>;
+
+// `hub init` of an earlier version wrote an IPv6 address without its brackets.
+function presentUrl(url: string): string {
+  const [, host = '', port] = /^https:\/\/([0-9a-f:.]+):(\d{1,5})\/?$/i.exec(url) ?? [];
+  return isIPv6(host) ? `https://[${host}]:${port}` : url;
+}
 
 function problemWith(text: string): string | undefined {
   if (text.trim() === '')

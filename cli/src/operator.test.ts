@@ -14,6 +14,7 @@ import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { z } from 'zod';
 import { UsageError } from './command.ts';
 import { readSigner } from './model/key-files.ts';
+import { operatorAddress } from './operator-file.ts';
 import { HubRefusal, operatorFileOf, operatorFromFile, Unreachable } from './operator.ts';
 
 const authority = await makeTestAuthority('test hub');
@@ -161,4 +162,12 @@ test('a pipe is read as it comes: it has no mode of its own', async () => {
   const words = ['-c', 'echo "a secret" | "$0" --input-type=module -e "$1"', process.execPath, script];
   const child = spawn('sh', words, { stdio: ['ignore', 'pipe', 'inherit'] });
   assert.equal(await text(child.stdout), 'a secret\n');
+});
+
+test('an operator file of an earlier hub at an IPv6 address, written without brackets, is read', () => {
+  const read = (url: string) => operatorAddress.parse({ url, root: authority.authorityPem }).url;
+  assert.equal(read('https://::1:8444'), 'https://[::1]:8444');
+  assert.equal(read('https://[2001:db8::7]:8444'), 'https://[2001:db8::7]:8444');
+  assert.equal(read('https://2001:db8::7:8444'), 'https://[2001:db8::7]:8444');
+  for (const url of ['http://[::1]:8444', 'https://:::1:8444', 'hub']) assert.throws(() => read(url));
 });

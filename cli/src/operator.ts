@@ -52,10 +52,15 @@ export class HubRefusal extends Error {
   }
 }
 
-/** A request without an answer, or with one in an unknown form. */
+/** A request without an answer, or with one in an unknown form; or another server than the hub is there. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
-  readonly code = 'unreachable';
+  readonly code: 'unreachable' | 'other-server';
+
+  constructor(message: string, options?: ErrorOptions, code: 'unreachable' | 'other-server' = 'unreachable') {
+    super(message, options);
+    this.code = code;
+  }
 }
 
 export interface Operator {
@@ -210,12 +215,36 @@ function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
+// What OpenSSL says of a server under another authority, and of a program that does not speak TLS.
+const otherAuthority: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_SIGNATURE_FAILURE',
+]);
+// Node's error has a code (EPROTO) and OpenSSL's words.
+const withoutTls = /wrong version number|packet length too long|http request|unexpected message|HPE_/i;
+const olderTls = /protocol version|unsupported protocol|handshake failure/i;
+
 function notReached({ url }: Access, cause: Error): Unreachable {
-  const text =
-    cause instanceof WireError
-      ? `the server at ${url} was refused, and nothing was sent to it: ${cause.message}`
-      : `the hub at ${url} cannot be reached: ${cause.message}. Is \`edgekeep hub run\` running?`;
-  return new Unreachable(text, { cause });
+  const code = 'code' in cause ? String(cause.code) : '';
+  const why = `${code} ${cause.message}`;
+  const other = (what: string) =>
+    new Unreachable(
+      `the hub is not at ${url}: ${what}. Nothing was sent to it. Correct the address in the operator file, or get the file of this hub`,
+      { cause },
+      'other-server',
+    );
+  if (withoutTls.test(why)) return other('a program without TLS answers there');
+  if (otherAuthority.has(code))
+    return other('the server there, a hub or another program, has no certificate under the root in the operator file');
+  if (olderTls.test(why)) return other('the server there does not speak TLS 1.3');
+  if (cause instanceof WireError) return other(`the server there was refused: ${cause.message}`);
+  return new Unreachable(`the hub at ${url} cannot be reached: ${cause.message}. Is \`edgekeep hub run\` running?`, {
+    cause,
+  });
 }
 
 // Nothing was done yet, so it is no success.

@@ -1,5 +1,8 @@
 // Columns of text for people: as wide as their widest cell, two spaces between.
-export function table(rows: readonly (readonly string[])[]): string {
+import { printableCell } from '@edgekeep/host/printable';
+
+export function table(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(printableCell));
   const widths: number[] = [];
   for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
   return rows

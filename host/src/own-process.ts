@@ -1,4 +1,4 @@
-// The first steps of a process that holds keys: it disables Node's debugger, and loads compiled code from no folder that another user could
+// The first steps of a process that holds keys: it writes printable text only, disables Node's debugger, and loads compiled code from no folder that another user could
 // write.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, statSync } from 'node:fs';
@@ -6,6 +6,7 @@ import { url as inspectorUrl } from 'node:inspector';
 import { enableCompileCache } from 'node:module';
 import { userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { printOnly } from './printable.ts';
 import { othersMayWrite } from './trusted-path.ts';
 
 /** As every verb of the command line has it (docs/cli.md). */
@@ -15,6 +16,7 @@ const prlimitPaths = ['/usr/bin/prlimit', '/bin/prlimit'] as const;
 
 /** Ends the process with a message when its environment is not safe for keys. Called before anything else is loaded. */
 export function hardenProcess(): void {
+  printOnly([process.stdout, process.stderr]);
   shutDebugger();
   forbidCoreFiles();
   useOwnCompileCache();

@@ -53,6 +53,19 @@ const needsPath: ReadonlySet<string> = new Set([
 // Names and firewalls refuse with the same codes.
 const ofNetwork = /^(connect|bind|listen|accept|getaddrinfo|send)/;
 
+const ofMachine: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'EADDRINUSE']);
+/** Primary result codes of SQLite: read-only, failing or full disk, full disk. */
+const ofMachineInSqlite: ReadonlySet<number> = new Set([8, 10, 13]);
+
+/** Whether the machine lacks something now: disk space, a free port, open files. Neither the input nor the program is wrong. */
+export function isMachineFailure(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
+    if ('code' in at && typeof at.code === 'string' && ofMachine.has(at.code)) return true;
+    if ('errcode' in at && typeof at.errcode === 'number' && ofMachineInSqlite.has(at.errcode & 0xff)) return true;
+  }
+  return false;
+}
+
 /** One sentence without the code; undefined when it is not a failure of files and folders. */
 export function systemFailureText(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;

@@ -154,6 +154,11 @@ suite('model verify', () => {
     expectStatus(0, verify('more', ...trust, '--ignore-path', './notes.txt'));
     expectStatus(0, verify('more', ...trust, '--ignore-unsigned-files'));
     expectStatus(2, verify('more', ...trust, '--ignore-path', '../more'));
+    expectStatus(
+      1,
+      verify('more', ...trust, '--ignore-path', 'note.txt'),
+      /warning: --ignore-path note\.txt matches nothing in /,
+    );
   });
 
   test('a signature inside the folder does not sign itself', async () => {

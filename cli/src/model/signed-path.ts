@@ -1,5 +1,5 @@
 // Translates paths that a person types to paths inside the model, as a signature writes them.
-import { realpath } from 'node:fs/promises';
+import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { UsageError } from '../command.ts';
 
@@ -11,7 +11,7 @@ async function pathInside(root: string, file: string): Promise<string | undefine
     : path.split(sep).join('/');
 }
 
-/** `--ignore-path` values, relative to the model, and the signature's own place in it. */
+/** `--ignore-path` values, relative to the model, and the signature's own place in it. Warns of one that matches nothing: a misspelled path leaves nothing out. */
 export async function ignoredPaths(
   root: string,
   asked: readonly string[],
@@ -24,6 +24,17 @@ export async function ignoredPaths(
     }
     return parts.join('/');
   });
+  for (const path of plain)
+    if (!(await isThere(join(root, path))))
+      process.stderr.write(`edgekeep: warning: --ignore-path ${path} matches nothing in ${root}\n`);
   const own = await pathInside(root, signature);
   return own === undefined ? plain : [...plain, own];
+}
+
+// A dangling link is there, and a single file has nothing below it.
+async function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -70,7 +70,8 @@ export class TransferProgress {
 /** Standard error, where progress belongs. */
 export const progressOutput: ProgressOutput = {
   isTerminal: process.stderr.isTTY,
-  write: (text) => void process.stderr.write(text),
+  // As bytes: the progress line has control sequences of its own.
+  write: (text) => void process.stderr.write(Buffer.from(text)),
 };
 
 function sizeText(bytes: number): string {

@@ -17,7 +17,7 @@ import { agreeToRestore, backupTrust, signerForBackup } from './backup.ts';
 import { checkHub } from './check/check.ts';
 import { dataFolderIn, dataFolderOf } from './data-folder.ts';
 import { HostError } from '@edgekeep/host/error';
-import { systemFailureText } from '@edgekeep/host/system-failure';
+import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
 import { HubError } from '../common/error.ts';
 import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
 import { initHub, type NewHub, parsePerson } from './init.ts';
@@ -84,9 +84,16 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   } catch (thrown) {
     const error = asFolderError(dataFolderIn(argv), thrown);
     process.stderr.write(`edgekeep hub: ${described(error)}\n`);
+    if (isMachineFailure(error) || inUse.has(codeOf(error))) return 6;
     if (!(error instanceof HubError)) return isFileError(error) || error instanceof HostError ? 3 : 5;
     return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : 3;
   }
+}
+
+const inUse: ReadonlySet<string> = new Set(['folder-in-use', 'port-unusable']);
+
+function codeOf(error: unknown): string {
+  return error instanceof HubError ? error.code : '';
 }
 
 /** With its code; failures of the system are sentences after theirs. */
