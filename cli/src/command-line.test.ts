@@ -25,6 +25,16 @@ test('the name of a subject alone lists its verbs and no others', async () => {
   });
 });
 
+test('alone, and with -h, every subject is listed in one screen; -h is --help for subjects and verbs; --version is the version', async () => {
+  const { stdout: all } = await edgekeep();
+  assert.equal((await edgekeep('-h')).stdout, all);
+  assert.ok(all.split('\n').length < 60, all);
+  assert.match(all, /^ {2}device +list, show, /m);
+  assert.equal((await edgekeep('floe', '-h')).stdout, (await edgekeep('help', 'floe')).stdout);
+  assert.equal((await edgekeep('device', 'list', '-h')).stdout, (await edgekeep('help', 'device', 'list')).stdout);
+  assert.match((await edgekeep('--version')).stdout, /^edgekeep \d+\.\d+\.\d+\n$/);
+});
+
 test('a file that is not there is named once, with code 3', async () => {
   await assert.rejects(edgekeep('attest', 'replay', '/nonexistent/log'), {
     code: 3,
@@ -50,14 +60,15 @@ test('a folder in place of a file, and one without policies, are named with the 
   });
 });
 
-test('a verb that is nearly one names the verb, and a far one lists all', async () => {
+test('a verb that is nearly one names the verb, a subject that is nearly one the subject, and a far word lists nothing', async () => {
   const usage = (stderr: RegExp) => ({ code: 2, stderr });
   await assert.rejects(
     edgekeep('devise', 'lits'),
     usage(/^edgekeep: no such verb: devise lits; did you mean:\n\n {2}device list +list devices\n\n/),
   );
   await assert.rejects(edgekeep('enrrol', 'token', 'revok', 'x'), usage(/did you mean:\n\n {2}enroll token revoke /));
-  await assert.rejects(edgekeep('xyzzy'), usage(/^edgekeep: no such verb: xyzzy\n\n {2}hub init /));
+  await assert.rejects(edgekeep('devcie'), usage(/^edgekeep: no such verb: devcie; did you mean edgekeep device\?\n$/));
+  await assert.rejects(edgekeep('xyzzy'), usage(/^edgekeep: no such verb: xyzzy; edgekeep help lists the subjects\n$/));
 });
 
 test('an option that is nearly one names the option', async () => {

@@ -2,6 +2,7 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
 import { parseArgs } from 'node:util';
+import manifest from '../package.json' with { type: 'json' };
 import { counted } from '@edgekeep/core/counted';
 import { type Arguments, type Command, type Outcome, exitCodes, UsageError } from './command.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
@@ -12,7 +13,11 @@ import { verbs } from './verbs.ts';
 
 /** Runs one command line; returns the exit code. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
-  const argv = withPresentVerb(words[0] === 'help' ? [...words.slice(1), '--help'] : words);
+  if (words.length === 1 && ['--version', '-V', 'version'].includes(words[0] ?? '')) {
+    process.stdout.write(`edgekeep ${manifest.version}\n`);
+    return exitCodes.ok;
+  }
+  const argv = withPresentVerb(withLongHelp(words[0] === 'help' ? [...words.slice(1), '--help'] : words));
   const found = findCommand(argv);
   if (found === undefined) {
     const [first, second] = argv;
@@ -42,6 +47,12 @@ function findCommand(argv: readonly string[]) {
     if (verb !== undefined && argv.length >= words) return { verb, rest: argv.slice(words) };
   }
   return undefined;
+}
+
+// `-h` is `--help`, before the words of another program.
+function withLongHelp(argv: readonly string[]): readonly string[] {
+  const own = beforeDashes(argv);
+  return [...own.map((word) => (word === '-h' ? '--help' : word)), ...argv.slice(own.length)];
 }
 
 function beforeDashes(argv: readonly string[]): readonly string[] {
@@ -166,7 +177,12 @@ function noSuchVerb(argv: readonly string[]): string {
       ),
     )
     .filter((found) => found.length > 0);
-  if (meant.length === 0) return overview(verbs, subject, `no such verb: ${typed}`);
+  if (meant.length === 0) {
+    if (names.some((name) => name.startsWith(`${subject} `))) return overview(verbs, subject, `no such verb: ${typed}`);
+    const [near] = nearest(subject, Object.keys(Object.groupBy(names, (name) => name.split(' ')[0] ?? name)));
+    const next = near === undefined ? 'edgekeep help lists the subjects' : `did you mean edgekeep ${near}?`;
+    return `edgekeep: no such verb: ${typed}; ${next}\n`;
+  }
   return listed(
     `no such verb: ${typed}; did you mean:`,
     Object.entries(verbs).filter(([name]) => meant.includes(name)),

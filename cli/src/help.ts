@@ -7,6 +7,8 @@ import type { Verb, Verbs } from './verb.ts';
 const WIDTH = 100;
 /** The text of an entry with a longer term begins on the next line. */
 const TERM_WIDTH_MAX = 22;
+/** Where the verbs of a subject begin. */
+const COLUMN = 20;
 /** A longer group of options is split between its words. */
 const GROUP_WIDTH_MAX = 60;
 const jsonEntry = '--json  print the outcome, or the error, as JSON';
@@ -29,14 +31,27 @@ export function usageText(usage: string): string {
   return wrapped(['usage: edgekeep', ...pieces], '       ');
 }
 
-/** The verbs of one subject when `subject` is one, else all. */
-export function overview(
-  verbs: Verbs,
-  subject: string | undefined,
-  title = 'keys for models, only to devices that prove what they are',
-): string {
+/** The verbs of one subject with a line each when `subject` is one, else all subjects with the names of their verbs. */
+export function overview(verbs: Verbs, subject: string | undefined, title = purpose): string {
   const own = Object.entries(verbs).filter(([name]) => subjectOf(name) === subject);
-  return listed(title, own.length === 0 ? Object.entries(verbs) : own);
+  return own.length === 0 ? subjects(verbs, title) : listed(title, own);
+}
+
+const purpose = 'keys for models, only to devices that prove what they are';
+
+function subjects(verbs: Verbs, title: string): string {
+  const all = Object.groupBy(Object.keys(verbs), subjectOf);
+  const lines = Object.entries(all).map(([subject, names = []]) => {
+    const own = names.map((name) => name.slice(subject.length + 1)).filter((name) => name !== '');
+    const words =
+      own.length === 0
+        ? (verbs[subject]?.summary ?? '').split(' ')
+        : own.map((name, at) => (at < own.length - 1 ? `${name},` : name));
+    return wrapped(words, ' '.repeat(COLUMN), `  ${subject}`.padEnd(COLUMN));
+  });
+  const ending =
+    'edgekeep SUBJECT lists its verbs with a line each, edgekeep help VERB explains one. docs/cli.md has all of them.';
+  return `${[`edgekeep: ${title}`, lines.join('\n'), wrapped(ending)].join('\n\n')}\n`;
 }
 
 export function listed(title: string, shown: readonly (readonly [string, Verb])[]): string {
