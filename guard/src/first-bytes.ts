@@ -8,26 +8,28 @@ const preface = Buffer.from('PRI');
 
 /** Calls `found` once the protocol is known; the bytes stay in the socket. A connection that stays silent is closed. */
 export function onProtocol(socket: Socket, found: (protocol: 'http1' | 'http2') => void): void {
+  // A byte that were put back before all is known would be reported as new, again and again.
+  let head = Buffer.alloc(0);
   const silent = setTimeout(() => socket.destroy(), IDLE_MS_MAX);
-  const end = () => {
+  const close = () => void socket.destroy();
+  const done = () => {
     clearTimeout(silent);
     socket.off('readable', look);
-    socket.off('close', end);
+    socket.off('end', close);
+    socket.off('close', done);
   };
   const look = () => {
     const chunk: unknown = socket.read();
-    if (!(chunk instanceof Buffer)) {
-      // The client ended before it said anything.
-      if (socket.readableEnded) socket.destroy();
-      return;
-    }
-    socket.unshift(chunk);
-    const known = chunk.subarray(0, preface.length);
-    const isPreface = known.equals(preface.subarray(0, known.length));
-    if (isPreface && known.length < preface.length) return;
-    end();
+    if (!(chunk instanceof Buffer)) return;
+    head = Buffer.concat([head, chunk]);
+    const isPreface = preface.subarray(0, head.length).equals(head.subarray(0, preface.length));
+    if (isPreface && head.length < preface.length) return;
+    done();
+    socket.unshift(head);
     found(isPreface ? 'http2' : 'http1');
   };
   socket.on('readable', look);
-  socket.on('close', end);
+  // The client ended before it said which.
+  socket.on('end', close);
+  socket.on('close', done);
 }

@@ -60,11 +60,21 @@ export class GrpcCall implements Disposable {
     const { stream } = this;
     if (stream.destroyed || stream.closed) return;
     if (stream.headersSent) {
-      stream.once('wantTrailers', () => stream.sendTrailers(statusHeaders(status)));
+      stream.once('wantTrailers', () => {
+        stream.sendTrailers(statusHeaders(status));
+        setImmediate(() => this.#forget());
+      });
       stream.end();
-    } else stream.respond({ ...headers, ...statusHeaders(status) }, { endStream: true });
-    // What the client still sends is not kept.
-    stream.resume();
+    } else {
+      stream.respond({ ...headers, ...statusHeaders(status) }, { endStream: true });
+      this.#forget();
+    }
+  }
+
+  /** A client that still sends would hold the memory of its message: the answer is complete, so it may stop (RFC 9113 section 8.1). */
+  #forget(): void {
+    const { stream } = this;
+    if (!stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
   [Symbol.dispose](): void {

@@ -12,11 +12,15 @@ const unpackers = { gzip: promisify(gunzip), deflate: promisify(inflate) } as co
 
 export const acceptedEncodings = 'identity, deflate, gzip';
 
-/** Yields each message; its part of the budget is held until the next one is asked for. */
+/**
+ * Yields each message; its part of the budget is held until the next one is asked for. `limit` bounds the time from a message's head to its
+ * end, because its part is held from the head on; it returns the function that ends the bound.
+ */
 export async function* readMessages(
   stream: ServerHttp2Stream,
   encoding: string,
   budget: BodyBudget,
+  limit: () => () => void,
 ): AsyncGenerator<Uint8Array> {
   const waiting = new Waiting();
   const chunks = stream.iterator({ destroyOnReturn: false });
@@ -34,7 +38,9 @@ export async function* readMessages(
     if (length > BODY_BYTES_MAX) throw tooLarge();
     using share = budget.share();
     share.take(length);
+    const arrived = limit();
     if (!(await fill(length))) throw new GuardError('request-invalid', 'the call ends inside a message');
+    arrived();
     yield head[0] === 0 ? waiting.take(length) : await unpacked(waiting.take(length), encoding, share.take);
   }
   if (waiting.length > 0) throw new GuardError('request-invalid', 'the call ends inside a message');

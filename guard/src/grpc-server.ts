@@ -85,7 +85,9 @@ export class GrpcServer {
       const deadline = deadlineOf(headers);
       if (deadline !== undefined) call.limit(deadline, 'the deadline of the call');
       const method = methodOf(headers[':path'] ?? '');
-      const messages = readMessages(stream, String(headers['grpc-encoding'] ?? 'identity'), this.#service.bodies);
+      const encoding = String(headers['grpc-encoding'] ?? 'identity');
+      const limit = () => call.limit(REQUEST_MS_MAX, 'the message did not arrive in time');
+      const messages = readMessages(stream, encoding, this.#service.bodies, limit);
       await (method.kind === 'unary'
         ? this.#answerOne(call, method, messages)
         : this.#answerEach(call, method, messages));

@@ -1,10 +1,12 @@
 // The requests of public clients of the protocol, as their sources build them (tritonclient for Python over HTTP), and what HTTP clients in
 // general expect: compressed bodies, and a refusal that arrives although the body was still on its way.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
+import { z } from 'zod';
 import { ask, sendRaw } from './fixtures/client.ts';
 import { flatImage, serve, settings } from './fixtures/serve.ts';
 import { BODY_BYTES_MAX, DISCARDED_BYTES_MAX } from './limits.ts';
@@ -190,6 +192,24 @@ test('a refused body beyond what is thrown away is not read', async () => {
   const head = `POST /nothing HTTP/1.1\r\nHost: guard\r\nContent-Length: ${DISCARDED_BYTES_MAX + 1}\r\n\r\n`;
   const answer = await sendRaw(served.socketPath, head, false);
   assert.match(answer, /^HTTP\/1\.1 404 [^]*connection: close/i);
+});
+
+test('a request whose first bytes come one by one is read, and a client that ends before it says anything is closed', async () => {
+  await using served = await serve('primary', { settings });
+  const socket = connect(served.socketPath);
+  const closed = once(socket, 'close');
+  for (const byte of 'POST /v2 HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\r\n') socket.write(byte);
+  const [answer] = z
+    .tuple([z.instanceof(Buffer)])
+    .rest(z.unknown())
+    .parse(await once(socket, 'data'));
+  assert.match(answer.toString(), /^HTTP\/1\.1 405 /);
+  await closed;
+  const silent = connect({ path: served.socketPath, allowHalfOpen: true });
+  silent.end('PR');
+  silent.resume();
+  await once(silent, 'end');
+  silent.destroy();
 });
 
 test('a client that goes away in the middle of its packed body leaves nothing behind', async () => {

@@ -1,15 +1,19 @@
 // The inference server against curl, and against a slow client (seconds, so not among the quick tests).
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { sendRaw } from './fixtures/client.ts';
+import { ask, sendRaw } from './fixtures/client.ts';
 import { flatImage, serve, settings } from './fixtures/serve.ts';
+import { BODIES_BYTES_MAX, BODY_BYTES_MAX } from './limits.ts';
 
 const run = promisify(execFile);
 const infer = '/v2/models/light/infer';
@@ -93,4 +97,34 @@ test('a client that never finishes its body is cut off within the limit', async 
   const head = `POST ${infer} HTTP/1.1\r\nHost: guard\r\nContent-Length: 100\r\n\r\n{`;
   const answer = await sendRaw(served.socketPath, head, false);
   assert.match(answer, /^HTTP\/1\.1 408 /);
+});
+
+// SECURITY.md: DEV-33
+test('gRPC calls that never finish their messages give back the memory that they hold, within the limit', async () => {
+  await using served = await serve('primary', { settings });
+  const session = connectHttp2('http://localhost', { createConnection: () => connect(served.socketPath) });
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(BODY_BYTES_MAX, 1);
+  const path = '/inference.GRPCInferenceService/ModelStreamInfer';
+  const stall = async () => {
+    const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc' });
+    stream.on('error', () => undefined);
+    stream.write(head);
+    const trickle = setInterval(() => stream.writable && stream.write('x'), 200);
+    stream.once('close', () => clearInterval(trickle));
+    const [headers] = z
+      .tuple([z.looseObject({})])
+      .rest(z.unknown())
+      .parse(await once(stream, 'response'));
+    return headers['grpc-status'];
+  };
+  try {
+    // Together they hold all of it.
+    const all = Array.from({ length: BODIES_BYTES_MAX / BODY_BYTES_MAX }, stall);
+    assert.deepEqual(new Set(await Promise.all(all)), new Set(['4']));
+    const inputs = [{ name: 'image', shape: [1, 1, 8, 8], datatype: 'FP32', data: flatImage(0.25) }];
+    assert.equal((await ask(served.socketPath, 'POST', infer, JSON.stringify({ inputs }))).status, 200);
+  } finally {
+    session.destroy();
+  }
 });
