@@ -51,6 +51,12 @@ export const parts = {
     packages: ['openssl'],
     without: 'no openssl: agreement with it is not tested',
   },
+  strongswan: {
+    programs: ['pki'],
+    files: ['/usr/lib/ipsec/plugins/libstrongswan-openssl.so'],
+    packages: ['strongswan-pki', 'libstrongswan-standard-plugins'],
+    without: "no pki of strongSwan: enrollment with another project's client is not tested",
+  },
   curl: { programs: ['curl'], packages: ['curl'], without: 'no curl: the HTTP examples are not tested' },
   python: {
     programs: ['python3'],
@@ -167,6 +173,7 @@ export const sets = {
     'openssl',
     'curl',
     'walk',
+    'strongswan',
     'python',
     'pkits',
     'jwt',

@@ -103,7 +103,7 @@ const mutual = (name: string) => ['--cert', `${name}.pem`, '--key', `${name}.key
 
 /** The certificate in the last body, as NAME.pem. */
 async function keepCertificate(name: string): Promise<void> {
-  await openssl('base64', '-d', '-in', 'body', '-out', `${name}.p7`);
+  await openssl('base64', '-d', '-A', '-in', 'body', '-out', `${name}.p7`);
   await openssl('pkcs7', '-inform', 'DER', '-in', `${name}.p7`, '-print_certs', '-out', `${name}.pem`);
 }
 
@@ -134,7 +134,7 @@ test('the authorities come as certificates in CMS, to anybody', { skip }, async 
 test('the attributes for requests are ASN.1 that openssl reads', { skip }, async () => {
   const reply = await curl('csrattrs');
   assert.equal(reply.type, 'application/csrattrs');
-  await openssl('base64', '-d', '-in', 'body', '-out', 'attributes.der');
+  await openssl('base64', '-d', '-A', '-in', 'body', '-out', 'attributes.der');
   const parsed = await openssl('asn1parse', '-inform', 'DER', '-in', 'attributes.der');
   assert.match(parsed, /id-ecPublicKey[\s\S]*prime256v1|ecdsa-with-SHA256/);
 });

@@ -1,6 +1,6 @@
 // The credential of the listeners: a key in memory and a certificate of the issuing CA in use, replaced while the hub runs. Open
 // connections keep the credential that they were opened with.
-import { tlsServerOptions } from '@edgekeep/wire/link/tls';
+import { tls12ServerOptions, tlsServerOptions } from '@edgekeep/wire/link/tls';
 import type { Clock } from '../common/clock.ts';
 import { isTwoThirdsOver, issueServerCredential, recordHubCertificate, type ServerCredential } from './issue.ts';
 import type { Database } from '../store/database.ts';
@@ -14,6 +14,9 @@ export interface ServerCredentialDependencies {
   readonly clock: Clock;
 }
 
+/** Which versions a listener speaks: 1.3, or 1.2 as well (spec/est.md, "Gateways with TLS 1.2"). */
+export type TlsVersions = '1.3' | '1.2 and 1.3';
+
 /** A listener: takes the next credential while it is open. */
 export interface CredentialHolder {
   setSecureContext(options: ReturnType<typeof tlsServerOptions>): void;
@@ -21,7 +24,7 @@ export interface CredentialHolder {
 
 export class LiveCredential {
   readonly #dependencies: ServerCredentialDependencies;
-  readonly #servers = new Set<CredentialHolder>();
+  readonly #servers = new Map<CredentialHolder, TlsVersions>();
   #credential: ServerCredential;
 
   private constructor(dependencies: ServerCredentialDependencies, credential: ServerCredential) {
@@ -41,14 +44,15 @@ export class LiveCredential {
   }
 
   /** For a listener that is being made. */
-  tlsOptions() {
+  tlsOptions(versions: TlsVersions = '1.3') {
     const clientAuthoritiesPem = this.#dependencies.authorities.clientAuthoritiesPem;
-    return tlsServerOptions({ ...this.#credential, clientAuthoritiesPem, clientCertificate: 'optional' });
+    const input = { ...this.#credential, clientAuthoritiesPem, clientCertificate: 'optional' } as const;
+    return versions === '1.3' ? tlsServerOptions(input) : tls12ServerOptions(input);
   }
 
   /** Keeps the credential and the authorities of this listener up to date. */
-  serve(server: CredentialHolder): void {
-    this.#servers.add(server);
+  serve(server: CredentialHolder, versions: TlsVersions = '1.3'): void {
+    this.#servers.set(server, versions);
   }
 
   /** Issues the next certificate when two thirds of the life of this one are over, or when issuing failed after a change of authorities. */
@@ -70,8 +74,7 @@ export class LiveCredential {
     this.#credential = this.#stands()
       ? { ...this.#credential, certificateChainPem: authorities.serverChainPem(certificate) }
       : await issueRecorded(this.#dependencies);
-    const options = this.tlsOptions();
-    for (const server of this.#servers) server.setSecureContext(options);
+    for (const [server, versions] of this.#servers) server.setSecureContext(this.tlsOptions(versions));
   }
 }
 

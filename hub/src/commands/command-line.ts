@@ -254,15 +254,15 @@ async function run(folder: string, values: Values): Promise<number> {
   using lock = lockHub(folder);
   const keyStore = values.wait === true ? await openOrWait(folder, sources) : await openKeyStore(folder, sources);
   const hub = await startHub(folder, settings, undefined, keyStore, lock);
-  const { deviceAddress: device, operatorAddress: operator } = hub;
-  const text = `ready: devices on ${device.host}:${device.port}, operators on ${httpsUrl(operator)}`;
+  const { deviceAddress: device, operatorAddress: operator, estAddress: est } = hub;
+  const text = `ready: devices on ${device.host}:${device.port}, operators on ${httpsUrl(operator)}${est === undefined ? '' : `, gateways (EST, TLS 1.2) on ${est.host}:${est.port}`}`;
   const { unreadable, ignored, gone } = hub.rootFolderNotices;
   for (const notice of [...unreadable.map((problem) => `skipped ${problem}`), ...ignored, ...gone])
     process.stderr.write(`edgekeep hub: warning: ${notice}\n`);
   process.stderr.write(`edgekeep hub: ${vendorRootText(hub.vendorRoots)}\n`);
   // Before the ready message: a program that reads it may stop the hub at once.
   const stopped = stopSignal();
-  process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator }) : text}\n`);
+  process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator, est }) : text}\n`);
   const why = await Promise.race([stopped, hub.refused]);
   process.stderr.write(`edgekeep hub: ${typeof why === 'string' ? why : described(why)}, stopping\n`);
   await hub[Symbol.asyncDispose]();

@@ -33,7 +33,7 @@ const requestOf = (name: string, signer: Signer = newSigner(), extensions: Exten
 async function enroll(hub: EnrollmentHub, token: string, change: { name?: string; user?: string; key?: Signer } = {}) {
   const { name = 'meter-1', user = '', key } = change;
   const request = await requestOf(name, key);
-  return enrollWithToken(hub.parts, { request, user, token, address, nowMs });
+  return enrollWithToken(hub.parts, { request, user, token, address, tls: '1.3', nowMs });
 }
 const shownOf = (certificate: Certificate) => ({
   deviceId: deviceIdOf(certificate),
@@ -43,7 +43,7 @@ const shownOf = (certificate: Certificate) => ({
 });
 async function renew(hub: EnrollmentHub, certificate: Certificate, request?: Uint8Array) {
   const own = request ?? (await requestOf(deviceIdOf(certificate)));
-  return reenroll(hub.parts, shownOf(certificate), { request: own, nowMs, address });
+  return reenroll(hub.parts, shownOf(certificate), { request: own, nowMs, address, tls: '1.3' });
 }
 const stands = ({ database }: EnrollmentHub, certificate: Certificate) =>
   assertCertificateStands(database.read, toHex(certificateDigest(certificate)));

@@ -47,8 +47,13 @@ export interface TokenEnrollment {
   readonly token: string;
   /** The address of the request. */
   readonly address: string;
+  /** Of its connection. */
+  readonly tls: TlsVersion;
   readonly nowMs: number;
 }
+
+/** An entry of the log names the older one. */
+export type TlsVersion = '1.2' | '1.3';
 
 /**
  * `simpleenroll` with a token: registers a device, or gives a new certificate to one that enrolled this way before and lost its key. A
@@ -80,6 +85,7 @@ export async function enrollWithToken(
       data: {
         tier,
         by: 'est',
+        ...olderTls(enrollment),
         certificate: toHex(certificateDigest(certificate)),
         serial: serialText(certificate),
         ...joined,
@@ -96,7 +102,7 @@ export async function enrollWithToken(
 export async function reenroll(
   dependencies: EstDependencies,
   shown: NonNullable<DeviceConnection['certificate']>,
-  enrollment: Pick<TokenEnrollment, 'request' | 'nowMs'> & { readonly address: string },
+  enrollment: Pick<TokenEnrollment, 'request' | 'nowMs' | 'address' | 'tls'>,
 ): Promise<Certificate> {
   const { nowMs } = enrollment;
   const { deviceId, sha256 } = shown;
@@ -118,10 +124,19 @@ export async function reenroll(
       kind: 'certificate-renewed',
       actor: `device:${deviceId}`,
       subject: `device:${deviceId}`,
-      data: { by: 'est', certificate: toHex(certificateDigest(certificate)), serial: serialText(certificate) },
+      data: {
+        by: 'est',
+        ...olderTls(enrollment),
+        certificate: toHex(certificateDigest(certificate)),
+        serial: serialText(certificate),
+      },
     });
   });
   return certificate;
+}
+
+function olderTls({ tls }: Pick<TokenEnrollment, 'tls'>): { readonly tls?: TlsVersion } {
+  return tls === '1.3' ? {} : { tls };
 }
 
 // spec/est.md, "Who may enroll": a device with a registered root of trust must not bypass it here.

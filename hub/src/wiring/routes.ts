@@ -102,6 +102,13 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
   };
 }
 
+/** The routes for gateways with TLS 1.2. */
+export function estOnlyRoutes({ ledger, fleet, doors }: Subjects): Routes {
+  const { settings, clock, database } = ledger;
+  const { authorities } = doors.authority;
+  return (app) => estRoutes(app, { database, clock, door: doors.device, authorities, settings });
+}
+
 interface HubItself {
   readonly scheduler: Scheduler;
   /** Called when the port of the device listener is needed. */

@@ -11,7 +11,7 @@ import { weighGeneral } from '../authority/general-alarm.ts';
 import { weighCoverage } from '../attest/coverage-alarm.ts';
 import type { AuditLog } from '../audit/log.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
-import { createDeviceListener } from '../doors/device/listener.ts';
+import { createDeviceListener, createEstListener } from '../doors/device/listener.ts';
 import { endConnectionsOnClose } from '../doors/http/open-connections.ts';
 import { addressOf, portError } from '../doors/http/port.ts';
 import { type Route, routesOf, undeclaredOf } from '../doors/http/route-table.ts';
@@ -26,7 +26,7 @@ import { AuthorityKeeper } from '../jobs/authority-keeper.ts';
 import { raiseDuplicateKeys } from '../respond/key-doubles.ts';
 import { weighReservedNames } from '../respond/reserved-names.ts';
 import { raiseDuplicateValues } from '../respond/stored-doubles.ts';
-import { deviceRoutes, operatorRoutes } from './routes.ts';
+import { deviceRoutes, estOnlyRoutes, operatorRoutes } from './routes.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { plainKeys } from '../secrets/plain-keys.ts';
 import type { HubSettings } from '../settings.ts';
@@ -40,6 +40,8 @@ import { asFolderError } from '../common/world-failure.ts';
 export interface Hub {
   readonly deviceAddress: { readonly host: string; readonly port: number };
   readonly operatorAddress: { readonly host: string; readonly port: number };
+  /** Undefined unless the setting `estTls12` opens it. */
+  readonly estAddress: { readonly host: string; readonly port: number } | undefined;
   /** The number of makers' certificates that it used when it started. */
   readonly vendorRoots: readonly VendorRootCount[];
   /** Problems of the files of makers' certificates. */
@@ -54,6 +56,7 @@ export interface Hub {
   readonly routes: {
     readonly device: readonly Route[];
     readonly operator: readonly Route[];
+    readonly est: readonly Route[];
     /** Answers that a route gave and does not declare: our own mistakes. */ readonly undeclared: () => readonly string[];
   };
   /** Resolves when the store is found changed while the hub runs: end it then. The next start removes what it may. */
@@ -96,6 +99,7 @@ export async function startHub(
     rootFolderNotices: fleet.vendorRoots.notices,
     deviceAddress: addressOf(listeners.device),
     operatorAddress: addressOf(listeners.operator),
+    estAddress: listeners.est === undefined ? undefined : addressOf(listeners.est),
     get rootPem() {
       return encodePem('CERTIFICATE', doors.authority.authorities.root.der);
     },
@@ -108,7 +112,9 @@ export async function startHub(
     routes: {
       device: routesOf(listeners.device.server),
       operator: routesOf(listeners.operator.server),
-      undeclared: () => [listeners.device, listeners.operator].flatMap(({ server }) => [...undeclaredOf(server)]),
+      est: listeners.est === undefined ? [] : routesOf(listeners.est.server),
+      undeclared: () =>
+        Object.values(listeners).flatMap((app) => (app === undefined ? [] : [...undeclaredOf(app.server)])),
     },
     refused: ledger.refused,
     checkState: ledger.checkState,
@@ -120,9 +126,10 @@ export async function startHub(
 interface Listeners {
   readonly device: HttpServer;
   readonly operator: HttpServer;
+  readonly est: HttpServer | undefined;
 }
 
-/** Makes both listeners with their routes; neither accepts yet. They end with `opened`. */
+/** Makes the listeners with their routes; none accepts yet. They end with `opened`. */
 async function openListeners(
   opened: AsyncDisposableStack,
   { scheduler }: Assembly,
@@ -134,16 +141,18 @@ async function openListeners(
   const { credential } = doors.authority;
   const { gate } = fleet.access;
   const shared = { settings, clock, credential, addresses, metrics };
-  const device = opened.adopt(
-    createDeviceListener({ ...fleet, ...shared, gate, door: doors.device }, deviceRoutes(subjects)),
-    (app) => app.close(),
-  );
+  const forDevices = { ...fleet, ...shared, gate, door: doors.device };
+  const device = opened.adopt(createDeviceListener(forDevices, deviceRoutes(subjects)), (app) => app.close());
+  const est = settings.estTls12.enabled
+    ? opened.adopt(createEstListener(forDevices, estOnlyRoutes(subjects)), (app) => app.close())
+    : undefined;
   const { twoPeople } = doors.operator;
   const routes = operatorRoutes(subjects, { scheduler, devicePort: () => addressOf(device).port });
   const operator = opened.adopt(await createOperatorListener({ ...shared, admission, twoPeople }, routes), (app) =>
     app.close(),
   );
-  for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
+  for (const [name, app] of Object.entries({ device, operator, est })) {
+    if (app === undefined) continue;
     const open = endConnectionsOnClose(app);
     addresses.blocked.onChange(() => open.end((address) => addresses.blocked.has(address)));
     app.addHook('onResponse', async (request, reply) => {
@@ -151,7 +160,7 @@ async function openListeners(
       metrics.observeRequest(name, route, reply.statusCode, reply.elapsedTime / 1_000);
     });
   }
-  return { device, operator };
+  return { device, operator, est };
 }
 
 /** Adds the jobs that write to the hub's own log, and does at once the work that became due while the hub was down. */
@@ -202,10 +211,14 @@ async function startJobs(
   return sweep;
 }
 
+/** Which setting has the address of each listener. */
+const listenerSettings = { device: 'device', operator: 'operator', est: 'estTls12' } as const;
+
 async function listen(listeners: Listeners, settings: HubSettings): Promise<void> {
-  for (const name of ['device', 'operator'] as const) {
-    await listeners[name].listen(settings[name]).catch((error: unknown) => {
-      throw portError(name, settings[name], error);
+  for (const name of ['device', 'operator', 'est'] as const) {
+    const { host, port } = settings[listenerSettings[name]];
+    await listeners[name]?.listen({ host, port }).catch((error: unknown) => {
+      throw portError(listenerSettings[name], { host, port }, error);
     });
   }
 }

@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
 
 const label = 'EXPORTER-Channel-Binding';
-const channelBindingLength = 32;
+export const CHANNEL_BINDING_LENGTH = 32;
 
 /**
  * The 32 bytes of this connection, after its handshake; the context is empty, as RFC 9266 section 2 requires.
@@ -19,7 +19,7 @@ export function channelBinding(socket: TLSSocket): Uint8Array {
     );
   }
   try {
-    return socket.exportKeyingMaterial(channelBindingLength, label, Buffer.alloc(0));
+    return socket.exportKeyingMaterial(CHANNEL_BINDING_LENGTH, label, Buffer.alloc(0));
   } catch (cause) {
     throw new WireError('channel-binding-unavailable', 'the TLS connection gave no exporter value', { cause });
   }

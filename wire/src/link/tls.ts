@@ -1,4 +1,5 @@
-// TLS settings of every connection between a device and the hub: TLS 1.3 only, both ends by certificate, no resumption. A full handshake
+// TLS settings of every connection between a device and the hub: TLS 1.3 (one listener, off by default, has 1.2 for gateways), both ends by
+// certificate, no resumption. A full handshake
 // each time means that a revoked certificate is noticed, and that the channel binding belongs to the keys just proven.
 import { messageOf } from '@edgekeep/core/message-of';
 import { CoreError } from '@edgekeep/core/error';
@@ -22,6 +23,15 @@ const tls13Only = {
   ecdhCurve: keyExchangeGroups,
   // No stateless tickets; the stateful ones that OpenSSL then offers cannot be redeemed, because Node keeps no sessions on its own.
   secureOptions: constants.SSL_OP_NO_TICKET,
+} as const satisfies TlsOptions;
+
+// RFC 9325: of TLS 1.2 the suites with forward secrecy and authenticated encryption, for keys on elliptic curves alone. A client that has TLS
+// 1.3 gets it. No renegotiation: it could change the client's certificate within a connection.
+const tls12Too = {
+  ...tls13Only,
+  minVersion: 'TLSv1.2',
+  ciphers: `${tls13Only.ciphers}:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305`,
+  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
 } as const satisfies TlsOptions;
 
 /** A handshake takes two round trips; a slower peer would hold a socket for nothing. */
@@ -56,6 +66,11 @@ export function tlsServerOptions(input: TlsServerInput): TlsOptions {
     handshakeTimeout: input.handshakeTimeoutMs ?? handshakeTimeoutMsDefault,
     ALPNProtocols: ['http/1.1'],
   };
+}
+
+/** The same with TLS 1.2 besides, for clients that have nothing newer: such a connection has no channel binding. */
+export function tls12ServerOptions(input: TlsServerInput): TlsOptions {
+  return { ...tlsServerOptions(input), ...tls12Too };
 }
 
 /** A client's own certificate chain, leaf first, and the key of its leaf. */

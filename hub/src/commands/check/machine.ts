@@ -5,7 +5,7 @@ import { isAbsolute } from 'node:path';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { HubError } from '../../common/error.ts';
 import type { HubSettings } from '../../settings.ts';
-import { portError, tryPort } from '../../doors/http/port.ts';
+import { type ListenerName, portError, tryPort } from '../../doors/http/port.ts';
 import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
 import { messageOf } from '@edgekeep/core/message-of';
 
@@ -14,7 +14,8 @@ const FREE_BYTES_MIN = 1_073_741_824;
 
 export async function checkPorts(settings: HubSettings): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
-  for (const who of ['device', 'operator'] as const) {
+  for (const who of ['device', 'operator', 'estTls12'] as const) {
+    if (who === 'estTls12' && !settings.estTls12.enabled) continue;
     const { host, port } = settings[who];
     const problem = await portProblem(who, settings[who]);
     const place = `${host}:${port}`;
@@ -25,7 +26,7 @@ export async function checkPorts(settings: HubSettings): Promise<readonly Findin
 }
 
 async function portProblem(
-  who: 'device' | 'operator',
+  who: ListenerName,
   place: { readonly host: string; readonly port: number },
 ): Promise<string | undefined> {
   try {

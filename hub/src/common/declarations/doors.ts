@@ -21,6 +21,13 @@ export const doorsSettings = {
   device: listener(8443).prefault({}),
   /** Where operators and the command line connect (TLS 1.3, API tokens). */
   operator: listener(8444).prefault({}),
+  /** EST for gateways that have TLS 1.2 only: a listener of its own, with nothing else on it (spec/est.md, "Gateways with TLS 1.2"). */
+  estTls12: listener(8445)
+    .extend({
+      /** Opens it. */
+      enabled: z.boolean().default(false),
+    })
+    .prefault({}),
   /** Requests per second that one device may make on average; bursts of ten times as many pass. */
   maxRequestsPerSecond: z.number().min(0.1).max(100_000).default(50),
   /** The same for all connections without a certificate from one address; devices that enroll or restart may share an address. */

@@ -2,6 +2,7 @@
 // registered root of trust (`bind`). After that, the device's state, its certificate's end and its budget are still checked for every
 // request.
 import type { FastifyRequest } from 'fastify';
+import { randomBytes } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
@@ -9,7 +10,7 @@ import { classProblem } from '@edgekeep/core/identity/certificate-class';
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
-import { channelBinding } from '@edgekeep/wire/link/channel-binding';
+import { CHANNEL_BINDING_LENGTH, channelBinding } from '@edgekeep/wire/link/channel-binding';
 import { keyExchangeOf } from '@edgekeep/wire/link/key-exchange';
 import { networkOf } from '../../address/network-of.ts';
 import type { Traffic } from '../../access/traffic.ts';
@@ -74,7 +75,19 @@ export class DeviceDoor {
 
   /** Registers a new TLS connection; called once, before its first request. */
   admit(socket: TLSSocket): void {
-    const begun = { exporter: channelBinding(socket), keyExchange: keyExchangeOf(socket), nowMs: this.#clock() };
+    this.#admit(socket, channelBinding(socket));
+  }
+
+  /**
+   * The same on the listener that has TLS 1.2. Nobody knows the exporter value of such a connection, so no evidence can be bound to it, also
+   * if a route that takes evidence came there by mistake.
+   */
+  admitUnbindable(socket: TLSSocket): void {
+    this.#admit(socket, randomBytes(CHANNEL_BINDING_LENGTH));
+  }
+
+  #admit(socket: TLSSocket, exporter: Uint8Array): void {
+    const begun = { exporter, keyExchange: keyExchangeOf(socket), nowMs: this.#clock() };
     this.#connections.add(socket, begun, shownBy(socket, this.#authorities, this.#trustDomain));
   }
 

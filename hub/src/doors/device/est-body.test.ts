@@ -23,12 +23,8 @@ test('a body that was written reads as what it was written from, however its lin
   );
 });
 
-test('no line of a body is longer than 76 characters', () => {
-  const lines = encodeEstBody(new Uint8Array(200)).split('\r\n');
-  assert.deepEqual(
-    lines.map((line) => line.length),
-    [76, 76, 76, 40, 0],
-  );
+test('a body is one line: some clients read no line ends', () => {
+  assert.match(encodeEstBody(new Uint8Array(200)), /^[A-Za-z0-9+/]{267}=$/);
 });
 
 test('every other body is refused by name', () => {

@@ -1,9 +1,7 @@
-// Bodies of EST (RFC 7030 section 4, RFC 8951 section 3): always base64, for any transfer-encoding header, with or without line ends.
+// Bodies of EST (RFC 7030 section 4, RFC 8951 section 3): always base64, for any transfer-encoding header; read with or
+// without line ends, written without.
 import { parseBase64, parseUtf8, toBase64 } from '@edgekeep/core/bytes';
 import { HubError } from '../../common/error.ts';
-
-// RFC 2045 section 6.8.
-const lineLength = 76;
 
 /** The octets of a body; anything but base64 and white space is `request-invalid`. */
 export function parseEstBody(body: Uint8Array): Uint8Array {
@@ -13,11 +11,9 @@ export function parseEstBody(body: Uint8Array): Uint8Array {
   return parseBase64(text, 'EST body');
 }
 
+/** One line: RFC 8951 section 3.1 has base64 by RFC 4648 section 4, without line ends; strongSwan's client reads no other. */
 export function encodeEstBody(bytes: Uint8Array): string {
-  const lines: string[] = [];
-  const text = toBase64(bytes);
-  for (let at = 0; at < text.length; at += lineLength) lines.push(text.slice(at, at + lineLength));
-  return `${lines.join('\r\n')}\r\n`;
+  return toBase64(bytes);
 }
 
 export interface BasicCredentials {

@@ -1,5 +1,6 @@
-// Device listener: EST under its well-known address (RFC 7030 section 3.2.2, spec/est.md).
+// Device listener, and the one for gateways with TLS 1.2: EST under its well-known address (RFC 7030 section 3.2.2, spec/est.md).
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { TLSSocket } from 'node:tls';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { encodeCsrAttributes } from '@edgekeep/core/identity/cms-attributes';
 import { encodeCertificates } from '@edgekeep/core/identity/cms-certificates';
@@ -13,7 +14,7 @@ import { bytesAs } from '../http/answers.ts';
 import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
-import { enrollWithToken, type EstDependencies, reenroll } from '../../enrollment/est.ts';
+import { enrollWithToken, type EstDependencies, reenroll, type TlsVersion } from '../../enrollment/est.ts';
 
 const at = '/.well-known/est';
 // Text from an unknown client, which goes to logs.
@@ -61,6 +62,7 @@ export function estRoutes(
       user: basic.user,
       token: basic.password,
       address: connection.remoteAddress,
+      tls: tlsOf(request),
       nowMs: clock(),
     };
     try {
@@ -86,13 +88,17 @@ export function estRoutes(
     if (connection.certificate === undefined)
       throw new TypeError('the door let a connection without a certificate pass');
     const { certificate, remoteAddress: address } = connection;
-    return reenroll(dependencies, certificate, { request: bodyOf(request), address, nowMs: clock() });
+    return reenroll(dependencies, certificate, { request: bodyOf(request), address, tls: tlsOf(request), nowMs: clock() });
   }
 }
 
 function bodyOf({ body }: FastifyRequest): Uint8Array {
   if (body instanceof Uint8Array) return parseEstBody(body);
   throw new HubError('media-type-unsupported', `send a certificate request as ${requestType}`);
+}
+
+function tlsOf({ raw: { socket } }: FastifyRequest): TlsVersion {
+  return socket instanceof TLSSocket && socket.getProtocol() === 'TLSv1.3' ? '1.3' : '1.2';
 }
 
 function unauthenticated(reply: FastifyReply): HubError {

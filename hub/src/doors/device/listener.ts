@@ -1,9 +1,10 @@
-// The device listener: one listener that asks for a certificate, and the routes of each subject on it.
+// The device listener: one listener that asks for a certificate, and the routes of each subject on it. The listener for gateways with TLS 1.2
+// is made in the same way, and has the routes of EST alone.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TLSSocket } from 'node:tls';
 import type { AccessGate } from '../../access/gate.ts';
 import type { Addresses } from '../../address/open.ts';
-import type { LiveCredential } from '../../authority/server-credential.ts';
+import type { LiveCredential, TlsVersions } from '../../authority/server-credential.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { Metrics } from '../../health/metrics.ts';
 import type { Connections } from '../../presence/connections.ts';
@@ -37,20 +38,37 @@ export function createDeviceListener(
   dependencies: DeviceListenerDependencies,
   addRoutes: (app: HttpServer) => void,
 ): HttpServer {
-  const { settings, door, addresses, connections } = dependencies;
-  const app = createServer(dependencies.credential.tlsOptions(), settings.logLevel, 'device', {
+  return createListener(dependencies, { name: 'device', versions: '1.3' }, addRoutes);
+}
+
+/** spec/est.md, "Gateways with TLS 1.2": `addRoutes` adds those of EST, and no others. */
+export function createEstListener(
+  dependencies: DeviceListenerDependencies,
+  addRoutes: (app: HttpServer) => void,
+): HttpServer {
+  return createListener(dependencies, { name: 'est', versions: '1.2 and 1.3' }, addRoutes);
+}
+
+function createListener(
+  dependencies: DeviceListenerDependencies,
+  { name, versions }: { readonly name: 'device' | 'est'; readonly versions: TlsVersions },
+  addRoutes: (app: HttpServer) => void,
+): HttpServer {
+  const { settings, door, addresses, connections, credential } = dependencies;
+  const app = createServer(credential.tlsOptions(versions), settings.logLevel, name, {
     streams: streamLimits(settings),
     payerOf: (request) => door.payerOf(request),
     claimOf: (request) => door.claimOf(request),
-    onRefused: (attempt) => addresses.attempts.note({ listener: 'device', ...attempt }),
-    onFormerName: ({ former }) => dependencies.metrics.countFormerName('device', former),
+    onRefused: (attempt) => addresses.attempts.note({ listener: name, ...attempt }),
+    onFormerName: ({ former }) => dependencies.metrics.countFormerName(name, former),
   });
-  dependencies.credential.serve(app.server);
+  credential.serve(app.server, versions);
   queueNewcomers(app.server, newcomerLimits, {
     admits: (address) => !addresses.blocked.has(address),
     hasRoom: (network) => connections.hasRoom(network),
   });
-  app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
+  const admitted = versions === '1.3' ? door.admit.bind(door) : door.admitUnbindable.bind(door);
+  app.server.on('secureConnection', (socket: TLSSocket) => admit(admitted, socket));
   addHooks(app, dependencies);
   openApiRoute(app, { listener: 'device', operations: { ...publicOperations, ...deviceOperations }, lists: {} });
   addRoutes(app);
@@ -82,9 +100,9 @@ function addHooks(app: HttpServer, dependencies: DeviceListenerDependencies): vo
 }
 
 // A client whose certificate cannot be read is cut before it can send a request.
-function admit(door: DeviceDoor, socket: TLSSocket): void {
+function admit(admitted: (socket: TLSSocket) => void, socket: TLSSocket): void {
   try {
-    door.admit(socket);
+    admitted(socket);
   } catch {
     // For any reason: a connection that was not admitted sends no request.
     socket.destroy();

@@ -9,9 +9,12 @@ const portTexts: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine has no such address',
 };
 
+/** The setting with its address. */
+export type ListenerName = 'device' | 'operator' | 'estTls12';
+
 /** Why a listener does not open. */
 export function portError(
-  who: 'device' | 'operator',
+  who: ListenerName,
   { host, port }: { readonly host: string; readonly port: number },
   cause: unknown,
 ): unknown {
