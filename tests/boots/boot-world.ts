@@ -17,7 +17,7 @@ import { debianFiles, type DebianFiles, firmware } from './debian.ts';
 import { type GrubDisk, makeGrubDisk } from './disks.ts';
 import { type VariableChanges, withVariables } from './firmware-variables.ts';
 import { guestCommandLine, guestInitrd, type GuestReport } from './guest.ts';
-import { type Boot, Machine } from './machine.ts';
+import { type Boot, type BootOrder, Machine } from './machine.ts';
 
 /** What the hub of these tests quotes. */
 export const bootPcrs: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 14];
@@ -65,14 +65,23 @@ export class BootWorld implements AsyncDisposable {
     return makeGrubDisk(this.newFolder(), parts);
   }
 
+  /** Debian's kernel with one bit changed. */
+  async changedKernel(): Promise<string> {
+    const kernel = await readFile(this.files.kernel);
+    kernel[kernel.length >>> 1] = (kernel[kernel.length >>> 1] ?? 0) ^ 1;
+    const path = join(this.folder, 'vmlinuz-changed');
+    await writeFile(path, kernel);
+    return path;
+  }
+
   async variables(base: string, changes: VariableChanges): Promise<string> {
     const path = `${this.newFolder()}.fd`;
     await writeFile(path, withVariables(await readFile(base), changes));
     return path;
   }
 
-  async boot(disk: string, variables: string = firmware.microsoftKeys): Promise<Boot> {
-    return this.machine.boot({ disk, variables });
+  async boot(disk: string, variables: string = firmware.microsoftKeys, device?: BootOrder['device']): Promise<Boot> {
+    return this.machine.boot({ disk, variables, ...(device !== undefined && { device }) });
   }
 
   /** The booted machine's TPM signs, and a verifier appraises it with the log of this boot. */

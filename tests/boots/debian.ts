@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -22,10 +22,24 @@ export interface DebianFiles {
   readonly grub: string;
   readonly busybox: string;
   readonly kernel: string;
+  /** The drivers that the system of a device loads; each kernel has its own. */
+  readonly driversOf: (kernel: string) => Promise<readonly Driver[]>;
   /** Another kernel that Debian signed, as an update brings one. */
   readonly otherKernel: () => Promise<string>;
   readonly unifiedImageStub: () => Promise<string>;
 }
+
+export interface Driver {
+  readonly name: string;
+  /** A file that Debian signed: with Secure Boot, Linux loads no other. */
+  readonly path: string;
+}
+
+/** For a disk with ext4 and a network, in the order in which they are loaded. A kernel may have some of them built in. */
+const driverNames: readonly string[] = [
+  'virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk failover net_failover virtio_net',
+  'crc32c_generic libcrc32c crc16 mbcache jbd2 ext4',
+].flatMap((line) => line.split(' '));
 
 /** Gives why there are none here, instead. */
 export async function debianFiles(): Promise<DebianFiles | string> {
@@ -42,6 +56,7 @@ export async function debianFiles(): Promise<DebianFiles | string> {
       grub,
       busybox,
       kernel,
+      driversOf,
       otherKernel: () => kernelOf('linux-image-cloud-amd64'),
       unifiedImageStub: () => unpacked('systemd-boot-efi', 'usr/lib/systemd/boot/efi/linuxx64.efi.stub'),
     };
@@ -55,7 +70,27 @@ async function kernelOf(name: string): Promise<string> {
   const { stdout } = await run('apt-cache', ['depends', name]);
   const [, image] = /Depends: (linux-image-[\w.+-]+)/.exec(stdout) ?? [];
   if (image === undefined) throw new Error(`${name} depends on no kernel`);
+  // A cache that was filled before there were drivers in it is filled again.
+  await unpacked(image, 'drivers/virtio_blk.ko');
   return unpacked(image, `boot/${image.replace('linux-image-', 'vmlinuz-')}`);
+}
+
+async function driversOf(kernel: string): Promise<readonly Driver[]> {
+  const folder = join(dirname(kernel), '../drivers');
+  const names = new Set(await readdir(folder));
+  return driverNames
+    .filter((name) => names.has(`${name}.ko`))
+    .map((name) => ({ name, path: join(folder, `${name}.ko`) }));
+}
+
+/** Keeps the drivers that tests load, out of some thousand. */
+async function keepDrivers(root: string): Promise<void> {
+  const modules = join(root, 'lib/modules');
+  if (!existsSync(modules)) return;
+  await mkdir(join(root, 'drivers'));
+  for (const entry of await readdir(modules, { recursive: true, withFileTypes: true }))
+    if (driverNames.some((name) => entry.name === `${name}.ko`))
+      await rename(join(entry.parentPath, entry.name), join(root, 'drivers', entry.name));
 }
 
 async function unpacked(name: string, file: string): Promise<string> {
@@ -71,7 +106,8 @@ async function unpacked(name: string, file: string): Promise<string> {
     const archive = (await readdir(download)).find((entry) => entry.endsWith('.deb'));
     if (archive === undefined) throw new Error(`apt-get download ${name} brought nothing`);
     await run('dpkg-deb', ['-x', join(download, archive), join(download, 'root')]);
-    // Modules and documentation are of no use here.
+    await keepDrivers(join(download, 'root'));
+    // Other modules and documentation are of no use here.
     for (const left of ['lib/modules', 'usr/share'])
       await rm(join(download, 'root', left), { recursive: true, force: true });
     await rm(folder, { recursive: true, force: true });

@@ -1,10 +1,11 @@
 // The system that a machine boots for a test: one busybox and a script that writes the logs and PCRs of this boot to the second serial port, behind
 // what firmware and loader wrote there.
-// It needs no driver that is not in Debian's kernel.
+// It needs no driver that is not in Debian's kernel. The initrd of a device has drivers besides, and starts what is on the device's own disk.
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { parseHex, utf8 } from '@edgekeep/core/bytes';
 import { encodeArchive, fileMode } from './cpio.ts';
+import type { Driver } from './debian.ts';
 
 const script = `#!/bin/busybox sh
 for each in proc:/proc sysfs:/sys devtmpfs:/dev securityfs:/sys/kernel/security; do
@@ -19,21 +20,31 @@ show() { echo "begin $1"; busybox base64 "$2" 2>/dev/null; }
   for pcr in /sys/class/tpm/tpm0/pcr-sha256/*; do echo "\${pcr##*/} $(busybox cat $pcr)"; done
   echo end
 } > /dev/ttyS1
+while read driver; do busybox insmod /drivers/$driver.ko; done < /drivers/order
+if [ -b /dev/vdb ]; then
+  busybox mount -t ext4 /dev/vdb /device && busybox sh /device/start.sh
+fi
 while true; do busybox sleep 1000; done
 `;
 
-/** The kernel's command line that this system needs. */
-export const guestCommandLine = 'console=ttyS0 quiet panic=-1';
+/** The kernel's command line that this system needs. On a busy machine without virtualization the check of the timer fails: it is left out. */
+export const guestCommandLine = 'console=ttyS0 quiet panic=-1 no_timer_check';
 
-/** `note` makes it another initrd of the same function. */
-export async function guestInitrd(busybox: string, note = ''): Promise<Uint8Array> {
-  const folders = ['bin', 'dev', 'proc', 'sys'].map((path) => {
+/** `note` makes it another initrd of the same function; with drivers it is the one of a device. */
+export async function guestInitrd(busybox: string, note = '', drivers: readonly Driver[] = []): Promise<Uint8Array> {
+  const folders = ['bin', 'dev', 'device', 'drivers', 'proc', 'sys'].map((path) => {
     return { path, mode: fileMode.folder, content: new Uint8Array(0) };
   });
   const archive = encodeArchive([
     ...folders,
     { path: 'bin/busybox', mode: fileMode.program, content: await readFile(busybox) },
     { path: 'init', mode: fileMode.program, content: utf8(script) },
+    { path: 'drivers/order', mode: fileMode.file, content: utf8(drivers.map(({ name }) => `${name}\n`).join('')) },
+    ...(await Promise.all(
+      drivers.map(async ({ name, path }) => {
+        return { path: `drivers/${name}.ko`, mode: fileMode.file, content: new Uint8Array(await readFile(path)) };
+      }),
+    )),
     { path: 'note', mode: fileMode.file, content: utf8(note) },
   ]);
   return gzipSync(archive, { level: 1 });

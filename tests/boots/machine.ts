@@ -23,6 +23,8 @@ export interface BootOrder {
   readonly disk: string;
   /** The firmware's variables; a copy is used. */
   readonly variables: string;
+  /** A second disk, the device's own, and what must have happened there for the machine to stop; left out: nothing runs after the report. */
+  readonly device?: { readonly image: string; readonly until: (output: string) => boolean };
 }
 
 export interface Boot {
@@ -32,10 +34,14 @@ export interface Boot {
   readonly cpuSeconds: number;
   /** What firmware and loaders wrote on the console. */
   readonly console: string;
+  /** What the programs of the device's own disk wrote; empty without one. */
+  readonly output: string;
 }
 
 /** A boot takes 13 to 20 seconds of CPU time: this is its limit, which a busy machine does not reach sooner. */
 const CPU_SECONDS_MAX = 60;
+/** With Node and the agent in it a boot takes 60 to 80. */
+const DEVICE_CPU_SECONDS_MAX = 400;
 /** A minute without work: firmware that waits for a key. */
 const IDLE_POLLS_MAX = 240;
 /** The firmware or a loader asks or waits then, and uses the CPU on. */
@@ -69,36 +75,26 @@ export class Machine implements AsyncDisposable {
   }
 
   /** Powers on, waits for the guest, and powers off everything but the TPM. */
-  async boot({ disk, variables }: BootOrder): Promise<Boot> {
+  async boot(order: BootOrder): Promise<Boot> {
     await this.#stop();
+    const { disk, variables, device } = order;
     const { folder } = this.#options;
-    const files = { console: join(folder, 'console'), report: join(folder, 'report'), variables: join(folder, 'vars') };
-    for (const file of [files.console, files.report]) await rm(file, { force: true });
-    await copyFile(variables, files.variables);
+    const files = { console: join(folder, 'console'), report: join(folder, 'report'), output: join(folder, 'output') };
+    for (const file of Object.values(files)) await rm(file, { force: true });
+    const variablesCopy = join(folder, 'vars');
+    await copyFile(variables, variablesCopy);
     const control = await this.#startTpm([]);
-    const computer = spawn('qemu-system-x86_64', qemuArguments({ ...files, control, disk }), { stdio: 'ignore' });
+    const computer = spawn(
+      'qemu-system-x86_64',
+      qemuArguments({ ...files, control, disk, variables: variablesCopy, device: device?.image }),
+      { stdio: 'ignore' },
+    );
     this.#computer = computer;
-    const boot = await this.#untilReported(computer, files);
+    const boot = await untilReported(computer, files, device?.until);
     // Killed, and not shut down: QEMU would end the TPM too.
     await ended(computer, 'SIGKILL');
     if (boot.report !== undefined) await this.#continueTpm(control);
     return boot;
-  }
-
-  async #untilReported(computer: ChildProcess, files: { console: string; report: string }): Promise<Boot> {
-    let worked = 0;
-    let idle = 0;
-    for (;;) {
-      await delay(pollMilliseconds);
-      const cpuSeconds = await cpuSecondsOf(computer);
-      idle = cpuSeconds > worked ? 0 : idle + 1;
-      worked = cpuSeconds;
-      const [console, text] = [await readText(files.console), await readText(files.report)];
-      const report = parseGuestReport(text);
-      const isOver = computer.exitCode !== null || cpuSeconds > CPU_SECONDS_MAX || idle > IDLE_POLLS_MAX;
-      const isRefused = refusal.test(console);
-      if (report !== undefined || isOver || isRefused) return { report, cpuSeconds, console };
-    }
   }
 
   /** Returns the path of its control socket. */
@@ -135,15 +131,43 @@ export class Machine implements AsyncDisposable {
   }
 }
 
-interface QemuFiles {
+interface OutputFiles {
   readonly console: string;
   readonly report: string;
+  readonly output: string;
+}
+
+async function untilReported(
+  computer: ChildProcess,
+  files: OutputFiles,
+  until: (output: string) => boolean = () => true,
+): Promise<Boot> {
+  let worked = 0;
+  let idle = 0;
+  for (;;) {
+    await delay(pollMilliseconds);
+    const cpuSeconds = await cpuSecondsOf(computer);
+    idle = cpuSeconds > worked ? 0 : idle + 1;
+    worked = cpuSeconds;
+    const [console, text] = [await readText(files.console), await readText(files.report)];
+    const output = await readText(files.output);
+    const report = parseGuestReport(text);
+    const cpuSecondsMax = report === undefined ? CPU_SECONDS_MAX : DEVICE_CPU_SECONDS_MAX;
+    const isOver = computer.exitCode !== null || cpuSeconds > cpuSecondsMax || idle > IDLE_POLLS_MAX;
+    const isRefused = report === undefined && refusal.test(console);
+    const isDone = report !== undefined && until(output);
+    if (isDone || isOver || isRefused) return { report, cpuSeconds, console, output };
+  }
+}
+
+interface QemuFiles extends OutputFiles {
   readonly variables: string;
   readonly control: string;
   readonly disk: string;
+  readonly device: string | undefined;
 }
 
-function qemuArguments({ console, report, variables, control, disk }: QemuFiles): readonly string[] {
+function qemuArguments({ console, report, output, variables, control, disk, device }: QemuFiles): readonly string[] {
   const options = {
     machine: ['q35,smm=on,accel=tcg'],
     cpu: ['max'],
@@ -153,12 +177,19 @@ function qemuArguments({ console, report, variables, control, disk }: QemuFiles)
       `if=pflash,format=raw,unit=0,file=${firmware.code},readonly=on`,
       `if=pflash,format=raw,unit=1,file=${variables}`,
       `if=none,id=disk,format=raw,readonly=on,file=fat:${disk}`,
+      ...(device === undefined ? [] : [`if=none,id=device,format=raw,file=${device}`]),
     ],
     chardev: [`socket,id=tpm,path=${control}`],
     tpmdev: ['emulator,id=tpm0,chardev=tpm'],
-    device: ['tpm-crb,tpmdev=tpm0', 'virtio-blk-pci,drive=disk,bootindex=1'],
+    // The guest reaches 127.0.0.1 of this machine as 10.0.2.2.
+    netdev: device === undefined ? [] : ['user,id=network'],
+    device: [
+      'tpm-crb,tpmdev=tpm0',
+      'virtio-blk-pci,drive=disk,bootindex=1',
+      ...(device === undefined ? [] : ['virtio-blk-pci,drive=device', 'virtio-net-pci,netdev=network,romfile=']),
+    ],
     display: ['none'],
-    serial: [`file:${console}`, `file:${report}`],
+    serial: [console, report, output].map((file) => `file:${file}`),
   };
   const words = Object.entries(options).flatMap(([option, values]) => values.flatMap((value) => [`-${option}`, value]));
   return ['-nodefaults', '-no-user-config', '-no-reboot', ...words];
