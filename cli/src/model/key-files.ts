@@ -23,6 +23,12 @@ export async function readSigner(path: string): Promise<Signer> {
   return { ...signer, postQuantum: mlDsaSigner(key, 'ml-dsa-65') };
 }
 
+/** The first PEM private key of a file. */
+export async function readPrivateKey(path: string): Promise<KeyObject> {
+  const pem = Buffer.from(await readSecretFile(path, PEM_LENGTH_MAX)).toString('utf8');
+  return parseKey(path, () => createPrivateKey(pem));
+}
+
 // Node reads the first block of a text.
 function secondBlock(pem: string): string | undefined {
   const mark = '-----BEGIN PRIVATE KEY-----';

@@ -18,7 +18,8 @@ export const command: Command = {
   help: `
 Writes the private key to KEY.pem (PKCS#8, mode 0600, not encrypted) and the public key to KEY.pub.pem. Neither is ever overwritten.
 
---type  p256 (default), p384 or p521 sign bundles; ed25519 signs single files with --detached
+--type  p256 (default), p384 or p521 sign bundles, and single files with --detached as openssl dgst -sha256 does; ed25519 signs single
+        files with --detached for verifiers that call verify(signature, data) (spec/model-signature.md)
 --post-quantum  a second key, of ML-DSA-65, in both files: with it models are signed by both, and both must verify
 --out   the file for the private key
 `,

@@ -253,7 +253,7 @@ suite('detached signatures', () => {
       edgekeep('verify', file, '--detached', '--signature', 'a.sig', ...args);
     expectStatus(0, verify(model, '--public-key', 'ed25519.pub.pem'));
     expectStatus(1, verify('model/config.json', '--public-key', 'ed25519.pub.pem'), /signature-invalid/);
-    expectStatus(3, verify(model, '--public-key', 'p256.pub.pem'), /key-invalid/);
+    expectStatus(3, verify(model, '--public-key', 'p256.pub.pem'), /signature-bundle-invalid/);
     expectStatus(2, verify(model, '--public-key', 'ed25519.pub.pem', '--ignore-path', 'x'));
   });
 
@@ -280,8 +280,48 @@ suite('detached signatures', () => {
     expectStatus(1, verify('model/config.json'), /InvalidSignature/);
   });
 
-  test('a key that makes no detached signatures, and options that mean nothing here, are errors', () => {
-    expectStatus(3, edgekeep('sign', model, '--key', 'p256.pem', '--detached', '--signature', 'x'), /key-invalid/);
-    expectStatus(2, edgekeep('sign', model, '--key', 'ed25519.pem', '--detached', '--signature', 'x', '--shards', '5'));
-  });
+  for (const type of ['p256', 'p384', 'p521']) {
+    test(`openssl dgst -sha256 and we verify what the other one signs, with ${type}`, { skip: noOpenssl }, async () => {
+      const dgst = (...args: readonly string[]) => run('openssl', ['dgst', '-sha256', ...args]);
+      const ours = ['--key', `${type}.pem`, '--detached', '--signature', `${type}.ours`];
+      expectStatus(0, edgekeep('sign', model, ...ours));
+      expectStatus(0, dgst('-verify', `${type}.pub.pem`, '-signature', `${type}.ours`, model), /Verified OK/);
+      expectStatus(0, dgst('-sign', `${type}.pem`, '-out', `${type}.theirs`, model));
+      const verify = (file: string, signature = `${type}.theirs`) =>
+        edgekeep('verify', file, '--detached', '--signature', signature, '--public-key', `${type}.pub.pem`);
+      expectStatus(0, verify(model));
+      expectStatus(1, verify('model/config.json'), /signature-invalid/);
+      const der = await readFile(path(`${type}.theirs`));
+      const bad: readonly (readonly [Uint8Array, number, RegExp])[] = [
+        [der.subarray(0, -1), 1, /signature-invalid/],
+        [Buffer.concat([der, Buffer.alloc(1)]), 1, /signature-invalid/],
+        [Buffer.alloc(64, 1), 3, /signature-bundle-invalid/],
+        [Buffer.concat([der, Buffer.alloc(200)]), 3, /signature-bundle-invalid/],
+        [new Uint8Array(0), 3, /signature-bundle-invalid/],
+      ];
+      for (const [bytes, status, text] of bad) {
+        await writeFile(path('bad.sig'), bytes);
+        expectStatus(status, verify(model, 'bad.sig'), text);
+      }
+      // A digest of another length, as a curve's own rule would have it.
+      if (type !== 'p256') {
+        const other = ['dgst', '-sha384', '-sign', `${type}.pem`, '-out', 'other.sig', model];
+        expectStatus(0, run('openssl', other));
+        expectStatus(1, verify(model, 'other.sig'), /signature-invalid/);
+      }
+    });
+  }
+
+  test(
+    'a key that makes no detached signatures, and options that mean nothing here, are errors',
+    { skip: noOpenssl },
+    () => {
+      expectStatus(0, run('openssl', ['genpkey', '-algorithm', 'RSA', '-out', 'rsa.pem']));
+      expectStatus(3, edgekeep('sign', model, '--key', 'rsa.pem', '--detached', '--signature', 'x'), /key-invalid/);
+      expectStatus(
+        2,
+        edgekeep('sign', model, '--key', 'ed25519.pem', '--detached', '--signature', 'x', '--shards', '5'),
+      );
+    },
+  );
 });

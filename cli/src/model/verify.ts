@@ -1,4 +1,4 @@
-// `edgekeep model verify`: a bundle of any OpenSSF Model Signing v1.0 implementation, or a plain Ed25519 signature over one file.
+// `edgekeep model verify`: a bundle of any OpenSSF Model Signing v1.0 implementation, or a plain signature over one file.
 import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { BUNDLE_LENGTH_MAX } from '@edgekeep/core/model/signature/bundle';
@@ -26,7 +26,8 @@ Exit code 1: it did not; every reason is listed by its code (spec/model-signatur
 --trust-root             PEM certificates of the authorities to trust, for bundles that carry a certificate chain
 --ignore-path            accept this unsigned file or folder; relative to PATH, may be repeated
 --ignore-unsigned-files  accept every file that the signature does not list
---detached               PATH is one file and --signature the 64 bytes of an Ed25519 signature over it
+--detached               PATH is one file and --signature a plain signature over it: ECDSA in DER with SHA-256, as
+                         openssl dgst -sha256 -sign writes it, or the 64 bytes of Ed25519
 `,
   positionals: { min: 1, max: 1 },
   options: {

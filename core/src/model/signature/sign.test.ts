@@ -95,11 +95,11 @@ test('a shard size that would make a million shards is refused before they are m
 
 test('a detached signature is 64 bytes and verifies under its key over its bytes alone', async () => {
   const bytes = utf8('weights');
-  const signature = await signDetached(bytes, signerFromKey(ed25519.privateKey));
+  const signature = signDetached(bytes, ed25519.privateKey);
   equal(signature.length, 64);
   equal(verifyDetached(bytes, signature, ed25519.publicKey).kind, 'verified');
   equal(verifyDetached(utf8('weightt'), signature, ed25519.publicKey).kind, 'refused');
   equal(verifyDetached(bytes, signature, generateKeyPairSync('ed25519').publicKey).kind, 'refused');
   throws(() => verifyDetached(bytes, signature.subarray(1), ed25519.publicKey), { code: 'signature-bundle-invalid' });
-  throws(() => verifyDetached(bytes, signature, signing.publicKey), { code: 'key-invalid' });
+  throws(() => verifyDetached(bytes, signature, signing.publicKey), { code: 'signature-bundle-invalid' });
 });
