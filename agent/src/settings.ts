@@ -148,6 +148,19 @@ export const agentSettingsSchema = z.strictObject({
       maxMemoryMebibytes: z.int().min(768).max(1_048_576).optional(),
     })
     .prefault({}),
+  /** Evidence for whoever reaches a port of this device, by TLS (spec/agent.md, "The attestation door"); left out: no such port. */
+  attestDoor: z
+    .strictObject({
+      /** The address to listen on. */
+      host: z.string().min(1).max(253),
+      /** TCP port, 0 for a free one. */
+      port: port.default(8446),
+      /** PEM: the certificate of this listener, from your own CA, leaf first. */
+      certificateFile: path,
+      /** PEM: its key, for the agent's user alone. */
+      keyFile: path,
+    })
+    .optional(),
   /** How often the device checks in with the hub, in seconds. */
   checkinSeconds: z.number().min(0.1).max(3_600).default(30),
   /** The longest pause between two attempts to reach the hub, in seconds. */

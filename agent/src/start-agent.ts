@@ -24,6 +24,7 @@ import { formerTokenFile } from './former-settings.ts';
 import { HubTime } from './hub/hub-time.ts';
 import { registerHybridKey } from './hub/hybrid-registration.ts';
 import { enroll, type HubChannel, type Identity, type IdentityDependencies, recover, renew } from './hub/identity.ts';
+import { attestDoor, attestDoorAddress } from './local/attest-door.ts';
 import { adminApi, statusApi } from './local/local-api.ts';
 import { LocalServer } from './local/local-server.ts';
 import { endLeases } from './model/lease.ts';
@@ -33,6 +34,7 @@ import type { AgentSettings, ModelSettings } from './settings.ts';
 import { readIfThere, type StateFolder } from './state-folder.ts';
 import type { AgentStatus } from './status.ts';
 import type { KnownRoots } from './hub/known-roots.ts';
+import { WantedResult } from './hub/wanted-result.ts';
 import { learnRoots } from './hub/learn-roots.ts';
 import { Workloads } from './local/workload.ts';
 import { workloadApi } from './local/workload-api.ts';
@@ -44,6 +46,8 @@ export interface Agent {
   readonly events: readonly TimedEvent[];
   /** The TCP port of the status API, when there is one. */
   readonly loopbackPort: number | undefined;
+  /** The TCP port of the attestation door, when there is one. */
+  readonly attestPort: number | undefined;
   status(): AgentStatus;
   /** Locks every model, closes every connection. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -73,17 +77,20 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     walls.host().catch((error: unknown) => emit(failureEvent('guard', error)));
   }
   const runners = { listeners, guardHost: walls.host, machine: options.machine ?? thisMachine };
-  const life = new AgentLife({ ...lifeOf(settings, device, timing, runners), guard: () => walls.report });
+  const wanted = new WantedResult(clock);
+  const life = new AgentLife({ ...lifeOf(settings, device, timing, runners), guard: () => walls.report, wanted });
   opening.use(life);
   const { folder, prover, desired } = device;
   await openWorkloadSockets(settings, folder, life, opening);
   const loopbackPort = await openLocalApis(settings, folder, { life, prover, desired, walls }, opening);
+  const attestPort = await openAttestDoor(settings, folder, { life, prover, elapsed, wanted }, opening);
   const running = opening.move();
   return {
     get events() {
       return [...events];
     },
     loopbackPort,
+    attestPort,
     status: () => life.status(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
@@ -120,7 +127,7 @@ function lifeOf(
   device: Device,
   timing: Timing,
   runners: Runners,
-): Omit<ConstructorParameters<typeof AgentLife>[0], 'guard'> {
+): Omit<ConstructorParameters<typeof AgentLife>[0], 'guard' | 'wanted'> {
   const { deviceId, checkinSeconds } = settings;
   const { folder, rootOfTrust, verdict, prover, witness, desired, roots, keys } = device;
   const { clocks, emit } = timing;
@@ -304,6 +311,24 @@ async function openLocalApis(
   if (local.loopbackPort === undefined) return undefined;
   const loopback = opening.use(await LocalServer.open({ kind: 'loopback', port: local.loopbackPort }, status));
   return loopback.port;
+}
+
+async function openAttestDoor(
+  { attestDoor: door }: AgentSettings,
+  folder: StateFolder,
+  { life, prover, elapsed, wanted }: { life: AgentLife; prover: Prover; elapsed: () => number; wanted: WantedResult },
+  opening: AsyncDisposableStack,
+): Promise<number | undefined> {
+  if (door === undefined) return undefined;
+  const where = await attestDoorAddress(door, folder.resolve.bind(folder));
+  const answer = attestDoor({
+    prover,
+    pcrs: () => life.pcrs ?? localPcrs,
+    attestationResult: () => life.attestationResult,
+    wantResult: () => wanted.want(),
+    elapsed,
+  });
+  return opening.use(await LocalServer.open(where, answer)).port;
 }
 
 async function openWorkloadSockets(

@@ -1,25 +1,18 @@
 // The local API (spec/agent.md section 4): status, receipts and local attestation for programs with access to the status socket; opened
 // models, on a socket for the owner only, for `edgekeep model run`.
-import { evidenceDocument } from '@edgekeep/core/attest/evidence';
-import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import type { Prover } from '../attest/attest.ts';
 import type { HeldModel } from '../model/held-model.ts';
 import type { AgentStatus } from '../status.ts';
 import { metricsText, metricsType } from './metrics.ts';
+import { EvidenceMaker, type LocalEvidenceDependencies, nonceExpected, nonceOf } from './local-evidence.ts';
 import { type Answerer, sendError, sendJson } from './local-server.ts';
 import type { OpenedFile } from '../model/opened-model.ts';
 import { readIfThere } from '../state-folder.ts';
 
-export interface StatusApiDependencies {
+export interface StatusApiDependencies extends LocalEvidenceDependencies {
   readonly status: () => AgentStatus;
-  readonly prover: Prover;
-  /** The PCRs that a local quote covers: those that the hub asks for, or all of the firmware's and the agent's. */
-  readonly pcrs: () => readonly number[];
-  /** The newest attestation result, a JWT. */
-  readonly attestationResult: () => string | undefined;
   /** Walls around guards that this machine cannot provide; undefined before it was tried, and where no guard is run. */
   readonly missingWalls: () => readonly string[] | undefined;
   readonly receiptsFolder: string;
@@ -27,14 +20,13 @@ export interface StatusApiDependencies {
   readonly desired: () => object;
 }
 
-const noncePattern = new RegExp(`^[0-9a-fA-F]{${2 * NONCE_LENGTH}}$`);
 /** Quotes that wait for the TPM; a local program that asks for more delays only itself. */
 const QUOTES_WAITING_MAX = 4;
 const streamChunkBytes = 1024 * 1024;
 
 /** `GET /attest?nonce=HEX`, `GET /status`, `GET /metrics`, `GET /desired`, `GET /receipts/NAME`. */
 export function statusApi(dependencies: StatusApiDependencies): Answerer {
-  let waiting = 0;
+  const maker = new EvidenceMaker(dependencies, QUOTES_WAITING_MAX);
 
   return async ({ segments: [what, name, ...more], query }, response) => {
     if (more.length > 0) return notFound(response);
@@ -42,34 +34,16 @@ export function statusApi(dependencies: StatusApiDependencies): Answerer {
     if (what === 'metrics' && name === undefined) return sendMetrics(response);
     if (what === 'desired' && name === undefined) return sendJson(response, dependencies.desired());
     if (what === 'receipts' && name !== undefined && modelNamePattern.test(name)) return sendReceipt(name, response);
-    if (what === 'attest' && name === undefined) return sendEvidence(query.getAll('nonce'), response);
+    if (what === 'attest' && name === undefined) return sendEvidence(query, response);
     notFound(response);
   };
 
-  async function sendEvidence(nonces: readonly string[], response: ServerResponse): Promise<void> {
-    const [nonce] = nonces;
-    if (nonces.length !== 1 || nonce === undefined || !noncePattern.test(nonce)) {
-      return sendError(response, 400, 'nonce-invalid', `one nonce of ${NONCE_LENGTH} bytes in hex is expected`);
-    }
-    if (waiting >= QUOTES_WAITING_MAX) return sendError(response, 429, 'rate-limited', 'too many quotes are waiting');
-    waiting += 1;
-    try {
-      // The purpose `local` is part of the hash: local evidence is worthless in the hub's protocols.
-      const evidence = await dependencies.prover.evidence(
-        'local',
-        Buffer.from(nonce, 'hex'),
-        new Uint8Array(0),
-        dependencies.pcrs(),
-      );
-      sendJson(response, {
-        nonce: nonce.toLowerCase(),
-        evidence: evidenceDocument(evidence),
-        attestationResult: dependencies.attestationResult() ?? null,
-        missingGuardWalls: dependencies.missingWalls() ?? null,
-      });
-    } finally {
-      waiting -= 1;
-    }
+  async function sendEvidence(query: URLSearchParams, response: ServerResponse): Promise<void> {
+    const nonce = nonceOf(query);
+    if (nonce === undefined) return sendError(response, 400, 'nonce-invalid', nonceExpected);
+    const answer = await maker.over(nonce);
+    if (answer === undefined) return sendError(response, 429, 'rate-limited', 'too many quotes are waiting');
+    sendJson(response, { ...answer, missingGuardWalls: dependencies.missingWalls() ?? null });
   }
 
   function sendMetrics(response: ServerResponse): void {

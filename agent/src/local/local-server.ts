@@ -1,7 +1,9 @@
-// A small HTTP server for programs on this device: GET only, no bodies, few connections, short deadlines, on a Unix socket or on loopback.
+// A small HTTP server: GET only, no bodies, few connections, short deadlines. For programs on this device on a Unix socket or on loopback; for
+// other machines by TLS, where an operator opens a door.
 import { messageOf } from '@edgekeep/core/message-of';
 import { chmod, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
 import { AgentError } from '../error.ts';
 
@@ -15,7 +17,15 @@ export interface LocalRequest {
 
 export type LocalAddress =
   | { readonly kind: 'socket'; readonly path: string; readonly mode: number }
-  | { readonly kind: 'loopback'; readonly port: number };
+  | { readonly kind: 'loopback'; readonly port: number }
+  /** By TLS, for other machines. */
+  | {
+      readonly kind: 'network';
+      readonly host: string;
+      readonly port: number;
+      /** PEM. */
+      readonly tls: { readonly cert: Uint8Array; readonly key: Uint8Array };
+    };
 
 /** Several monitors and one person. */
 const CONNECTIONS_MAX = 32;
@@ -29,12 +39,7 @@ export class LocalServer {
 
   /** `idleMs` is how long a connection may stay open after an answer, 0 for no limit. Throws `local-listener`. */
   static async open(where: LocalAddress, answer: Answerer, idleMs = idleMsDefault): Promise<LocalServer> {
-    const server = createServer(
-      { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersTimeoutMs },
-      (request, response) => {
-        void respond(where, answer, request, response);
-      },
-    );
+    const server = serverFor(where, (request, response) => void respond(where, answer, request, response));
     server.keepAliveTimeout = idleMs;
     server.maxConnections = CONNECTIONS_MAX;
     // A request is only its head, so the deadline of the body is that of the head; an answer may take as long as its reader.
@@ -45,7 +50,7 @@ export class LocalServer {
       // A file that a killed agent left.
       if (where.kind === 'socket') await rm(where.path, { force: true });
       server.listen(
-        where.kind === 'socket' ? { path: where.path } : { host: '127.0.0.1', port: where.port },
+        where.kind === 'socket' ? { path: where.path } : { host: hostOf(where), port: where.port },
         listening.resolve,
       );
       await listening.promise;
@@ -62,7 +67,7 @@ export class LocalServer {
     this.#server = server;
   }
 
-  /** The TCP port in use; undefined on a socket. */
+  /** The TCP port in use; undefined on a Unix socket. */
   get port(): number | undefined {
     const address = this.#server.address();
     return typeof address === 'object' && address !== null ? address.port : undefined;
@@ -71,6 +76,28 @@ export class LocalServer {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+function hostOf(where: Exclude<LocalAddress, { kind: 'socket' }>): string {
+  return where.kind === 'network' ? where.host : '127.0.0.1';
+}
+
+/** Throws `local-listener` for a certificate or key that OpenSSL does not take. */
+function serverFor(where: LocalAddress, listener: RequestListener): Server {
+  const limits = { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersTimeoutMs };
+  if (where.kind !== 'network') return createServer(limits, listener);
+  const { cert, key } = where.tls;
+  try {
+    const tls = {
+      cert: Buffer.from(cert),
+      key: Buffer.from(key),
+      minVersion: 'TLSv1.3',
+      ALPNProtocols: ['http/1.1'],
+    } as const;
+    return createTlsServer({ ...limits, ...tls, handshakeTimeout: headersTimeoutMs }, listener);
+  } catch (cause) {
+    throw new AgentError('local-listener', `its certificate and key cannot be used: ${messageOf(cause)}`, { cause });
   }
 }
 

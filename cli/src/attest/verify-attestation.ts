@@ -1,5 +1,5 @@
 // `attest verify --attestation`: the answer of a device's agent to `GET /attest?nonce=HEX` (spec/agent.md section 4), appraised here and
-// now, trusting nothing but the key. The attestation result inside, which is the hub's opinion, is ignored.
+// now, trusting nothing but the key. The attestation result inside, the hub's opinion, is ignored; without a nonce of the caller, its time counts.
 import { appraiseEvidence, type Appraisal } from '@edgekeep/core/attest/appraise';
 import { parseDiceStatement } from '@edgekeep/core/attest/dice-statement';
 import {
@@ -13,12 +13,14 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import type { ReferenceValues } from '@edgekeep/core/attest/reference-values';
 import type { Tier } from '@edgekeep/core/attest/tier';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { z } from 'zod';
 import { exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from './input.ts';
+import type { NonceOfResult } from './known-device.ts';
 import { isPem, readAttestationKey } from './signed-files.ts';
 
 /** Room for the attestation result besides the evidence. */
@@ -35,8 +37,11 @@ const attestationSchema = z.strictObject({
 export interface AttestationExpectations {
   /** The bytes of the key file. */
   readonly key: Uint8Array;
-  /** The 32 bytes that the agent was asked with; the nonce that the document names does not count. */
-  readonly nonce: Uint8Array;
+  /**
+   * The 32 bytes that the agent was asked with, or how they follow from the hub's result in the document; the nonce that the document names
+   * does not count.
+   */
+  readonly nonce: Uint8Array | NonceOfResult;
   /** Undefined for a key in PEM, unless it is known from elsewhere. */
   readonly qualifiedName: Uint8Array | undefined;
   /** Undefined: the PCRs that were signed. */
@@ -51,7 +56,11 @@ export interface AttestationExpectations {
 }
 
 export async function verifyAttestation(path: string, expected: AttestationExpectations): Promise<Outcome> {
-  const document = parseJson(await readBounded(path, ATTESTATION_BYTES_MAX), attestationSchema, path);
+  const document = parseJson(
+    await readBounded(path === '-' ? '/dev/stdin' : path, ATTESTATION_BYTES_MAX),
+    attestationSchema,
+    path,
+  );
   const evidence = withImaLog(document.evidence, expected.imaLog);
   const key = keyOf(expected);
   const { diceRoots: anchors, atSeconds } = expected;
@@ -63,12 +72,25 @@ export async function verifyAttestation(path: string, expected: AttestationExpec
     evidence,
     key,
     tier: tierOf(evidence, key),
-    expectedQualifyingData: qualifyingData('local', expected.nonce, new Uint8Array(0)),
+    expectedQualifyingData: qualifyingData('local', nonceIn(document, expected), new Uint8Array(0)),
     pcrSelection,
     referenceValues: await expected.references(pcrSelection),
     dice: { trust: { anchors, intermediates: [] }, atSeconds },
   });
   return outcomeOf(appraisal);
+}
+
+function nonceIn(
+  { attestationResult }: z.infer<typeof attestationSchema>,
+  { nonce }: AttestationExpectations,
+): Uint8Array {
+  if (nonce instanceof Uint8Array) return nonce;
+  if (attestationResult === null)
+    throw new CoreError(
+      'evidence-invalid',
+      'there is no result of the hub in the answer that its nonce could follow from',
+    );
+  return nonce(attestationResult);
 }
 
 function withImaLog(evidence: Evidence, imaLog: Uint8Array | undefined): Evidence {

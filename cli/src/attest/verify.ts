@@ -14,7 +14,9 @@ import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { readCertificateFile } from '@edgekeep/core/identity/certificate-file';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { parsePcrs, readBounded } from './input.ts';
+import { attestationKeyAt, resultTrustAt } from './known-device.ts';
 import { readAttestationKey, readSignature } from './signed-files.ts';
 import { type AttestationExpectations, verifyAttestation } from './verify-attestation.ts';
 
@@ -26,17 +28,20 @@ const pcrAtReset = new Uint8Array(32);
 
 export const command: Command = {
   usage:
-    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) [--ima-log FILE] --key FILE --nonce HEX [--reference FILE]… [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]…',
+    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) [--ima-log FILE] (--key FILE | --device ID) [--nonce HEX | --max-age SECONDS] [--reference FILE]… [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]…',
   help: `
 Takes an agent's answer to GET /attest?nonce=HEX, or the files of tpm2_quote -m and -s (signature in the tss or plain form).
-Exit code 0: verified; 1: refused, with every reason.
+Exit code 0: verified; 1: refused, with every reason. Offline, but for --device, which asks the hub.
 
---attestation FILE     the agent's answer; --nonce is then the nonce of that request
+--attestation FILE     the agent's answer, - for standard input; --nonce is then the nonce of that request. Without one: the answer of a
+                       device's door to GET /attest, whose nonce follows from the hub's result in it; needs --device
+--device ID            take the device's attestation key from the hub, by its name, and the hub's keys for results
+--max-age SECONDS      how old the hub's result may be that the nonce follows from (default 3600)
 --quote FILE           TPMS_ATTEST
 --signature FILE       TPMT_SIGNATURE, or plain: ECDSA in DER, RSASSA bare, both with SHA-256
 --key FILE             the attestation key: PEM, TPM2B_PUBLIC or TPMT_PUBLIC (then its attributes are verified too);
                        of a DICE device the DeviceID key or certificate, PEM
---nonce HEX            the qualifying data the quote must carry
+--nonce HEX            the qualifying data the quote must carry, or for --attestation the nonce that you chose
 --event-log FILE       TCG boot log that must replay to the quoted PCRs; without it the boot is not checked
 --ima-log FILE         IMA log, binary, that must replay to the quoted PCR 10; entries measured after the quote are left out
                        (/sys/kernel/security/ima/binary_runtime_measurements); needs --event-log or --attestation where the quote
@@ -46,6 +51,7 @@ Exit code 0: verified; 1: refused, with every reason.
 --pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9 (default: those of the quote)
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
 --dice-root FILE       PEM, DER or PKCS #7: roots that the chain of a DICE device may end at; may be repeated
+${operatorHelp}
 `,
   positionals: { min: 0, max: 0 },
   options: {
@@ -60,12 +66,16 @@ Exit code 0: verified; 1: refused, with every reason.
     pcrs: { type: 'string' },
     'qualified-name': { type: 'string' },
     'dice-root': { type: 'string', multiple: true },
+    device: { type: 'string' },
+    'max-age': { type: 'string' },
+    ...operatorOption,
   },
   async run(args) {
     const attestation = args.option('attestation');
-    return attestation === undefined
-      ? verifyQuoteFiles(args)
-      : verifyAttestation(attestation, await expectationsOf(args));
+    if (attestation !== undefined) return verifyAttestation(attestation, await expectationsOf(args));
+    const extra = ['device', 'max-age'].find((name) => args.option(name) !== undefined);
+    if (extra !== undefined) throw new UsageError(`--${extra} goes with --attestation`);
+    return verifyQuoteFiles(args);
   },
 };
 
@@ -73,8 +83,7 @@ async function expectationsOf(args: Arguments): Promise<AttestationExpectations>
   const extra = ['quote', 'signature', 'event-log'].find((name) => args.option(name) !== undefined);
   if (extra !== undefined) throw new UsageError(`--${extra} cannot be combined with --attestation, which has its own`);
   return {
-    key: await readBounded(args.required('key'), KEY_BYTES_MAX),
-    nonce: parseHex(args.required('nonce'), '--nonce'),
+    ...(await keyAndNonce(args)),
     qualifiedName: optionalHex(args, 'qualified-name'),
     pcrs: optionalPcrs(args),
     imaLog: await readImaLog(args),
@@ -82,6 +91,29 @@ async function expectationsOf(args: Arguments): Promise<AttestationExpectations>
     diceRoots: await readRoots(args.all('dice-root')),
     atSeconds: Math.floor(Date.now() / 1_000),
   };
+}
+
+async function keyAndNonce(args: Arguments): Promise<Pick<AttestationExpectations, 'key' | 'nonce'>> {
+  const [device, key, nonce] = [args.option('device'), args.option('key'), args.option('nonce')];
+  if ((device === undefined) === (key === undefined)) throw new UsageError('give either --key or --device');
+  if (nonce !== undefined && args.option('max-age') !== undefined)
+    throw new UsageError('--max-age is for an answer without a nonce of your own: leave out --nonce');
+  const nonceBytes = nonce === undefined ? undefined : parseHex(nonce, '--nonce');
+  if (device === undefined) {
+    if (nonceBytes === undefined)
+      throw new UsageError('--nonce is missing; without it, --device names whose answer it is');
+    return { key: await readBounded(args.required('key'), KEY_BYTES_MAX), nonce: nonceBytes };
+  }
+  const hub = await openOperator(args);
+  return {
+    key: await attestationKeyAt(hub, device),
+    nonce: nonceBytes ?? (await resultTrustAt(hub, device, maxAgeOf(args.option('max-age')))),
+  };
+}
+
+function maxAgeOf(text = '3600'): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--max-age takes a number of seconds, not ${text}`);
+  return Number(text);
 }
 
 async function readRoots(files: readonly string[]): Promise<readonly Certificate[]> {

@@ -1,11 +1,11 @@
 // `edgekeep device show`: one device with its certificates, leases and reasons.
 import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
-import { parseBase64url } from '@edgekeep/core/bytes';
 import { deviceDetail } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
+import { attestationKeyOf } from '../attest/known-device.ts';
 import { faultText } from '../model/fault-text.ts';
-import { HubRefusal, openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 import type { z } from 'zod';
 
@@ -21,7 +21,7 @@ ${operatorHelp}
     const [id = ''] = args.positionals;
     const d = await (await openOperator(args)).get(`/v1/devices/${encodeURIComponent(id)}`, deviceDetail);
     const keyFile = args.option('attestation-key');
-    if (keyFile !== undefined) await writeAttestationKey(keyFile, d.id, d.attestationKey);
+    if (keyFile !== undefined) await writeFile(keyFile, attestationKeyOf(d), { flag: 'wx' });
     const reasons = d.appraisal?.reasons.map((reason) => ['', `- ${reason.message}`]) ?? [];
     const leases = d.leases.map((lease) => [
       'lease',
@@ -70,17 +70,6 @@ ${operatorHelp}
     return { exitCode: exitCodes.ok, value: d, text };
   },
 };
-
-async function writeAttestationKey(file: string, id: string, key: string | null): Promise<void> {
-  if (key === null) {
-    throw new HubRefusal(
-      404,
-      'not-found',
-      `the hub has no attestation key of ${id}: the device has no TPM, or the hub is older than this program`,
-    );
-  }
-  await writeFile(file, parseBase64url(key, 'attestationKey'), { flag: 'wx' });
-}
 
 function clockText(skewSeconds: number): string {
   if (skewSeconds === 0) return 'as the hub’s';
