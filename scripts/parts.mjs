@@ -126,6 +126,11 @@ export const parts = {
     packages: ['qemu-system-x86', 'ovmf', 'swtpm-tools', 'dpkg', 'apt'],
     without: 'no machine with a firmware: real boots are not tested',
   },
+  'device-disks': {
+    programs: ['ldd', 'mke2fs'],
+    packages: ['libc-bin', 'e2fsprogs'],
+    without: 'no mke2fs: boots with the agent inside are not tested',
+  },
   'image-signing': {
     programs: ['sbsign', 'objcopy'],
     packages: ['sbsigntool', 'binutils'],
@@ -188,7 +193,7 @@ export const sets = {
     'kubectl',
   ],
   // Real boots: `npm run boots`. Shim, GRUB and kernels are downloaded and unpacked by the tests, and not installed.
-  boots: ['system', 'swtpm', 'openssl', 'machines', 'image-signing'],
+  boots: ['system', 'swtpm', 'openssl', 'machines', 'image-signing', 'device-disks'],
   // Large, and needed by few tests, which are skipped by name without: `node scripts/setup.mjs optional`.
   optional: ['podman', 'arm64-compiler', 'promtool', 'grpc'],
   // What people install: `npm run package`, and `npm run platforms`, which tries it in fresh systems.

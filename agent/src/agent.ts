@@ -17,7 +17,6 @@ import type { ModelRunner } from './model/model-runner.ts';
 import { RepeatFilter } from './repeat-filter.ts';
 import { sendReport, tellFailure } from './hub/report.ts';
 import { localFailureOf } from './local-failure.ts';
-import type { WantedResult } from './hub/wanted-result.ts';
 import { type AgentState, type AgentStatus, modelStatus } from './status.ts';
 import { pause } from './wait.ts';
 import type { Workloads } from './local/workload.ts';
@@ -64,7 +63,7 @@ export interface AgentDependencies {
   /** The pause between attestations that were refused or failed here. */
   readonly backoff: BackoffSettings;
   readonly hubTime: Pick<HubTime, 'skewMs'>;
-  readonly wanted: WantedResult;
+  readonly wantsResult: (attestation: Attestation | undefined) => boolean;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -226,7 +225,7 @@ export class AgentLife {
     if (this.#state !== 'online') return;
     await this.#learnRoots(link);
     try {
-      const due = this.#isNew || !this.#isHealthy() || this.#dependencies.wanted.isDue(this.#attestation);
+      const due = this.#isNew || !this.#isHealthy() || this.#dependencies.wantsResult(this.#attestation);
       if (due && this.#dependencies.clocks.elapsed() >= this.#attestNotBeforeMs) {
         this.#attestLater();
         await this.#attest(link);
@@ -362,8 +361,7 @@ export class AgentLife {
   }
 
   #isHealthy(): boolean {
-    const status = this.#attestation?.result.status;
-    return status === 'affirming' || status === 'warning';
+    return ['affirming', 'warning'].includes(this.#attestation?.result.status ?? '');
   }
 
   #refused(step: string, refusal: Refusal): void {

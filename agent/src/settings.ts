@@ -148,7 +148,7 @@ export const agentSettingsSchema = z.strictObject({
       maxMemoryMebibytes: z.int().min(768).max(1_048_576).optional(),
     })
     .prefault({}),
-  /** Evidence for whoever reaches a port of this device, by TLS (spec/agent.md, "The attestation door"); left out: no such port. */
+  /** Evidence for other machines, by TLS at a port of this device (spec/agent.md, "The attestation door"); left out: no such port. */
   attestDoor: z
     .strictObject({
       /** The address to listen on. */

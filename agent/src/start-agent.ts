@@ -78,7 +78,11 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   }
   const runners = { listeners, guardHost: walls.host, machine: options.machine ?? thisMachine };
   const wanted = new WantedResult(clock);
-  const life = new AgentLife({ ...lifeOf(settings, device, timing, runners), guard: () => walls.report, wanted });
+  const life = new AgentLife({
+    ...lifeOf(settings, device, timing, runners),
+    guard: () => walls.report,
+    wantsResult: (own) => wanted.isDue(own),
+  });
   opening.use(life);
   const { folder, prover, desired } = device;
   await openWorkloadSockets(settings, folder, life, opening);
@@ -127,7 +131,7 @@ function lifeOf(
   device: Device,
   timing: Timing,
   runners: Runners,
-): Omit<ConstructorParameters<typeof AgentLife>[0], 'guard' | 'wanted'> {
+): Omit<ConstructorParameters<typeof AgentLife>[0], 'guard' | 'wantsResult'> {
   const { deviceId, checkinSeconds } = settings;
   const { folder, rootOfTrust, verdict, prover, witness, desired, roots, keys } = device;
   const { clocks, emit } = timing;

@@ -40,7 +40,7 @@ export async function makeDeviceDisk({ folder, stateFolder, settings }: DeviceDi
   await writeFile(join(root, 'state/agent.json'), JSON.stringify(settings));
   await writeFile(join(root, 'start.sh'), startScript(tree));
   const image = join(folder, 'device.ext4');
-  await run('/usr/sbin/mke2fs', ['-q', '-t', 'ext4', '-d', root, image, `${DISK_MEBIBYTES}M`]);
+  await run('mke2fs', ['-q', '-t', 'ext4', '-d', root, image, `${DISK_MEBIBYTES}M`]);
   await rm(root, { recursive: true });
   return image;
 }

@@ -12,7 +12,7 @@ import { makeImageDisk } from './disks.ts';
 import { guestCommandLine } from './guest.ts';
 import { makeImageSigner, makeUnifiedImage } from './unified-image.ts';
 
-const programs = ['objcopy', 'ldd', 'sbsign', 'openssl'];
+const programs = ['objcopy', 'ldd', 'mke2fs', 'sbsign', 'openssl'];
 const skip = skipWithoutBoots === false ? await skipWithout(...programs) : skipWithoutBoots;
 
 let world: BootWorld;

@@ -15,7 +15,7 @@ import { assertLeased, DeviceInside, eventOf, openHub, refusalOf, verdict } from
 import { guestCommandLine } from './guest.ts';
 
 const run = promisify(execFile);
-const skip = skipWithoutBoots === false ? await skipWithout('objcopy', 'ldd') : skipWithoutBoots;
+const skip = skipWithoutBoots === false ? await skipWithout('objcopy', 'ldd', 'mke2fs') : skipWithoutBoots;
 
 let world: BootWorld;
 let hub: HubWorld;

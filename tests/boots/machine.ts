@@ -152,8 +152,8 @@ async function untilReported(
     const [console, text] = [await readText(files.console), await readText(files.report)];
     const output = await readText(files.output);
     const report = parseGuestReport(text);
-    const cpuSecondsMax = report === undefined ? CPU_SECONDS_MAX : DEVICE_CPU_SECONDS_MAX;
-    const isOver = computer.exitCode !== null || cpuSeconds > cpuSecondsMax || idle > IDLE_POLLS_MAX;
+    const maxCpuSeconds = report === undefined ? CPU_SECONDS_MAX : DEVICE_CPU_SECONDS_MAX;
+    const isOver = computer.exitCode !== null || cpuSeconds > maxCpuSeconds || idle > IDLE_POLLS_MAX;
     const isRefused = report === undefined && refusal.test(console);
     const isDone = report !== undefined && until(output);
     if (isDone || isOver || isRefused) return { report, cpuSeconds, console, output };

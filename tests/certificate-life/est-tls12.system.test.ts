@@ -21,7 +21,7 @@ let folder = '';
 before(async () => {
   if (skip !== false) return;
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-est12-'));
-  world = await HubWorld.open({ settings: { estTls12: { enabled: true, port: 0 } } });
+  world = await HubWorld.open({ settings: { estForGateways: { enabled: true, port: 0 } } });
   await writeFile(join(folder, 'root.pem'), world.hub.rootPem);
 });
 after(async () => {

@@ -103,7 +103,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
 }
 
 /** The routes for gateways with TLS 1.2. */
-export function estOnlyRoutes({ ledger, fleet, doors }: Subjects): Routes {
+export function estOnlyRoutes({ ledger, doors }: Subjects): Routes {
   const { settings, clock, database } = ledger;
   const { authorities } = doors.authority;
   return (app) => estRoutes(app, { database, clock, door: doors.device, authorities, settings });

@@ -37,11 +37,14 @@ import type { VendorRootCount } from '../vendor-root/vendor-roots.ts';
 import { type FleetSubjects, type Ledger, openSubjects, type Subjects } from './subjects.ts';
 import { asFolderError } from '../common/world-failure.ts';
 
-export interface Hub {
+interface HubAddresses {
   readonly deviceAddress: { readonly host: string; readonly port: number };
   readonly operatorAddress: { readonly host: string; readonly port: number };
-  /** Undefined unless the setting `estTls12` opens it. */
+  /** Undefined unless the setting `estForGateways` opens it. */
   readonly estAddress: { readonly host: string; readonly port: number } | undefined;
+}
+
+export interface Hub extends HubAddresses {
   /** The number of makers' certificates that it used when it started. */
   readonly vendorRoots: readonly VendorRootCount[];
   /** Problems of the files of makers' certificates. */
@@ -143,7 +146,7 @@ async function openListeners(
   const shared = { settings, clock, credential, addresses, metrics };
   const forDevices = { ...fleet, ...shared, gate, door: doors.device };
   const device = opened.adopt(createDeviceListener(forDevices, deviceRoutes(subjects)), (app) => app.close());
-  const est = settings.estTls12.enabled
+  const est = settings.estForGateways.enabled
     ? opened.adopt(createEstListener(forDevices, estOnlyRoutes(subjects)), (app) => app.close())
     : undefined;
   const { twoPeople } = doors.operator;
@@ -212,7 +215,7 @@ async function startJobs(
 }
 
 /** Which setting has the address of each listener. */
-const listenerSettings = { device: 'device', operator: 'operator', est: 'estTls12' } as const;
+const listenerSettings = { device: 'device', operator: 'operator', est: 'estForGateways' } as const;
 
 async function listen(listeners: Listeners, settings: HubSettings): Promise<void> {
   for (const name of ['device', 'operator', 'est'] as const) {

@@ -14,8 +14,8 @@ const FREE_BYTES_MIN = 1_073_741_824;
 
 export async function checkPorts(settings: HubSettings): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
-  for (const who of ['device', 'operator', 'estTls12'] as const) {
-    if (who === 'estTls12' && !settings.estTls12.enabled) continue;
+  for (const who of ['device', 'operator', 'estForGateways'] as const) {
+    if (who === 'estForGateways' && !settings.estForGateways.enabled) continue;
     const { host, port } = settings[who];
     const problem = await portProblem(who, settings[who]);
     const place = `${host}:${port}`;

@@ -22,7 +22,7 @@ export const doorsSettings = {
   /** Where operators and the command line connect (TLS 1.3, API tokens). */
   operator: listener(8444).prefault({}),
   /** EST for gateways that have TLS 1.2 only: a listener of its own, with nothing else on it (spec/est.md, "Gateways with TLS 1.2"). */
-  estTls12: listener(8445)
+  estForGateways: listener(8445)
     .extend({
       /** Opens it. */
       enabled: z.boolean().default(false),

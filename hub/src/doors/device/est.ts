@@ -57,14 +57,7 @@ export function estRoutes(
       if (connection.certificate === undefined) throw unauthenticated(reply);
       return sendCertificate(reply, await renew(request));
     }
-    const enrollment = {
-      request: bodyOf(request),
-      user: basic.user,
-      token: basic.password,
-      address: connection.remoteAddress,
-      tls: tlsOf(request),
-      nowMs: clock(),
-    };
+    const enrollment = { ...arrival(request, connection), user: basic.user, token: basic.password };
     try {
       return await sendCertificate(reply, await enrollWithToken(dependencies, enrollment));
     } catch (error) {
@@ -87,8 +80,11 @@ export function estRoutes(
     const { connection } = door.withCertificate(request);
     if (connection.certificate === undefined)
       throw new TypeError('the door let a connection without a certificate pass');
-    const { certificate, remoteAddress: address } = connection;
-    return reenroll(dependencies, certificate, { request: bodyOf(request), address, tls: tlsOf(request), nowMs: clock() });
+    return reenroll(dependencies, connection.certificate, arrival(request, connection));
+  }
+
+  function arrival(request: FastifyRequest, { remoteAddress: address }: { readonly remoteAddress: string }) {
+    return { request: bodyOf(request), address, tls: tlsOf(request), nowMs: clock() };
   }
 }
 

@@ -10,7 +10,7 @@ const portTexts: Readonly<Record<string, string>> = {
 };
 
 /** The setting with its address. */
-export type ListenerName = 'device' | 'operator' | 'estTls12';
+export type ListenerName = 'device' | 'operator' | 'estForGateways';
 
 /** Why a listener does not open. */
 export function portError(
