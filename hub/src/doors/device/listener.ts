@@ -38,7 +38,10 @@ export function createDeviceListener(
   dependencies: DeviceListenerDependencies,
   addRoutes: (app: HttpServer) => void,
 ): HttpServer {
-  return createListener(dependencies, { name: 'device', versions: '1.3' }, addRoutes);
+  return createListener(dependencies, { name: 'device', versions: '1.3' }, (app) => {
+    openApiRoute(app, { listener: 'device', operations: { ...publicOperations, ...deviceOperations }, lists: {} });
+    addRoutes(app);
+  });
 }
 
 /** spec/est.md, "Gateways with TLS 1.2": `addRoutes` adds those of EST, and no others. */
@@ -70,7 +73,6 @@ function createListener(
   const admitted = versions === '1.3' ? door.admit.bind(door) : door.admitUnbindable.bind(door);
   app.server.on('secureConnection', (socket: TLSSocket) => admit(admitted, socket));
   addHooks(app, dependencies);
-  openApiRoute(app, { listener: 'device', operations: { ...publicOperations, ...deviceOperations }, lists: {} });
   addRoutes(app);
   return app;
 }
