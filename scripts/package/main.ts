@@ -45,8 +45,6 @@ interface Order {
   readonly epochSeconds: number;
 }
 
-process.exitCode = await main(process.argv.slice(2));
-
 async function main(argv: readonly string[]): Promise<number> {
   process.umask(0o022);
   const { values } = parseArgs({
@@ -174,3 +172,5 @@ async function compare(out: string, order: Order): Promise<number> {
 
 const digest = (path: string) =>
   existsSync(path) ? createHash('sha256').update(readFileSync(path)).digest('hex') : '';
+
+process.exitCode = await main(process.argv.slice(2));

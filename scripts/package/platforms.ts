@@ -1,5 +1,5 @@
 // `npm run platforms`: what `npm run package` builds, in fresh systems: install, upgrade, refused downgrade, removal and purge on Debian 11, 12
-// and 13, and the whole way from a hub to a served model by the installed commands alone; images under podman. Needs root. A line for each
+// and 13, and the whole way from a hub to a served model by the installed commands alone; images under podman; arm64 under qemu. `npm run platforms -- bookworm arm64` tries these alone. Needs root. A line for each
 // check; the exit code is 1 when one failed.
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { root } from './bundle.ts';
 import { run } from './command.ts';
+import { checkArm64 } from './platform-arm64.ts';
 import { checkImages } from './platform-images.ts';
 import { FreshRoot } from './root.ts';
 import { version } from './tree.ts';
@@ -32,7 +33,7 @@ function main(names: readonly string[]): number {
     process.stderr.write('npm run platforms needs root: it makes systems in folders and runs in them\n');
     return 2;
   }
-  const wanted = names.length === 0 ? [...suites, 'images'] : names;
+  const wanted = names.length === 0 ? [...suites, 'images', 'arm64'] : names;
   const work = mkdtempSync(join(tmpdir(), 'edgekeep-platforms-'));
   let failed = 0;
   const check: Check = (name, isRight, found) => {
@@ -49,6 +50,7 @@ function main(names: readonly string[]): number {
         run(process.execPath, [...builder, '--form', 'deb', '--quick', '--revision', revision]);
     for (const suite of suites.filter((each) => wanted.includes(each))) checkSuite(suite, work, debs, check);
     if (wanted.includes('images')) checkImages(work, architecture, check);
+    if (wanted.includes('arm64')) checkArm64(work, architecture, check);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

@@ -1,6 +1,7 @@
 // What a person does with the packages, by `edgekeep` on the path alone: a hub, a publisher, a model, a device without a TPM that enrolls and
 // serves. Runs in any root file system where both packages are installed. Prints one JSON line. Plain JavaScript for the Node of a package.
-// usage: node walk.mjs HUB-FOLDER AGENT-FOLDER MODELS [COMMAND]
+// usage: node walk.mjs HUB-FOLDER AGENT-FOLDER MODELS [COMMAND [AGENT-COMMAND…]]
+// AGENT-COMMAND starts the agent of another system, in place of `COMMAND agent run`; WALK_KIT has the root of trust of the device.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -8,12 +9,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mkdtempSync, rmSync } from 'node:fs';
 
-const [hubFolder, agentFolder, models, command = 'edgekeep'] = process.argv.slice(2);
+const [hubFolder, agentFolder, models, command = 'edgekeep', ...agentCommand] = process.argv.slice(2);
+const rootOfTrust = (process.env.WALK_KIT ?? '--software').split(' ');
 const work = mkdtempSync(join(tmpdir(), 'edgekeep-walk-'));
 const operator = join(work, 'ada.json');
 const [devicePort, operatorPort] = [18_443, 18_444];
 const running = [];
-const deadlineMs = 240_000;
+const deadlineMs = Number(process.env.WALK_SECONDS ?? 240) * 1_000;
 
 function edgekeep(...words) {
   const env = { ...process.env, EDGEKEEP_OPERATOR: operator };
@@ -23,11 +25,11 @@ function edgekeep(...words) {
 }
 
 /** A service in the foreground; resolves with the first match in what it prints. */
-function start(pattern, ...words) {
+function start(pattern, program, ...words) {
   // As the unit of the agent has it.
   const cache = '/var/cache/edgekeep/agent';
   const env = words[0] === 'agent' && existsSync(cache) ? { ...process.env, NODE_COMPILE_CACHE: cache } : process.env;
-  const child = spawn(command, words, { cwd: work, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, words, { cwd: work, env, stdio: ['ignore', 'pipe', 'pipe'] });
   running.push(child);
   let text = '';
   return new Promise((resolve, reject) => {
@@ -62,13 +64,13 @@ function memoryOf(pid) {
 }
 
 const policy = `@id("walk") permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
-when { principal in resource.groups && context.attestation.tier == "software" && context.attestation.status == "warning" };
+when { principal in resource.groups && context.attestation.status == "warning" };
 `;
 
 async function walk() {
   const settings = { device: { port: devicePort }, operator: { port: operatorPort } };
   edgekeep('hub', 'init', '--data', hubFolder, '--settings', JSON.stringify(settings));
-  const hub = await start(/ready: /, 'hub', 'run', '--data', hubFolder);
+  const hub = await start(/ready: /, command, 'hub', 'run', '--data', hubFolder);
   edgekeep('hub', 'claim', '--operator', join(hubFolder, 'operator.json'), '--name', 'ada', '--out', operator);
   edgekeep('model', 'keygen', '--out', 'publisher.pem');
   edgekeep('publisher', 'trust', 'publisher.pub.pem', '--name', 'walk');
@@ -81,8 +83,20 @@ async function walk() {
   edgekeep('model', 'assign', 'inspect', 'presses');
   writeFileSync(join(work, 'devices.jsonl'), `${JSON.stringify({ id: 'press-7', groups: ['presses'] })}\n`);
   edgekeep('device', 'import', 'devices.jsonl');
-  edgekeep('enroll', 'kit', 'press-7', '--out', agentFolder, '--model', 'inspect', '--software', '--hub', '127.0.0.1');
-  const enrolled = start(/"kind":"serving"/, 'agent', 'run', '--state', agentFolder);
+  edgekeep(
+    'enroll',
+    'kit',
+    'press-7',
+    '--out',
+    agentFolder,
+    '--model',
+    'inspect',
+    ...rootOfTrust,
+    '--hub',
+    '127.0.0.1',
+  );
+  const agentWords = agentCommand.length > 0 ? agentCommand : [command, 'agent', 'run'];
+  const enrolled = start(/"kind":"serving"/, ...agentWords, '--state', agentFolder);
   const agent = await enrolled;
   const socket = join(agentFolder, 'run/inspect.sock');
   await whenThere(() => existsSync(socket));
