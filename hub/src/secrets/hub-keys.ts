@@ -28,6 +28,7 @@ import { plainKeys } from './plain-keys.ts';
 import { PlatformKey, platformKeyVersion, platformKeyLength, platformKeyName } from './platform-key.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { readSealedFile, writeSealedKeys } from './sealed-keys.ts';
+import { needStateKey, stateKeyLength, stateKeyName } from './state-key.ts';
 import type { NewUnlocker } from './unlock.ts';
 
 const yearSeconds = 31_557_600;
@@ -62,9 +63,7 @@ const keyNames = {
   log: 'log-key.pem',
   logPostQuantum: 'log-ml-dsa-44-key.pem',
   attestation: 'attestation-key.pem',
-  state: 'state.key',
 } as const;
-const stateKeyLength = 32;
 
 /**
  * Makes all keys; refuses a folder that contains some. `rootFolder` gets the root, whose key is to be taken offline; without it an offline
@@ -101,7 +100,7 @@ export async function createHubKeys(
     [keyNames.attestation, privatePem(attestationKey)],
     ...(hasList ? [[hubKeyName(keyIdOf(signerFromKey(backupKey))), privatePem(backupKey)] as const] : []),
     [platformKeyName(1), randomBytes(platformKeyLength)],
-    [keyNames.state, randomBytes(stateKeyLength)],
+    [stateKeyName, randomBytes(stateKeyLength)],
   ]);
   if (unlockers.length > 0) await writeSealedKeys(keys, entries, unlockers);
   else for (const [name, secret] of entries) await plainKeys(keys).add(name, secret);
@@ -219,7 +218,7 @@ export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(jo
     logSigner: await needSigner(store, folder, keyNames.log),
     attestationSigner: await needSigner(store, folder, keyNames.attestation),
     platformKey: await readPlatformKey(store, folder),
-    stateKey: await needStateKey(store),
+    stateKey: await needStateKey(store, folder),
   };
 }
 
@@ -294,22 +293,6 @@ async function readPlatformKey(store: KeyStore, folder: string): Promise<Platfor
   }
   if (versions.size === 0) throw noKey(folder, platformKeyName(1));
   return new PlatformKey(versions);
-}
-
-/** The key for the codes of entries about the store's own state; undefined when there is none in this store of keys. */
-export async function readStateKey(store: KeyStore): Promise<Uint8Array | undefined> {
-  const known = await store.read(keyNames.state);
-  if (known === undefined || known.length === stateKeyLength) return known;
-  throw new HubError('settings-invalid', `${keyNames.state}: expected ${stateKeyLength} bytes, found ${known.length}`);
-}
-
-/** A hub from before there was one gets it at its first start. */
-async function needStateKey(store: KeyStore): Promise<Uint8Array> {
-  const known = await readStateKey(store);
-  if (known !== undefined) return known;
-  const made = randomBytes(stateKeyLength);
-  await store.add(keyNames.state, made);
-  return made;
 }
 
 function noKey(folder: string, name: string): HubError {

@@ -7,7 +7,7 @@ import { failed, type Finding, ok } from '@edgekeep/host/finding';
 import { logProblem } from '../../audit/log-verification.ts';
 import { findingsText } from '../../audit/security-state.ts';
 import { checkState } from '../../audit/state-check.ts';
-import { readStateKey } from '../../secrets/hub-keys.ts';
+import { readStateKey } from '../../secrets/state-key.ts';
 import { plainKeys } from '../../secrets/plain-keys.ts';
 
 const next = 'docs/design/security-state.md, "What to do"';
