@@ -29,6 +29,7 @@ import * as model from '@edgekeep/wire/api/model';
 import * as people from '@edgekeep/wire/api/people';
 import * as platformKey from '@edgekeep/wire/api/platform-key';
 import * as policy from '@edgekeep/wire/api/policy';
+import * as postQuantum from '@edgekeep/wire/api/post-quantum';
 import * as publisher from '@edgekeep/wire/api/publisher';
 import * as referenceValues from '@edgekeep/wire/api/reference-values';
 import * as registry from '@edgekeep/wire/api/registry';
@@ -70,6 +71,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   people,
   platformKey,
   policy,
+  postQuantum,
   publisher,
   referenceValues,
   registry,

@@ -83,6 +83,7 @@ const tagOfSegment: Readonly<Record<string, string>> = {
   people: 'people',
   'platform-key': 'hub',
   policy: 'policy',
+  'post-quantum': 'policy',
   publishers: 'models',
   readyz: 'hub',
   receipts: 'audit',
