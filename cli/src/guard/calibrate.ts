@@ -10,6 +10,7 @@ import { numberOf, pixelValues, pixelValuesHelp, pixelValuesOptions } from './pi
 import { runGuardTool } from './tool.ts';
 
 const imageTypes = ['.png', '.npy'];
+const otherPictures = /\.(?:jpe?g|bmp|tiff?|webp|gif)$/i;
 /** Fewer say little about the ends of a range. */
 const IMAGES_ENOUGH = 100;
 const quantileDefault = '0.005';
@@ -96,10 +97,16 @@ function summary({ settings, images, verdicts, reasons }: Summary, out: string):
   ].join('\n');
 }
 
+/** Pictures of other kinds are named, so that nobody believes that they count. */
 async function imagesIn(folder: string): Promise<string[]> {
   if (!(await stat(folder)).isDirectory()) throw new UsageError(`${folder} is not a folder of images`);
-  const names = (await readdir(folder)).filter((name) => imageTypes.includes(extname(name).toLowerCase()));
-  if (names.length === 0) throw new UsageError(`${folder} has no ${imageTypes.join(' or ')} file`);
+  const all = await readdir(folder);
+  const names = all.filter((name) => imageTypes.includes(extname(name).toLowerCase()));
+  const others = all.filter((name) => otherPictures.test(name));
+  const advice = 'convert them to .png, or save what your application gives the model as .npy';
+  if (names.length === 0) throw new UsageError(`${folder} has no ${imageTypes.join(' or ')} file: ${advice}`);
+  if (others.length > 0)
+    process.stderr.write(`warning: ${counted(others.length, 'picture')} of other kinds not read: ${advice}\n`);
   return names.toSorted().map((name) => join(folder, name));
 }
 
