@@ -5,6 +5,7 @@ import { chmodSync, chownSync, cpSync, mkdirSync, readFileSync, rmSync, writeFil
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { imageUser, writeBase } from './base.ts';
+import { agentNodeOptions, keyProcessOptions } from '@edgekeep/cli/program';
 import { run } from './command.ts';
 import { treePlace } from './layout.ts';
 import type { Architecture } from './native.ts';
@@ -90,13 +91,14 @@ export function writeImage(
 
 function configOf(part: Part, packages: readonly string[]) {
   const node = `/${treePlace(part)}/bin/node`;
-  const options = ['--disable-sigusr1', `--max-semi-space-size=${part === 'hub' ? 8 : 1}`];
   const main = `/${treePlace(part)}/${part}/src/main.js`;
   return {
     User: `${imageUser}:${imageUser}`,
-    // The command line of the hub's image is there for `hub init` and the like.
+    // The command line of the hub's image is there for `hub init` and the like; it starts the hub with the options of that.
     Entrypoint:
-      part === 'hub' ? [node, '--disable-sigusr1', `/${treePlace(part)}/cli/src/main.js`] : [node, ...options, main],
+      part === 'hub'
+        ? [node, ...keyProcessOptions, `/${treePlace(part)}/cli/src/main.js`]
+        : [node, ...keyProcessOptions, ...agentNodeOptions, main],
     ...(part === 'hub' ? { Cmd: ['hub', 'run'], ExposedPorts: { '8443/tcp': {}, '8444/tcp': {} } } : {}),
     WorkingDir: '/',
     StopSignal: 'SIGTERM',

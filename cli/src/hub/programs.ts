@@ -1,6 +1,6 @@
 // `edgekeep hub init|run` and `edgekeep agent run`: start the other programs of this product.
 import type { Arguments, Command, Outcome } from '../command.ts';
-import { hubNodeOptions, runProgram } from '../program.ts';
+import { agentNodeOptions, hubNodeOptions, runProgram } from '../program.ts';
 
 const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor; without it: the systemd credential edgekeep-passphrase, or else the terminal`;
 
@@ -236,9 +236,6 @@ async function runHub(
   const words = [verb, ...args.positionals, ...given(args, names), ...set, ...json(args)];
   return runProgram('@edgekeep/hub/main', words, hubNodeOptions, descriptors);
 }
-
-// A device has little memory and the agent little garbage: a small young generation saves about 9 MB of resident memory.
-const agentNodeOptions = ['--max-semi-space-size=1'];
 
 export const agentRun: Command = {
   usage: 'agent run [--state DIR]',
