@@ -36,7 +36,7 @@ Exit code 0: verified; 1: refused, with every reason. Offline, but for --device,
 --attestation FILE     the agent's answer, - for standard input; --nonce is then the nonce of that request. Without one: the answer of a
                        device's door to GET /attest, whose nonce follows from the hub's result in it; needs --device
 --device ID            take the device's attestation key from the hub, by its name, and the hub's keys for results
---max-age SECONDS      how old the hub's result may be that the nonce follows from (default 3600)
+--max-age SECONDS      how old the hub's result may be that the nonce follows from (default: 3600)
 --quote FILE           TPMS_ATTEST
 --signature FILE       TPMT_SIGNATURE, or plain: ECDSA in DER, RSASSA bare, both with SHA-256
 --key FILE             the attestation key: PEM, TPM2B_PUBLIC or TPMT_PUBLIC (then its attributes are verified too);
