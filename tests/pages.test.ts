@@ -78,12 +78,13 @@ test('docs/metrics.md has every metric of the hub, and no other', () => {
   assert.deepEqual(explained.toSorted(), metrics.toSorted());
 });
 
+const pages = ['.', 'docs', 'docs/design', 'spec'].flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(folder, name)),
+);
+
 test('no page links to a file that is not there, and every page of spec/ is in its index', () => {
-  const pages = ['.', 'docs', 'docs/design', 'spec'].flatMap((folder) =>
-    readdirSync(join(root, folder))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => join(folder, name)),
-  );
   const links = (page: string) =>
     [...read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? '');
   const dead = pages.flatMap((page) =>
@@ -119,6 +120,19 @@ test('ARCHITECTURE.md has every page of docs/design as a heading, and every room
     rooms.filter((name) => !known.has(name)),
     [],
   );
+});
+
+test('no page tells people to run npx outside a checkout, where it asks a registry for a package of that name', () => {
+  // The demo is run in a checkout.
+  const found = pages
+    .filter((page) => page !== 'README.md')
+    .flatMap((page) =>
+      read(page)
+        .split(/(?<=[.;|])\s|\n\n/)
+        .map((sentence) => ({ page, sentence })),
+    )
+    .filter(({ sentence }) => sentence.includes('npx edgekeep') && !sentence.includes('in a checkout'));
+  assert.deepEqual(found, []);
 });
 
 test('docs/getting-started.md signs each folder of the agent’s code, and none has a symbolic link, which cannot be signed', () => {
