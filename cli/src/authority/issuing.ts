@@ -7,6 +7,7 @@ import { authorityOverview, issuingRequestResponse, issuingRevokeResponse } from
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
+import { notedOrder } from './noted-order.ts';
 import { type Overview, overviewOutcome } from './overview.ts';
 
 export const request: Command = {
@@ -112,48 +113,25 @@ ${operatorHelp}
   },
 };
 
-export const abandon: Command = {
-  usage: 'authority abandon ID --note TEXT',
-  help: `
-For a request that was never signed, or a certificate that was never activated. Its key is destroyed.
+export const abandon = notedOrder(
+  'authority abandon',
+  'For a request that was never signed, or a certificate that was never activated. Its key is destroyed.',
+  async (operator, id, body) =>
+    overviewOutcome(await operator.send('POST', pathOf(id, 'abandon'), body, authorityOverview)),
+);
 
---note  why; recorded in the audit log
-
-${operatorHelp}
-`,
-  positionals: { min: 1, max: 1 },
-  options: { ...operatorOption, note: { type: 'string' } },
-  async run(args) {
-    const body = { note: args.required('note') };
-    return overviewOutcome(
-      await (await openOperator(args)).send('POST', pathOf(args.positionals[0], 'abandon'), body, authorityOverview),
-    );
-  },
-};
-
-export const revoke: Command = {
-  usage: 'authority revoke ID --note TEXT',
-  help: `
-One request: all its certificates are revoked, their connections are closed, leases are void, and the next issuing CA takes its
+export const revoke = notedOrder(
+  'authority revoke',
+  `One request: all its certificates are revoked, their connections are closed, leases are void, and the next issuing CA takes its
 place; without a next one the request is refused. Devices with a root of trust return by attestation. Then put it on the root's list:
-edgekeep root sign-crl, edgekeep authority install-crl.
-
---note  why; recorded in the audit log
-
-${operatorHelp}
-`,
-  positionals: { min: 1, max: 1 },
-  options: { ...operatorOption, note: { type: 'string' } },
-  async run(args) {
-    const body = { note: args.required('note') };
-    const value = await (
-      await openOperator(args)
-    ).send('POST', pathOf(args.positionals[0], 'revoke'), body, issuingRevokeResponse);
+edgekeep root sign-crl, edgekeep authority install-crl.`,
+  async (operator, id, body) => {
+    const value = await operator.send('POST', pathOf(id, 'revoke'), body, issuingRevokeResponse);
     const text = `${counted(value.certificates, 'certificate')} of ${counted(value.devices, 'device')} revoked, ${counted(value.connectionsClosed, 'connection')} closed`;
     const next = value.activated === null ? '' : `\nthe issuing CA in use is ${value.activated}`;
     return { exitCode: exitCodes.ok, value, text: text + next };
   },
-};
+);
 
 async function waitingRequests(operator: Operator, ids: readonly string[]): Promise<readonly Waiting[]> {
   const { issuing } = await operator.get('/v1/authorities', authorityOverview);

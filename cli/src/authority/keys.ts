@@ -8,6 +8,7 @@ import { parsePem } from '@edgekeep/core/identity/pem';
 import { hubKeysView, type HubKeysView } from '@edgekeep/wire/api/authority';
 import { readBounded } from '../bounded-file.ts';
 import { type Arguments, exitCodes, type Command, type Outcome, UsageError } from '../command.ts';
+import { notedOrder } from './noted-order.ts';
 import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
@@ -64,23 +65,11 @@ ${operatorHelp}
   },
 };
 
-export const abandonKey: Command = {
-  usage: 'authority abandon-key ID --note TEXT',
-  help: `
-For a key that was never activated. If a list names it, the next list ends it.
-
---note  why; recorded in the audit log
-
-${operatorHelp}
-`,
-  positionals: { min: 1, max: 1 },
-  options: { ...operatorOption, note: { type: 'string' } },
-  async run(args) {
-    const body = { note: args.required('note') };
-    const [id] = args.positionals;
-    return outcome(await (await openOperator(args)).send('POST', pathOf(id, 'abandon'), body, hubKeysView), []);
-  },
-};
+export const abandonKey = notedOrder(
+  'authority abandon-key',
+  'For a key that was never activated. If a list names it, the next list ends it.',
+  async (operator, id, body) => outcome(await operator.send('POST', pathOf(id, 'abandon'), body, hubKeysView), []),
+);
 
 /** What the hub says, with what the operator's own root says about it. */
 async function verifiedOutcome(args: Arguments, view: HubKeysView): Promise<Outcome> {

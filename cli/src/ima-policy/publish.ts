@@ -1,23 +1,11 @@
 // `edgekeep ima-policy publish|list|withdraw`: what may run on devices, signed by a publisher.
-import { readFile } from 'node:fs/promises';
 import { parseImaPolicy } from '@edgekeep/core/attest/ima-policy';
-import { toBase64url } from '@edgekeep/core/bytes';
-import { imaPolicyList, imaPolicyView, type ImaPolicyView, imaPolicyWithdrawn } from '@edgekeep/wire/api/ima-policy';
-import type { Signer } from '@edgekeep/core/signer';
-import { signModelFiles } from '@edgekeep/wire/file/model-signing';
+import { imaPolicyList, imaPolicyView, imaPolicyWithdrawn } from '@edgekeep/wire/api/ima-policy';
 import { exitCodes, type Command } from '../command.ts';
 import { readSigner } from '../model/key-files.ts';
-import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { signDocumentFile } from '../model/signed-document.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
-
-/** Signs the file of an IMA policy and publishes it. */
-async function publishImaPolicy(operator: Operator, file: string, signer: Signer): Promise<ImaPolicyView> {
-  const document = await readFile(file);
-  parseImaPolicy(document);
-  const signature = Buffer.from(await signModelFiles(file, { signer, ignorePaths: [] })).toString('utf8');
-  const order = { document: toBase64url(document), signature };
-  return operator.send('POST', '/v1/ima-policies', order, imaPolicyView);
-}
 
 export const publish: Command = {
   usage: 'ima-policy publish FILE --key KEY.pem',
@@ -34,7 +22,8 @@ ${operatorHelp}
   async run(args) {
     const [file = ''] = args.positionals;
     const signer = await readSigner(args.required('key'));
-    const value = await publishImaPolicy(await openOperator(args), file, signer);
+    const order = await signDocumentFile(file, signer, parseImaPolicy);
+    const value = await (await openOperator(args)).send('POST', '/v1/ima-policies', order, imaPolicyView);
     return { exitCode: exitCodes.ok, value, text: `published IMA policy ${value.name} ${value.version}` };
   },
 };

@@ -1,13 +1,11 @@
 // `edgekeep reference publish|list|withdraw`: the healthy boots, signed by a publisher.
-import { readFile } from 'node:fs/promises';
-import { toBase64url } from '@edgekeep/core/bytes';
 import { parseReferenceValues } from '@edgekeep/core/attest/reference-values';
-import { signModelFiles } from '@edgekeep/wire/file/model-signing';
 import { referenceValuesView, referenceValuesWithdrawn } from '@edgekeep/wire/api/reference-values';
 import type { Signer } from '@edgekeep/core/signer';
 import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { readSigner } from '../model/key-files.ts';
+import { signDocumentFile } from '../model/signed-document.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
@@ -15,15 +13,8 @@ type View = z.infer<typeof referenceValuesView>;
 
 /** Signs a reference values file and publishes it. */
 export async function publishReferenceValues(operator: Operator, file: string, signer: Signer): Promise<View> {
-  const document = await readFile(file);
-  parseReferenceValues(document);
-  const signature = Buffer.from(await signModelFiles(file, { signer, ignorePaths: [] })).toString('utf8');
-  return operator.send(
-    'POST',
-    '/v1/reference-values',
-    { document: toBase64url(document), signature },
-    referenceValuesView,
-  );
+  const order = await signDocumentFile(file, signer, parseReferenceValues);
+  return operator.send('POST', '/v1/reference-values', order, referenceValuesView);
 }
 
 export const publish: Command = {
