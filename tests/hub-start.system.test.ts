@@ -61,8 +61,8 @@ test('a port that another program has is named', async () => {
 });
 
 test('a folder without a hub is named, and nothing is written into it', async () => {
-  await assertRefused(join(world.folder, 'nowhere'), /^edgekeep hub: settings-invalid: .*nowhere holds no hub/);
-  await assertRefused(world.folder, /^edgekeep hub: settings-invalid: /);
+  await assertRefused(join(world.folder, 'nowhere'), /^edgekeep hub: settings-invalid: .*nowhere holds no hub/, 3);
+  await assertRefused(world.folder, /^edgekeep hub: settings-invalid: /, 3);
 });
 
 for (const [how, line] of [
@@ -111,6 +111,6 @@ test('a hub that is made on a read-only disk says so', { skip }, async () => {
   await using disk = await SmallDisk.mount(join(world.folder, 'no-disk'), 1);
   await disk.makeReadOnly();
   const { code, stdout, stderr } = await edgekeep('hub', 'init', '--data', join(disk.folder, 'site', 'hub'));
-  assert.deepEqual([code, stdout], [3, ''], stderr);
+  assert.deepEqual([code, stdout], [6, ''], stderr);
   assert.match(stderr, /^edgekeep hub: folder-unusable: .*read-only.*\n$/);
 });

@@ -67,6 +67,23 @@ test('spec/api.md has every /v1 route of the hub, and no other', () => {
   assert.deepEqual(explained.toSorted(), routes.toSorted());
 });
 
+// A hub does not start with a route that has no line there.
+test('every route of the hub has its name and one line in operations.ts of its doors', () => {
+  const files = readdirSync(join(root, 'hub/src/doors'), { recursive: true, encoding: 'utf8' });
+  const missing = files
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && name.includes('/'))
+    .flatMap((name) => {
+      const folder = name.split('/')[0] ?? '';
+      if (!existsSync(join(root, `hub/src/doors/${folder}/operations.ts`))) return [];
+      const operations = read(`hub/src/doors/${folder}/operations.ts`);
+      const routes = [...read(`hub/src/doors/${name}`).matchAll(/\.(get|post|put|delete)\(\s*'(\/[^']+)',/g)];
+      return routes
+        .map(([, method = '', path = '']) => `${method.toUpperCase()} ${path}`)
+        .filter((route) => route !== 'GET /openapi.json' && !operations.includes(`'${route}': [`));
+    });
+  assert.deepEqual(missing, []);
+});
+
 test('docs/metrics.md has every metric of the hub, and no other', () => {
   const files = readdirSync(join(root, 'hub/src'), { recursive: true, encoding: 'utf8' });
   const metrics = files

@@ -77,7 +77,8 @@ test('each route of the operator listener answers what its document says: to nob
     return { route, request };
   });
   // A refusal of many waits for a second.
-  await Promise.all(routes.map(({ route, request: { path } }) => ask(route, { path })));
+  for (let at = 0; at < routes.length; at += 10)
+    await Promise.all(routes.slice(at, at + 10).map(({ route, request: { path } }) => ask(route, { path })));
   for (const { route, request } of routes) {
     const { path } = request;
     await ask(route, { path, token: readers });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -55,6 +56,31 @@ test('audit verify says yes to a folder, no to a wrong key and to a missing quor
   assert.equal((await edgekeep('audit', 'verify', folder, '--key', logKey, ...oneOfTwo)).code, 0);
   assert.equal((await edgekeep('audit', 'verify', folder, '--key', 'nonsense')).code, 3);
   assert.equal((await edgekeep('audit', 'verify', folder)).code, 2);
+});
+
+test('audit verify takes a log that its witnesses alone vouch for, and one that signs with ECDSA', async () => {
+  const folder = join(scratch, 'log');
+  const [witness = ''] = witnessKeys;
+  const { name } = testLogSigner;
+  const verify = (...words: readonly string[]) => edgekeep('audit', 'verify', folder, ...words);
+  const alone = await verify('--origin', name, '--witness', witness);
+  assert.equal(alone.code, 0, alone.stderr);
+  assert.match(alone.stdout, /^verified: .* 700 entries, .*\n.*\n {2}cosigned by /);
+  assert.equal((await verify('--origin', 'another', '--witness', witness)).code, 1);
+  assert.equal((await verify('--origin', name, '--witness', witness, '--quorum', '0')).code, 2);
+  assert.equal((await verify('--origin', name, '--witness', witnessKeys[1] ?? '')).code, 1);
+
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const spki = publicKey.export({ format: 'der', type: 'spki' });
+  const keyId = createHash('sha256').update(spki).digest('hex').slice(0, 8);
+  const note = parseNote(files.get('checkpoint') ?? assert.fail());
+  const line = { name, keyId, signature: sign('sha256', Buffer.from(note.text), privateKey) };
+  await writeFile(join(folder, 'checkpoint'), encodeNote({ ...note, signatures: [...note.signatures, line] }));
+  const ecdsa = `${name}+${keyId}+${Buffer.concat([Buffer.of(2), spki]).toString('base64')}`;
+  assert.equal((await verify('--key', ecdsa)).code, 0);
+  assert.equal((await verify('--key', logKey)).code, 0);
+  await writeFile(join(folder, 'checkpoint'), files.get('checkpoint') ?? assert.fail());
+  assert.equal((await verify('--key', ecdsa)).code, 1);
 });
 
 test('audit verify reads a log from a web server and says when there is none', async () => {

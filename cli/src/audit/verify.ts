@@ -1,7 +1,13 @@
 // `edgekeep audit verify`: does the whole log match its checkpoint, and which witnesses cosigned it?
 import { counted } from '@edgekeep/core/counted';
 import { alwaysLog, parseTrust, TRUST_BYTES_MAX, type TrustedLog } from '@edgekeep/core/access/trust';
-import { type Checkpoint, openCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { type Checkpoint, type CheckpointVerdict, openCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import {
+  type ForeignLogKey,
+  openForeignCheckpoint,
+  openUnsignedCheckpoint,
+  parseForeignLogKey,
+} from '@edgekeep/core/audit/foreign-log';
 import { NOTE_BYTES_MAX, parseVerifierKey } from '@edgekeep/core/audit/note';
 import type { Cosignature } from '@edgekeep/core/audit/cosignature';
 import { verifyQuorum, witnessPolicy } from '@edgekeep/core/audit/quorum';
@@ -16,13 +22,15 @@ import { verifyLog } from './verify-log.ts';
 
 export const command: Command = {
   usage:
-    'audit verify DIR|URL|hub (--key VKEY | --trust TRUST.json [--root PEM]) [--origin TEXT] [--witness VKEY]… [--quorum N] [--hashes-only]',
+    'audit verify DIR|URL|hub [--key VKEY | --trust TRUST.json [--root PEM]] [--origin TEXT] [--witness VKEY]… [--quorum N] [--hashes-only]',
   help: `
 Reads a log in the c2sp.org/tlog-tiles layout, from a folder or from a web server, recomputes its root hash from every
 entry, compares every tile, and verifies the checkpoint's signatures. Where the log was handed over to another key, says which key signed
 which entries, and verifies both sides: the entry that ended the former log and names the next one, and the former log's last checkpoint.
 
-  --key VKEY       the log's verifier key, name+id+base64
+  --key VKEY       the log's verifier key, name+id+base64: Ed25519 (type 0x01), ECDSA (0x02), an RFC 6962 tree head (0x05, with
+                   --hashes-only: the entries of such logs have another layout) or ML-DSA-44 (0x06); without it and --trust,
+                   --origin and --witness: a log that is known by its witnesses alone
   --trust FILE     a trust file in its place: every key that signed a part of the log must be in it, with its time
   --root FILE      with --trust: PEM certificate of the hub's root, which must have signed the key list in the trust file
   --origin TEXT    the checkpoint's first line (default: the key's name)
@@ -55,12 +63,12 @@ ${operatorHelp}`,
 
     const note = await source.read('checkpoint', NOTE_BYTES_MAX);
     if (note === undefined) return refused(place, ['there is no checkpoint']);
-    const log = logNamed(note, given.logs, args.option('origin'));
-    const opened = openCheckpoint(note, log.key, args.option('origin') ?? log.key.name);
+    const opened = opening(given, args.option('origin'), note);
+    const log = given.kind === 'given' ? logNamed(note, given.logs, args.option('origin')) : undefined;
     if (opened.kind === 'refused') return refused(place, opened.reasons);
     const quorum = verifyQuorum(opened.note, policy);
     if (quorum.kind === 'refused') return refused(place, quorum.reasons);
-    if (log.compromised && !quorum.cosignatures.some(({ seconds }) => seconds < (log.untilSeconds ?? 0)))
+    if (log?.compromised === true && !quorum.cosignatures.some(({ seconds }) => seconds < (log.untilSeconds ?? 0)))
       return refused(place, [`the key of ${log.key.name} was stolen, and no given witness cosigned before its end`]);
 
     const hashesOnly = args.flag('hashes-only');
@@ -68,12 +76,14 @@ ${operatorHelp}`,
     const progress = progressTo(opened.checkpoint.size);
     const verdict = await verifyLog(source, opened.checkpoint, { hashesOnly, progress, handOvers });
     if (verdict.kind === 'refused') return refused(place, verdict.reasons);
+    const { checkpoint } = opened;
+    const { cosignatures } = quorum;
+    const found = { ...verdict, checkpoint, cosignatures, hashesOnly };
+    if (given.kind !== 'given' || log === undefined) return verified({ ...found, ranges: [], lines: [] });
     const known = given.from === 'trust' ? given.logs.map(({ key }) => key) : undefined;
     const ranges = handOvers.finish(opened.checkpoint.size, log.key, known);
     if (ranges.kind === 'refused') return refused(place, ranges.reasons);
-    const { checkpoint } = opened;
-    const { cosignatures } = quorum;
-    return verified({ ...verdict, checkpoint, cosignatures, ranges: ranges.ranges, hashesOnly, lines: given.lines });
+    return verified({ ...found, ranges: ranges.ranges, lines: given.lines });
   },
 };
 
@@ -85,10 +95,42 @@ interface GivenLogs {
   readonly lines: readonly string[];
 }
 
-async function givenLogs(args: Arguments): Promise<GivenLogs | Extract<Certified, { kind: 'refused' }>> {
+/** A log of somebody else: by its own key, or known by its witnesses alone. */
+type OtherLog = { readonly kind: 'foreign'; readonly key: ForeignLogKey } | { readonly kind: 'witnessed' };
+
+type Given = GivenLogs | OtherLog | Extract<Certified, { kind: 'refused' }>;
+
+function opening(given: GivenLogs | OtherLog, origin: string | undefined, note: Uint8Array): CheckpointVerdict {
+  if (given.kind === 'foreign') return openForeignCheckpoint(note, given.key, origin);
+  if (given.kind === 'witnessed') return openUnsignedCheckpoint(note, origin ?? '');
+  const { key } = logNamed(note, given.logs, origin);
+  return openCheckpoint(note, key, origin ?? key.name);
+}
+
+// Without the log's key the origin says which log it is, and at least one witness says what it holds.
+function otherLog(args: Arguments): OtherLog | undefined {
+  const text = args.option('key');
+  if (text === undefined) {
+    if (args.all('witness').length === 0 || args.option('origin') === undefined)
+      throw new UsageError(
+        'give --key or --trust; or --origin and --witness for a log that is known by its witnesses alone',
+      );
+    if (quorumOf(args.option('quorum'), args.all('witness').length) === 0)
+      throw new UsageError('a log without a key needs a --quorum of at least 1');
+    return { kind: 'witnessed' };
+  }
+  const key = parseForeignLogKey(text);
+  if (key?.type === 'rfc6962' && !args.flag('hashes-only'))
+    throw new UsageError('the entries of a log with a key of type 0x05 have another layout: add --hashes-only');
+  return key === undefined ? undefined : { kind: 'foreign', key };
+}
+
+async function givenLogs(args: Arguments): Promise<Given> {
   const path = args.option('trust');
   if (path === undefined) {
     if (args.option('root') !== undefined) throw new UsageError('--root goes with --trust');
+    const other = otherLog(args);
+    if (other !== undefined) return other;
     return { kind: 'given', from: 'key', logs: [alwaysLog(parseVerifierKey(args.required('key')))], lines: [] };
   }
   if (args.option('key') !== undefined) throw new UsageError('give --key or --trust, not both');
