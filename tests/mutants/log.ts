@@ -79,8 +79,8 @@ export const logMutants: readonly Mutant[] = [
   {
     id: 'log/witness-quorum',
     file: 'hub/src/audit/witness-policy.ts',
-    find: 'return isMetBy(policy, independentIn(policy, cosigned) >= policy.quorum);',
-    replace: 'return isMetBy(policy, independentIn(policy, cosigned) > 0);',
+    find: 'return isMetBy(policy, independentIn(policy, cosigned) >= policy.quorum, missing);',
+    replace: 'return isMetBy(policy, independentIn(policy, cosigned) > 0, missing);',
     breaks: 'a checkpoint is shown as witnessed with its quorum',
   },
   {

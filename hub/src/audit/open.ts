@@ -1,7 +1,7 @@
 // Opens the audit log of a data folder, and collects the cosignatures of the devices that witness it.
 import { join } from 'node:path';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
-import { type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
+import { type NoteSigner, parseNote, parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Subject } from '../common/subject.ts';
@@ -13,7 +13,10 @@ import { WitnessPolicies, type WitnessPolicyDocument } from './witness-policy.ts
 
 interface AuditSettings {
   readonly logOrigin: string;
-  readonly witness: Omit<WitnessPolicyDocument, 'text'> & { readonly roundSeconds: number };
+  readonly witness: Omit<WitnessPolicyDocument, 'text'> & {
+    readonly roundSeconds: number;
+    readonly public: readonly { readonly key: string }[];
+  };
 }
 
 export interface Audit extends Subject {
@@ -57,9 +60,10 @@ export async function openAudit(
   });
   // Entries enter the tree as they are committed, even if no caller waits for them.
   database.onCommit = () => log.wake();
-  const { roundSeconds, ...inSettings } = witness;
+  const { roundSeconds, public: others, ...inSettings } = witness;
+  const asked = others.map(({ key }) => parseVerifierKey(key).name);
   const policies = await WitnessPolicies.open(database, { ...inSettings, text: null });
-  const witnesses = new CosignatureCollector({ log, policies, publishers, maxRoundSeconds: roundSeconds });
+  const witnesses = new CosignatureCollector({ log, policies, publishers, asked, maxRoundSeconds: roundSeconds });
   const reload = () => policies.reload();
   return {
     log,

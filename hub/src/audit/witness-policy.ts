@@ -90,9 +90,9 @@ export class WitnessPolicies {
     return (row?.version ?? 0) === this.#current.version;
   }
 
-  /** Whether cosignatures of these devices are enough. */
-  isMet(cosigned: Cosigners): boolean {
-    return isPolicyMet(this.#current, cosigned);
+  /** Whether cosignatures of these devices are enough; `missing` are witnesses besides the fleet that were asked and have not cosigned. */
+  isMet(cosigned: Cosigners, missing: ReadonlySet<string> = new Set()): boolean {
+    return isPolicyMet(this.#current, cosigned, missing);
   }
 
   independent(cosigned: Cosigners): number {
@@ -128,8 +128,8 @@ export class WitnessPolicies {
 /** Devices that cosigned one checkpoint. */
 export type Cosigners = Iterable<readonly [deviceId: string, standing: WitnessStanding]>;
 
-function isPolicyMet(policy: CurrentWitnessPolicy, cosigned: Cosigners): boolean {
-  return isMetBy(policy, independentIn(policy, cosigned) >= policy.quorum);
+function isPolicyMet(policy: CurrentWitnessPolicy, cosigned: Cosigners, missing: ReadonlySet<string>): boolean {
+  return isMetBy(policy, independentIn(policy, cosigned) >= policy.quorum, missing);
 }
 
 /** How many of them count. */
@@ -140,9 +140,14 @@ function independentIn({ tiers }: CurrentWitnessPolicy, cosigned: Cosigners): nu
   return origins.size;
 }
 
-// Others than devices are asked by their own operators: they may cosign at any time.
-function isMetBy({ rule, others }: CurrentWitnessPolicy, fleet: boolean): boolean {
-  return isEnough(rule, new Set([...(fleet ? [fleetName] : []), ...others.map(({ name }) => name)]));
+// Others than devices that this hub does not ask may cosign at any time: their own operators see to that.
+function isMetBy(
+  { rule, others }: CurrentWitnessPolicy,
+  fleet: boolean,
+  missing: ReadonlySet<string> = new Set(),
+): boolean {
+  const names = others.filter(({ key }) => !missing.has(key.name)).map(({ name }) => name);
+  return isEnough(rule, new Set([...(fleet ? [fleetName] : []), ...names]));
 }
 
 const newestVersion = prepared<object, { version: number | null }>((db) =>

@@ -35,6 +35,8 @@ export interface CosignatureCollectorDependencies {
   readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned'>;
   /** Which cosignatures are enough for a checkpoint to be shown as witnessed. */
   readonly policies: Pick<WitnessPolicies, 'current' | 'isMet' | 'independent'>;
+  /** The names of public witnesses that this hub asks; left out: none. */
+  readonly asked?: readonly string[] | undefined;
   /** The largest number of witnesses that a publisher asks for; left out: none does. */
   readonly publishers?: { readonly largest: () => Promise<number> } | undefined;
   /** After this time a newer checkpoint replaces the open one even without a quorum: devices may be asleep. Seconds. */
@@ -61,6 +63,8 @@ interface Round {
   readonly startedSeconds: number;
   /** By device id. */
   readonly cosignatures: Map<string, { readonly standing: WitnessStanding; readonly lines: readonly NoteSignature[] }>;
+  /** Of public witnesses, by name. */
+  readonly byPublic: Map<string, readonly NoteSignature[]>;
 }
 
 /**
@@ -141,6 +145,27 @@ export class CosignatureCollector {
     return { kind: 'kept', size: round.size, cosignatures: round.cosignatures.size, quorum };
   }
 
+  /** Whether a public witness has cosigned this checkpoint, or it is `waiting` for the next round. */
+  hasPublic(name: string, checkpoint: Uint8Array): 'known' | 'missing' | 'waiting' {
+    const { text } = parseNote(checkpoint);
+    if (this.#round?.note.text !== text) return 'waiting';
+    return this.#round.byPublic.has(name) ? 'known' : 'missing';
+  }
+
+  /** Takes the lines of a public witness, which a note has behind those of its checkpoint. Lines of other keys are left out. */
+  acceptPublic(key: VerifierKey, note: SignedNote, nowSeconds: number): CosignatureVerdict {
+    const round = this.#rounds().find((each) => each.note.text === note.text);
+    if (round === undefined) return refused(409, 'that checkpoint is not open for cosignatures');
+    const cosignature = cosignatureBy(note, key);
+    if (cosignature === undefined) return refused(403, `no cosignature by ${shownKey(key)}`);
+    if (cosignature === false) return refused(422, `the cosignature by ${shownKey(key)} is false`);
+    if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX)
+      return refused(422, `the cosignature by ${key.name} is from the future`);
+    round.byPublic.set(key.name, linesBy(note, key).slice(0, key.postQuantum === undefined ? 1 : 2));
+    const quorum = this.#isMet(round);
+    return { kind: 'kept', size: round.size, cosignatures: round.cosignatures.size, quorum };
+  }
+
   /** The newest checkpoint that has its quorum, with cosignatures attached; undefined until the first one has. */
   witnessed(): Uint8Array | undefined {
     const round = this.#rounds().find((each) => this.#isMet(each));
@@ -190,7 +215,7 @@ export class CosignatureCollector {
     if (round !== undefined && this.#counts(round)) this.#ended = [round, ...this.#ended].slice(0, ENDED_ROUNDS_MAX);
     const note = parseNote(log.checkpoint());
     const { size } = parseCheckpoint(note.text);
-    this.#round = { note, size, startedSeconds: nowSeconds, cosignatures: new Map() };
+    this.#round = { note, size, startedSeconds: nowSeconds, cosignatures: new Map(), byPublic: new Map() };
     return this.#round;
   }
 
@@ -205,7 +230,8 @@ export class CosignatureCollector {
   #isMet(round: Round, receiver?: string): boolean {
     const { policies } = this.#dependencies;
     if (policies.current().rule === 'none') return false;
-    return policies.isMet(this.#cosigners(round, receiver));
+    const missing = new Set(this.#dependencies.asked?.filter((name) => !round.byPublic.has(name)));
+    return policies.isMet(this.#cosigners(round, receiver), missing);
   }
 
   #independent(round: Round, receiver?: string): number {
@@ -226,7 +252,7 @@ export class CosignatureCollector {
   }
 
   // A receipt has room for some: first those that count, one of each origin, and never the receiver's own.
-  #cosigned({ note, cosignatures }: Round, receiver?: string): Uint8Array {
+  #cosigned({ note, cosignatures, byPublic }: Round, receiver?: string): Uint8Array {
     const { tiers } = this.#dependencies.policies.current();
     const seen = new Set<string>();
     const ranked = [...cosignatures]
@@ -239,7 +265,8 @@ export class CosignatureCollector {
       });
     const lines = ranked.toSorted((a, b) => a.rank - b.rank).map(({ lines: own }) => own);
     const carried = lines.slice(0, this.#maxCarried()).flat();
-    return encodeNote({ text: note.text, signatures: [...note.signatures, ...carried] });
+    const others = [...byPublic.values()].flat();
+    return encodeNote({ text: note.text, signatures: [...note.signatures, ...others, ...carried] });
   }
 
   #maxCarried(): number {

@@ -35,6 +35,8 @@ import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets, type Secrets } from '../secrets/open.ts';
 import type { HubSettings } from '../settings.ts';
 import { openState, type StateWatch } from './state.ts';
+import { postToWitness } from '../doors/public/witness-client.ts';
+import { PublicWitnesses } from '../jobs/public-witnesses.ts';
 import { ReleaseQuorums } from '../model/release-quorums.ts';
 import { Database } from '../store/database.ts';
 import { HubTime } from '../store/hub-time.ts';
@@ -163,6 +165,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const signing = { signing: keyRing.attestation, epoch: timeEpochs(clock) };
   const attestation = hub.use(openAttestation(ledger, vendorRoots.roots, signing));
   hub.scheduler.add(endedPublishersJob(database, clock));
+  hub.use(new PublicWitnesses({ database, witnesses: audit.witnesses, post: postToWitness, settings, clock }));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));

@@ -41,6 +41,7 @@ const alertKinds = [
   'rows-refused',
   'key-list',
   'witness-quorum',
+  'public-witness',
   'post-quantum-refused',
   'publisher-ended',
 ] as const;

@@ -1,7 +1,18 @@
 // The error codes, scopes and settings of `audit`.
 import { whenUnmetChoices } from '@edgekeep/core/access/trust';
+import { parseVerifierKey } from '@edgekeep/core/audit/note';
+import { CoreError } from '@edgekeep/core/error';
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
+
+function isCosigner(text: string): boolean {
+  try {
+    return parseVerifierKey(text).type === 'cosignature-v1';
+  } catch (error) {
+    if (error instanceof CoreError) return false;
+    throw error;
+  }
+}
 
 export const auditErrorCodes = {
   'witness-behind': 409,
@@ -32,6 +43,23 @@ export const auditSettings = {
       whenUnmet: z.enum(whenUnmetChoices).default('name-weaker'),
       /** How long one checkpoint waits for its quorum before the next is offered, in seconds. */
       roundSeconds: z.int().min(1).max(86_400).default(60),
+      /** Public witnesses (C2SP tlog-witness) that the hub asks for cosignatures. */
+      public: z
+        .array(
+          z.strictObject({
+            /** The submission prefix, without a slash at its end. */
+            url: z
+              .url({ protocol: /^https$/ })
+              .max(500)
+              .regex(/[^/?#]$/),
+            /** Its verifier key: `name+id+key`. */
+            key: z.string().max(4_096).refine(isCosigner, 'expected the verifier key of a cosigner'),
+            /** PEM of the certificates that are trusted for it; null: the public ones. */
+            trustedPem: z.string().max(65_536).nullable().default(null),
+          }),
+        )
+        .max(16)
+        .default([]),
     })
     .prefault({}),
   securityState: z

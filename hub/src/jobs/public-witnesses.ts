@@ -1,0 +1,165 @@
+// Asks public witnesses for cosignatures, as c2sp.org/tlog-witness writes it: `POST <submission prefix>/add-checkpoint` with the size that the witness
+// has seen, the proof from there, and the checkpoint that is open for cosignatures. A job does it; nothing waits for a stranger's server.
+import { encodeAddCheckpoint } from '@edgekeep/core/audit/add-checkpoint';
+import { parseCheckpoint, parseTreeSize } from '@edgekeep/core/audit/checkpoint';
+import { parseNote, parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
+import { concat, parseUtf8 } from '@edgekeep/core/bytes';
+import { messageOf } from '@edgekeep/core/message-of';
+import { Counter, type Registry } from 'prom-client';
+import { raiseAlert, settleAlert } from '../alert/alerts.ts';
+import type { CosignatureCollector } from '../audit/witness.ts';
+import type { Clock } from '../common/clock.ts';
+import type { Job, Subject } from '../common/subject.ts';
+import type { Database } from '../store/database.ts';
+
+export interface WitnessRequest {
+  readonly url: string;
+  readonly body: Uint8Array;
+  /** The certificates that are trusted for it, PEM; null: the public ones. */
+  readonly trustedPem: string | null;
+  readonly signal: AbortSignal;
+}
+
+export interface WitnessAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+}
+
+export interface PublicWitnessSettings {
+  readonly witness: {
+    readonly roundSeconds: number;
+    readonly public: readonly { readonly url: string; readonly key: string; readonly trustedPem: string | null }[];
+  };
+}
+
+interface PublicWitnessDependencies {
+  readonly database: Pick<Database, 'writeAsHub'>;
+  readonly witnesses: Pick<CosignatureCollector, 'offer' | 'hasPublic' | 'acceptPublic' | 'publish'>;
+  readonly post: (request: WitnessRequest) => Promise<WitnessAnswer>;
+  readonly settings: PublicWitnessSettings;
+  readonly clock: Clock;
+}
+
+interface Witness {
+  readonly url: string;
+  readonly key: VerifierKey;
+  readonly trustedPem: string | null;
+  /** The tree that it cosigned last, as far as is known. */
+  size: number;
+  failures: number;
+  notBeforeMs: number;
+}
+
+type Outcome = 'cosigned' | 'known' | 'waiting';
+
+// A witness that fails is asked again after twice the time, at last once an hour.
+const BACKOFF_SECONDS_MAX = 3_600;
+const FAILURES_UNTIL_ALERT = 3;
+const TITLE_CHARACTERS_MAX = 300;
+
+export class PublicWitnesses implements Subject {
+  readonly #dependencies: PublicWitnessDependencies;
+  readonly #list: readonly Witness[];
+  readonly #asked = new Counter({
+    name: 'edgekeep_public_witness_requests_total',
+    help: 'Cosignatures that public witnesses were asked for, by outcome.',
+    labelNames: ['witness', 'outcome'],
+    registers: [],
+  });
+
+  constructor(dependencies: PublicWitnessDependencies) {
+    this.#dependencies = dependencies;
+    this.#list = dependencies.settings.witness.public.map(({ url, key, trustedPem }) => {
+      return { url, key: parseVerifierKey(key), trustedPem, size: 0, failures: 0, notBeforeMs: 0 };
+    });
+  }
+
+  get jobs(): readonly Job[] {
+    if (this.#list.length === 0) return [];
+    return [
+      {
+        name: 'public-witnesses',
+        summary: 'asks public witnesses to cosign the open checkpoint',
+        everyMilliseconds: this.#dependencies.settings.witness.roundSeconds * 1_000,
+        runsOn: 'one-node',
+        run: async (signal) => void (await Promise.all(this.#list.map((each) => this.#turn(each, signal)))),
+      },
+    ];
+  }
+
+  readonly metrics = (registry: Registry): void => registry.registerMetric(this.#asked);
+
+  async #turn(witness: Witness, signal: AbortSignal): Promise<void> {
+    const { clock, settings } = this.#dependencies;
+    if (clock() < witness.notBeforeMs || signal.aborted) return;
+    const { name } = witness.key;
+    try {
+      const outcome = await this.#ask(witness, signal);
+      this.#asked.inc({ witness: name, outcome });
+      witness.failures = 0;
+      if (outcome === 'cosigned') await this.#weigh(witness, undefined);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#asked.inc({ witness: name, outcome: 'failed' });
+      witness.failures += 1;
+      const seconds = Math.min(BACKOFF_SECONDS_MAX, settings.witness.roundSeconds * 2 ** witness.failures);
+      witness.notBeforeMs = clock() + seconds * 1_000;
+      if (witness.failures >= FAILURES_UNTIL_ALERT) await this.#weigh(witness, messageOf(error));
+    }
+  }
+
+  /** A witness that saw another size says so once (409); then it is asked again from there. */
+  async #ask(witness: Witness, signal: AbortSignal): Promise<Outcome> {
+    const { witnesses, post, clock } = this.#dependencies;
+    for (const isLast of [false, true]) {
+      const nowSeconds = Math.floor(clock() / 1_000);
+      const offer = await witnesses.offer(witness.size, nowSeconds);
+      if (offer.kind === 'refused') throw new RangeError(`the witness: ${offer.reasons.join('; ')}`);
+      const { oldSize, checkpoint, consistency: proof } = offer;
+      const known = witnesses.hasPublic(witness.key.name, checkpoint);
+      if (known !== 'missing') return known;
+      const body = encodeAddCheckpoint({ oldSize, proof, checkpoint });
+      const { url, trustedPem } = witness;
+      const answer = await post({ url: `${url}/add-checkpoint`, body, trustedPem, signal });
+      if (answer.status === 409 && isTreeSize(answer) && !isLast) {
+        witness.size = parseTreeSize(parseUtf8(answer.body, 'tree size').replace(/\n$/, ''));
+        continue;
+      }
+      if (answer.status !== 200) throw new RangeError(`it answered ${answer.status}${meanings[answer.status] ?? ''}`);
+      // The protocol's way: the lines of the answer follow those of the checkpoint.
+      const note = parseNote(concat(checkpoint, answer.body));
+      const verdict = witnesses.acceptPublic(witness.key, note, nowSeconds);
+      if (verdict.kind === 'refused') throw new RangeError(verdict.reasons.join('; '));
+      witness.size = parseCheckpoint(note.text).size;
+      if (verdict.quorum) await witnesses.publish();
+      return 'cosigned';
+    }
+    throw new RangeError('it names another size each time');
+  }
+
+  async #weigh({ key: { name } }: Witness, problem: string | undefined): Promise<void> {
+    const nowMs = this.#dependencies.clock();
+    const about = { kind: 'public-witness', subject: { part: `witness:${name}` }, nowMs } as const;
+    await this.#dependencies.database.writeAsHub(async (trx) => {
+      if (problem === undefined) {
+        await settleAlert(trx, { ...about, note: 'it cosigned a checkpoint' });
+        return;
+      }
+      const title = `the public witness ${name} does not cosign: ${problem}`.slice(0, TITLE_CHARACTERS_MAX);
+      await raiseAlert(trx, { ...about, severity: 'medium', title, data: { witness: name } });
+    });
+  }
+}
+
+const meanings: Readonly<Record<number, string>> = {
+  400: ': the request is malformed',
+  403: ': no signature is by a key that it trusts for this log',
+  404: ': it does not know this log',
+  409: ': it has seen another tree of this log',
+  422: ': the proof does not verify',
+};
+
+function isTreeSize({ contentType }: WitnessAnswer): boolean {
+  return contentType.split(';')[0]?.trim().toLowerCase() === 'text/x.tlog.size';
+}

@@ -1,0 +1,91 @@
+// A hub asks a public witness for cosignatures (spec/audit-log.md, "Public witnesses"): receipts carry its line, a witness that fails is named.
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { verifyReceipt } from '@edgekeep/core/access/receipt';
+import { receiptResponse } from '@edgekeep/wire/api/access';
+import { alertList } from '@edgekeep/wire/api/alert';
+import { witnessPolicyView } from '@edgekeep/wire/api/audit';
+import { closeAll } from './support/closing.ts';
+import { PublicWitness } from './support/public-witness.ts';
+import { SoftwareWorld } from './support/software-world.ts';
+
+let folder: string;
+let witness: PublicWitness;
+let fleet: SoftwareWorld;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'edgekeep-witness-'));
+  witness = await PublicWitness.open(folder);
+  const one = { url: witness.url, key: witness.key, trustedPem: witness.pem };
+  fleet = await SoftwareWorld.open({ witness: { quorum: 0, roundSeconds: 1, public: [one] } });
+  const { world } = fleet;
+  witness.log = world.hub.logKey;
+  await world.publishModel('surface', '1.0.0', 'weights');
+  const text = `witness w1 ${witness.key}\nquorum w1\n`;
+  const policy = { quorum: 0, tiers: ['software'], whenUnmet: 'name-weaker', text };
+  await world.operator.send('PUT', '/v1/witness-policy', policy, witnessPolicyView);
+});
+after(async () => {
+  await closeAll(witness, fleet);
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function receiptOf(leaseId: string) {
+  const { receipt } = await fleet.world.operator.get(`/v1/receipts/${leaseId}`, receiptResponse);
+  return verifyReceipt(Buffer.from(receipt, 'base64url'), { ...(await fleet.world.trust()), whenUnmet: 'refuse' });
+}
+
+/** Each look is a request to the hub. */
+async function witnessed(leaseId: string): Promise<readonly string[]> {
+  for (;;) {
+    const verdict = await receiptOf(leaseId);
+    if (verdict.kind === 'verified') return verdict.summary.log.cosignatures.map(({ witness: name }) => name);
+  }
+}
+
+async function alerts(state: string): Promise<readonly string[]> {
+  const path = `/v1/alerts?kind=public-witness&state=${state}`;
+  return (await fleet.world.operator.get(path, alertList)).alerts.map(({ subject }) => subject);
+}
+
+test('a receipt that needs the public witness is whole once the witness has cosigned', async () => {
+  const { lease } = await fleet.device.releaseBound(fleet.link, 'surface', '1.0.0');
+  assert.deepEqual(await witnessed(lease.id), ['witness.example/w1']);
+  // It does not know the log in the first moments of the hub.
+  assert.equal(
+    witness.seen.find((each) => !each.endsWith('404')),
+    'old 0: 200',
+  );
+  const metrics = Buffer.from(await fleet.world.operator.getBytes('/metrics')).toString();
+  assert.match(
+    metrics,
+    /edgekeep_public_witness_requests_total\{witness="witness.example\/w1",outcome="cosigned"\} [1-9]/,
+  );
+});
+
+test('a hub that was started again learns from the witness which tree it has seen, and goes on from there', async () => {
+  const before = witness.seen.length;
+  await fleet.world.restart();
+  await fleet.reconnect();
+  const { lease } = await fleet.device.releaseBound(fleet.link, 'surface', '1.0.0');
+  await witnessed(lease.id);
+  const [first, second] = witness.seen.slice(before);
+  assert.equal(first, 'old 0: 409');
+  assert.match(second ?? '', /^old [1-9][0-9]*: 200$/);
+});
+
+test('a witness that fails, or signs another tree, is an alert and no witness until it is right again', async () => {
+  for (const mode of ['broken', 'false'] as const) {
+    witness.mode = mode;
+    const { lease } = await fleet.device.releaseBound(fleet.link, 'surface', '1.0.0');
+    while ((await alerts('standing')).length === 0) fleet.world.clock.advanceSeconds(10);
+    assert.deepEqual(await alerts('standing'), ['witness:witness.example/w1']);
+    assert.equal((await receiptOf(lease.id)).kind, 'refused');
+    witness.mode = 'right';
+    while ((await alerts('standing')).length > 0) fleet.world.clock.advanceSeconds(10);
+    await witnessed(lease.id);
+  }
+});
