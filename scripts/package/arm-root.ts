@@ -20,6 +20,7 @@ const packages = [
   'findutils',
   'grep',
   'sed',
+  'openssl',
 ];
 
 export interface ArmRoot {

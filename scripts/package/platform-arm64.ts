@@ -48,16 +48,23 @@ export function checkArm64(work: string, architecture: string, report: Check): v
     [process.execPath, ...walk, join(trees, 'hub/bin/edgekeep'), ...agent],
     /"inference":200/,
   );
-  run('cp', [
-    '-a',
-    ...['core', 'host', 'hardware', 'wire', 'guard', 'agent', 'spec', 'examples', 'package.json'].map((name) =>
-      join(root, name),
-    ),
-    shared,
-  ]);
-  run('cp', ['-a', join(root, 'node_modules'), join(shared, 'node_modules')]);
+  const sources = join(shared, 'src');
+  mkdirSync(sources);
+  const copied = [
+    'core',
+    'host',
+    'hardware',
+    'wire',
+    'guard',
+    'agent',
+    'spec',
+    'examples',
+    'package.json',
+    'node_modules',
+  ];
+  for (const name of copied) run('cp', ['-a', join(root, name), sources]);
   for (const part of ['core', 'hardware', 'guard']) {
-    const listed = run('find', [join(shared, part, 'src'), '-name', '*.test.ts'])
+    const listed = run('find', [join(sources, part, 'src'), '-name', '*.test.ts'])
       .trim()
       .split('\n');
     const files = listed.filter((file) => !leftOut.test(file)).sort();

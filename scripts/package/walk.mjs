@@ -5,6 +5,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,7 +14,6 @@ const [hubFolder, agentFolder, models, command = 'edgekeep', ...agentCommand] = 
 const rootOfTrust = (process.env.WALK_KIT ?? '--software').split(' ');
 const work = mkdtempSync(join(tmpdir(), 'edgekeep-walk-'));
 const operator = join(work, 'ada.json');
-const [devicePort, operatorPort] = [18_443, 18_444];
 const running = [];
 const deadlineMs = Number(process.env.WALK_SECONDS ?? 240) * 1_000;
 
@@ -67,7 +67,17 @@ const policy = `@id("walk") permit (principal is Edgekeep::Device, action == Edg
 when { principal in resource.groups && context.attestation.status == "warning" };
 `;
 
+/** Of ports that are free now. */
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 async function walk() {
+  const [devicePort, operatorPort] = [await freePort(), await freePort()];
   const settings = { device: { port: devicePort }, operator: { port: operatorPort } };
   edgekeep('hub', 'init', '--data', hubFolder, '--settings', JSON.stringify(settings));
   const hub = await start(/ready: /, command, 'hub', 'run', '--data', hubFolder);
