@@ -24,7 +24,7 @@ import { type Machine } from './model/readiness.ts';
 import { reportEvidence } from './attest/absent-log.ts';
 import { assertEnrolledTpm } from './attest/enrolled-tpm.ts';
 import { chooseStagePcr, foreignStart } from './attest/stage-pcr.ts';
-import { imaLogFile, laterMeasurements, openBootLog, openRootOfTrust } from './attest/root-of-trust.ts';
+import { alone, imaLogFile, laterMeasurements, openBootLog, openRootOfTrust } from './attest/root-of-trust.ts';
 import type { AgentSettings } from './settings.ts';
 import { openStateFolder, type StateFolder } from './state-folder.ts';
 import { StateLock } from './state-lock.ts';
@@ -67,7 +67,9 @@ export async function openDevice(
   await removeLeftDoors(folder.run);
   const pinned = await readPinned(settings, folder);
   const bootId = options.bootId ?? (await kernelBootId());
-  const rootOfTrust = options.rootOfTrust ?? opening.use(await openRootOfTrust(settings, folder, bootId));
+  const opened = options.rootOfTrust ? alone(options.rootOfTrust) : await openRootOfTrust(settings, folder, bootId);
+  const { rootOfTrust, byKeys } = opened;
+  if (options.rootOfTrust === undefined) opening.use(rootOfTrust);
   // Before anything is measured or signed.
   await assertEnrolledTpm(folder.enrolledTpm, rootOfTrust);
   emit({ kind: 'started', deviceId, tier: rootOfTrust.tier });
@@ -89,6 +91,7 @@ export async function openDevice(
     folder,
     pinned,
     rootOfTrust,
+    byKeys,
     verdict,
     prover,
     signer,

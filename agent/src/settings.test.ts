@@ -45,7 +45,7 @@ function namesIn(schema: z.core.JSONSchema.BaseSchema, prefix = ''): readonly st
 test('defaults are filled in', () => {
   const settings = parseAgentSettings(minimal());
   assert.deepEqual([settings.hub.port, settings.checkinSeconds, settings.measuredStart.pcr], [8443, 30, undefined]);
-  assert.deepEqual(settings.rootOfTrust, { kind: 'tpm', address: 'device:/dev/tpmrm0', endorsementKey: 'rsa-2048' });
+  assert.deepEqual(settings.rootOfTrust, { kind: 'tpm', address: 'device:/dev/tpmrm0', endorsementKey: 'preferred' });
 });
 
 test('what cannot work is refused by name', () => {

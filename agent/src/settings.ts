@@ -30,8 +30,8 @@ const rootOfTrust = z.discriminatedUnion('kind', [
       .string()
       .refine((text) => parseTpmAddress(text) !== undefined, 'expected device:PATH, unix:PATH or tcp:HOST:PORT')
       .default('device:/dev/tpmrm0'),
-    /** The endorsement key that identifies the device. */
-    endorsementKey: z.enum(['rsa-2048', 'p-256', 'p-384']).default('rsa-2048'),
+    /** The endorsement key that identifies the device; `preferred`: the one that it enrolled with, else the strongest that its maker certified. */
+    endorsementKey: z.enum(['preferred', 'rsa-2048', 'p-256', 'p-384']).default('preferred'),
   }),
   /** A secure element behind its vendor's PKCS#11 module (docs/secure-elements.md). */
   z.strictObject({

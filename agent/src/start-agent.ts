@@ -166,7 +166,7 @@ function lifeOf(
 }
 
 function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
-  const { folder, pinned, prover, roots, rootOfTrust, signer } = device;
+  const { folder, pinned, prover, roots, rootOfTrust, signer, byKeys } = device;
   const { clocks, hubTime, random, emit } = timing;
   const { deviceId } = settings;
   const hub = pinned.logKey.name;
@@ -179,7 +179,7 @@ function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
     authorities: () => roots.trustedPem,
     generalAuthority: () => roots.generalAuthority,
     prover,
-    acquire: (channel: HubChannel) => acquire(channel, identity, { settings, folder, signer, emit }),
+    acquire: (channel: HubChannel) => acquire(channel, identity, { settings, folder, signer, emit, byKeys }),
     renew: (channel: HubChannel) => renew(channel, identity),
     learnStagePcr: (pcr: number) => learnStagePcr(folder.stagePcr, pcr, emit),
     backoff: { firstDelayMs: 500, maxDelayMs: settings.maxReconnectSeconds * 1_000 },
@@ -228,9 +228,12 @@ function hubAddress({ hub: { host, port, serverName } }: AgentSettings) {
 async function acquire(
   channel: HubChannel,
   identity: IdentityDependencies,
-  dependencies: { settings: AgentSettings; folder: StateFolder; signer: NoteSigner; emit: Emit },
+  dependencies: { settings: AgentSettings; folder: StateFolder; signer: NoteSigner; emit: Emit } & Pick<
+    Device,
+    'byKeys'
+  >,
 ): Promise<Answer<Identity>> {
-  const { settings, folder, signer, emit } = dependencies;
+  const { settings, folder, signer, emit, byKeys } = dependencies;
   if ((await readIfThere(folder.enrolled)) !== undefined) {
     const recovered = await recover(channel, identity);
     if (recovered.kind === 'refused') return recovered;
@@ -240,14 +243,20 @@ async function acquire(
     return recovered;
   }
   const { file: tokenFile, token } = await readToken(settings, folder);
-  const enrolled = await enroll(channel, identity, {
+  const enrollment = {
     token: token === undefined ? undefined : Buffer.from(token).toString('utf8').trim(),
     witnessKey: encodeVerifierKey(verifierKeyOf(signer, 'cosignature-v1')),
+  };
+  let isKnown = false;
+  const answer = await byKeys(async () => {
+    const enrolled = await enroll(channel, identity, enrollment);
+    // If the agent is cut off between the hub's answer and its own record, it returns as a device that the hub knows already.
+    isKnown = enrolled.kind === 'refused' && enrolled.reasons.some(({ code }) => code === 'device-id-taken');
+    if (!isKnown) return enrolled;
+    const recovered = await recover(channel, identity);
+    return recovered.kind === 'refused' ? enrolled : recovered;
   });
-  // If the agent is cut off between the hub's answer and its own record, it returns as a device that the hub knows already.
-  const isKnown = enrolled.kind === 'refused' && enrolled.reasons.some(({ code }) => code === 'device-id-taken');
-  const answer = isKnown ? await recover(channel, identity) : enrolled;
-  if (answer.kind === 'refused') return isKnown ? enrolled : answer;
+  if (answer.kind === 'refused') return answer;
   await keepEnrolledTpm(folder.enrolledTpm, identity.rootOfTrust);
   await replaceFile(folder.enrolled, utf8(`${JSON.stringify({ deviceId: identity.deviceId })}\n`));
   await rm(tokenFile, { force: true });

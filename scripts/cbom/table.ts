@@ -81,7 +81,7 @@ const signatures: readonly Algorithm[] = [
     oid: '1.2.840.113549.1.1.11',
     classicalBits: 112,
     quantumLevel: 0,
-    uses: "makers' certificates and attestation keys of TPMs, read only; the agent can be set to a P-256 or P-384 endorsement key",
+    uses: "makers' certificates and attestation keys of TPMs, read only; a device enrolls by its P-384 endorsement key where there is one",
     breaks: forged,
     goesTo: 'what the makers of TPMs ship',
   },

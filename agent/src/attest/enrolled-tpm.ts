@@ -8,6 +8,7 @@ import { CoreError } from '@edgekeep/core/error';
 import type { RootOfTrust, TpmIdentity } from '@edgekeep/hardware/root-of-trust';
 import { replaceFile } from '@edgekeep/host/durable-file';
 import { orIfMissing } from '@edgekeep/host/missing-file';
+import { type EndorsementKeyKind, endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
 
@@ -37,6 +38,12 @@ export async function assertEnrolledTpm(
     'tpm-differs',
     `this device enrolled with ${textOf(enrolled)}, and here is ${found}: ${sameMachine}put the disk back into its machine; after a repair, an operator wipes the device, names the new TPM (edgekeep device replace-root), and the agent enrolls again with an empty state folder`,
   );
+}
+
+/** The kind of the endorsement key with which it enrolled; undefined before, and for a record that the next check refuses. */
+export async function enrolledKind(file: string): Promise<EndorsementKeyKind | undefined> {
+  const kind = (await readEnrolled(file))?.endorsementKeyKind;
+  return endorsementKeyKinds.find((each) => each === kind);
 }
 
 /** Keeps the TPM with which the hub knows this device; once. Nothing is kept of other roots of trust: their keys are in the state folder. */

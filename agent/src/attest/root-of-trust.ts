@@ -13,6 +13,9 @@ import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { AgentError } from '../error.ts';
+import type { Answer } from '../hub-api.ts';
+import { enrolledKind } from './enrolled-tpm.ts';
+import { chooseEndorsementKey, enrollByAnyKey } from './endorsement-choice.ts';
 import { LaterMeasurements } from './later-measurements.ts';
 import type { AgentSettings } from '../settings.ts';
 import { readIfThere, type StateFolder } from '../state-folder.ts';
@@ -21,9 +24,9 @@ export async function openRootOfTrust(
   { rootOfTrust: chosen }: AgentSettings,
   folder: StateFolder,
   bootId: string,
-): Promise<RootOfTrust> {
+): Promise<OpenedRoot> {
   const stateFolder = folder.softwareRootOfTrust;
-  if (chosen.kind === 'software') return SoftwareRootOfTrust.open({ stateFolder, bootId });
+  if (chosen.kind === 'software') return alone(await SoftwareRootOfTrust.open({ stateFolder, bootId }));
   if (chosen.kind === 'pkcs11') {
     const {
       module,
@@ -38,7 +41,7 @@ export async function openRootOfTrust(
     // A library runs in this process. The module reports one that is missing.
     const why = existsSync(library) ? othersMayWrite(library) : undefined;
     if (why !== undefined) throw new AgentError('settings-invalid', `rootOfTrust.module is not loaded: ${why}`);
-    return Pkcs11RootOfTrust.open({
+    const element = await Pkcs11RootOfTrust.open({
       module: library,
       token: { label, slot },
       pinFile: folder.resolve(pinFile),
@@ -48,14 +51,35 @@ export async function openRootOfTrust(
       stateFolder,
       bootId,
     });
+    return alone(element);
   }
   if (chosen.kind === 'dice') {
     const handoff = await readHandoffFolder(folder.resolve(chosen.handoffFolder));
-    return DiceRootOfTrust.open(handoff, { stateFolder, bootId });
+    return alone(await DiceRootOfTrust.open(handoff, { stateFolder, bootId }));
   }
   const address = parseTpmAddress(chosen.address);
   if (address === undefined) throw new AgentError('settings-invalid', `not the address of a TPM: ${chosen.address}`);
-  return TpmRootOfTrust.open(address, { endorsementKey: chosen.endorsementKey, idevidFile: folder.idevid });
+  const tpm = await TpmRootOfTrust.open(address, { idevidFile: folder.idevid });
+  try {
+    const enrolledWith = await enrolledKind(folder.enrolledTpm);
+    const isEnrolled = (await readIfThere(folder.enrolled)) !== undefined;
+    const choice = await chooseEndorsementKey(tpm, { wanted: chosen.endorsementKey, enrolledWith, isEnrolled });
+    return { rootOfTrust: tpm, byKeys: (attempt) => enrollByAnyKey(tpm, choice, attempt) };
+  } catch (error) {
+    await tpm[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export interface OpenedRoot {
+  readonly rootOfTrust: RootOfTrust;
+  /** Tries an enrollment by each endorsement key that may identify this device. */
+  readonly byKeys: <T>(attempt: () => Promise<Answer<T>>) => Promise<Answer<T>>;
+}
+
+/** A root of trust with one identity. */
+export function alone(rootOfTrust: RootOfTrust): OpenedRoot {
+  return { rootOfTrust, byKeys: (attempt) => attempt() };
 }
 
 export async function openBootLog(

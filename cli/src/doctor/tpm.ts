@@ -16,6 +16,7 @@ import { printable } from '@edgekeep/core/identity/maker-authority';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
+import { type EndorsementKeyKind, endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import type { TpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { examineEndorsement } from './endorsement.ts';
@@ -40,9 +41,12 @@ export async function examineTpm(
   if (obstacle !== undefined) return [obstacle];
   try {
     await using device = await TpmRootOfTrust.open(address);
+    const chosen = await chosenKind(device, stateFolder);
+    await device.useEndorsementKey(chosen.kind);
     const described = await device.describe();
     return [
       tpmFinding(described),
+      keysFinding(chosen),
       ...(stateFolder === undefined ? [] : [await enrolledFinding(stateFolder, described)]),
       examineEndorsement(described, makers?.tpm, nowSeconds),
       ...(await describeIdevid(device, makers?.idevid, nowSeconds)),
@@ -94,6 +98,28 @@ async function permits(path: string, mode: number): Promise<boolean> {
 
 function tpmFinding({ manufacturer, firmwareVersion }: TpmIdentity): Finding {
   return ok('TPM', `made by ${manufacturer}, firmware ${firmwareVersion.toString(16).padStart(16, '0')}`);
+}
+
+interface ChosenKind {
+  readonly kind: EndorsementKeyKind;
+  readonly certified: readonly EndorsementKeyKind[];
+  readonly why: string;
+}
+
+/** As an agent with default settings chooses. */
+async function chosenKind(device: TpmRootOfTrust, stateFolder: string | undefined): Promise<ChosenKind> {
+  const certified = await device.certifiedKinds();
+  const file = stateFolder === undefined ? undefined : join(stateFolder, 'enrolled-tpm.json');
+  const bytes = file === undefined ? undefined : await orIfMissing(readFile(file), undefined);
+  const enrolled = bytes === undefined ? undefined : parseJson(bytes, enrolledSchema, 'enrolled-tpm.json');
+  const kept = endorsementKeyKinds.find((kind) => kind === enrolled?.endorsementKeyKind);
+  if (kept !== undefined) return { kind: kept, certified, why: 'the agent enrolled with it' };
+  return { kind: certified[0] ?? 'rsa-2048', certified, why: 'an agent that enrolls uses it' };
+}
+
+function keysFinding({ kind, certified, why }: ChosenKind): Finding {
+  const shown = certified.length === 0 ? 'none with a certificate' : `certified: ${certified.join(', ')}`;
+  return ok('endorsement keys', `${shown}; ${kind}: ${why}`);
 }
 
 const enrolledSchema = z.object({ endorsementKeyKind: z.string(), endorsementKeySha256: z.string() });

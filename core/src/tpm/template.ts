@@ -31,6 +31,12 @@ const policyB384 = parseHex(
 export const endorsementKeyKinds = ['rsa-2048', 'p-256', 'p-384'] as const;
 export type EndorsementKeyKind = (typeof endorsementKeyKinds)[number];
 
+/**
+ * Which one a device is identified by where its maker certified several: P-384 first, whose keys are 192 bits strong and whose blobs are under
+ * AES-256 (profile B.6, template H-3); then RSA, as devices enrolled before.
+ */
+export const endorsementKeyPreference: readonly EndorsementKeyKind[] = ['p-384', 'rsa-2048', 'p-256'];
+
 export interface EndorsementTemplate {
   readonly template: TpmPublic;
   /** NV index of the certificate. */

@@ -15,7 +15,12 @@ import { pcrExtend, pcrRead, pcrsPerRead } from '@edgekeep/core/tpm/commands/pcr
 import { equalPcrSelections, type PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
 import { encodeSizedPublic, publicKeyOf, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
-import { attestationKeyTemplate, type EndorsementKeyKind } from '@edgekeep/core/tpm/template';
+import {
+  attestationKeyTemplate,
+  type EndorsementKeyKind,
+  endorsementKeyPreference,
+  endorsementTemplate,
+} from '@edgekeep/core/tpm/template';
 import { HardwareError } from '../error.ts';
 import { assertIdevidFor, readIdevidFile } from '../idevid-file.ts';
 import type { IdevidHardware, OnboardingIdentity } from '../onboarding.ts';
@@ -49,7 +54,7 @@ const randomBytesPerCommand = 32;
 export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
   readonly tier = 'tpm';
   readonly #client: TpmClient;
-  readonly #kind: EndorsementKeyKind;
+  #kind: EndorsementKeyKind;
   readonly #idevidFile: string | undefined;
   readonly #endorsementKeys = new Map<EndorsementKeyKind, LoadedEndorsementKey>();
   #attestationKey: LoadedAttestationKey | undefined;
@@ -72,6 +77,25 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
       throw error;
     }
     return new TpmRootOfTrust(client, options);
+  }
+
+  /** The endorsement keys for which the TPM holds a certificate, the strongest first. */
+  certifiedKinds(): Promise<readonly EndorsementKeyKind[]> {
+    return this.#serial.run(async () => {
+      const found: EndorsementKeyKind[] = [];
+      for (const kind of endorsementKeyPreference) {
+        const { certificateIndex } = endorsementTemplate(kind);
+        if ((await readCertificate(this.#client, certificateIndex)) !== undefined) found.push(kind);
+      }
+      return found;
+    });
+  }
+
+  /** Identifies the device by another endorsement key from now on. */
+  useEndorsementKey(kind: EndorsementKeyKind): Promise<void> {
+    return this.#serial.run(async () => {
+      this.#kind = kind;
+    });
   }
 
   describe(): Promise<TpmIdentity> {
