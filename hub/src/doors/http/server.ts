@@ -3,6 +3,7 @@ import { fastify, type FastifyReply, type FastifyRequest, LogController } from '
 import { hasZodFastifySchemaValidationErrors, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
+import { ruleWords } from '@edgekeep/core/rule-words';
 import { systemClock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
 import { performance } from 'node:perf_hooks';
@@ -179,7 +180,7 @@ function asHubError(error: unknown): HubError {
     const first = error.validation[0];
     return new HubError(
       'request-invalid',
-      `the request${first?.instancePath ?? ''}: ${first?.message ?? 'does not match'}`,
+      `the request${first?.instancePath ?? ''}: ${ruleWords(first?.message ?? 'does not match')}`,
     );
   }
   if (error instanceof Error && 'code' in error && error.name === 'CoreError') {
