@@ -77,6 +77,7 @@ test('a hub that was started again learns from the witness which tree it has see
   assert.match(second ?? '', /^old [1-9][0-9]*: 200$/);
 });
 
+// SECURITY.md: HUB-103
 test('a witness that fails, or signs another tree, is an alert and no witness until it is right again', async () => {
   for (const mode of ['broken', 'false'] as const) {
     witness.mode = mode;

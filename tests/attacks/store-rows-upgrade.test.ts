@@ -33,7 +33,7 @@ const withoutSites = (text: string) => {
   return JSON.stringify(tables.filter(({ table }) => table !== 'site'));
 };
 
-// SECURITY.md: HUB-71
+// SECURITY.md: HUB-104
 test('an administrator who was written into the store of the version before stops the upgrade', async () => {
   await using old = await OldWorld.unpack('before-hour');
   const before = old.at('hub', 'hub.sqlite');
@@ -44,7 +44,7 @@ test('an administrator who was written into the store of the version before stop
   await assert.rejects(start, refused);
 });
 
-// SECURITY.md: HUB-71
+// SECURITY.md: HUB-104
 test('a version that changes nothing but the list of tables adopts no foreign row', async () => {
   await using world = await HubWorld.open();
   await world.stop();
@@ -57,7 +57,7 @@ test('a version that changes nothing but the list of tables adopts no foreign ro
   await assert.rejects(world.start(), refused);
 });
 
-// SECURITY.md: HUB-71
+// SECURITY.md: HUB-104
 test('an upgrade that died leaves the store as it was, so a row that is written then is compared before the next one', async () => {
   await using old = await OldWorld.unpack('before-world');
   const file = old.at('hub', 'hub.sqlite');
@@ -69,7 +69,7 @@ test('an upgrade that died leaves the store as it was, so a row that is written 
   assert.equal(isMigrated(store), false);
 });
 
-// SECURITY.md: HUB-71
+// SECURITY.md: HUB-104
 test('the way back from a wrong clock upgrades no store: it has no key to compare the rows with', async () => {
   await using old = await OldWorld.unpack('before-world');
   await assert.rejects(acceptClock(old.at('hub'), Date.now()), {

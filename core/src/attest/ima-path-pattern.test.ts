@@ -97,6 +97,7 @@ test('what needs to try twice, or is not in the syntax, is refused', () => {
   }
 });
 
+// SECURITY.md: DEV-93
 test('20,000 paths of a device that chooses their characters take a bounded number of steps', () => {
   // A fixed sequence (minimal standard generator).
   let state = 7;
