@@ -108,6 +108,25 @@ describe('the attestation door of a device', { skip }, () => {
     assert.equal(await ask(), answer);
   });
 
+  test('the script in the field pushes an update to a device that proves itself, and alerts for another', async () => {
+    const { attestPort: port } = agent.agent;
+    const script = (name: string) => `
+curl() { command curl --cacert door.pem --connect-to "edge-device:443:127.0.0.1:${port}" "$@"; }
+verify_attestation() { echo "$1" | ${process.execPath} ${main} attest verify --attestation - --device ${name} --operator ${fleet.world.operatorFile} > /dev/null; }
+push_model_update() { echo "pushed $2 to $1"; }
+alert() { echo "alert"; }
+# Verify device integrity before pushing model update
+ATTESTATION=$(curl -s https://edge-device/attest)
+if verify_attestation "$ATTESTATION"; then
+  push_model_update edge-device model-v3.1.enc
+else
+  alert "Device attestation failed: $(hostname)"
+fi
+`;
+    assert.match((await run('bash', '-c', script(deviceId))).out, /^pushed model-v3\.1\.enc to edge-device$/m);
+    assert.match((await run('bash', '-c', script('other-device'))).out, /^alert$/m);
+  });
+
   // SECURITY.md: DEV-81
   test('an answer that is replayed, or is of another device, does not verify', async (t) => {
     const nonce = randomBytes(32).toString('hex');

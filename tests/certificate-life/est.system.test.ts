@@ -17,6 +17,9 @@ import { TestDevice } from '../support/test-device.ts';
 const missing = ['curl', 'openssl'].find((program) => spawnSync(program, ['version']).error !== undefined);
 const skip = missing === undefined || process.env['CI'] === 'true' ? false : `${missing} is not installed`;
 
+const hasPython = spawnSync('python3', ['--version']).error === undefined;
+const skipPython = skip === false && !hasPython && process.env['CI'] !== 'true' ? 'python3 is not installed' : skip;
+
 let world: HubWorld;
 let folder = '';
 before(async () => {
@@ -462,6 +465,37 @@ test('a device with a root of trust gets no certificate by EST', { skip }, async
   const enrolled = await curl('simpleenroll', '-u', `rooted:${token}`, ...post('rooted'));
   assert.deepEqual([enrolled.status, refusal(enrolled)], [403, 'enrollment-refused']);
   await device[Symbol.asyncDispose]();
+});
+
+test('the TLS context in the field connects with the certificate that EST gave', { skip: skipPython }, async () => {
+  await enroll('context-1');
+  const { port } = world.hub.deviceAddress;
+  await writeFile(
+    join(folder, 'context.py'),
+    `
+import ssl
+import socket
+def create_mtls_context():
+    context = ssl.create_default_context(
+        purpose=ssl.Purpose.SERVER_AUTH
+    )
+    # Device certificate and key
+    context.load_cert_chain(
+        certfile="context-1.pem",
+        keyfile="context-1.key"
+    )
+    # CA certificate for server verification
+    context.load_verify_locations(
+        cafile="root.pem"
+    )
+    return context
+with socket.create_connection(("127.0.0.1", ${port})) as plain:
+    with create_mtls_context().wrap_socket(plain, server_hostname="localhost") as tls:
+        tls.sendall(b"GET /.well-known/est/csrattrs HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
+        print(tls.version(), tls.recv(15).decode())
+`,
+  );
+  assert.match((await run('python3', 'context.py')).out, /^TLSv1\.3 HTTP\/1\.1 200/);
 });
 
 test('an EST device cannot bind a connection, and so reaches no key', { skip }, async () => {
