@@ -58,14 +58,19 @@ has_serving_device() {
   local models=/opt/edgekeep/examples/surface-inspection/models
   has_publisher
   edgekeep model publish $models/primary.onnx --name "$2" --version 1.0.0 --key publisher.pem > /dev/null
+  has_policy_for_software
+  has_software_device "$1" /var/lib/edgekeep/agent --model "$2"
+  serves "$2"
+}
+
+# The policy takes devices whose keys are in files.
+has_policy_for_software() {
   cat > software.cedar <<'POLICY'
 @id("software-too")
 permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
 when { context.attestation.instanceIdentity == 2 && context.attestation.status == "warning" };
 POLICY
   edgekeep policy apply software.cedar > /dev/null
-  has_software_device "$1" /var/lib/edgekeep/agent --model "$2"
-  serves "$2"
 }
 
 # An error answer is a failure of the page.
