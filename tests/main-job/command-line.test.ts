@@ -192,7 +192,7 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     assert.equal((await edgekeep('group', 'add', 'presses', id, operator())).code, 0);
     await agent.told(({ kind }) => kind === 'serving', 'the agent serves');
     await assertTellsDarkFromBright(at(`state/run/${name}.sock`), name);
-    assert.equal((await edgekeep('agent', 'run')).code, 2);
+    assert.equal((await edgekeep('agent', 'run', '--no-such-option')).code, 2);
     assert.equal((await edgekeep('agent', 'run', '--state', at('nothing'))).code, 3);
   });
 
