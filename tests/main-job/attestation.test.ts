@@ -144,6 +144,7 @@ describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip 
     const verified = await edgekeep('receipt', 'verify', receipt, '--trust', trust, '--quorum', '0');
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
     assert.match(verified.stdout, /press-1, tier tpm/);
+    assert.match(verified.stdout, /wrap {7}edgekeep-wrapped-key\/v3: by the root of trust and MLKEM768-X25519\n/);
     const asks = ['receipt', 'verify', receipt, '--trust', trust] as const;
     // A fleet of one has no witness for it: the log says so, and the verdict does.
     assert.match((await edgekeep(...asks)).stdout, /^verified\n[\s\S]*WEAKER RECEIPT/);

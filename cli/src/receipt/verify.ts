@@ -189,6 +189,7 @@ function describe(summary: Summary, more: readonly string[]): string {
     ...publisherRows(summary),
     ['policy', `${policy.name}, ${policy.digest.slice(0, 16)}…`],
     ['lease', `${lease.id}, until ${until}`],
+    ...wrapRows(summary),
     ['log', `entry ${log.index} of ${log.checkpoint.size} in ${log.checkpoint.origin}`],
     ['witnesses', witnessText(summary)],
   ];
@@ -199,6 +200,12 @@ function describe(summary: Summary, more: readonly string[]): string {
     'not proven',
     ...notProven(summary).map((text) => `  ${text}`),
   ].join('\n');
+}
+
+/** A hybrid wrap is said; a classical one is what there was before. */
+function wrapRows({ release: { wrap, suite } }: Summary): readonly (readonly [string, string])[] {
+  if (wrap === undefined || suite === undefined) return [];
+  return [['wrap', `${wrap}: by the root of trust and ${suite}`]];
 }
 
 function publisherRows({ release: { releasePolicy: policy } }: Summary): readonly (readonly [string, string])[] {
