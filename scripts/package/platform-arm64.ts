@@ -58,6 +58,7 @@ export function checkArm64(work: string, architecture: string, report: Check): v
     'guard',
     'agent',
     'spec',
+    'docs',
     'examples',
     'package.json',
     'node_modules',
