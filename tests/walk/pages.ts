@@ -37,7 +37,9 @@ export function blocksOf(page: string): readonly Block[] {
   });
 }
 
-const commandLine = /^(?:\$ |(?:edgekeep|npx|npm|curl|openssl|sudo|mv|mkdir|cp|jq) )/mu;
+const programs =
+  'apt|apt-get|chmod|chown|cp|curl|dpkg|edgekeep|git|jq|kubectl|mkdir|mv|node|npm|npx|openssl|podman|setpriv|sh|sudo|systemctl|tar|useradd|usermod';
+const commandLine = new RegExp(`^(?:\\$ |(?:${programs}) )`, 'mu');
 
 /** What the fence of a block says that a reader types. */
 export const isTyped = (language: string): boolean => language === 'sh' || language === 'console';
