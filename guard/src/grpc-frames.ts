@@ -1,14 +1,13 @@
 // Messages of a gRPC call: five bytes (compressed or not, length) and the message (grpc/doc/PROTOCOL-HTTP2.md). Limits hold for each
 // message before it is read, and again while it is unpacked.
-import type { ServerHttp2Stream } from 'node:http2';
-import { promisify } from 'node:util';
-import { gunzip, inflate } from 'node:zlib';
+import type { Readable } from 'node:stream';
+import { createGunzip, createInflate } from 'node:zlib';
 import { GuardError } from './error.ts';
 import { BODY_BYTES_MAX } from './limits.ts';
-import type { BodyBudget } from './request-body.ts';
+import { type BodyBudget, joined } from './request-body.ts';
 
 const headBytes = 5;
-const unpackers = { gzip: promisify(gunzip), deflate: promisify(inflate) } as const;
+const unpackers = { gzip: createGunzip, deflate: createInflate } as const;
 
 export const acceptedEncodings = 'identity, deflate, gzip';
 
@@ -17,7 +16,7 @@ export const acceptedEncodings = 'identity, deflate, gzip';
  * end, because its part is held from the head on; it returns the function that ends the bound.
  */
 export async function* readMessages(
-  stream: ServerHttp2Stream,
+  stream: Readable,
   encoding: string,
   budget: BodyBudget,
   limit: () => () => void,
@@ -57,14 +56,20 @@ async function unpacked(bytes: Buffer, encoding: string, take: (bytes: number) =
     const why = `a compressed message in ${JSON.stringify(encoding)}; gzip and deflate are read`;
     throw new GuardError(encoding === 'identity' ? 'request-invalid' : 'encoding-unsupported', why);
   }
+  return await joined(inflated(bytes, encoding), take, tooLarge);
+}
+
+async function* inflated(bytes: Buffer, encoding: keyof typeof unpackers): AsyncGenerator<Buffer> {
+  const inflate = unpackers[encoding]();
+  inflate.end(bytes);
   try {
-    const message = await unpackers[encoding](bytes, { maxOutputLength: BODY_BYTES_MAX });
-    take(message.length);
-    return message;
+    for await (const piece of inflate) {
+      if (piece instanceof Buffer) yield piece;
+    }
   } catch (cause) {
-    if (cause instanceof GuardError) throw cause;
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
     throw new GuardError('request-invalid', `a message is not what its encoding ${encoding} says`, { cause });
+  } finally {
+    inflate.destroy();
   }
 }
 

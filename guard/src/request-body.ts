@@ -49,18 +49,27 @@ export async function discardBody(request: IncomingMessage): Promise<boolean> {
 }
 
 async function readBody(request: IncomingMessage, take: (bytes: number) => void): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  let length = 0;
   // Declared before it is read: the length of the body as it is sent.
   if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) throw tooLarge();
-  for await (const chunk of unpacked(request)) {
-    length += chunk.length;
-    // Only this counting limits a body without Content-Length (chunked), and what a compressed one becomes.
+  // Only counting limits a body without Content-Length (chunked), and what a compressed one becomes.
+  return await joined(unpacked(request), take, tooLarge);
+}
+
+/** Joins the pieces; each is counted as it comes, so that what is unpacked never takes memory that nobody counted. */
+export async function joined(
+  pieces: AsyncIterable<Buffer>,
+  take: (bytes: number) => void,
+  tooLarge: () => GuardError,
+): Promise<Uint8Array> {
+  const kept: Buffer[] = [];
+  let length = 0;
+  for await (const piece of pieces) {
+    length += piece.length;
     if (length > BODY_BYTES_MAX) throw tooLarge();
-    take(chunk.length);
-    chunks.push(chunk);
+    take(piece.length);
+    kept.push(piece);
   }
-  return Buffer.concat(chunks, length);
+  return Buffer.concat(kept, length);
 }
 
 function unpacked(request: IncomingMessage): AsyncIterable<Buffer> {
