@@ -77,6 +77,13 @@ const sources: readonly PackageSource[] = Object.keys(mayImport).flatMap((room) 
 const productSources = sources.filter((source) => !isTest(source));
 const hub = sources.filter(({ room }) => room === 'hub');
 
+const textsIn = (folder: string) =>
+  walk(join(root, folder))
+    .filter((file) => /\.(ts|mjs)$/.test(file))
+    .map((file) => ({ path: relative(root, file), text: readFileSync(file, 'utf8') }));
+const programs = ['bench', 'examples', 'scripts'].flatMap(textsIn).filter((source) => !isTest(source));
+const testPrograms = textsIn('tests');
+
 // DESIGN: the floors of the hub are the drawing of ARCHITECTURE.md, and nowhere else. A folder imports its own floor and those below it.
 const hubFloors = floorsDrawn(readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8'));
 // Distinct pairs of rooms of which one imports the other. A new subject may raise it by what it imports itself.
@@ -123,6 +130,19 @@ test('every imported package is declared by the package that imports it', () => 
       .map((name) => `${source.path} imports ${name}`);
   });
   assert.deepEqual(wrong, []);
+});
+
+test('every package that a package declares is named by its sources', () => {
+  const idle = Object.keys(mayImport).flatMap((room) => {
+    const manifest: { dependencies?: Record<string, string> } = JSON.parse(
+      readFileSync(join(root, room, 'package.json'), 'utf8'),
+    );
+    const texts = sources.filter((source) => source.room === room).map(({ text }) => text);
+    return Object.keys(manifest.dependencies ?? {})
+      .filter((name) => !texts.some((text) => text.includes(`'${name}'`) || text.includes(`'${name}/`)))
+      .map((name) => `${room} declares ${name}`);
+  });
+  assert.deepEqual(idle, []);
 });
 
 test('no source names an optional package to import, so that types and lint do without it', () => {
@@ -196,9 +216,12 @@ test('a map with a limit is an LruMap: none deletes the first key of a Map', () 
   assert.ok(evicting(planted) && evicting(planted.replace('.keys()', '')));
 });
 
-test('imports between files form no circle', () => {
+test('imports between files form no circle, also those of scripts, benchmarks and tests', () => {
   const graph = new Map(
-    sources.map((s) => [s.path, s.imports.filter((i) => i.startsWith('.')).map((i) => join(dirname(s.path), i))]),
+    [...sources, ...programs, ...testPrograms].map(({ path, text }) => {
+      const names = importsOf(text).map(({ name }) => name);
+      return [path, names.filter((name) => name.startsWith('.')).map((name) => join(dirname(path), name))];
+    }),
   );
   const done = new Set<string>();
   const circles: string[] = [];
@@ -508,13 +531,6 @@ test('docs/errors.md explains every error code of every package, no other, and t
     assert.deepEqual(explained.toSorted(), codes.toSorted(), name);
   }
 });
-
-const textsIn = (folder: string) =>
-  walk(join(root, folder))
-    .filter((file) => /\.(ts|mjs)$/.test(file))
-    .map((file) => ({ path: relative(root, file), text: readFileSync(file, 'utf8') }));
-const programs = ['bench', 'examples', 'scripts'].flatMap(textsIn).filter((source) => !isTest(source));
-const testPrograms = textsIn('tests');
 
 test('no exported value is without a user', () => {
   assert.deepEqual(unusedExports(productSources, [...sources, ...programs, ...testPrograms]), []);

@@ -4,8 +4,8 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openArmRoot } from './arm-root.ts';
 import { root } from './bundle.ts';
+import type { Check } from './check.ts';
 import { run } from './command.ts';
-import type { Check } from './platforms.ts';
 
 const enter = join(import.meta.dirname, 'arm-root.ts');
 /** These ask for programs or a processor that the system under qemu does not have. */

@@ -3,8 +3,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { root } from './bundle.ts';
+import type { Check } from './check.ts';
 import { run } from './command.ts';
-import type { Check } from './platforms.ts';
 import { version } from './tree.ts';
 
 export function checkImages(work: string, architecture: string, report: Check): void {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { root } from './bundle.ts';
+import type { Check } from './check.ts';
 import { run } from './command.ts';
 import { checkArm64 } from './platform-arm64.ts';
 import { checkImages } from './platform-images.ts';
@@ -16,8 +17,6 @@ const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const suites = ['bullseye', 'bookworm', 'trixie'] as const;
 /** In MB; the first two of the .deb of the agent, the others of the agent that serves. */
 const limits = { installedMegabytes: 165, residentMegabytes: 86, proportionalMegabytes: 60, helpTimes: 5 } as const;
-
-export type Check = (name: string, isRight: boolean, found: string) => void;
 
 const walked = z.object({
   model: z.literal(200),
