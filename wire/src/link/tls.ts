@@ -4,7 +4,7 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
-import { parsePem } from '@edgekeep/core/identity/pem';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { type ServerExpectation, type ServerVerdict, verifyServer } from '@edgekeep/core/identity/server-certificate';
 import { constants } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -172,13 +172,5 @@ function shownChain(leaf: PeerCertificate): readonly Uint8Array[] {
 
 /** DER certificates, leaf first, as one PEM text for TLS settings. */
 export function pemChain(certificates: readonly Uint8Array[]): string {
-  return certificates.map(pemCertificate).join('');
-}
-
-function pemCertificate(der: Uint8Array): string {
-  const lines =
-    Buffer.from(der)
-      .toString('base64')
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
+  return certificates.map((der) => encodePem('CERTIFICATE', der)).join('');
 }
