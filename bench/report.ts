@@ -48,7 +48,7 @@ export async function keep(bench: Benchmark, findings: Findings, quick: boolean,
 }
 
 /** Rewrites every part of docs/performance.md from the kept results; text outside the markers is left alone. */
-export async function renewPage(): Promise<void> {
+async function renewPage(): Promise<void> {
   let text = await readFile(page, 'utf8');
   const files = (await readdir(resultsFolder)).filter((file) => file.endsWith('.json')).toSorted();
   for (const file of files) {

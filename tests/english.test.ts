@@ -37,7 +37,7 @@ export interface Text {
 }
 
 /** `path:line (word)` of each banned word. */
-export function bannedIn(texts: readonly Text[]): readonly string[] {
+function bannedIn(texts: readonly Text[]): readonly string[] {
   return texts.flatMap(({ path, line, text }) => {
     const flat = text.toLowerCase().replaceAll(/\s+/g, ' ');
     return Object.keys(banned)
@@ -70,7 +70,7 @@ const isSource = (path: string) => /\.(?:ts|mjs|c)$/.test(path);
 const isPage = (path: string) => /\.md$|^deploy\//.test(path);
 
 /** A string with a space is taken for a message: others are names, paths and codes. */
-export function textsOf(path: string, content: string): readonly Text[] {
+function textsOf(path: string, content: string): readonly Text[] {
   if (!isSource(path)) return content.split('\n').map((text, at) => ({ path, line: at + 1, kind: 'page', text }));
   return sourceTexts(content)
     .filter(({ kind, text }) => kind === 'comment' || text.includes(' '))

@@ -21,7 +21,7 @@ const isComment = (line = '') => /^\s*(?:\/\/|\*|\/\*\*)|\s\/\/ /.test(line);
 // `catch {`, `.catch(() => …`, and the second function of `.then(…, () => …)` on a line of its own.
 const withoutError = /\bcatch \{|\.catch\(\(\) =>|^\s*\(\) => (?:undefined|false|true|null|\[\]|''),?$/;
 
-export function swallowed(lines: readonly string[]): readonly number[] {
+function swallowed(lines: readonly string[]): readonly number[] {
   return lines.flatMap((line, at) => {
     if (!withoutError.test(line) || /^\s*(?:\/\/|\*)/.test(line)) return [];
     // A tail of a queue waits for its last job and ignores its failure: the caller of the job has it.
@@ -37,7 +37,7 @@ export function swallowed(lines: readonly string[]): readonly number[] {
 }
 
 /** Lines that keep a promise without a line that drops it. */
-export function keptPromises(lines: readonly string[]): readonly number[] {
+function keptPromises(lines: readonly string[]): readonly number[] {
   const text = lines.join('\n');
   const names = [...text.matchAll(/(?:let (\w+)|(#\w+)): Promise<[^;=]*\| undefined/g)].map((m) => m[1] ?? m[2] ?? '');
   return lines.flatMap((line, at) => {

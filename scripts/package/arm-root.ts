@@ -61,11 +61,7 @@ shift 2
 exec chroot "$root" "$@"`;
 
 /** The exit code of a command in the system. */
-export async function runInArmRoot(
-  { folder, qemu }: ArmRoot,
-  shared: string,
-  command: readonly string[],
-): Promise<number> {
+async function runInArmRoot({ folder, qemu }: ArmRoot, shared: string, command: readonly string[]): Promise<number> {
   const spaces = ['--user', '--mount', '--propagation', 'private'];
   const child = spawn('unshare', [...spaces, 'sh', '-c', inside, 'sh', folder, shared, ...command], {
     env: { ...process.env, EDGEKEEP_BINFMT: `:qemu-aarch64:M::${elfBytes}:${elfMask}:${qemu}:FP` },

@@ -16,7 +16,7 @@ import { run } from './command.ts';
 import type { Architecture } from './native.ts';
 import type { Part } from './tree.ts';
 
-export const baseSuite = 'bookworm';
+const baseSuite = 'bookworm';
 /** User and group of the images. */
 export const imageUser = 10_001;
 

@@ -1,6 +1,6 @@
 // The folder that a package installs, `/usr/lib/edgekeep/agent` or `/usr/lib/edgekeep/hub`: programs as bundles, Node, native code. It has no
 // links, so it can be signed and measured as a stage, and it works in any place.
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { bundleProgram, root } from './bundle.ts';
@@ -103,8 +103,3 @@ export function setModes(folder: string): void {
 }
 
 const isProgram = (path: string) => /\/s?bin\/[^/]+$|\/ld-linux[^/]+$|\/guard-filter$|\/DEBIAN\/[a-z]+$/.test(path);
-
-export function copyInto(source: string, target: string): void {
-  mkdirSync(dirname(target), { recursive: true });
-  copyFileSync(source, target);
-}

@@ -15,7 +15,7 @@ export interface GrubDisk {
 const loader = 'EFI/BOOT/BOOTX64.EFI';
 
 /** The commands of GRUB's configuration; GRUB measures each of them. */
-export function grubCommands(commandLine: string): readonly string[] {
+function grubCommands(commandLine: string): readonly string[] {
   return [
     'set timeout=0',
     'search --file --set=root /vmlinuz',

@@ -13,7 +13,7 @@ export function askAbout(socketPath: string, model: string, brightness: number):
 }
 
 /** The scores of [dark, bright]; the answer must be successful. */
-export async function scores(socketPath: string, model: string, brightness: number): Promise<readonly number[]> {
+async function scores(socketPath: string, model: string, brightness: number): Promise<readonly number[]> {
   const { status, body } = await askAbout(socketPath, model, brightness);
   assert.equal(status, 200, JSON.stringify(body));
   return (body.outputs?.[0]?.data ?? []).map(Number);

@@ -10,7 +10,7 @@ import type { Mutant } from './mutant.ts';
 
 const script = join(import.meta.dirname, '../../scripts/mutants.mjs');
 const gate = `export const isOpen = (age: number): boolean => age >= 18;
-export const isFree = (age: number): boolean => age < 6;
+const isFree = (age: number): boolean => age < 6;
 `;
 const gateTest = `import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -21,13 +21,13 @@ import { type ReceiptChanges, releasedAtMs, testReceiptParts } from './testing-r
 const year = 365 * 86_400;
 const period = { notBeforeSeconds: releasedAtMs / 1_000 - year, notAfterSeconds: releasedAtMs / 1_000 + year };
 const nonce = Buffer.alloc(32, 9);
-export const testExporter = new Uint8Array(32).fill(3);
+const testExporter = new Uint8Array(32).fill(3);
 
-export const testAttestationKey = testAttester(fixedKey(71));
+const testAttestationKey = testAttester(fixedKey(71));
 const root = await testRoot(period, 'Maker root');
 const intermediate = await testIssuing(root, period);
 const endorsementSpki = encodeSpki(createPublicKey(fixedKey(72)));
-export const testEndorsementCertificate = await testEndorsement(endorsementSpki, intermediate, period);
+const testEndorsementCertificate = await testEndorsement(endorsementSpki, intermediate, period);
 
 export const testOrigin: EvidenceOrigin = {
   kind: 'tpm',
@@ -52,7 +52,7 @@ export function testRelease(data = qualifyingData('release', nonce, testExporter
 }
 
 /** What an honest hub's attestation result says of that boot. */
-export const testBootResult = { nonce, pcrs: testPcrs, pcrDigest: toHex(pcrDigest(testPcrs.map(valueOf))) };
+const testBootResult = { nonce, pcrs: testPcrs, pcrDigest: toHex(pcrDigest(testPcrs.map(valueOf))) };
 
 /** The parts of a long receipt; `changes` are made before the receipt in it is signed and logged. */
 export async function testLongReceipt(

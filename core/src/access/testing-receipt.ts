@@ -43,7 +43,7 @@ export const testWitnesses: readonly NoteSigner[] = [
   { name: 'hub.example/device/press-8', signer: signerFromKey(testEd25519(3)) },
 ];
 export const testPublisher = signerFromKey(testP256(4));
-export const testVerifier = signerFromKey(testP256(5));
+const testVerifier = signerFromKey(testP256(5));
 
 export function testTrust(quorum = 1): Trust {
   const witnesses = testWitnesses.map(({ name, signer }) => verifierKey(name, signer.publicKey, 'cosignature-v1'));

@@ -19,7 +19,7 @@ import { keyPurposeOid } from './oid.ts';
 import { encodeSignatureAlgorithm } from './signature-algorithm.ts';
 
 export const foreignKey = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-export const foreignSpki = foreignKey.publicKey.export({ format: 'der', type: 'spki' });
+const foreignSpki = foreignKey.publicKey.export({ format: 'der', type: 'spki' });
 /** 2027-01-15: inside the period of every certificate here. */
 export const foreignNowSeconds = 1_800_000_000;
 

@@ -48,7 +48,7 @@ export const nowMs = 1_800_000_000_000;
 export const by = { actor: 'person:ada/desk', nowMs };
 export const press = testTpmDevice('press-1', 1);
 export const second = testTpmDevice('press-2', 2);
-export const modelKey = new Uint8Array(32).fill(9);
+const modelKey = new Uint8Array(32).fill(9);
 
 /** Signs attestation results. */
 export const testVerifier = signerFromKey(fixedKey(5_000_000));

@@ -44,7 +44,7 @@ export function altered(store: EntrySource, index: number, change: Partial<Logge
   };
 }
 
-export function entryAt(index: number): LoggedEntry {
+function entryAt(index: number): LoggedEntry {
   const entry = Buffer.from(`entry ${index}`);
   return { entry, leafHash: leafHash(entry) };
 }

@@ -13,7 +13,7 @@ export interface TestingListener {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export const roomyLimits: PayerLimits = {
+const roomyLimits: PayerLimits = {
   requestsPerSecond: 1_000,
   workPerSecond: undefined,
   bytesPerSecond: 2 ** 30,
