@@ -2,12 +2,13 @@
 // units are as closed as SECURITY.md says. Packages in fresh systems, and arm64, are `npm run platforms`.
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
-import { lstatSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { layOut } from '../scripts/package/layout.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
@@ -62,6 +63,18 @@ test('the tree of a package has programs, Node and native code, and no link', ne
     );
     const runtimes = entries.filter((path) => /libonnxruntime/.test(path));
     assert.equal(runtimes.length, part === 'agent' ? 1 : 0, runtimes.join());
+  }
+});
+
+test('the pages that messages and help name are in a package, with those that they link to', needsTools, () => {
+  const laidOut = join(folder, 'laid-out');
+  layOut(laidOut, tree('hub'), 'hub', 0);
+  const pages = join(laidOut, 'usr/share/doc/edgekeep-hub');
+  for (const page of ['docs/cli.md', 'docs/install.md', 'docs/upgrading.md']) {
+    const text = readFileSync(join(pages, page), 'utf8');
+    const links = [...text.matchAll(/\]\((?<path>[^)#:]+\.md)/g)].map(({ groups }) => groups?.['path'] ?? '');
+    assert.ok(links.length > 0, page);
+    for (const link of links) assert.ok(existsSync(join(pages, dirname(page), link)), `${page}: ${link}`);
   }
 });
 

@@ -7,6 +7,7 @@ import { shells } from '@edgekeep/cli/completion/shell-scripts';
 import { completedVerbs } from '@edgekeep/cli/completion/completion';
 import { verbs } from '@edgekeep/cli/verbs';
 import { commandPage, servicePage } from './manual.ts';
+import { root } from './bundle.ts';
 import type { Part } from './tree.ts';
 
 export const treePlace = (part: Part) => `usr/lib/edgekeep/${part}`;
@@ -40,7 +41,14 @@ export function layOut(folder: string, tree: string, part: Part, epochSeconds: n
     writeFileSync(join(folder, path), content);
   };
   put(`usr/share/man/man8/edgekeep-${part}.8.gz`, gzipSync(servicePage(part, epochSeconds), { level: 9 }));
+  const pages = join(folder, 'usr/share/doc', `edgekeep-${part}`);
   put(`usr/share/doc/edgekeep-${part}/copyright`, copyright(tree));
+  // Messages and help name pages by their paths here, and pages link to one another.
+  for (const place of ['.', 'docs', 'docs/design', 'spec']) {
+    mkdirSync(join(pages, place), { recursive: true });
+    for (const name of readdirSync(join(root, place)).filter((each) => each.endsWith('.md')))
+      copyFileSync(join(root, place, name), join(pages, place, name));
+  }
   for (const name of readdirSync(join(tree, 'units'))) {
     const [, base = '', kind = ''] = /^(.*)\.(sysusers|tmpfiles)\.conf$/.exec(name) ?? [];
     const target = kind === '' ? `usr/lib/systemd/system/${name}` : `usr/lib/${kind}.d/${base}.conf`;
