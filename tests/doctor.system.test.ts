@@ -14,8 +14,11 @@ import { testRoot } from '@edgekeep/core/identity/testing-roots';
 import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { z } from 'zod';
-import { assertRefused } from './support/answer.ts';
+import { accepted, assertRefused } from './support/answer.ts';
+import { healthyBoot } from './support/boot.ts';
+import { TestDevice } from './support/test-device.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
 import { adoptStore } from './support/edited-store.ts';
 
@@ -76,6 +79,31 @@ test(
     const refused = await of('--vendor-roots', foreign);
     assert.equal(refused?.state, 'warning');
     assert.match(refused.found, /the hub will refuse it: no issuer found/);
+  },
+);
+
+test(
+  'the root of trust that the doctor names enrolls without a token when an import has it',
+  { skip: skipWithoutTpm },
+  async () => {
+    const { simulators, world } = worldOf();
+    const simulator = await simulators.start('imported');
+    const { stdout } = await run(process.execPath, [
+      program,
+      'doctor',
+      '--json',
+      '--tpm',
+      `unix:${simulator.socketPath}`,
+    ]);
+    const { rootSha256 } = z.object({ rootSha256: z.string() }).parse(JSON.parse(stdout));
+    const tpm = await TpmRootOfTrust.open(simulator.address);
+    // As an agent chooses.
+    const [kind = 'rsa-2048'] = await tpm.certifiedKinds();
+    await tpm.useEndorsementKey(kind);
+    const device = worldOf().keep(await TestDevice.with('imported', tpm, healthyBoot));
+    const [token, body] = [await world.adminToken(), JSON.stringify({ id: 'imported', rootSha256 })];
+    await world.askOperator('POST', '/v1/devices/import', { token, body, contentType: 'application/x-ndjson' });
+    accepted(await device.tryEnroll(world, undefined), certificateResponse);
   },
 );
 

@@ -216,14 +216,8 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
 
     const receipt = ['receipt', 'verify', at('receipt.json'), '--trust', at('trust.json')];
     // The device cosigns at its next check-in.
-    await until(async () => {
-      await edgekeepJson(
-        z.looseObject({ lease: z.string() }),
-        ['receipt', 'get', '--out', at('receipt.json')],
-        operator(),
-      );
-      return (await edgekeep(receipt)).code === 0;
-    }, 'a witnessed receipt');
+    const get = ['receipt', 'get', '--wait', '--out', at('receipt.json')];
+    await edgekeepJson(z.looseObject({ lease: z.string() }), get, operator());
     const verified = await edgekeepJson(
       z.looseObject({ kind: z.string(), device: z.looseObject({ id: z.string() }) }),
       receipt,

@@ -1,7 +1,6 @@
 // `edgekeep audit show|prove` and `edgekeep trust`: the log's entries, the proof of one, and the public keys to check them with.
 import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
-import { receiptResponse, releaseList } from '@edgekeep/wire/api/access';
 import { auditList, auditProof } from '@edgekeep/wire/api/audit';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { exitCodes, type Command } from '../command.ts';
@@ -54,28 +53,5 @@ export const trust: Command = {
     const out = args.option('out');
     if (out !== undefined) await writeFile(out, bytes);
     return { exitCode: exitCodes.ok, value: JSON.parse(text), text: out === undefined ? text : `wrote ${out}` };
-  },
-};
-
-export const receiptGet: Command = {
-  usage: 'receipt get [LEASE] --out FILE [--long]',
-  help: `LEASE is a lease id (\`edgekeep device show\`); without it the newest release is taken.\n\n--out       the receipt file to write\n--long      the long form: with the evidence, which verifies up to the maker of the device\n${operatorHelp}`,
-  positionals: { min: 0, max: 1 },
-  options: { ...operatorOption, out: { type: 'string' }, long: { type: 'boolean' } },
-  async run(args) {
-    const operator = await openOperator(args);
-    const out = args.required('out');
-    const lease = args.positionals[0] ?? (await operator.get('/v1/leases?limit=1', releaseList)).leases[0]?.id;
-    if (lease === undefined) return { exitCode: exitCodes.refused, value: null, text: 'no key was released yet' };
-    const path = `/v1/receipts/${encodeURIComponent(lease)}`;
-    const bytes = args.flag('long')
-      ? await operator.getBytes(`${path}/long`)
-      : parseBase64url((await operator.get(path, receiptResponse)).receipt, 'receipt');
-    await writeFile(out, bytes);
-    return {
-      exitCode: exitCodes.ok,
-      value: { lease, file: out },
-      text: `wrote ${out} (${bytes.length} bytes), the ${args.flag('long') ? 'long form of the ' : ''}receipt of lease ${lease}`,
-    };
   },
 };

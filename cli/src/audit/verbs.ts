@@ -33,9 +33,4 @@ export const auditVerbs: Verbs = {
     example: 'trust show --out trust.json',
     load: () => import('./show.ts').then((m) => m.trust),
   },
-  'receipt get': {
-    summary: 'fetch the receipt of a key release',
-    example: 'receipt get --out receipt.json',
-    load: () => import('./show.ts').then((m) => m.receiptGet),
-  },
 };

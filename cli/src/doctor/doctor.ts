@@ -9,7 +9,7 @@ import { readMakers } from './makers.ts';
 import { examineDice } from './dice.ts';
 import { examineHub } from './policy.ts';
 import { examineSecureElements } from './pkcs11.ts';
-import { examineSimulator, examineTpm } from './tpm.ts';
+import { examineSimulator, examineTpm, rootSubject } from './tpm.ts';
 
 const deviceDefault = 'device:/dev/tpmrm0';
 
@@ -57,6 +57,8 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
       ...(await examineFences()),
       ...(await examineHub(args.option('operator') === undefined ? undefined : await openOperator(args))),
     ];
-    return { exitCode: exitCodes.ok, value: { findings }, text: findings.map(findingText).join('\n') };
+    const rootSha256 = findings.find(({ subject }) => subject === rootSubject)?.found;
+    const value = { findings, ...(rootSha256 === undefined ? {} : { rootSha256 }) };
+    return { exitCode: exitCodes.ok, value, text: findings.map(findingText).join('\n') };
   },
 };

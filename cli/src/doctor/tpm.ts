@@ -16,6 +16,7 @@ import { printable } from '@edgekeep/core/identity/maker-authority';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
+import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { type EndorsementKeyKind, endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import type { TpmAddress } from '@edgekeep/hardware/tpm/transport';
@@ -24,6 +25,10 @@ import { type Finding, missing, ok, warning } from '@edgekeep/host/finding';
 import type { Makers, MakerTrust } from './makers.ts';
 
 const run = promisify(execFile);
+
+/** Its finding is the `rootSha256` of an import (spec/registry.md). */
+export const rootSubject = 'root of trust';
+const spki = { type: 'spki', format: 'der' } as const;
 
 const firmwareHint = 'enable the TPM in the firmware, or continue with the software root of trust, the lowest tier';
 
@@ -47,6 +52,7 @@ export async function examineTpm(
     return [
       tpmFinding(described),
       keysFinding(chosen),
+      ok(rootSubject, sha256Hex(publicKeyOf(parsePublic(described.endorsementKey.publicArea)).export(spki))),
       ...(stateFolder === undefined ? [] : [await enrolledFinding(stateFolder, described)]),
       examineEndorsement(described, makers?.tpm, nowSeconds),
       ...(await describeIdevid(device, makers?.idevid, nowSeconds)),
