@@ -78,8 +78,8 @@ test('a hub that was started again learns from the witness which tree it has see
 });
 
 // SECURITY.md: HUB-103
-test('a witness that fails, or signs another tree, is an alert and no witness until it is right again', async () => {
-  for (const mode of ['broken', 'false'] as const) {
+test('a witness that fails, signs another tree, names a larger one or answers in another protocol is an alert and no witness until it is right again', async () => {
+  for (const mode of ['other-protocol', 'larger', 'twice', 'broken', 'false'] as const) {
     witness.mode = mode;
     const { lease } = await fleet.device.releaseBound(fleet.link, 'surface', '1.0.0');
     while ((await alerts('standing')).length === 0) fleet.world.clock.advanceSeconds(10);

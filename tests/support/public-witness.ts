@@ -27,6 +27,9 @@ interface Answer {
   readonly contentType?: string;
 }
 
+/** `larger`: it says that it has seen a larger tree than the log has; `twice`: two lines by its key; `other-protocol`: status 101. */
+export type WitnessMode = 'right' | 'broken' | 'false' | 'larger' | 'twice' | 'other-protocol';
+
 export class PublicWitness {
   readonly pem: string;
   readonly #signer = newSigner('witness.example/w1');
@@ -38,7 +41,7 @@ export class PublicWitness {
   log: VerifierKey | undefined;
   /** The `old` sizes that it was sent, and what it answered. */
   readonly seen: string[] = [];
-  mode: 'right' | 'broken' | 'false' = 'right';
+  mode: WitnessMode = 'right';
 
   private constructor(server: Server, pem: string) {
     this.#server = server;
@@ -78,6 +81,10 @@ export class PublicWitness {
       // What cannot be read is malformed.
       answer = { status: 400 };
     }
+    if (this.mode === 'other-protocol') {
+      response.writeHead(101, { connection: 'upgrade', upgrade: 'other' }).end();
+      return;
+    }
     const { status, body = '', contentType = 'text/plain' } = answer;
     response.writeHead(status, { 'content-type': contentType }).end(body);
   }
@@ -93,6 +100,8 @@ export class PublicWitness {
 
   async #judge(old: string, lines: readonly string[], checkpoint: string): Promise<Answer> {
     if (this.mode === 'broken') return { status: 500 };
+    if (this.mode === 'larger')
+      return { status: 409, body: `${Number.MAX_SAFE_INTEGER}\n`, contentType: 'text/x.tlog.size' };
     const [, size] = /^old (0|[1-9][0-9]*)$/.exec(old) ?? [];
     if (size === undefined || lines.length > 63) return { status: 400 };
     const note = parseNote(Buffer.from(checkpoint));
@@ -111,6 +120,7 @@ export class PublicWitness {
     const signatures = [
       ...(await cosign(note.text, seconds, this.#stranger)),
       ...(await cosign(wrong, seconds, this.#signer)),
+      ...(this.mode === 'twice' ? await cosign(note.text, seconds - 1, this.#signer) : []),
     ];
     const whole = Buffer.from(encodeNote({ text: note.text, signatures })).toString('utf8');
     return { status: 200, body: whole.slice(whole.lastIndexOf('\n\n') + 2) };

@@ -134,8 +134,7 @@ export class CosignatureCollector {
     if (round === undefined) return refused(409, `that checkpoint is not open for cosignatures; request the open one`);
     const cosignature = cosignatureBy(note, key);
     if (cosignature === undefined) return refused(403, `no cosignature by ${shownKey(key)}`);
-    if (linesBy(note, key).length > (key.postQuantum === undefined ? 1 : 2))
-      return refused(422, `more than one cosignature by ${shownKey(key)}`);
+    if (hasTooMany(note, key)) return refused(422, `more than one cosignature by ${shownKey(key)}`);
     if (cosignature === false) return refused(422, `the cosignature by ${key.name}+${key.id} is false`);
     if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX) {
       return refused(422, `the cosignature by ${key.name} is from the future; set the device's clock`);
@@ -158,10 +157,11 @@ export class CosignatureCollector {
     if (round === undefined) return refused(409, 'that checkpoint is not open for cosignatures');
     const cosignature = cosignatureBy(note, key);
     if (cosignature === undefined) return refused(403, `no cosignature by ${shownKey(key)}`);
+    if (hasTooMany(note, key)) return refused(422, `more than one cosignature by ${shownKey(key)}`);
     if (cosignature === false) return refused(422, `the cosignature by ${shownKey(key)} is false`);
     if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX)
       return refused(422, `the cosignature by ${key.name} is from the future`);
-    round.byPublic.set(key.name, linesBy(note, key).slice(0, key.postQuantum === undefined ? 1 : 2));
+    round.byPublic.set(key.name, linesBy(note, key));
     const quorum = this.#isMet(round);
     return { kind: 'kept', size: round.size, cosignatures: round.cosignatures.size, quorum };
   }
@@ -272,6 +272,11 @@ export class CosignatureCollector {
   #maxCarried(): number {
     return Math.max(COSIGNATURES_MAX, this.#dependencies.policies.current().quorum, this.#largest);
   }
+}
+
+// Receipts carry all lines: a witness must not fill them.
+function hasTooMany(note: SignedNote, key: VerifierKey): boolean {
+  return linesBy(note, key).length > (key.postQuantum === undefined ? 1 : 2);
 }
 
 function shownKey({ name, id, postQuantum }: VerifierKey): string {

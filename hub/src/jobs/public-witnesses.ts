@@ -115,7 +115,11 @@ export class PublicWitnesses implements Subject {
     for (const isLast of [false, true]) {
       const nowSeconds = Math.floor(clock() / 1_000);
       const offer = await witnesses.offer(witness.size, nowSeconds);
-      if (offer.kind === 'refused') throw new RangeError(`the witness: ${offer.reasons.join('; ')}`);
+      if (offer.kind === 'refused') {
+        // Its word may have been wrong: the next turn asks for it again.
+        witness.size = 0;
+        throw new RangeError(`the witness: ${offer.reasons.join('; ')}`);
+      }
       const { oldSize, checkpoint, consistency: proof } = offer;
       const known = witnesses.hasPublic(witness.key.name, checkpoint);
       if (known !== 'missing') return known;

@@ -26,7 +26,9 @@ export async function postToWitness({ url, body, trustedPem, signal }: WitnessRe
         resolve({ status, contentType: answered['content-type'] ?? '', body: Buffer.concat(chunks) });
       });
     });
-    outgoing.once('error', reject);
+    outgoing.on('error', reject);
+    // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
+    outgoing.once('close', () => reject(new Error('it closed the connection without an answer')));
     outgoing.end(body);
   });
 }
