@@ -86,6 +86,40 @@ test('cosigners that a receipt has no room for are not counted for a publisherâ€
   assert.equal(collector.cosignersBesides('press-2'), carried);
 });
 
+// SECURITY.md: HUB-96
+test('what the hub weighs at a check-in does not grow with the devices of one token that cosigned', async () => {
+  const weighed = async (devices: number) => {
+    await using scene = await setScene(`weighed-${devices}`, 2);
+    const { log, store } = scene;
+    const policies = testPolicies(2);
+    let times = 0;
+    const counting: Pick<typeof policies, 'current' | 'isMet' | 'independent'> = {
+      current: () => policies.current(),
+      isMet(...asked) {
+        times += 1;
+        return policies.isMet(...asked);
+      },
+      independent(cosigned) {
+        times += 1;
+        return policies.independent(cosigned);
+      },
+    };
+    const collector = new CosignatureCollector({ log, policies: counting, maxRoundSeconds: 60 });
+    const fleet = Array.from({ length: devices + 1 }, (_, at) => ({ id: `press-${at}`, ...device(at + 2) }));
+    // The last one alone has another origin: its own receipt lacks the quorum.
+    for (const [at, { id, key }] of fleet.entries())
+      collector.register(id, key, { tier: 'tpm', origin: at === devices ? '' : 'token 12' });
+    const open = await offered(collector, 0, 1000);
+    for (const { id, cosigned } of fleet) collector.accept(id, await cosigned(open, 1000), 1000);
+    store.grow(20);
+    await log.integrated(19);
+    times = 0;
+    assert.equal(opened(await offered(collector, 0, 1001), log).size, 10, 'the round stays open for the receipt of the last');
+    return times;
+  };
+  assert.equal(await weighed(12), await weighed(4));
+});
+
 // SECURITY.md: HUB-78
 test('a round stays open for the largest quorum of a publisher, and each receipt gets the round that has its own', async () => {
   await using scene = await setScene('publisher', 1, 3);

@@ -248,7 +248,17 @@ export class CosignatureCollector {
   #isMetForAll(round: Round): boolean {
     const isEnough = (receiver?: string) =>
       this.#counts(round, receiver) && this.#independent(round, receiver) >= this.#largest;
-    return isEnough() && [...round.cosignatures.keys()].every((id) => isEnough(id));
+    return isEnough() && isEnough(this.#alone(round));
+  }
+
+  /** A device without which there is one independent cosigner fewer: it decides for all, who are too many to be tried at each check-in. */
+  #alone({ cosignatures }: Round): string | undefined {
+    const { tiers } = this.#dependencies.policies.current();
+    const counted = [...cosignatures].filter(([, { standing }]) => tiers.some((each) => each === standing.tier));
+    const ofOrigin = new Map<string, number>();
+    for (const [, { standing }] of counted) ofOrigin.set(standing.origin, (ofOrigin.get(standing.origin) ?? 0) + 1);
+    const alone = counted.find(([, { standing: { origin } }]) => origin === '' || ofOrigin.get(origin) === 1);
+    return alone?.[0];
   }
 
   // A receipt has room for some: first those that count, one of each origin, and never the receiver's own.
