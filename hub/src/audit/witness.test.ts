@@ -114,7 +114,11 @@ test('what the hub weighs at a check-in does not grow with the devices of one to
     store.grow(20);
     await log.integrated(19);
     times = 0;
-    assert.equal(opened(await offered(collector, 0, 1001), log).size, 10, 'the round stays open for the receipt of the last');
+    assert.equal(
+      opened(await offered(collector, 0, 1001), log).size,
+      10,
+      'the round stays open for the receipt of the last',
+    );
     return times;
   };
   assert.equal(await weighed(12), await weighed(4));

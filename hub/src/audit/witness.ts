@@ -257,7 +257,14 @@ export class CosignatureCollector {
     const counted = [...cosignatures].filter(([, { standing }]) => tiers.some((each) => each === standing.tier));
     const ofOrigin = new Map<string, number>();
     for (const [, { standing }] of counted) ofOrigin.set(standing.origin, (ofOrigin.get(standing.origin) ?? 0) + 1);
-    const alone = counted.find(([, { standing: { origin } }]) => origin === '' || ofOrigin.get(origin) === 1);
+    const alone = counted.find(
+      ([
+        ,
+        {
+          standing: { origin },
+        },
+      ]) => origin === '' || ofOrigin.get(origin) === 1,
+    );
     return alone?.[0];
   }
 
