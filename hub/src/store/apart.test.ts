@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { sql } from 'kysely';
@@ -111,6 +112,28 @@ test('a document comes with its compressed form and the name of its content', as
   assert.equal(Buffer.from(bytes).toString(), 'Süd');
   assert.deepEqual(gunzipSync(gzip), Buffer.from(bytes));
   assert.equal(sha256, createHash('sha256').update('Süd').digest('hex'));
+});
+
+// SECURITY.md: HUB-44
+test('a document for everybody is not refused because the payer who asked first has too many questions', async () => {
+  await using store = await openStore(new URL('./testing-thread.ts', import.meta.url));
+  const { database } = store;
+  const echo = { name: 'echo', query: z.object({ text: z.string() }), make: async () => new Uint8Array(0) };
+  const acting = new Acting();
+  acting.payer = 'greedy';
+  const done: string[] = [];
+  const note = (what: string) => () => void done.push(what);
+  await runActing(acting, async () => {
+    const questions = Array.from({ length: 65 }, () =>
+      sql`select 1`.execute(database.readApart).then(note('question')),
+    );
+    // Now they wait in the line.
+    await setImmediate();
+    await database.documentApart(echo, { text: 'a' }).then(note('document'));
+    await Promise.all(questions);
+  });
+  const before = done.indexOf('document');
+  assert.ok(before < 32, `after ${before} of 65 questions`);
 });
 
 test('a store that closes ends the questions that wait', async () => {

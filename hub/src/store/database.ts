@@ -116,9 +116,9 @@ export class Database {
     return answer.bytes;
   }
 
-  /** A document that the reading thread makes. */
+  /** A document that the reading thread makes. It is for everybody, so it waits in no payer's line: who asked first could hold up the others. */
   async documentApart<Query>({ name }: PublicDocument<Query>, query: Query): Promise<Document> {
-    const answer = await this.#thread.ask({ kind: 'document', name, query });
+    const answer = await runActing(undefined, () => this.#thread.ask({ kind: 'document', name, query }));
     if (answer.kind !== 'document') throw new TypeError(`a document was answered with ${answer.kind}`);
     return answer.document;
   }
