@@ -25,6 +25,8 @@ test('a hub that goes away before or in the middle of its answer is unreachable 
     const { certificateChainPem: cert, privateKeyPem: key } = authority.server;
     await using server = createServer({ cert, key }, (request, response) => {
       if (request.url === '/before') return void response.destroy();
+      if (request.url === '/other-protocol')
+        return void response.writeHead(101, { connection: 'upgrade', upgrade: 'other' }).end();
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
       response.write('{"whole":true}', () => response.destroy());
     });
@@ -41,7 +43,7 @@ test('a hub that goes away before or in the middle of its answer is unreachable 
     };
     await writeFile(file, JSON.stringify(access), { mode: 0o600 });
     const operator = await operatorFromFile(file);
-    for (const path of ['/before', '/middle']) {
+    for (const path of ['/before', '/middle', '/other-protocol']) {
       await assert.rejects(operator.get(path, z.looseObject({})), (error) => error instanceof Unreachable, path);
     }
   } finally {

@@ -198,6 +198,8 @@ async function exchange(
     );
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer for ${answerMilliseconds / 1_000} s`)));
     outgoing.on('error', (cause) => reject(notReached(access, cause)));
+    // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
+    outgoing.on('close', () => reject(notReached(access, new Error('the connection was closed without an answer'))));
     if (body === undefined || typeof body === 'string') outgoing.end(body);
     else {
       // A failure on this side is not a failure of the connection.
