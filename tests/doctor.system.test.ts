@@ -82,31 +82,6 @@ test(
   },
 );
 
-test(
-  'the root of trust that the doctor names enrolls without a token when an import has it',
-  { skip: skipWithoutTpm },
-  async () => {
-    const { simulators, world } = worldOf();
-    const simulator = await simulators.start('imported');
-    const { stdout } = await run(process.execPath, [
-      program,
-      'doctor',
-      '--json',
-      '--tpm',
-      `unix:${simulator.socketPath}`,
-    ]);
-    const { rootSha256 } = z.object({ rootSha256: z.string() }).parse(JSON.parse(stdout));
-    const tpm = await TpmRootOfTrust.open(simulator.address);
-    // As an agent chooses.
-    const [kind = 'rsa-2048'] = await tpm.certifiedKinds();
-    await tpm.useEndorsementKey(kind);
-    const device = worldOf().keep(await TestDevice.with('imported', tpm, healthyBoot));
-    const [token, body] = [await world.adminToken(), JSON.stringify({ id: 'imported', rootSha256 })];
-    await world.askOperator('POST', '/v1/devices/import', { token, body, contentType: 'application/x-ndjson' });
-    accepted(await device.tryEnroll(world, undefined), certificateResponse);
-  },
-);
-
 test('the kit brings what the hub believes, and says how much that is', { skip: skipWithoutTpm }, async () => {
   const { simulators, world } = worldOf();
   const kit = join(world.folder, 'kit');
@@ -189,5 +164,30 @@ test(
     const removed = await world.operator.send('DELETE', `${path}&force=true`, undefined, vendorRootRemoved);
     assert.equal(removed.usedBy, 1);
     await assert.rejects(worldOf().device('press-2'), /enrollment-refused|not one of a known TPM maker/);
+  },
+);
+
+test(
+  'the root of trust that the doctor names enrolls without a token when an import has it',
+  { skip: skipWithoutTpm },
+  async () => {
+    const { simulators, world } = worldOf();
+    const simulator = await simulators.start('imported');
+    const { stdout } = await run(process.execPath, [
+      program,
+      'doctor',
+      '--json',
+      '--tpm',
+      `unix:${simulator.socketPath}`,
+    ]);
+    const { rootSha256 } = z.object({ rootSha256: z.string() }).parse(JSON.parse(stdout));
+    const tpm = await TpmRootOfTrust.open(simulator.address);
+    // As an agent chooses.
+    const [kind = 'rsa-2048'] = await tpm.certifiedKinds();
+    await tpm.useEndorsementKey(kind);
+    const device = worldOf().keep(await TestDevice.with('imported', tpm, healthyBoot));
+    const [token, body] = [await world.adminToken(), JSON.stringify({ id: 'imported', rootSha256 })];
+    await world.askOperator('POST', '/v1/devices/import', { token, body, contentType: 'application/x-ndjson' });
+    accepted(await device.tryEnroll(world, undefined), certificateResponse);
   },
 );
