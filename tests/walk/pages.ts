@@ -38,8 +38,8 @@ export function blocksOf(page: string): readonly Block[] {
 }
 
 const programs =
-  'apt|apt-get|chmod|chown|cp|curl|dpkg|edgekeep|git|jq|kubectl|mkdir|mv|node|npm|npx|openssl|podman|setpriv|sh|sudo|systemctl|tar|useradd|usermod';
-const commandLine = new RegExp(`^(?:\\$ |(?:${programs}) )`, 'mu');
+  'apt|apt-get|chmod|chown|cp|curl|dpkg|edgekeep|git|jq|kubectl|mkdir|mv|node|npm|npx|openssl|podman|python3|setpriv|sh|sudo|systemctl|tar|useradd|usermod';
+const commandLine = new RegExp(`^(?:\\$ |(?:/usr/bin/)?(?:${programs}) )`, 'mu');
 
 /** What the fence of a block says that a reader types. */
 export const isTyped = (language: string): boolean => language === 'sh' || language === 'console';

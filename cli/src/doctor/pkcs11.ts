@@ -20,7 +20,7 @@ async function examineBinding(): Promise<Finding> {
     return missing(
       'PKCS#11 binding',
       'pkcs11js does not load',
-      'only for a secure element: apt install g++ make python3, then node scripts/setup.mjs packages',
+      'only for a secure element: edgekeep-agent brings it; in a checkout apt install g++ make python3, then node scripts/setup.mjs packages',
     );
   }
 }

@@ -10,7 +10,7 @@ export async function loadBinding(
   load: () => Promise<{ readonly default: object }> = () => import(packageName),
 ): Promise<Binding> {
   const message =
-    'the native package pkcs11js does not load: install a C++ compiler (apt install g++ make python3), then run node scripts/setup.mjs packages';
+    'the native package pkcs11js does not load; edgekeep-agent and edgekeep-hub bring it, in a checkout: apt install g++ make python3, then node scripts/setup.mjs packages';
   let loaded: object;
   try {
     loaded = (await load()).default;
