@@ -125,49 +125,6 @@ test(
 );
 
 test(
-  'a device says in the registry by which maker it came, a root counts it, and its removal asks for force',
-  {
-    skip: skipWithoutTpm,
-  },
-  async () => {
-    const { world } = worldOf();
-    await worldOf().device('press-1');
-    const { makers } = await world.device('press-1');
-    assert.deepEqual(
-      makers.map(({ kind, notes }) => `${kind} ${notes.length}`),
-      ['tpm 0'],
-    );
-    const keyFile = join(world.folder, 'press-1.key');
-    const shown = ['device', 'show', 'press-1', '--attestation-key', keyFile, '--operator', world.operatorFile];
-    await run(process.execPath, [program, ...shown]);
-    assert.equal(parsePublic(await readFile(keyFile)).kind, 'ecc');
-    const { roots } = await world.operator.get('/v1/vendor-roots?kind=tpm', vendorRootList);
-    assert.deepEqual(roots.map(({ role, usedBy }) => `${role} ${usedBy}`).toSorted(), ['intermediate 1', 'root 1']);
-    // As the previous version left it: the paths are found again at the start.
-    await world.stop();
-    {
-      using store = new DatabaseSync(world.storeFile);
-      store.exec('delete from device_maker; delete from device_maker_path');
-    }
-    await adoptStore(world.hubFolder);
-    await world.start();
-    const again = await world.operator.get('/v1/vendor-roots?kind=tpm', vendorRootList);
-    assert.deepEqual(again.roots, roots);
-    const root = roots.find(({ role }) => role === 'root');
-    const path = `/v1/vendor-roots/tpm/${root?.sha256}?reason=a%20test`;
-    const token = await world.adminToken();
-    assertRefused(await world.askOperator('DELETE', path, { token }), {
-      status: 409,
-      code: 'conflict',
-      reason: 'vendor-root-in-use',
-    });
-    const removed = await world.operator.send('DELETE', `${path}&force=true`, undefined, vendorRootRemoved);
-    assert.equal(removed.usedBy, 1);
-    await assert.rejects(worldOf().device('press-2'), /enrollment-refused|not one of a known TPM maker/);
-  },
-);
-
-test(
   'the root of trust that the doctor names enrolls without a token when an import has it',
   { skip: skipWithoutTpm },
   async () => {
@@ -189,5 +146,49 @@ test(
     const [token, body] = [await world.adminToken(), JSON.stringify({ id: 'imported', rootSha256 })];
     await world.askOperator('POST', '/v1/devices/import', { token, body, contentType: 'application/x-ndjson' });
     accepted(await device.tryEnroll(world, undefined), certificateResponse);
+  },
+);
+
+test(
+  'a device says in the registry by which maker it came, a root counts it, and its removal asks for force',
+  {
+    skip: skipWithoutTpm,
+  },
+  async () => {
+    const { world } = worldOf();
+    await worldOf().device('press-1');
+    const { makers } = await world.device('press-1');
+    assert.deepEqual(
+      makers.map(({ kind, notes }) => `${kind} ${notes.length}`),
+      ['tpm 0'],
+    );
+    const keyFile = join(world.folder, 'press-1.key');
+    const shown = ['device', 'show', 'press-1', '--attestation-key', keyFile, '--operator', world.operatorFile];
+    await run(process.execPath, [program, ...shown]);
+    assert.equal(parsePublic(await readFile(keyFile)).kind, 'ecc');
+    const { roots } = await world.operator.get('/v1/vendor-roots?kind=tpm', vendorRootList);
+    // This device, and the imported one above.
+    assert.deepEqual(roots.map(({ role, usedBy }) => `${role} ${usedBy}`).toSorted(), ['intermediate 2', 'root 2']);
+    // As the previous version left it: the paths are found again at the start.
+    await world.stop();
+    {
+      using store = new DatabaseSync(world.storeFile);
+      store.exec('delete from device_maker; delete from device_maker_path');
+    }
+    await adoptStore(world.hubFolder);
+    await world.start();
+    const again = await world.operator.get('/v1/vendor-roots?kind=tpm', vendorRootList);
+    assert.deepEqual(again.roots, roots);
+    const root = roots.find(({ role }) => role === 'root');
+    const path = `/v1/vendor-roots/tpm/${root?.sha256}?reason=a%20test`;
+    const token = await world.adminToken();
+    assertRefused(await world.askOperator('DELETE', path, { token }), {
+      status: 409,
+      code: 'conflict',
+      reason: 'vendor-root-in-use',
+    });
+    const removed = await world.operator.send('DELETE', `${path}&force=true`, undefined, vendorRootRemoved);
+    assert.equal(removed.usedBy, 2);
+    await assert.rejects(worldOf().device('press-2'), /enrollment-refused|not one of a known TPM maker/);
   },
 );
