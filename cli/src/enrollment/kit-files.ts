@@ -81,4 +81,4 @@ const noRoots =
   'it refuses this device, unless an enrollment group has its root. `edgekeep vendor-root import` adds some (docs/vendor-roots.md)';
 
 const noPublisher =
-  'the hub trusts no publisher yet, so this device runs no model: `edgekeep publisher trust`, then make the kit again';
+  'the hub trusts no publisher yet, so this device runs no model: `edgekeep publisher trust`, then make the kit or package again';
