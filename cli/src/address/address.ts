@@ -1,6 +1,7 @@
 // `edgekeep address block|unblock|list`: networks that are not allowed to connect to the hub.
 import { blockedAddress, blockedAddressList, unblockedAddress } from '@edgekeep/wire/api/address';
-import { exitCodes, type Command, UsageError } from '../command.ts';
+import { exitCodes, type Command } from '../command.ts';
+import { secondsIn } from '../number-option.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
 import { table, timeText } from '../table.ts';
@@ -20,9 +21,8 @@ ${operatorHelp}
   options: { ...operatorOption, reason: { type: 'string' }, hours: { type: 'string' } },
   async run(args) {
     const [network = ''] = args.positionals;
-    const hours = Number(args.option('hours') ?? '24');
-    if (!(hours > 0)) throw new UsageError('--hours takes a number above 0');
-    const body = { network, reason: args.required('reason'), seconds: Math.ceil(hours * 3_600) };
+    const seconds = secondsIn(args, 'hours', 'hours') ?? 24 * 3_600;
+    const body = { network, reason: args.required('reason'), seconds };
     const value = await (await openOperator(args)).send('POST', '/v1/blocked-addresses', body, blockedAddress);
     return {
       exitCode: exitCodes.ok,

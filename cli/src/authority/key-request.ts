@@ -1,7 +1,8 @@
 // `edgekeep authority request-keys`: the request for the next key list, with the keys that are replaced or were stolen (docs/authorities.md).
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { hubKeysView, keyRequestResponse } from '@edgekeep/wire/api/authority';
-import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
+import { exitCodes, type Command, UsageError } from '../command.ts';
+import { countIn } from '../number-option.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeOf } from './issuing.ts';
 import { keyTable } from './keys.ts';
@@ -41,7 +42,7 @@ ${operatorHelp}
     const named = args.all('key');
     if (stolen === undefined && named.length > 0)
       throw new UsageError('--key names stolen keys: give --stolen TIME, too');
-    const number = numberOf(args);
+    const number = countIn(args, 'number');
     const stolenAt = stolen === 'now' ? Date.now() : stolen === undefined ? undefined : timeOf(stolen, '--stolen');
     const operator = await openOperator(args);
     const mustName = stolenAt !== undefined && replaced.length === 0;
@@ -78,10 +79,4 @@ function purposeNamed(text: string): (typeof purposes)[number] {
   const found = purposes.find((each) => each === text);
   if (found === undefined) throw new UsageError(`--replace takes ${purposes.join(', ')}`);
   return found;
-}
-
-function numberOf(args: Arguments): number | undefined {
-  const number = args.option('number');
-  if (number !== undefined && !/^[1-9][0-9]{0,5}$/.test(number)) throw new UsageError('--number takes a whole number');
-  return number === undefined ? undefined : Number(number);
 }

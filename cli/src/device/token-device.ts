@@ -1,6 +1,7 @@
 // `edgekeep token-device add|roll`: devices that sign HMAC tokens because they cannot hold a certificate (spec/device-token.md).
 import { tokenDeviceResponse, tokenRollResponse } from '@edgekeep/wire/api/token-device';
-import { exitCodes, type Command, UsageError } from '../command.ts';
+import { exitCodes, type Command } from '../command.ts';
+import { secondsIn } from '../number-option.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 
@@ -23,11 +24,9 @@ export const roll: Command = {
   options: { ...operatorOption, 'overlap-hours': { type: 'string' } },
   async run(args) {
     const [id = ''] = args.positionals;
-    const hours = Number(args.option('overlap-hours') ?? '24');
-    if (!(hours >= 0)) throw new UsageError('--overlap-hours takes a number, at least 0');
+    const overlapSeconds = secondsIn(args, 'overlap-hours', 'hours', { mayBeZero: true }) ?? 24 * 3_600;
     const path = `/v1/token-devices/${encodeURIComponent(id)}/roll`;
-    const body = { overlapSeconds: Math.round(hours * 3_600) };
-    const value = await (await openOperator(args)).send('POST', path, body, tokenRollResponse);
+    const value = await (await openOperator(args)).send('POST', path, { overlapSeconds }, tokenRollResponse);
     return {
       exitCode: exitCodes.ok,
       value,

@@ -5,6 +5,7 @@ import { replaceFile, writeNewFile } from '@edgekeep/host/durable-file';
 import { groupTokenResponse } from '@edgekeep/wire/api/enrollment-group';
 import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
+import { countIn, secondsIn } from '../number-option.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 import { kitFiles, tokenFileName } from './kit-files.ts';
@@ -16,8 +17,6 @@ import {
   rootOfTrustUsage,
 } from './kit-root-of-trust.ts';
 import { devicePlaceholder, packageScript } from './package-script.ts';
-
-const secondsPerHour = 3_600;
 
 export const command: Command = {
   usage: `enroll package [ID | --enrollment-group NAME --uses N] --out FILE [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST] [--hours N]`,
@@ -89,7 +88,7 @@ function orderIn(args: Arguments) {
     throw new UsageError('a device id has small letters, digits and hyphens, up to 63');
   const idevid = args.flag('idevid');
   if (group !== undefined && idevid) throw new UsageError('--idevid needs no group: its makers admit the devices');
-  const uses = numberIn(args, 'uses', '1');
+  const uses = countIn(args, 'uses') ?? 1;
   if (group !== undefined) args.required('uses');
   return {
     deviceId,
@@ -97,18 +96,12 @@ function orderIn(args: Arguments) {
     uses,
     howOften: group === undefined ? 'once' : `${uses} times`,
     idevid,
-    lifeSeconds: Math.ceil(numberIn(args, 'hours', '24') * secondsPerHour),
+    lifeSeconds: secondsIn(args, 'hours', 'hours') ?? 24 * 3_600,
     out: args.required('out'),
     models: args.all('model'),
     host: args.option('hub'),
     root: rootOfTrustIn(args),
   };
-}
-
-function numberIn(args: Arguments, name: string, otherwise: string): number {
-  const value = Number(args.option(name) ?? otherwise);
-  if (!(value > 0)) throw new UsageError(`--${name} takes a number above 0`);
-  return value;
 }
 
 async function write(operator: Operator, order: PackageOrder) {

@@ -1,7 +1,8 @@
 // `edgekeep enroll token`: a one-time enrollment token for one device.
 import { tiers } from '@edgekeep/core/attest/tier';
 import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
-import { exitCodes, type Command, UsageError } from '../command.ts';
+import { exitCodes, type Command } from '../command.ts';
+import { secondsIn } from '../number-option.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 
@@ -20,9 +21,8 @@ ${operatorHelp}
   positionals: { min: 0, max: 0 },
   options: { ...operatorOption, device: { type: 'string' }, tier: { type: 'string' }, hours: { type: 'string' } },
   async run(args) {
-    const hours = Number(args.option('hours') ?? '24');
-    if (!(hours > 0)) throw new UsageError('--hours takes a number above 0');
-    const body = { deviceId: args.option('device'), tier: args.option('tier'), lifeSeconds: Math.ceil(hours * 3_600) };
+    const lifeSeconds = secondsIn(args, 'hours', 'hours') ?? 24 * 3_600;
+    const body = { deviceId: args.option('device'), tier: args.option('tier'), lifeSeconds };
     const value = await (await openOperator(args)).send('POST', '/v1/enrollment-tokens', body, enrollmentTokenResponse);
     return {
       exitCode: exitCodes.ok,

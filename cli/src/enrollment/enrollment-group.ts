@@ -5,7 +5,8 @@ import { tiers } from '@edgekeep/core/attest/tier';
 import { parseJson } from '@edgekeep/core/json';
 import { attributesSchema } from '@edgekeep/wire/api/attributes';
 import * as api from '@edgekeep/wire/api/enrollment-group';
-import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
+import { exitCodes, type Command } from '../command.ts';
+import { countIn, secondsIn } from '../number-option.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
 import { table, timeText } from '../table.ts';
@@ -155,12 +156,10 @@ ${operatorHelp}
   async run(args) {
     const [name = ''] = args.positionals;
     args.required('uses');
-    const hours = args.option('hours');
-    const older = args.option('older-hours');
     const body = {
       maxUses: countIn(args, 'uses'),
-      ...(hours === undefined ? {} : { lifeSeconds: secondsOf(hours, 'hours') }),
-      ...(older === undefined ? {} : { olderSeconds: secondsOf(older, 'older-hours') }),
+      lifeSeconds: secondsIn(args, 'hours', 'hours'),
+      olderSeconds: secondsIn(args, 'older-hours', 'hours', { mayBeZero: true }),
     };
     const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/tokens`, body, api.groupTokenResponse);
     const text = `${value.token}\nusable until ${timeText(value.expiresAt)} UTC, ${counted(value.maxUses, 'time')}`;
@@ -225,15 +224,3 @@ const placesOf = ({ devices, maxDevices }: { devices: number; maxDevices: number
 
 const stateOf = ({ disabledReason }: { disabledReason: string | null }) =>
   disabledReason === null ? 'enabled' : `disabled: ${disabledReason}`;
-
-function countIn(args: Arguments, name: string): number | undefined {
-  const text = args.option(name);
-  if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--${name} takes a whole number above 0`);
-  return Number(text);
-}
-
-function secondsOf(hours: string, name: string): number {
-  if (!/^\d{1,5}(?:\.\d{1,4})?$/.test(hours)) throw new UsageError(`--${name} takes a number of hours`);
-  return Math.ceil(Number(hours) * 3_600);
-}

@@ -5,6 +5,7 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 import { claimResponse } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
+import { secondsIn } from '../number-option.ts';
 import { HubRefusal, operatorFileOf, operatorFromFile, operatorHelp, operatorOption } from '../operator.ts';
 import { operatorAddress } from '../operator-file.ts';
 import { newToken } from '../people/token.ts';
@@ -53,7 +54,7 @@ ${operatorHelp}
   async run(args) {
     const name = args.required('name');
     const out = args.required('out');
-    const lifeSeconds = Math.ceil(Number(args.option('days') ?? '90') * 86_400);
+    const lifeSeconds = secondsIn(args, 'days', 'days') ?? 90 * 86_400;
     const value = await claimHub({ from: operatorFileOf(args), out, name, lifeSeconds });
     const text = `wrote ${out}, valid until ${timeText(value.expiresAt)} UTC\nthe first operator file has ended: delete it`;
     return { exitCode: exitCodes.ok, value: { ...value, out }, text };

@@ -12,6 +12,7 @@ import {
 } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
+import { secondsIn } from '../number-option.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
@@ -49,9 +50,7 @@ ${operatorHelp}
     sha256: { type: 'string' },
   },
   async run(args) {
-    const given = args.option('days');
-    const days = Number(given ?? '90');
-    if (!(days > 0)) throw new UsageError('--days takes a number above 0');
+    const lifeSeconds = secondsIn(args, 'days', 'days');
     const [scopes, roles] = [args.all('scope'), args.all('role')];
     if (scopes.length + roles.length === 0) throw new UsageError('--role or --scope is required');
     const { owner, token, sha256 } = ownerAndToken(args);
@@ -61,7 +60,7 @@ ${operatorHelp}
       roles,
       sha256,
       ...owner,
-      ...(given === undefined ? {} : { lifeSeconds: Math.ceil(days * 86_400) }),
+      lifeSeconds,
     };
     const answer = await (await openOperator(args)).send('POST', '/v1/tokens', body, apiTokenResponse);
     const text = `${token ?? `registered: ${answer.id}`}\nvalid until ${timeText(answer.expiresAt)} UTC`;
