@@ -93,13 +93,17 @@ export async function commandPage(epochSeconds: number, all: Verbs = verbs): Pro
 
 type Places = readonly (readonly [path: string, what: string])[];
 const placesOf: Readonly<Record<Part, Places>> = {
-  hub: [['/var/lib/edgekeep/hub', 'the hub: settings (hub.json), keys, store and log']],
+  hub: [
+    ['/var/lib/edgekeep/hub', 'the hub: settings (hub.json), keys, store and log'],
+    ['/usr/share/doc/edgekeep-hub/docs', 'the pages: install.md and getting-started.md are the first ones'],
+  ],
   agent: [
     ['/var/lib/edgekeep/agent', 'the agent: settings (agent.json), keys that it pins, sealed models'],
     [
       '/run/edgekeep',
       'sockets: NAME.sock for predictions of a model, agent.sock for its status, admin.sock for programs',
     ],
+    ['/usr/share/doc/edgekeep-agent/docs', 'the pages: install.md and application.md are the first ones'],
   ],
 };
 const files = (places: Places) => places.flatMap(([path, what]) => ['.TP', `.I ${roff(path)}`, roff(what)]);

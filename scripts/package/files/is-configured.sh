@@ -9,7 +9,8 @@ hub)
   done
   echo 'edgekeep-hub is not started: there is no hub yet. Make one, then start it:
   setpriv --reuid=edgekeep-hub --regid=edgekeep-hub --init-groups edgekeep hub init --unlock passphrase --root-folder DIR
-  systemctl enable --now edgekeep-hub'
+  systemctl enable --now edgekeep-hub
+Names and addresses for devices are settings: /usr/share/doc/edgekeep-hub/docs/install.md'
   ;;
 agent)
   [ -e /var/lib/edgekeep/agent/agent.json ] && exit 0
