@@ -9,7 +9,16 @@ import { Database } from '../store/database.ts';
 import { type AlertLine, AlertLines } from './alert-lines.ts';
 import { countOpenAlerts, listAlerts } from './alert-list.ts';
 import { openAlertsOf } from './testing-alerts.ts';
-import { acknowledgeAlert, type Alert, closeAlert, getAlert, type Raised, raiseAlert, settleAlert } from './alerts.ts';
+import {
+  acknowledgeAlert,
+  type Alert,
+  closeAlert,
+  getAlert,
+  type Raised,
+  raiseAlert,
+  settleAlert,
+  weighAlert,
+} from './alerts.ts';
 
 let folder = '';
 let database: Database;
@@ -54,6 +63,27 @@ test('the same alert again is counted on the open one, and logged once', async (
     (await entries()).map(({ kind, subject }) => [kind, subject]),
     [['alert-raised', 'device:press-7']],
   );
+});
+
+test('a state that is weighed again is written when it says something else or is graver, and is counted once', async () => {
+  const about = { kind: 'key-list', subject: { part: 'authorities' } } as const;
+  const weigh = (nowMs: number, state: Partial<Pick<Alert, 'severity' | 'title'>> = {}) =>
+    weighAlert(database, { ...about, nowMs }, { severity: 'medium', title: 'long '.repeat(200), data: {}, ...state });
+  const open = async () => {
+    const rows = await database.read.selectFrom('alert').selectAll().where('state', '<>', 'closed').execute();
+    return rows.map((row) => [row.severity, row.count, row.last_seen]);
+  };
+  await weighAlert(database, { ...about, nowMs: 1 }, { settled: 'it never began' });
+  assert.deepEqual(await open(), []);
+  for (const at of [1, 2, 3]) await weigh(at);
+  assert.deepEqual(await open(), [['medium', 1, 1]]);
+  await weigh(4, { severity: 'high' });
+  await weigh(5);
+  assert.deepEqual(await open(), [['high', 2, 4]]);
+  await weigh(6, { title: 'another' });
+  assert.deepEqual(await open(), [['high', 3, 6]]);
+  await weighAlert(database, { ...about, nowMs: 7 }, { settled: 'it is over' });
+  assert.deepEqual(await open(), []);
 });
 
 test('another device, kind or detail is another alert', async () => {

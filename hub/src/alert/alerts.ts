@@ -49,7 +49,6 @@ export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<R
   const standing = await findStanding(trx, cause);
   if (standing === undefined) return { id: await open(trx, alert, cause), opened: true };
   const { times = 1, nowMs, severity } = alert;
-  const graver = alertSeverities.indexOf(severity) > alertSeverities.indexOf(standing.severity);
   await trx
     .updateTable('alert')
     .set({
@@ -58,7 +57,7 @@ export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<R
       title: alert.title.slice(0, TITLE_CHARACTERS_MAX),
       data: JSON.stringify(mergedData(standing.data, alert.data)),
       // An operator acknowledged only the lower severity.
-      ...(graver ? { severity, state: 'open', state_by: null, state_at: null, note: null } : {}),
+      ...(isGraver(alert, standing) ? { severity, state: 'open', state_by: null, state_at: null, note: null } : {}),
     })
     .where('id', '=', standing.id)
     .execute();
@@ -75,6 +74,24 @@ export async function settleAlert(
   const { nowMs, note } = over;
   await close(trx, standing, { actor: 'hub', nowMs, note });
   return true;
+}
+
+/**
+ * Brings the alert about a state that is weighed from time to time to what the state is now. An open alert that says the same already, as gravely
+ * at least, is left alone: nothing is written, and the same state is not counted again.
+ */
+export async function weighAlert(
+  database: Pick<Database, 'read' | 'writeAsHub'>,
+  about: Pick<Alert, 'kind' | 'subject' | 'detail' | 'nowMs'>,
+  state: Pick<Alert, 'severity' | 'title' | 'data'> | { readonly settled: string },
+): Promise<void> {
+  const standing = await findStanding(database.read, causeOf(about));
+  if ('settled' in state) {
+    if (standing !== undefined) await database.writeAsHub((trx) => settleAlert(trx, { ...about, note: state.settled }));
+    return;
+  }
+  if (standing?.title === state.title.slice(0, TITLE_CHARACTERS_MAX) && !isGraver(state, standing)) return;
+  await database.writeAsHub((trx) => raiseAlert(trx, { ...about, ...state }));
 }
 
 interface AlertOrder {
@@ -116,13 +133,17 @@ export async function getAlert(db: Kysely<Tables>, id: number): Promise<AlertRow
   return row;
 }
 
-async function findStanding(trx: WriteTransaction, cause: string): Promise<AlertRow | undefined> {
-  return trx
+async function findStanding(db: Kysely<Tables>, cause: string): Promise<AlertRow | undefined> {
+  return db
     .selectFrom('alert')
     .selectAll()
     .where('cause', '=', cause)
     .where('state', '<>', 'closed')
     .executeTakeFirst();
+}
+
+function isGraver(one: Pick<Alert, 'severity'>, other: Pick<Alert, 'severity'>): boolean {
+  return alertSeverities.indexOf(one.severity) > alertSeverities.indexOf(other.severity);
 }
 
 async function open(trx: WriteTransaction, alert: Alert, cause: string): Promise<number> {

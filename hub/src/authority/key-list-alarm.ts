@@ -2,13 +2,12 @@
 // any more, a key of it ends and the hub has no next one, or it does not say of a stolen key that it was stolen.
 import { keyIdOf } from '@edgekeep/core/authority/key-list';
 import { counted } from '@edgekeep/core/counted';
-import { raiseAlert, settleAlert } from '../alert/alerts.ts';
+import { weighAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 import { type HubKeyState, readHubKeys } from './hub-key-ring.ts';
 import { readRoots } from './state.ts';
 
 const daySeconds = 86_400;
-const about = { kind: 'key-list', subject: { part: 'authorities' } } as const;
 const remedy = '`edgekeep authority request-keys`, have the root sign, install';
 
 export async function weighKeyList(
@@ -18,21 +17,18 @@ export async function weighKeyList(
   const state = await readHubKeys(database.read);
   const current = (await readRoots(database.read)).find(({ status }) => status === 'current')?.sha256;
   const reasons = keyListReasons(state, { currentRoot: current, alarmDays: keyListAlarmDays, nowMs });
-  const standing = await database.read
-    .selectFrom('alert')
-    .select(['title', 'severity'])
-    .where('kind', '=', about.kind)
-    .where('state', '!=', 'closed')
-    .executeTakeFirst();
-  const [first] = reasons;
-  if (first === undefined && standing === undefined) return;
-  const title = `${reasons.join('; ')}: ${remedy}`;
-  const severity = isOver(state, nowMs) || unsaidThefts(state).length > 0 ? 'high' : 'medium';
-  if (standing?.title === title && standing.severity === severity) return;
-  await database.writeAsHub(async (trx) => {
-    if (first === undefined) await settleAlert(trx, { ...about, nowMs, note: 'the root has signed the next key list' });
-    else await raiseAlert(trx, { ...about, severity, title, nowMs, data: { number: state.list?.list.number ?? 0 } });
-  });
+  const isGrave = isOver(state, nowMs) || unsaidThefts(state).length > 0;
+  await weighAlert(
+    database,
+    { kind: 'key-list', subject: { part: 'authorities' }, nowMs },
+    reasons.length === 0
+      ? { settled: 'the root has signed the next key list' }
+      : {
+          severity: isGrave ? 'high' : 'medium',
+          title: `${reasons.join('; ')}: ${remedy}`,
+          data: { number: state.list?.list.number ?? 0 },
+        },
+  );
 }
 
 /** Why the root has to sign; empty for nothing. */

@@ -2,7 +2,7 @@
 // their models, and the manifests that count after the end.
 import { counted } from '@edgekeep/core/counted';
 import type { Kysely } from 'kysely';
-import { raiseAlert, settleAlert } from '../alert/alerts.ts';
+import { weighAlert } from '../alert/alerts.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Job } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
@@ -10,9 +10,6 @@ import type { Tables } from '../store/schema.ts';
 
 const everyMilliseconds = 600_000;
 const MODELS_NAMED_MAX = 16;
-/** Shorter than what an alert keeps of a title. */
-const TITLE_COMPARED_MAX = 250;
-const kind = 'publisher-ended';
 
 /** Weighs the alert from time to time: an end may come later, and leases end. */
 export function endedPublishersJob(database: Database, clock: Clock): Job {
@@ -38,19 +35,13 @@ export async function weighEndedPublishers(database: Database, nowMs: number): P
     const devices = new Set(held.map(({ device_id: id }) => id)).size;
     const models = [...new Set(held.map(({ model, version }) => `${model} ${version}`))].slice(0, MODELS_NAMED_MAX);
     const title = `${name} ended on ${new Date(endsAt).toISOString().slice(0, 10)}, and devices hold keys for its models (${counted(devices, 'device')}): ${models.join(', ')}`;
-    const open = await openTitles(database.read);
-    if (held.length === 0 ? open.length === 0 : open.includes(title.slice(0, TITLE_COMPARED_MAX))) continue;
-    const about = { kind, subject: { part: `publisher ${fingerprint.slice(0, 16)}` }, nowMs } as const;
-    await database.writeAsHub(async (trx) => {
-      if (held.length === 0) await settleAlert(trx, { ...about, note: `no device holds a key for a model of ${name}` });
-      else
-        await raiseAlert(trx, {
-          ...about,
-          severity: 'medium',
-          title,
-          data: { publisher: fingerprint, devices, models },
-        });
-    });
+    await weighAlert(
+      database,
+      { kind: 'publisher-ended', subject: { part: `publisher ${fingerprint.slice(0, 16)}` }, nowMs },
+      held.length === 0
+        ? { settled: `no device holds a key for a model of ${name}` }
+        : { severity: 'medium', title, data: { publisher: fingerprint, devices, models } },
+    );
   }
 }
 
@@ -69,16 +60,6 @@ async function heldOf(db: Kysely<Tables>, publisher: string, nowMs: number) {
     .orderBy('lease.model')
     .orderBy('lease.version')
     .execute();
-}
-
-async function openTitles(db: Kysely<Tables>): Promise<readonly string[]> {
-  const open = await db
-    .selectFrom('alert')
-    .select('title')
-    .where('kind', '=', kind)
-    .where('state', '!=', 'closed')
-    .execute();
-  return open.map(({ title }) => title.slice(0, TITLE_COMPARED_MAX));
 }
 
 /** The digests of all manifests that each publisher with an end published before it, by its fingerprint. */
