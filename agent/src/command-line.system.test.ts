@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
+const logKey = 'edgekeep.local/log+efc9aba5+AcHTRlKfyBzyarplhqhkqOvIaVtB9au17JCSTHzyzhMW';
 const main = join(import.meta.dirname, 'main.ts');
 const agent = (args: readonly string[], environment: Readonly<Record<string, string>> = {}) =>
   promisify(execFile)(process.execPath, [main, ...args], { env: { ...process.env, ...environment } });
@@ -24,6 +26,22 @@ test('asking for help fills a compile cache to which a start that fails adds no 
     assert.ok(filled > 100, `only ${filled} files`);
     await assert.rejects(agent(['--state', folder], { NODE_COMPILE_CACHE: folder }), { code: 3 });
     assert.equal(await count(), filled);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('a TPM that is not there is a fault of the machine, not of the program', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-no-tpm-'));
+  try {
+    const hub = { host: 'localhost', caFile: 'ca.pem', logKey, attestationKeyFiles: ['attestation.pem'] };
+    const rootOfTrust = { kind: 'tpm', address: `unix:${join(folder, 'tpm.sock')}` };
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    await writeFile(join(folder, 'attestation.pem'), publicKey.export({ type: 'spki', format: 'pem' }));
+    await writeFile(join(folder, 'ca.pem'), 'unread');
+    const settings = { deviceId: 'press-7', hub, rootOfTrust, publisherKeyFiles: [], models: [] };
+    await writeFile(join(folder, 'agent.json'), JSON.stringify(settings), { mode: 0o600 });
+    await assert.rejects(agent(['--state', folder]), { code: 6, stderr: /"tpm-unreachable"/ });
   } finally {
     await rm(folder, { recursive: true });
   }

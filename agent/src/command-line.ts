@@ -3,6 +3,7 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { HardwareError } from '@edgekeep/hardware/error';
 import { HostError } from '@edgekeep/host/error';
 import { isMachineFailure } from '@edgekeep/host/system-failure';
 import { formerPlace, ownersWords, standardFolders } from '@edgekeep/host/standard-folders';
@@ -39,7 +40,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     const message = messageOf(error);
     process.stderr.write(`${JSON.stringify({ error: local ?? { code, message } })}\n`);
     const isInUse = error instanceof AgentError && error.code === 'state-in-use';
-    if (isInUse || isMachineFailure(error)) return exitCodes.machine;
+    if (isInUse || isMachineFailure(error) || isHardwareMissing(error)) return exitCodes.machine;
     const isInput =
       local !== undefined ||
       (error instanceof HostError && error.code === 'folder-unusable') ||
@@ -47,6 +48,10 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     return isInput ? exitCodes.input : exitCodes.internal;
   }
 }
+
+/** It may be there a moment later, so a service is started again. */
+const isHardwareMissing = (error: unknown): boolean =>
+  error instanceof HardwareError && ['tpm-unreachable', 'tpm-timeout', 'pkcs11-token-missing'].includes(error.code);
 
 interface CommandLineOptions {
   /** Left out: the standard folder. */
