@@ -12,37 +12,50 @@ const headers = { ':status': 200, 'content-type': 'application/grpc', 'grpc-acce
 
 export class GrpcCall implements Disposable {
   readonly stream: ServerHttp2Stream;
-  /** Rejects at the deadline, and when the client ends the call. */
-  readonly ended: Promise<never>;
-  readonly #end: (error: GuardError) => void;
-  readonly #timers: NodeJS.Timeout[] = [];
-  #isOver = false;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  /** Who waits now. A promise of the whole call would keep every message that was raced with it until the call ends. */
+  readonly #waiting = new Set<(error: GuardError) => void>();
+  #over: GuardError | undefined;
 
   /** @throws GuardError `request-invalid` for a deadline that is none */
   constructor(stream: ServerHttp2Stream) {
     this.stream = stream;
-    const { promise, reject } = Promise.withResolvers<never>();
-    this.ended = promise;
-    // A call may end without anybody waiting for that.
-    promise.catch(() => undefined);
-    this.#end = (error) => {
-      this.#isOver = true;
-      reject(error);
-    };
     stream.setTimeout(IDLE_MS_MAX, () => stream.close(constants.NGHTTP2_CANCEL));
     stream.on('error', () => undefined);
     stream.on('close', () => this.#end(new GuardError('request-invalid', 'the call was ended')));
   }
 
   get isOver(): boolean {
-    return this.#isOver;
+    return this.#over !== undefined;
+  }
+
+  /** What `work` resolves to; rejects at the deadline, and when the client ends the call. */
+  async orEnd<T>(work: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#waiting.add(reject);
+    work.then(resolve, reject);
+    if (this.#over !== undefined) reject(this.#over);
+    try {
+      return await promise;
+    } finally {
+      this.#waiting.delete(reject);
+    }
   }
 
   /** Ends the call after this time, unless the returned function is called before. */
   limit(milliseconds: number, why: string): () => void {
     const timer = setTimeout(() => this.#end(new GuardError('deadline-exceeded', why)), milliseconds);
-    this.#timers.push(timer);
-    return () => clearTimeout(timer);
+    this.#timers.add(timer);
+    return () => {
+      this.#timers.delete(timer);
+      clearTimeout(timer);
+    };
+  }
+
+  /** Without an outcome of gRPC: the client does not speak it. It may have ended the call with the same bytes that began it. */
+  refuse(status: number): void {
+    const { stream } = this;
+    if (!stream.destroyed && !stream.closed) stream.respond({ ':status': status }, { endStream: true });
   }
 
   /** Resolves when the client can take more. */
@@ -53,7 +66,7 @@ export class GrpcCall implements Disposable {
     if (stream.write(frame(message))) return;
     const drained = Promise.withResolvers<void>();
     stream.once('drain', drained.resolve);
-    await Promise.race([drained.promise, this.ended]);
+    await this.orEnd(drained.promise);
   }
 
   finish(status: GrpcStatus): void {
@@ -69,6 +82,11 @@ export class GrpcCall implements Disposable {
       stream.respond({ ...headers, ...statusHeaders(status) }, { endStream: true });
       this.#forget();
     }
+  }
+
+  #end(error: GuardError): void {
+    this.#over ??= error;
+    for (const reject of this.#waiting) reject(error);
   }
 
   /** A client that still sends would hold the memory of its message: the answer is complete, so it may stop (RFC 9113 section 8.1). */

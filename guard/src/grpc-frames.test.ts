@@ -25,7 +25,10 @@ async function lengthOf(packed: Buffer, encoding: string, budget: BodyBudget): P
   head.writeUInt32BE(packed.length, 1);
   const sent = Readable.from([head, packed], { objectMode: false });
   let length = 0;
-  for await (const message of readMessages(sent, encoding, budget, () => () => undefined)) length += message.length;
+  for await (const message of readMessages(sent, encoding, budget, () => () => undefined)) {
+    using held = message;
+    length += held.bytes.length;
+  }
   return length;
 }
 

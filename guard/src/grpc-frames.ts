@@ -11,8 +11,13 @@ const unpackers = { gzip: createGunzip, deflate: createInflate } as const;
 
 export const acceptedEncodings = 'identity, deflate, gzip';
 
+/** The user gives its part of the budget back when the bytes are no longer needed. */
+export interface Message extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
 /**
- * Yields each message; its part of the budget is held until the next one is asked for. `limit` bounds the time from a message's head to its
+ * Yields each message with its part of the budget. `limit` bounds the time from a message's head to its
  * end, because its part is held from the head on; it returns the function that ends the bound.
  */
 export async function* readMessages(
@@ -20,7 +25,7 @@ export async function* readMessages(
   encoding: string,
   budget: BodyBudget,
   limit: () => () => void,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Message> {
   const waiting = new Waiting();
   const chunks = stream.iterator({ destroyOnReturn: false });
   const fill = async (bytes: number): Promise<boolean> => {
@@ -35,12 +40,16 @@ export async function* readMessages(
     const head = waiting.take(headBytes);
     const length = head.readUInt32BE(1);
     if (length > BODY_BYTES_MAX) throw tooLarge();
-    using share = budget.share();
+    using parts = new DisposableStack();
+    const share = parts.use(budget.share());
     share.take(length);
     const arrived = limit();
     if (!(await fill(length))) throw new GuardError('request-invalid', 'the call ends inside a message');
     arrived();
-    yield head[0] === 0 ? waiting.take(length) : await unpacked(waiting.take(length), encoding, share.take);
+    const whole = waiting.take(length);
+    const bytes = head[0] === 0 ? whole : await unpacked(whole, encoding, share.take);
+    const held = parts.move();
+    yield { bytes, [Symbol.dispose]: () => held.dispose() };
   }
   if (waiting.length > 0) throw new GuardError('request-invalid', 'the call ends inside a message');
 }

@@ -22,6 +22,9 @@ import type { Duration } from './timings.ts';
 
 type Parameters = Record<string, string | number | boolean>;
 
+/** Pieces of one message are joined (protobuf.dev, "Last One Wins"); clients send one. */
+const CONTENTS_PIECES_MAX = 16;
+
 /** A request whose tensors are not read yet: the model says which it takes. */
 export interface GrpcInferRequest {
   readonly model: string;
@@ -205,21 +208,33 @@ function writeParameter(writer: ProtobufWriter, key: string, value: Parameters[s
 }
 
 function parseTensor(bytes: Uint8Array): GrpcTensor {
-  const tensor = { name: '', datatype: '', shape: new Array<number>(), parameters: {}, contents: undefined };
-  const found: { -readonly [K in keyof GrpcTensor]: GrpcTensor[K] } = tensor;
+  const found: { -readonly [K in keyof GrpcTensor]: GrpcTensor[K] } & { contents: Uint8Array[] | undefined } = {
+    name: '',
+    datatype: '',
+    shape: [],
+    parameters: {},
+    contents: undefined,
+  };
   for (const field of fieldsOf(bytes)) {
     if (field.field === 1) found.name = textOf(field.bytes);
     else if (field.field === 2) found.datatype = textOf(field.bytes);
     else if (field.field === 3) found.shape = [...found.shape, ...sizesOf(field)];
     else if (field.field === 4) addParameter(found.parameters, field.bytes);
-    else if (field.field === 5) found.contents = [...(found.contents ?? []), ...fieldsOf(field.bytes)];
+    else if (field.field === 5) (found.contents ??= []).push(field.bytes);
+    if ((found.contents?.length ?? 0) > CONTENTS_PIECES_MAX)
+      throw invalid(`${found.name}: contents in too many pieces`);
     if (found.shape.length > RANK_MAX) throw invalid(`${found.name}: more than ${RANK_MAX} dimensions`);
   }
   return found;
 }
 
 function sizesOf(field: ProtobufField): readonly number[] {
-  return [...packedVarints(field, invalid)].slice(0, RANK_MAX + 1).map((size) => Number(BigInt.asIntN(64, size)));
+  const sizes: number[] = [];
+  for (const size of packedVarints(field, invalid)) {
+    sizes.push(Number(BigInt.asIntN(64, size)));
+    if (sizes.length > RANK_MAX) break;
+  }
+  return sizes;
 }
 
 function parseOutput(bytes: Uint8Array): { name: string; parameters: Parameters } {

@@ -34,7 +34,12 @@ const methods: Readonly<Record<string, GrpcMethod>> = {
   ModelReady: about((service, message) => encodeTruth(isServed(service, message) && !service.stopping)),
   ModelMetadata: about(ofModel(encodeModelMetadata)),
   ModelConfig: about(ofModel(encodeModelConfiguration)),
-  ModelStatistics: about(encodeStatistics),
+  // Without a name: of all models, which is one here.
+  ModelStatistics: about((service, message) => {
+    const asked = parseModelRequest(message);
+    if (asked.model !== '') service.assertServed(asked);
+    return encodeStatistics(service);
+  }),
   RepositoryIndex: about(encodeRepositoryIndex),
   ModelInfer: { kind: 'unary', answer: infer },
   ModelStreamInfer: { kind: 'stream', answer: infer },

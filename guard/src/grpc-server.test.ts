@@ -108,6 +108,8 @@ test('health, metadata, configuration, statistics and index answer by the public
       assert.deepEqual(await caller.answer('ServerReady', {}), { ready: true });
       assert.deepEqual(await caller.answer('ModelReady', { name: 'light', version: '1.0.0' }), { ready: true });
       assert.notDeepEqual(await caller.answer('ModelReady', { name: 'other' }), { ready: true });
+      const ofOther = await caller.call('ModelStatistics', { name: 'other' });
+      assert.ok('code' in ofOther && ofOther.code === status.NOT_FOUND, JSON.stringify(ofOther));
       assert.equal((await caller.answer('ServerMetadata', {}))['name'], 'edgekeep-guard');
       assert.deepEqual(await caller.answer('ModelMetadata', { name: 'light' }), {
         name: 'light',

@@ -13,7 +13,7 @@ import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
 import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
 import { GuardError } from './error.ts';
 import { deadlineOf, GrpcCall } from './grpc-call.ts';
-import { readMessages } from './grpc-frames.ts';
+import { type Message, readMessages } from './grpc-frames.ts';
 import { encodeStreamAnswer } from './grpc-messages.ts';
 import { type GrpcMethod, methodOf } from './grpc-methods.ts';
 import { grpcStatus, isOurs, succeeded } from './grpc-status.ts';
@@ -28,16 +28,22 @@ const mediaType = /^application\/grpc(?:\+proto)?(?:;|$)/;
 
 export class GrpcServer {
   readonly #service: InferenceService;
+  readonly #idleMs: number;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #servers: Readonly<Record<GuardDoor['kind'], Http2Server>>;
 
-  constructor(service: InferenceService) {
+  /** `idleMs` is how long a connection may make no progress. */
+  constructor(service: InferenceService, idleMs = IDLE_MS_MAX) {
     this.#service = service;
+    this.#idleMs = idleMs;
     this.#servers = { local: this.#listen('local'), loopback: this.#listen('loopback') };
   }
 
   accept(socket: Socket, kind: GuardDoor['kind']): void {
-    this.#servers[kind].emit('connection', socket);
+    const server = this.#servers[kind];
+    // Emitted before the next line is done.
+    server.once('session', (session: ServerHttp2Session) => this.#keep(session, socket));
+    server.emit('connection', socket);
   }
 
   /** Lets each client finish its calls, and take the next one to the next server. */
@@ -59,25 +65,29 @@ export class GrpcServer {
         enablePush: false,
       },
     });
-    server.on('session', (session) => this.#keep(session));
     server.on('sessionError', () => undefined);
     server.on('stream', (stream, headers) => void this.#answer(stream, headers, kind));
     return server;
   }
 
-  #keep(session: ServerHttp2Session): void {
+  #keep(session: ServerHttp2Session, socket: Socket): void {
     this.#sessions.add(session);
-    session.setTimeout(IDLE_MS_MAX, () => session.close());
+    // A session that closes waits until its client has read everything: one that does not read would keep its place.
+    let waited: NodeJS.Timeout | undefined;
+    session.setTimeout(this.#idleMs, () => {
+      session.close();
+      waited ??= setTimeout(() => socket.destroy(), this.#idleMs);
+    });
     session.on('error', () => session.destroy());
-    session.on('close', () => this.#sessions.delete(session));
+    session.on('close', () => {
+      clearTimeout(waited);
+      this.#sessions.delete(session);
+    });
   }
 
   async #answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, kind: GuardDoor['kind']): Promise<void> {
     using call = new GrpcCall(stream);
-    if (headers[':method'] !== 'POST' || !mediaType.test(headers['content-type'] ?? '')) {
-      stream.respond({ ':status': 415 }, { endStream: true });
-      return;
-    }
+    if (headers[':method'] !== 'POST' || !mediaType.test(headers['content-type'] ?? '')) return call.refuse(415);
     try {
       const { ':authority': host, origin } = headers;
       if (kind === 'loopback' && !isLoopbackRequest({ host, origin }))
@@ -99,39 +109,53 @@ export class GrpcServer {
     }
   }
 
-  async #answerOne(call: GrpcCall, method: GrpcMethod, messages: AsyncGenerator<Uint8Array>): Promise<void> {
+  async #answerOne(call: GrpcCall, method: GrpcMethod, messages: AsyncGenerator<Message>): Promise<void> {
     const arrived = call.limit(REQUEST_MS_MAX, 'the message did not arrive in time');
     let answer: Uint8Array | undefined;
-    for await (const message of orEnd(messages, call.ended)) {
-      if (answer !== undefined) throw new GuardError('request-invalid', 'a second message in a call that takes one');
+    for await (const message of orEnd(messages, call)) {
       arrived();
-      const computed = method.answer(this.#service, message, () => call.isOver);
-      answer = await Promise.race([computed, call.ended]);
+      if (answer !== undefined) {
+        message[Symbol.dispose]();
+        throw new GuardError('request-invalid', 'a second message in a call that takes one');
+      }
+      answer = await call.orEnd(this.#compute(call, method, message));
     }
     if (answer === undefined) throw new GuardError('request-invalid', 'a call without a message');
     await call.send(answer);
   }
 
   /** A request that is refused gets its reason as an answer, and the call goes on. */
-  async #answerEach(call: GrpcCall, method: GrpcMethod, messages: AsyncGenerator<Uint8Array>): Promise<void> {
-    for await (const message of orEnd(messages, call.ended)) {
-      const computed = method
-        .answer(this.#service, message, () => call.isOver)
-        .catch((error: unknown) => {
-          const status = grpcStatus(error);
-          this.#service.countRefusal(isOurs(status));
-          return status.message;
-        });
-      await call.send(encodeStreamAnswer(await Promise.race([computed, call.ended])));
+  async #answerEach(call: GrpcCall, method: GrpcMethod, messages: AsyncGenerator<Message>): Promise<void> {
+    for await (const message of orEnd(messages, call)) {
+      const computed = this.#compute(call, method, message).catch((error: unknown) => {
+        const status = grpcStatus(error);
+        this.#service.countRefusal(isOurs(status));
+        return status.message;
+      });
+      await call.send(encodeStreamAnswer(await call.orEnd(computed)));
     }
+  }
+
+  /** The memory of a message is held while its answer waits and is computed, also when the call has ended, and not while the answer is sent. */
+  async #compute(call: GrpcCall, method: GrpcMethod, message: Message): Promise<Uint8Array> {
+    using held = message;
+    return await method.answer(this.#service, held.bytes, () => call.isOver);
   }
 }
 
 /** The messages, until the call ends. */
-async function* orEnd(messages: AsyncGenerator<Uint8Array>, ended: Promise<never>): AsyncGenerator<Uint8Array> {
+async function* orEnd(messages: AsyncGenerator<Message>, call: GrpcCall): AsyncGenerator<Message> {
   try {
     for (;;) {
-      const next = await Promise.race([messages.next(), ended]);
+      const arriving = messages.next();
+      const next = await call.orEnd(arriving).catch((error: unknown) => {
+        // Nobody is left to take it.
+        arriving.then(
+          ({ value }) => value?.[Symbol.dispose](),
+          () => undefined,
+        );
+        throw error;
+      });
       if (next.done === true) return;
       yield next.value;
     }

@@ -1,11 +1,12 @@
 // Tensor data as typed contents of the gRPC flavor (InferTensorContents of spec/inference.proto): one repeated field for each family of
 // datatypes. FP16 has none: it is raw.
 import { GuardError } from './error.ts';
-import { packedVarints, type ProtobufField } from './protobuf.ts';
+import { packedVarints, type ProtobufField, protobufFields } from './protobuf.ts';
 import { parseText } from './tensor-bytes.ts';
 import { allocate, type Datatype, type TensorData } from './tensor.ts';
 
-export type TensorContents = readonly ProtobufField[];
+/** Encoded, in pieces that are one message together: as objects, its fields would take a hundred times the memory. */
+export type TensorContents = readonly Uint8Array[];
 
 /** Field number of each datatype. */
 const contentsField: Readonly<Partial<Record<Datatype, number>>> = {
@@ -33,27 +34,50 @@ export function contentsData(
   const wanted = contentsField[datatype];
   if (wanted === undefined) throw invalid(`${name}: ${datatype} has raw contents only`);
   if (contents === undefined) throw invalid(`${name}: neither contents nor raw contents`);
-  const stray = contents.find(({ field }) => field !== wanted);
-  if (stray !== undefined)
-    throw invalid(`${name}: contents of field ${stray.field}, those of ${datatype} are in ${wanted}`);
-  if (datatype === 'BYTES') {
-    assertCount(name, contents.length, length);
-    return contents.map(({ bytes }) => parseText(name, bytes));
-  }
+  const fields = fieldsOf(name, datatype, wanted, contents);
+  if (datatype === 'BYTES') return texts(name, length, fields);
   const values = allocate(datatype, length);
   const count =
     datatype === 'FP32' || datatype === 'FP64'
-      ? fillFloats(name, values, datatype === 'FP32' ? 4 : 8, contents)
-      : fillIntegers(name, datatype, values, contents);
+      ? fillFloats(name, values, datatype === 'FP32' ? 4 : 8, fields)
+      : fillIntegers(name, datatype, values, fields);
   assertCount(name, count, length);
   return values;
 }
 
+type Fields = Iterable<ProtobufField>;
+
+function* fieldsOf(
+  name: string,
+  datatype: Datatype,
+  wanted: number,
+  contents: TensorContents,
+): Generator<ProtobufField> {
+  for (const piece of contents) {
+    for (const field of protobufFields(piece, invalid)) {
+      if (field.field !== wanted)
+        throw invalid(`${name}: contents of field ${field.field}, those of ${datatype} are in ${wanted}`);
+      yield field;
+    }
+  }
+}
+
+function texts(name: string, length: number, fields: Fields): readonly string[] {
+  const found: string[] = [];
+  let count = 0;
+  for (const { bytes } of fields) {
+    count += 1;
+    if (count <= length) found.push(parseText(name, bytes));
+  }
+  assertCount(name, count, length);
+  return found;
+}
+
 type Values = ReturnType<typeof allocate>;
 
-function fillFloats(name: string, values: Values, size: 4 | 8, contents: TensorContents): number {
+function fillFloats(name: string, values: Values, size: 4 | 8, fields: Fields): number {
   let count = 0;
-  for (const { bytes } of contents) {
+  for (const { bytes } of fields) {
     if (bytes.length % size !== 0) throw invalid(`${name}: contents of ${bytes.length} bytes are no list of numbers`);
     const numbers = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let at = 0; at < bytes.length; at += size, count += 1)
@@ -62,10 +86,10 @@ function fillFloats(name: string, values: Values, size: 4 | 8, contents: TensorC
   return count;
 }
 
-function fillIntegers(name: string, datatype: Datatype, values: Values, contents: TensorContents): number {
+function fillIntegers(name: string, datatype: Datatype, values: Values, fields: Fields): number {
   const isSigned = datatype.startsWith('INT');
   let count = 0;
-  for (const field of contents) {
+  for (const field of fields) {
     for (const number of packedVarints(field, invalid)) {
       const value = isSigned ? BigInt.asIntN(64, number) : number;
       if (datatype === 'BOOL' && value > 1n) throw invalid(`${name}: a BOOL that is neither 0 nor 1`);
