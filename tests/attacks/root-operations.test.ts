@@ -21,7 +21,8 @@ import { addPerson, firstPerson, newToken, registration, type TestPerson } from 
 /** Policy text that looks at two groups, at tags and at the place. */
 const restingOnFacts = `@id("facts") forbid (principal in Edgekeep::Group::"ben", action == Edgekeep::Action::"fetch", resource)
 when { principal.hasTag("line") && principal.getTag("line") == "press" && !context.network.atSite };
-@id("others") forbid (principal in Edgekeep::Group::"carl", action == Edgekeep::Action::"fetch", resource);`;
+@id("others") forbid (principal in Edgekeep::Group::"carl", action == Edgekeep::Action::"fetch", resource);
+@id("wanted") forbid (principal in Edgekeep::Group::"wanted", action == Edgekeep::Action::"fetch", resource);`;
 
 const derOf = (pem: string) => parsePem(pem, 'CERTIFICATE')[0] ?? new Uint8Array(0);
 
@@ -37,6 +38,7 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   await post('/v1/groups', { name: 'ben' });
   await post('/v1/groups', { name: 'presses' });
   await post('/v1/groups', { name: 'strict' });
+  await post('/v1/groups', { name: 'wanted', filter: 'desired.line==1' });
   await post('/v1/sites', { name: 'ben' });
   for (const id of ['press-1', 'press-2']) await post('/v1/token-devices', { id });
   const service = newToken();
@@ -104,6 +106,7 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
     'delete-group': ['/v1/groups/ben'],
     'change-members': ['/v1/groups/ben/members', { add: ['press-1'] }],
     'change-tags': ['/v1/devices/press-1/tags', { set: { line: 'press' } }],
+    'change-desired': ['/v1/devices/press-1/desired', { attributes: { line: 1 } }],
     'create-site': ['/v1/sites', { name: 'hall' }],
     'change-site': ['/v1/sites/ben', { description: 'x' }],
     'delete-site': ['/v1/sites/ben'],
@@ -164,6 +167,34 @@ test('every root operation waits for all who ask, and nothing of it is done; no 
   assertRefused(await ada.ask('POST', '/v1/certificates/revoke', few), { status: 404, code: 'not-found' });
   const own = { name: 'mine', roles: ['operator'] };
   assert.equal((await ada.ask('POST', '/v1/tokens', own)).status, 200);
+});
+
+// SECURITY.md: HUB-04
+test('one person takes no device out of a group that needs post-quantum protection by what its filter asks', async () => {
+  await using world = await HubWorld.open();
+  const ada = await firstPerson(world);
+  for (const [path, body] of [
+    ['/v1/groups', { name: 'at-site', filter: 'site==graz' }],
+    ['/v1/groups', { name: 'of-line', filter: 'id==press-*,desired.line==1' }],
+    ['/v1/sites', { name: 'graz' }],
+    ['/v1/token-devices', { id: 'belt-1' }],
+  ] as const)
+    assert.equal((await ada.ask('POST', path, body)).status, 200, path);
+  const ben = await addPerson(world, 'ben');
+  const move = async (change: object) => (await ada.ask('POST', '/v1/sites/graz/devices', change)).status;
+  const want = async (line: number) =>
+    (await ada.ask('PUT', '/v1/devices/belt-1/desired', { attributes: { line } })).status;
+  const require = async (group: string) => {
+    const asked = await ada.waits('PUT', '/v1/post-quantum', { groups: [group] });
+    assert.equal((await ben.approve(asked)).status, 200);
+  };
+  // No rule names a group: one person is enough.
+  assert.deepEqual([await move({ add: ['belt-1'] }), await want(1)], [200, 200]);
+  await require('at-site');
+  assert.deepEqual([await move({ remove: ['belt-1'] }), await want(2)], [202, 200]);
+  assert.equal((await ada.ask('DELETE', '/v1/sites/graz')).status, 202);
+  await require('of-line');
+  assert.deepEqual([await move({ remove: ['belt-1'] }), await want(3)], [200, 202]);
 });
 
 function matches(path: string, route: string): boolean {

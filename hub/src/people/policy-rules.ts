@@ -3,6 +3,7 @@ import { looksAt } from '@edgekeep/core/policy/reads';
 import type { Policy } from '@edgekeep/core/policy/policy';
 import { actions } from '@edgekeep/core/policy/schema';
 import type { Kysely } from 'kysely';
+import { fieldsOfGroup } from '../registry/claims.ts';
 import type { Tables } from '../store/schema.ts';
 import type { PolicyRules } from './root-operations.ts';
 
@@ -17,7 +18,7 @@ const GROUPS_MAX = 500;
 export async function policyRulesOf(
   db: Kysely<Tables>,
   policies: PolicyInForce,
-  required: readonly string[],
+  { required, nowMs }: { readonly required: readonly string[]; readonly nowMs: number },
 ): Promise<PolicyRules> {
   const { policy } = policies.current();
   const reads = actions.map((action) => policy.reads(action));
@@ -28,17 +29,17 @@ export async function policyRulesOf(
   const groups = [...new Set([...required, ...policy.groups, ...ofModels.map((row) => row.group_name)])];
   const filtered =
     groups.length === 0
-      ? undefined
+      ? []
       : await db
           .selectFrom('device_group')
-          .select('name')
+          .select('filter')
           .where('name', 'in', groups.slice(0, GROUPS_MAX))
           .where('filter', 'is not', null)
-          .limit(1)
-          .executeTakeFirst();
+          .execute();
   return {
     groups: new Set(groups),
-    filters: filtered !== undefined,
+    filters: filtered.length > 0,
+    filterFields: new Set(filtered.flatMap((group) => fieldsOfGroup(group, nowMs))),
     looksAt: looks,
   };
 }

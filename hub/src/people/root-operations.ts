@@ -3,6 +3,7 @@
 import { assignRequest } from '@edgekeep/wire/api/model';
 import { apiTokenRequest } from '@edgekeep/wire/api/people';
 import { revocationRequest } from '@edgekeep/wire/api/revocation';
+import type { RegistryField } from '@edgekeep/core/policy/origins';
 import { z } from 'zod';
 import type { Caller } from './api-token.ts';
 import { covers, type Scope, scopesOf } from './roles.ts';
@@ -39,6 +40,8 @@ export interface PolicyRules {
   readonly groups: ReadonlySet<string>;
   /** Whether one of those groups has a filter as members, which tags can match. */
   readonly filters: boolean;
+  /** What those filters ask. */
+  readonly filterFields: ReadonlySet<RegistryField>;
   /** Whether any statement uses this path of a question. */
   readonly looksAt: (path: string) => boolean;
 }
@@ -68,10 +71,11 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'delete-group', method: 'DELETE', route: '/v1/groups/:name', applies: isGroupOfPolicy },
   { name: 'change-members', method: 'POST', route: '/v1/groups/:name/members', applies: isGroupOfPolicy },
   { name: 'change-tags', method: 'POST', route: '/v1/devices/:id/tags', applies: looksAtTags },
+  { name: 'change-desired', method: 'PUT', route: '/v1/devices/:id/desired', applies: filtersByDesired },
   { name: 'create-site', method: 'POST', route: '/v1/sites', applies: looksAtSites },
   { name: 'change-site', method: 'PUT', route: '/v1/sites/:name', applies: looksAtSites },
-  { name: 'delete-site', method: 'DELETE', route: '/v1/sites/:name', applies: looksAtSites },
-  { name: 'move-devices', method: 'POST', route: '/v1/sites/:name/devices', applies: looksAtSites },
+  { name: 'delete-site', method: 'DELETE', route: '/v1/sites/:name', applies: movesDevices },
+  { name: 'move-devices', method: 'POST', route: '/v1/sites/:name/devices', applies: movesDevices },
   { name: 'roll-policy-back', method: 'POST', route: '/v1/policy/rollback' },
   { name: 'enable-enrollment-group', method: 'POST', route: '/v1/enrollment-groups/:name/enable' },
   { name: 'roll-platform-key', method: 'POST', route: '/v1/platform-key/roll' },
@@ -113,6 +117,15 @@ const siteFacts = ['context.network', 'context.time', 'context.zone', 'context.c
 
 function looksAtSites({ rules }: OperationRequest): boolean {
   return siteFacts.some(rules.looksAt);
+}
+
+// The site of a device can be what makes it a member.
+function movesDevices(asked: OperationRequest): boolean {
+  return looksAtSites(asked) || asked.rules.filterFields.has('site');
+}
+
+function filtersByDesired({ rules }: OperationRequest): boolean {
+  return rules.filterFields.has('desired.PATH');
 }
 
 function looksAtTags({ rules }: OperationRequest): boolean {

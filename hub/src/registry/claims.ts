@@ -17,6 +17,15 @@ export function claimsOfGroup({ filter }: Pick<DeviceGroupRow, 'filter'>, nowMs:
   return filter === null ? [] : claimsIn(filter, nowMs);
 }
 
+/** The fields that the filter of a group uses; none for named members. */
+export function fieldsOfGroup({ filter }: Pick<DeviceGroupRow, 'filter'>, nowMs: number): readonly RegistryField[] {
+  return filter === null ? [] : fieldsOf(conditionOf(parseFilter(filter), nowMs));
+}
+
+function fieldsOf(condition: Condition): readonly RegistryField[] {
+  return 'of' in condition ? condition.of.flatMap(fieldsOf) : [fieldOf(condition)];
+}
+
 /** The names of the groups that are claim groups. */
 export function claimGroupsAmong(
   groups: readonly Pick<DeviceGroupRow, 'name' | 'filter'>[],

@@ -72,7 +72,7 @@ export class TwoPeople {
     const { data } = named.safeParse(params);
     const { read } = this.#database;
     const required = await new PostQuantumRule(this.#settings.requirePostQuantum).groups(read);
-    const rules = await policyRulesOf(read, this.#policies, required);
+    const rules = await policyRulesOf(read, this.#policies, { required, nowMs: this.#clock() });
     return { body, caller, name: data?.name ?? '', limits: this.#settings, rules };
   }
 
