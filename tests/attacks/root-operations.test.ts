@@ -11,6 +11,7 @@ import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { hubKeysView, issuingRequestResponse, keyRequestResponse } from '@edgekeep/wire/api/authority';
 import { policyView } from '@edgekeep/wire/api/policy';
+import { importReport } from '@edgekeep/wire/api/registry';
 import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { z } from 'zod';
 import { accepted, assertRefused } from '../support/answer.ts';
@@ -195,6 +196,41 @@ test('one person takes no device out of a group that needs post-quantum protecti
   assert.equal((await ada.ask('DELETE', '/v1/sites/graz')).status, 202);
   await require('of-line');
   assert.deepEqual([await move({ remove: ['belt-1'] }), await want(3)], [200, 202]);
+});
+
+// SECURITY.md: HUB-04
+test('one person imports no member of a group that the policy names, no tag and no site that it looks at', async () => {
+  await using world = await HubWorld.open();
+  const ada = await firstPerson(world);
+  for (const [path, body] of [
+    ['/v1/groups', { name: 'named' }],
+    ['/v1/groups', { name: 'other' }],
+    ['/v1/sites', { name: 'graz' }],
+    ['/v1/token-devices', { id: 'belt-1' }],
+  ] as const)
+    assert.equal((await ada.ask('POST', path, body)).status, 200, path);
+  const imported = async (line: object) => {
+    const input = { token: ada.token, body: JSON.stringify(line), contentType: 'application/x-ndjson' };
+    const { rejected } = accepted(await world.askOperator('POST', '/v1/devices/import', input), importReport);
+    return rejected === 0;
+  };
+  const lines = [
+    { id: 'belt-1', groups: ['named'] },
+    { id: 'belt-2', tags: { line: 'press' } },
+    { id: 'belt-2', site: 'graz' },
+  ];
+  const free = { id: 'belt-3', groups: ['other'] };
+  const all = async () => [await imported(free), ...(await Promise.all(lines.map(imported)))];
+  const ben = await addPerson(world, 'ben');
+  assert.deepEqual(await all(), [true, true, true, true], 'nothing of it decides yet');
+  await ada.ask('POST', '/v1/groups/named/members', { remove: ['belt-1'] });
+  const { text } = accepted(await ada.ask('GET', '/v1/policy'), policyView);
+  const inGroup = `@id("named") permit (principal in Edgekeep::Group::"named", action == Edgekeep::Action::"fetch", resource)
+when { principal.hasTag("line") };`;
+  assert.equal((await ben.approve(await ada.waits('PUT', '/v1/policy', { text: `${text}\n${inGroup}` }))).status, 200);
+  assert.deepEqual(await all(), [true, false, false, false]);
+  const { groups } = accepted(await ada.ask('GET', '/v1/devices/belt-1'), z.object({ groups: z.array(z.string()) }));
+  assert.deepEqual(groups, []);
 });
 
 function matches(path: string, route: string): boolean {

@@ -1,9 +1,9 @@
 // The facts that the policy in force depends on and that people can change: checked before one person changes them alone.
+import type { RegistryField } from '@edgekeep/core/policy/origins';
 import { looksAt } from '@edgekeep/core/policy/reads';
 import type { Policy } from '@edgekeep/core/policy/policy';
 import { actions } from '@edgekeep/core/policy/schema';
 import type { Kysely } from 'kysely';
-import { fieldsOfGroup } from '../registry/claims.ts';
 import type { Tables } from '../store/schema.ts';
 import type { PolicyRules } from './root-operations.ts';
 
@@ -14,11 +14,17 @@ export interface PolicyInForce {
 // One statement can name at most this many groups.
 const GROUPS_MAX = 500;
 
-/** `required`: groups that a rule besides the policy names: those that need post-quantum protection. */
+interface RulesBesides {
+  /** Groups that a rule besides the policy names: those that need post-quantum protection. */
+  readonly required: readonly string[];
+  /** What the filter of a group asks. */
+  readonly fieldsOf: (group: { readonly filter: string | null }) => readonly RegistryField[];
+}
+
 export async function policyRulesOf(
   db: Kysely<Tables>,
   policies: PolicyInForce,
-  { required, nowMs }: { readonly required: readonly string[]; readonly nowMs: number },
+  { required, fieldsOf }: RulesBesides,
 ): Promise<PolicyRules> {
   const { policy } = policies.current();
   const reads = actions.map((action) => policy.reads(action));
@@ -39,7 +45,7 @@ export async function policyRulesOf(
   return {
     groups: new Set(groups),
     filters: filtered.length > 0,
-    filterFields: new Set(filtered.flatMap((group) => fieldsOfGroup(group, nowMs))),
+    filterFields: new Set(filtered.flatMap((group) => fieldsOf(group))),
     looksAt: looks,
   };
 }

@@ -104,6 +104,11 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'revoke-many', method: 'POST', route: '/v1/certificates/revoke', applies: isBulk },
 ];
 
+/** The same facts where a request cannot wait: each line of an import that has one is refused. */
+export function decidingFacts(rules: PolicyRules) {
+  return { groups: rules.groups, tags: looksAtTags({ rules }), sites: movesDevices({ rules }) };
+}
+
 export function rootOperationOf(method: string, route: string | undefined): RootOperation | undefined {
   return rootOperations.find((each) => each.method === method && each.route === route);
 }
@@ -115,12 +120,12 @@ function addsGroups({ body }: OperationRequest): boolean {
 
 const siteFacts = ['context.network', 'context.time', 'context.zone', 'context.claimedLocation', 'principal.site'];
 
-function looksAtSites({ rules }: OperationRequest): boolean {
+function looksAtSites({ rules }: Pick<OperationRequest, 'rules'>): boolean {
   return siteFacts.some(rules.looksAt);
 }
 
 // The site of a device can be what makes it a member.
-function movesDevices(asked: OperationRequest): boolean {
+function movesDevices(asked: Pick<OperationRequest, 'rules'>): boolean {
   return looksAtSites(asked) || asked.rules.filterFields.has('site');
 }
 
@@ -128,7 +133,7 @@ function filtersByDesired({ rules }: OperationRequest): boolean {
   return rules.filterFields.has('desired.PATH');
 }
 
-function looksAtTags({ rules }: OperationRequest): boolean {
+function looksAtTags({ rules }: Pick<OperationRequest, 'rules'>): boolean {
   return rules.filters || rules.looksAt('principal.tags');
 }
 

@@ -46,16 +46,31 @@ interface Batch {
 
 type Problem = ImportReport['problems'][number];
 
+/** The facts of devices that one person does not change alone. */
+export interface DecidingFacts {
+  readonly groups: ReadonlySet<string>;
+  readonly tags: boolean;
+  readonly sites: boolean;
+}
+
+interface ImportOrder {
+  readonly actor: string;
+  readonly nowMs: number;
+  /** Asked before each batch: a rule may come while lines arrive. Left out, or undefined: one person is enough. */
+  readonly deciding?: () => Promise<DecidingFacts | undefined>;
+}
+
 export async function importDevices(
   database: Database,
   source: AsyncIterable<Uint8Array>,
-  order: { readonly actor: string; readonly nowMs: number },
+  order: ImportOrder,
 ): Promise<ImportReport> {
   const report = { lines: 0, expected: 0, listed: 0, blocked: 0, rejected: 0 };
   const problems: Problem[] = [];
   const take = async (lines: readonly Uint8Array[], first: number) => {
     const { batch, wrong } = readBatch(lines, first);
-    const taken = await database.write((trx) => writeBatch(trx, batch, order));
+    const deciding = await order.deciding?.();
+    const taken = await database.write((trx) => writeBatch(trx, batch, { ...order, deciding }));
     report.expected += taken.expected;
     report.listed += taken.listed;
     report.blocked += taken.blocked;
@@ -121,7 +136,7 @@ const newLine = new Uint8Array([0x0a]);
 async function writeBatch(
   trx: WriteTransaction,
   { expected, listed, blocked, sha256 }: Batch,
-  { actor, nowMs }: { readonly actor: string; readonly nowMs: number },
+  { actor, nowMs, deciding }: Omit<ImportOrder, 'deciding'> & { readonly deciding: DecidingFacts | undefined },
 ): Promise<{ expected: number; listed: number; blocked: number; problems: readonly Problem[] }> {
   const known = await factsAbout(trx, expected);
   const listing = await Listing.read(
@@ -131,7 +146,7 @@ async function writeBatch(
   const problems: Problem[] = [];
   const good: ExpectedLine[] = [];
   for (const { line, value } of expected) {
-    const message = problemWith(value, known) ?? listing.add(value);
+    const message = problemWith(value, known) ?? problemAlone(value, deciding) ?? listing.add(value);
     if (message !== undefined) {
       problems.push({ line, message });
       continue;
@@ -228,6 +243,19 @@ function problemWith({ id, groups, site, rootSha256 }: ExpectedLine, facts: Fact
   if (root !== undefined && root !== rootSha256) return `${id} has another root of trust: ${root}`;
   const owner = facts.idOfRoot.get(rootSha256);
   return owner === undefined || owner === id ? undefined : `this root of trust belongs to ${owner}`;
+}
+
+// An import is a stream, which cannot wait for a second person as other requests do.
+function problemAlone({ groups, tags, site }: ExpectedLine, deciding: DecidingFacts | undefined): string | undefined {
+  if (deciding === undefined) return undefined;
+  const group = groups.find((name) => deciding.groups.has(name));
+  if (group !== undefined)
+    return `group ${group} decides what its members may do: two people add the device, by \`edgekeep group add\``;
+  if (deciding.tags && Object.keys(tags).length > 0)
+    return 'tags decide what devices may do: two people set them, by `edgekeep device tag`';
+  if (deciding.sites && site !== undefined)
+    return 'sites decide what devices may do: two people move the device, by `edgekeep site assign`';
+  return undefined;
 }
 
 async function writeExpected(trx: WriteTransaction, lines: readonly ExpectedLine[], nowMs: number): Promise<void> {

@@ -150,7 +150,7 @@ function addFleet(app: HttpServer, subjects: Subjects): void {
   registryDeviceRoutes(app, cutting);
   revocationOperatorRoutes(app, { ...cutting, warningDays: settings.expiryWarningDays, ownCertificates });
   groupRoutes(app, guarded);
-  importRoutes(app, guarded);
+  importRoutes(app, { ...guarded, twoPeople: doors.operator.twoPeople });
   enrollmentTokenRoutes(app, guarded);
   enrollmentGroupRoutes(app, guarded);
   admissionRoutes(app, guarded);

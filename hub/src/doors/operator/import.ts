@@ -5,12 +5,15 @@ import type { StoreRouteDependencies } from './door.ts';
 import { streamed } from '../http/body-watch.ts';
 import type { HttpServer } from '../http/server.ts';
 import { importDevices } from '../../registry/import.ts';
+import type { TwoPeople } from './two-people.ts';
 
 // About 600 bytes for each of the lines that one call may have.
 const IMPORT_BYTES_MAX = 128 * 1024 * 1024;
 
-export function importRoutes(app: HttpServer, dependencies: StoreRouteDependencies): void {
-  const { database, clock, requireScope } = dependencies;
+type ImportRouteDependencies = StoreRouteDependencies & { readonly twoPeople: Pick<TwoPeople, 'decidingFacts'> };
+
+export function importRoutes(app: HttpServer, dependencies: ImportRouteDependencies): void {
+  const { database, clock, requireScope, twoPeople } = dependencies;
   app.register(async (scope) => {
     // Lines are read as they arrive, and only as fast as the store takes them.
     scope.removeAllContentTypeParsers();
@@ -24,7 +27,7 @@ export function importRoutes(app: HttpServer, dependencies: StoreRouteDependenci
       },
       async ({ body, actor }) => {
         const source: AsyncIterable<Uint8Array> = body instanceof Readable ? body : Readable.from([]);
-        return importDevices(database, source, { actor, nowMs: clock() });
+        return importDevices(database, source, { actor, nowMs: clock(), deciding: () => twoPeople.decidingFacts() });
       },
     );
   });

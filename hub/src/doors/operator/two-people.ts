@@ -18,7 +18,15 @@ import { approvedHeader, type ApprovedRequests } from '../../people/approved-req
 import { grantRequest, keepRequest, recordOutcome } from '../../people/approvals.ts';
 import { covers, type Scope, scopeNamed } from '../../people/roles.ts';
 import { policyRulesOf } from '../../people/policy-rules.ts';
-import { type OperationRequest, type RootOperation, rootOperationOf } from '../../people/root-operations.ts';
+import {
+  decidingFacts,
+  type OperationRequest,
+  type PolicyRules,
+  type RootOperation,
+  rootOperationOf,
+} from '../../people/root-operations.ts';
+import { fieldsOfGroup } from '../../registry/claims.ts';
+import type { DecidingFacts } from '../../registry/import.ts';
 
 const PATH_MAX = 300;
 // The list of a root, the largest of these requests, with its quotation marks.
@@ -70,10 +78,19 @@ export class TwoPeople {
 
   async #askedBy({ body, caller, params }: FastifyRequest): Promise<OperationRequest> {
     const { data } = named.safeParse(params);
+    return { body, caller, name: data?.name ?? '', limits: this.#settings, rules: await this.#rules() };
+  }
+
+  async #rules(): Promise<PolicyRules> {
     const { read } = this.#database;
     const required = await new PostQuantumRule(this.#settings.requirePostQuantum).groups(read);
-    const rules = await policyRulesOf(read, this.#policies, { required, nowMs: this.#clock() });
-    return { body, caller, name: data?.name ?? '', limits: this.#settings, rules };
+    const nowMs = this.#clock();
+    return policyRulesOf(read, this.#policies, { required, fieldsOf: (group) => fieldsOfGroup(group, nowMs) });
+  }
+
+  /** What an import does not change; undefined where one person is enough. */
+  async decidingFacts(): Promise<DecidingFacts | undefined> {
+    return (await this.isOn()) ? decidingFacts(await this.#rules()) : undefined;
   }
 
   // Everybody who ever held admin counts: disabling the second person does not remove the rule.
