@@ -1,17 +1,15 @@
 // The attestation door (spec/agent.md, "The attestation door"): anybody's curl asks a device for evidence by TLS, and the command line verifies
 // it with what the hub knows of the device by its name. A real agent on a TPM simulator.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { healthyBoot, logOf, measure } from './support/boot.ts';
-import { ending } from './support/child.ts';
+import { runProgram } from './support/run-program.ts';
 import { TestAgent } from './support/test-agent.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
 
@@ -61,15 +59,7 @@ describe('the attestation door of a device', { skip }, () => {
     if (folder !== '') await rm(folder, { recursive: true });
   });
 
-  async function run(program: string, ...args: readonly string[]): Promise<{ status: number; out: string }> {
-    const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-    await using _ = ending(child);
-    const ended = new Promise<number>((resolve, reject) => {
-      child.once('error', reject).once('close', (code) => resolve(code ?? -1));
-    });
-    const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-    return { status: await ended, out: out + err };
-  }
+  const run = (program: string, ...args: readonly string[]) => runProgram(folder, program, ...args);
 
   /** As anybody would, with the device's name in their DNS. */
   async function curl(path: string, ...args: readonly string[]): Promise<{ status: number; out: string }> {

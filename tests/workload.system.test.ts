@@ -1,7 +1,7 @@
 // Workloads from end to end: an agent gets them certificates, two of them authenticate to each other with openssl as one end, and when the
 // device is cut off, openssl no longer accepts them.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -13,9 +13,9 @@ import { createServer, type TLSSocket } from 'node:tls';
 import { groupView } from '@edgekeep/wire/api/registry';
 import { declarationView, deviceWorkloadList, workloadSwitched } from '@edgekeep/wire/api/workload';
 import { z } from 'zod';
-import { ending } from './support/child.ts';
 import { authorityOverview } from '@edgekeep/wire/api/authority';
 import { HubWorld } from './support/hub-world.ts';
+import { runProgram } from './support/run-program.ts';
 import { TestAgent } from './support/test-agent.ts';
 
 const missing = spawnSync('openssl', ['version']).error !== undefined;
@@ -70,14 +70,7 @@ async function credentialOf(device: TestAgent, name: string, query = ''): Promis
   return credentialSchema.parse(JSON.parse(body));
 }
 
-async function openssl(...args: readonly string[]): Promise<{ readonly status: number; readonly out: string }> {
-  const child = spawn('openssl', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  await using _ = ending(child);
-  const closed = once(child, 'close');
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  const [code]: unknown[] = await closed;
-  return { status: Number(code), out: out + err };
-}
+const openssl = (...args: readonly string[]) => runProgram(folder, 'openssl', ...args);
 
 /** Leaf and issuer in separate files, as openssl takes them. */
 async function keepFiles(name: string, { certificateChain, privateKey = '', trustBundle }: Credential): Promise<void> {

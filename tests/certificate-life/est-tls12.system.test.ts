@@ -1,15 +1,14 @@
 // EST for gateways that have TLS 1.2 only (spec/est.md, "Gateways with TLS 1.2"): the listener of its own, with strongSwan's client, curl and
 // openssl.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { z } from 'zod';
-import { ending } from '../support/child.ts';
 import { HubWorld } from '../support/hub-world.ts';
+import { runProgram } from '../support/run-program.ts';
 
 const missing = ['curl', 'openssl'].find((program) => spawnSync(program, ['version']).error !== undefined);
 const skip = missing === undefined || process.env['CI'] === 'true' ? false : `${missing} is not installed`;
@@ -29,15 +28,7 @@ after(async () => {
   if (folder !== '') await rm(folder, { recursive: true });
 });
 
-async function run(program: string, ...args: readonly string[]): Promise<{ status: number; out: string }> {
-  const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  await using _ = ending(child);
-  const ended = new Promise<number>((resolve, reject) => {
-    child.once('error', reject).once('close', (code) => resolve(code ?? -1));
-  });
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { status: await ended, out: out + err };
-}
+const run = (program: string, ...args: readonly string[]) => runProgram(folder, program, ...args);
 
 async function succeeding(program: string, ...args: readonly string[]): Promise<string> {
   const { status, out } = await run(program, ...args);

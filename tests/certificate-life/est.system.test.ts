@@ -1,17 +1,16 @@
 // EST with curl and openssl alone, as a device without our agent does it (spec/est.md).
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { enrollmentGroupView, groupTokenResponse } from '@edgekeep/wire/api/enrollment-group';
 import { stateResponse } from '@edgekeep/wire/api/device-view';
 import { certificateList, expiry, revocationResponse } from '@edgekeep/wire/api/revocation';
-import { ending } from '../support/child.ts';
 import { HubWorld } from '../support/hub-world.ts';
+import { runProgram } from '../support/run-program.ts';
 import { TestDevice } from '../support/test-device.ts';
 
 const missing = ['curl', 'openssl'].find((program) => spawnSync(program, ['version']).error !== undefined);
@@ -33,15 +32,7 @@ after(async () => {
   if (folder !== '') await rm(folder, { recursive: true });
 });
 
-async function run(program: string, ...args: readonly string[]): Promise<{ status: number; out: string }> {
-  const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  await using _ = ending(child);
-  const ended = new Promise<number>((resolve, reject) => {
-    child.once('error', reject).once('close', (code) => resolve(code ?? -1));
-  });
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { status: await ended, out: out + err };
-}
+const run = (program: string, ...args: readonly string[]) => runProgram(folder, program, ...args);
 
 async function openssl(...args: readonly string[]): Promise<string> {
   const { status, out } = await run('openssl', ...args);

@@ -1,6 +1,6 @@
 // TLS settings of every connection between a device and the hub: TLS 1.3 (one listener, off by default, has 1.2 for gateways), both ends by
-// certificate, no resumption. A full handshake
-// each time means that a revoked certificate is noticed, and that the channel binding belongs to the keys just proven.
+// certificate, no resumption. A full handshake each time means that a revoked certificate is noticed, and that the channel binding belongs to the
+// keys just proven.
 import { messageOf } from '@edgekeep/core/message-of';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
