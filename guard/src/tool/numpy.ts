@@ -21,10 +21,12 @@ export function parseNumpy(name: string, bytes: Buffer): NumpyArray {
   if (!/'fortran_order':\s*False/.test(header))
     throw invalid(name, 'not in C order: save numpy.ascontiguousarray of it');
   const sizes = /'shape':\s*\(([^)]*)\)/.exec(header)?.[1] ?? '';
-  const shape = sizes
+  const words = sizes
     .split(',')
-    .filter((size) => size.trim() !== '')
-    .map(Number);
+    .map((size) => size.trim())
+    .filter((size) => size !== '');
+  if (!words.every((size) => /^[1-9]\d{0,9}$/.test(size))) throw invalid(name, `its shape is (${sizes})`);
+  const shape = words.map(Number);
   const count = shape.reduce((product, size) => product * size, 1);
   const body = Uint8Array.from(bytes.subarray(start + length));
   if (description === '<f4' && body.length === count * 4)

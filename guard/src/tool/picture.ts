@@ -7,7 +7,8 @@ import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import type { PixelValues } from '@edgekeep/core/model/guard-tool';
 import { messageOf } from '@edgekeep/core/message-of';
 import { GuardError } from '../error.ts';
-import type { TensorInterface, TensorValue } from '../tensor.ts';
+import { ELEMENTS_MAX } from '../limits.ts';
+import { allFinite, type TensorInterface, type TensorValue } from '../tensor.ts';
 import { parseNumpy } from './numpy.ts';
 
 interface Picture {
@@ -20,6 +21,9 @@ interface Picture {
 // pngjs brings no types; this is the part used here.
 const { PNG }: { PNG: { sync: { read(png: Uint8Array): Picture } } } = createRequire(import.meta.url)('pngjs');
 
+/** To the end of width and height. */
+const headBytes = 24;
+
 export interface ImageInput {
   readonly tensor: TensorInterface;
   readonly layout: GuardSettings['input']['layout'];
@@ -29,27 +33,23 @@ export interface ImageInput {
 /** One image as a batch of one. @throws GuardError `request-invalid` */
 export function readImage(file: string, input: ImageInput): TensorValue {
   const bytes = readFileSync(file);
-  return file.toLowerCase().endsWith('.npy')
-    ? fromArray(basename(file), bytes, input)
-    : fromPng(basename(file), bytes, input);
+  const name = basename(file);
+  const image = file.toLowerCase().endsWith('.npy') ? fromArray(name, bytes, input) : fromPng(name, bytes, input);
+  if (!allFinite(image)) throw invalid(`${name}: a value is not finite`);
+  return image;
 }
 
 function fromPng(name: string, bytes: Buffer, { tensor, layout, values }: ImageInput): TensorValue {
-  let png: Picture;
-  try {
-    png = PNG.sync.read(bytes);
-  } catch (cause) {
-    throw invalid(`${name}: not a PNG picture (${messageOf(cause)}); .png and .npy files are read`, cause);
-  }
-  const { width, height, data } = png;
   const [, first = -1, second = -1, third = -1] = tensor.shape;
   const [channels, high, wide] = layout === 'NCHW' ? [first, second, third] : [third, first, second];
+  const { width, height } = declaredSize(name, bytes);
   if ((high !== -1 && high !== height) || (wide !== -1 && wide !== width))
     throw invalid(
       `${name}: ${width} x ${height} pixels, the model takes ${wide} x ${high}: resize it as your application does`,
     );
   const count = channels === -1 ? 3 : channels;
   if (![1, 3, 4].includes(count)) throw invalid(`${name}: a picture has 1, 3 or 4 channels, the model takes ${count}`);
+  const { data } = unpacked(name, bytes);
   const pixels = width * height;
   const out = tensor.datatype === 'UINT8' ? new Uint8Array(pixels * count) : new Float32Array(pixels * count);
   const scale = scaleOf(values, count);
@@ -63,6 +63,23 @@ function fromPng(name: string, bytes: Buffer, { tensor, layout, values }: ImageI
   }
   const shape = layout === 'NCHW' ? [1, count, height, width] : [1, height, width, count];
   return { name: tensor.name, datatype: tensor.datatype, shape, data: out };
+}
+
+/** By the file's head (PNG section 11.2.1): a picture of a few bytes can unpack to gigabytes. */
+function declaredSize(name: string, bytes: Buffer): { readonly width: number; readonly height: number } {
+  if (bytes.length < headBytes || bytes.toString('latin1', 12, 16) !== 'IHDR')
+    throw invalid(`${name}: not a PNG picture; .png and .npy files are read`);
+  const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
+  if (width * height > ELEMENTS_MAX) throw invalid(`${name}: ${width} x ${height} pixels, at most ${ELEMENTS_MAX}`);
+  return { width, height };
+}
+
+function unpacked(name: string, bytes: Buffer): Picture {
+  try {
+    return PNG.sync.read(bytes);
+  } catch (cause) {
+    throw invalid(`${name}: not a PNG picture (${messageOf(cause)}); .png and .npy files are read`, cause);
+  }
 }
 
 function fromArray(name: string, bytes: Buffer, { tensor }: ImageInput): TensorValue {
