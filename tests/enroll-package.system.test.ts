@@ -1,7 +1,7 @@
 // `edgekeep enroll package`: the file that it makes is run by a shell, and the device enrolls with what it installs.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -71,6 +71,19 @@ test('a package does not overwrite an agent, refuses another device, and refuses
   const again = sh(out, '--state', state);
   assert.equal(again.status, 1);
   assert.match(again.stderr, /has an agent already: nothing was changed/);
+});
+
+// SECURITY.md: DEV-94
+test('a link that the agent’s user left in its folder takes no file of a package elsewhere', async () => {
+  const { out } = await make('press-6.sh', 'press-6');
+  const [state, elsewhere] = [join(world.folder, 'linked'), join(world.folder, 'elsewhere')];
+  for (const folder of [state, elsewhere]) mkdirSync(folder);
+  symlinkSync(elsewhere, join(state, 'enrollment-token'));
+  const refused = sh(out, '--state', state);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /is a folder: nothing was changed/);
+  assert.deepEqual(readdirSync(elsewhere), []);
+  assert.deepEqual(readdirSync(state), ['enrollment-token']);
 });
 
 test('a package of a group takes the id of each device, and nothing else', async () => {

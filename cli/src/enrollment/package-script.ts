@@ -48,13 +48,18 @@ if [ "$state" = /var/lib/edgekeep/agent ]; then
 fi
 mkdir -p "$state"
 [ ! -e "$state/agent.json" ] || fail "$state has an agent already: nothing was changed"
-new=$(mktemp -d "$state/.package.XXXXXX")
+# The agent's user cannot put a link here, in the way of root.
+parent=$state
+[ -z "$owner" ] || parent=/var/lib/edgekeep
+new=$(mktemp -d "$parent/.package.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 put() { base64 -d >"$new/$1"; }
 ${others.map(put).join('')}${withLog === undefined ? plain : `if [ -e ${firmwareLog} ]; then\n${withLog}else\n${plain}fi\n`}${deviceId === undefined ? `sed "s/${devicePlaceholder}/$device/" "$new/agent.json" >"$new/agent.json.new"\nmv "$new/agent.json.new" "$new/agent.json"\n` : ''}[ -z "$owner" ] || chown "$owner:$owner" "$new"/*
+# A link to a folder would take a file elsewhere.
+for file in "$new"/*; do [ ! -d "$state/\${file##*/}" ] || fail "$state/\${file##*/} is a folder: nothing was changed"; done
 # The settings come last: with them the agent is configured.
-for file in "$new"/*; do [ "\${file##*/}" = agent.json ] || mv "$file" "$state/"; done
-mv "$new/agent.json" "$state/"
+for file in "$new"/*; do [ "\${file##*/}" = agent.json ] || mv -f "$file" "$state/\${file##*/}"; done
+mv -f "$new/agent.json" "$state/agent.json"
 echo "installed in $state for $device"
 ${deviceId === undefined ? '' : '# It works once: what remains is a copy of a secret.\nif [ -f "$0" ]; then rm -f -- "$0"; echo "removed $0"; fi\n'}if [ "$start" = yes ]; then
   systemctl enable --now edgekeep-agent
