@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer } from 'node:https';
 import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
 import { AgentError } from '../error.ts';
+import { limitByAddress } from './limit-by-address.ts';
 
 export type Answerer = (request: LocalRequest, response: ServerResponse) => Promise<void>;
 
@@ -29,8 +30,12 @@ export type LocalAddress =
 
 /** Several monitors and one person. */
 const CONNECTIONS_MAX = 32;
+/** Of one address, where strangers ask. */
+const ADDRESS_CONNECTIONS_MAX = 8;
 const HEADER_BYTES_MAX = 4_096;
 const headersTimeoutMs = 5_000;
+/** How often Node looks for requests beyond their time: half a minute unless said. */
+const checkMs = 1_000;
 const idleMsDefault = 5_000;
 const URL_CHARACTERS_MAX = 2_048;
 
@@ -42,6 +47,7 @@ export class LocalServer {
     const server = serverFor(where, (request, response) => void respond(where, answer, request, response));
     server.keepAliveTimeout = idleMs;
     server.maxConnections = CONNECTIONS_MAX;
+    if (where.kind === 'network') limitByAddress(server, ADDRESS_CONNECTIONS_MAX);
     // A request is only its head, so the deadline of the body is that of the head; an answer may take as long as its reader.
     server.requestTimeout = headersTimeoutMs;
     const listening = Promise.withResolvers<void>();
@@ -85,7 +91,11 @@ function hostOf(where: Exclude<LocalAddress, { kind: 'socket' }>): string {
 
 /** Throws `local-listener` for a certificate or key that OpenSSL does not take. */
 function serverFor(where: LocalAddress, listener: RequestListener): Server {
-  const limits = { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersTimeoutMs };
+  const limits = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: checkMs,
+  };
   if (where.kind !== 'network') return createServer(limits, listener);
   const { cert, key } = where.tls;
   try {
