@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { cp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { buffer } from 'node:stream/consumers';
@@ -14,6 +13,7 @@ import { auditList } from '@edgekeep/wire/api/audit';
 import { attributesView } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { alertsOf } from './support/alerts.ts';
+import { freePort } from './support/free-port.ts';
 import { HubWorld, newPublisher, publicPem } from './support/hub-world.ts';
 import { allowSoftware, TestAgent } from './support/test-agent.ts';
 
@@ -349,11 +349,3 @@ test('a hub that was set back and went on differently is caught, refused and rep
   assert(!again.has('connected'));
   assert.equal(device.agent.status().connected, false);
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = z.object({ port: z.int() }).parse(server.address());
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

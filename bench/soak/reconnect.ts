@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { failureText } from '../fleet/failures.ts';
 import { makeFleet } from '../fleet/fleet.ts';
-import { freePort } from '../fleet/free-port.ts';
+import { freePort } from '../../tests/support/free-port.ts';
 import { type HubProcess, type ReturningProcesses, startHubProcess, startReturning } from '../fleet/processes.ts';
 import type { Returned } from '../fleet/returning.ts';
 import { type Benchmark, type Harness, number, percentile } from '../harness.ts';

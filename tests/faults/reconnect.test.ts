@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeFleet } from '../../bench/fleet/fleet.ts';
-import { freePort } from '../../bench/fleet/free-port.ts';
+import { freePort } from '../support/free-port.ts';
 import type { FleetFile } from '../../bench/fleet/member.ts';
 import { startHubProcess } from '../../bench/fleet/processes.ts';
 import { ReturningFleet } from '../../bench/fleet/returning.ts';

@@ -2,7 +2,6 @@
 // of the main job. Only its publisher's folder has the plaintext.
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type PublicationOrder, publishModel } from '@edgekeep/cli/model/publication';
@@ -14,6 +13,7 @@ import type { Measurement } from '@edgekeep/hardware/boot/boot-log';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from '@edgekeep/hardware/tpm/testing';
 import { healthyStages, referenceValuesOf } from '@edgekeep/sim/firmware';
 import { signModelFiles } from '@edgekeep/wire/file/model-signing';
+import { freePort } from '../support/free-port.ts';
 import { closeAll } from '../support/closing.ts';
 import { HubWorld } from '../support/hub-world.ts';
 
@@ -124,14 +124,4 @@ async function makePublisher(folder: string): Promise<JobPublisher> {
   await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   await writeFile(publicFile, publicKey.export({ type: 'spki', format: 'pem' }));
   return { signer: signerFromKey(privateKey), folder, keyFile, publicFile };
-}
-
-/** A port that was free a moment ago: a hub that is stopped and started again has the same one. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new TypeError('the probe has no TCP address');
-  return address.port;
 }

@@ -1,4 +1,4 @@
-// A TCP port that is free now: for a hub that must have the same one at every start.
+// A TCP port that is free now: for a hub that must have the same one at every start, or a port that nobody listens on.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
