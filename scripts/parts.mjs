@@ -9,6 +9,7 @@ export const parts = {
       'bash',
       'cat',
       'cp',
+      'install',
       'env',
       'ls',
       'tail',
