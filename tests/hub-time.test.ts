@@ -18,6 +18,7 @@ const mayRead: Readonly<Record<string, string>> = {
   'commands/command-line.ts': 'has a new hub begin, and compares the store of a stopped one with the machine',
   'model/incoming.ts': 'compares the dates of files, which have the machine’s time',
   'secrets/backup.ts': 'dates the signature of a backup, which is made beside a hub or without one',
+  'secrets/restore.ts': 'compares the date of a backup’s key list with the machine’s time: there is no hub yet',
   'store/migrations/0015-authority.ts': 'runs once, and only removes what was over',
 };
 
