@@ -294,7 +294,8 @@ suite('detached signatures', () => {
       const der = await readFile(path(`${type}.theirs`));
       const bad: readonly (readonly [Uint8Array, number, RegExp])[] = [
         [der.subarray(0, -1), 1, /signature-invalid/],
-        [Buffer.concat([der, Buffer.alloc(1)]), 1, /signature-invalid/],
+        // One byte more than the longest signature of P-521 is no signature at all.
+        [Buffer.concat([der, Buffer.alloc(1)]), der.length < 139 ? 1 : 3, /signature-(?:bundle-)?invalid/],
         [Buffer.alloc(64, 1), 3, /signature-bundle-invalid/],
         [Buffer.concat([der, Buffer.alloc(200)]), 3, /signature-bundle-invalid/],
         [new Uint8Array(0), 3, /signature-bundle-invalid/],
