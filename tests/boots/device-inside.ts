@@ -87,7 +87,7 @@ function eventsOf(output: string): readonly AgentEvent[] {
   const lines = output.split('\n').slice(0, -1);
   return lines
     .filter((line) => line.startsWith('{'))
-    .map((line) => parseJson(utf8(line.trim()), agentEvent, 'the agent'));
+    .map((line) => parseJson(utf8(line.trim()), agentEvent, `the agent, which said ${line.trim()},`));
 }
 
 export function eventOf({ events }: InsideStory, kind: string): AgentEvent {
