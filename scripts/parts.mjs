@@ -36,6 +36,7 @@ export const parts = {
     programs: [
       'tpm2_checkquote',
       'tpm2_createprimary',
+      'tpm2_dictionarylockout',
       'tpm2_eventlog',
       'tpm2_flushcontext',
       'tpm2_nvread',

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseTrust } from '@edgekeep/core/access/trust';
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
-import { classicalPart, encodeNote, encodeVerifierKey, parseNote, verifierKeyOf } from '@edgekeep/core/audit/note';
+import {
+  classicalPart,
+  encodeNote,
+  encodeVerifierKey,
+  parseNote,
+  type SignedNote,
+  verifierKeyOf,
+} from '@edgekeep/core/audit/note';
 import { verifyQuorum } from '@edgekeep/core/audit/quorum';
 import { mlDsaSigner } from '@edgekeep/core/post-quantum/ml-dsa';
 import { signerFromKey } from '@edgekeep/core/signer';
@@ -62,11 +69,16 @@ test('the trust file has both keys of log and witness, and the checkpoint both c
   const trust = parseTrust(await world.operator.getBytes('/v1/trust'));
   const witness = trust.policy.witnesses.find(({ name }) => name.endsWith(`/${id}`));
   assert.ok(witness?.postQuantum !== undefined && trust.logs[0]?.key.postQuantum !== undefined);
-  // One more entry, which the device cosigns.
-  await world.enrollmentToken({ deviceId: 'spare' });
-  await device.story.next('cosigned');
-  const note = parseNote((await world.askOperator('GET', '/log/checkpoint')).body);
-  assert.equal(verifyQuorum(note, { witnesses: [witness], quorum: 1 }).kind, 'met');
+  // The event may be about the entry before this one: at the second one the device has cosigned the checkpoint.
+  const cosigned = async () => {
+    await world.enrollmentToken({ deviceId: 'spare' });
+    await device.story.next('cosigned');
+    return parseNote((await world.askOperator('GET', '/log/checkpoint')).body);
+  };
+  const isMet = (found: SignedNote) => verifyQuorum(found, { witnesses: [witness], quorum: 1 }).kind === 'met';
+  const first = await cosigned();
+  const note = isMet(first) ? first : await cosigned();
+  assert.ok(isMet(note));
   const stripped = note.signatures.filter(({ signature }) => signature.length !== 8 + 2420);
   assert.equal(verifyQuorum({ ...note, signatures: stripped }, { witnesses: [witness], quorum: 1 }).kind, 'refused');
   const before = { witnesses: [classicalPart(witness)], quorum: 1 };

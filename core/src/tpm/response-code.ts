@@ -35,7 +35,8 @@ const warnings: Readonly<Record<number, string>> = {
   0x903: 'TPM_RC_SESSION_MEMORY: no room for another session',
   0x908: 'TPM_RC_YIELDED',
   0x90a: 'TPM_RC_TESTING',
-  0x921: 'TPM_RC_LOCKOUT: too many failed authorizations',
+  0x921:
+    'TPM_RC_LOCKOUT: too many failed authorizations, and each power cut counts as one; the TPM forgets one after each of its recovery times: wait',
   0x922: 'TPM_RC_RETRY',
   0x143: 'TPM_RC_COMMAND_CODE: the TPM does not have this command',
   0x14a: 'TPM_RC_NV_RANGE',
