@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
 import { blocksOf, isShell, isTyped } from './pages.ts';
 import { shellBlocks, walk } from './walk.ts';
+
+// Before any test: what waits between tests lets the runner think that they are all done.
+const skip = await skipWithout('unshare', 'mount', 'ip', 'script', 'jq', 'curl', 'openssl');
 
 const repository = join(import.meta.dirname, '../..');
 const pages = ['.', 'docs', 'docs/design', 'spec', 'examples/surface-inspection'].flatMap((folder) =>
@@ -37,10 +40,12 @@ test(`shell blocks of pages: ${run.length} run, ${left.length} not`, (t) => {
   );
 });
 
-const skip = await skipWithout('unshare', 'mount', 'ip', 'script', 'jq', 'curl', 'openssl');
-for (const page of new Set(run.map((block) => block.page))) {
-  test(`${page}: every block does what it says`, { skip }, async () => {
-    const { code, output } = await walk(page, await shellBlocks(page));
-    assert.equal(code, 0, output);
-  });
-}
+// Each page has a machine, and so a network, of its own.
+suite('typed on a new machine', { skip, concurrency: 2 }, () => {
+  for (const page of new Set(run.map((block) => block.page))) {
+    test(`${page}: every block does what it says`, async () => {
+      const { code, output } = await walk(page, await shellBlocks(page));
+      assert.equal(code, 0, output);
+    });
+  }
+});
