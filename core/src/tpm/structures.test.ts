@@ -201,3 +201,10 @@ test('the low-range endorsement templates carry PolicySecret of the endorsement 
     assert.deepEqual(Buffer.from(endorsementTemplate(kind).template.authPolicy), Buffer.from(policy));
   }
 });
+
+test('the P-384 template carries PolicyOR over its branches, of which the first is PolicySecret of the endorsement hierarchy', () => {
+  const { template, policyBranches } = endorsementTemplate('p-384');
+  const secret = policySecret(emptyPolicy('sha384'), Uint8Array.of(0x40, 0, 0, 0x0b), new Uint8Array(0), 'sha384');
+  assert.deepEqual(Buffer.from(policyBranches[0] ?? []), Buffer.from(secret));
+  assert.deepEqual(Buffer.from(template.authPolicy), Buffer.from(policyOr(policyBranches, 'sha384')));
+});

@@ -27,6 +27,18 @@ const policyB384 = parseHex(
   'PolicyB',
 );
 
+/** Its branches: PolicyA for SHA-384, and PolicyC, PolicyAuthorizeNV of index 0x01c07f02 (annex B.6.2 and B.6.3). A test recomputes PolicyB. */
+const policyBranches384: readonly Uint8Array[] = [
+  parseHex(
+    '8bbf2266537c171cb56e403c4dc1d4b64f432611dc386e6f532050c3278c930e143e8bb1133824ccb431053871c6db53',
+    'PolicyA, SHA-384',
+  ),
+  parseHex(
+    'd6032ce61f2fb3c240eb3cf6a33237ef2b6a16f4293c22b455e261cffd217ad5b4947c2d73e63005eed2dc2b3593d165',
+    'PolicyC, SHA-384',
+  ),
+];
+
 /** The endorsement keys this product knows (TCG EK Credential Profile 2.5, B.3, B.4 and B.6). */
 export const endorsementKeyKinds = ['rsa-2048', 'p-256', 'p-384'] as const;
 export type EndorsementKeyKind = (typeof endorsementKeyKinds)[number];
@@ -43,8 +55,11 @@ export interface EndorsementTemplate {
   readonly certificateIndex: number;
   /** The conventional handle under which firmware or an operating system keeps the key loaded. */
   readonly persistentHandle: number;
-  /** Whether its use needs a policy session with PolicySecret(endorsement); otherwise the empty password is enough. */
-  readonly needsPolicy: boolean;
+  /**
+   * Its policy is PolicySecret(endorsement), and where branches are named, PolicyOR over them behind it. Each use takes this policy, also where
+   * the empty password would do: a key that is used by a password has a TPM count power cuts as wrong authorizations (spec/tpm.md, section 3).
+   */
+  readonly policyBranches: readonly Uint8Array[];
   readonly policyHash: TpmHash;
 }
 
@@ -65,7 +80,7 @@ export function endorsementTemplate(kind: EndorsementKeyKind): EndorsementTempla
         },
         certificateIndex: 0x01c00002,
         persistentHandle: 0x81010001,
-        needsPolicy: true,
+        policyBranches: [],
         policyHash: 'sha256',
       };
     case 'p-256':
@@ -83,7 +98,7 @@ export function endorsementTemplate(kind: EndorsementKeyKind): EndorsementTempla
         },
         certificateIndex: 0x01c0000a,
         persistentHandle: 0x81010002,
-        needsPolicy: true,
+        policyBranches: [],
         policyHash: 'sha256',
       };
     case 'p-384':
@@ -101,7 +116,7 @@ export function endorsementTemplate(kind: EndorsementKeyKind): EndorsementTempla
         },
         certificateIndex: 0x01c00016,
         persistentHandle: 0x81010016,
-        needsPolicy: false,
+        policyBranches: policyBranches384,
         policyHash: 'sha384',
       };
   }

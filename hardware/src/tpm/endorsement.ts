@@ -3,7 +3,7 @@ import { equalBytes } from '@edgekeep/core/bytes';
 import { entityOf } from '@edgekeep/core/tpm/command';
 import { getHandles, handleRanges } from '@edgekeep/core/tpm/commands/capability';
 import { createPrimary, readPublic } from '@edgekeep/core/tpm/commands/object';
-import { policySecret } from '@edgekeep/core/tpm/commands/policy';
+import { policyOr, policySecret } from '@edgekeep/core/tpm/commands/policy';
 import { encodePublic, hierarchies, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import { type EndorsementKeyKind, type EndorsementTemplate, endorsementTemplate } from '@edgekeep/core/tpm/template';
 import { HardwareError } from '../error.ts';
@@ -57,16 +57,17 @@ function withoutKey(publicArea: TpmPublic): TpmPublic {
   }
 }
 
-/** Runs `use` with an authorization for one command on the key: the profile's low-range keys ask for PolicySecret(endorsement) each time. */
+/** Runs `use` with an authorization for one command on the key, by the profile's policy. */
 export async function withEndorsementKey<Result>(
   client: TpmClient,
   key: LoadedEndorsementKey,
   use: (authorization: Authorization) => Promise<Result>,
 ): Promise<Result> {
-  if (!key.template.needsPolicy) return use('password');
-  const session = await client.startSession('policy', key.template.policyHash, key);
+  const { policyBranches, policyHash } = key.template;
+  const session = await client.startSession('policy', policyHash, key);
   try {
     await client.execute(policySecret(entityOf(hierarchies.endorsement), session.handle), ['password']);
+    if (policyBranches.length > 0) await client.execute(policyOr(session.handle, policyBranches));
     return await use({ session, encrypt: true });
   } finally {
     await client.flush(session.handle);

@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
+import { endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { HardwareError } from '../error.ts';
 import { TpmSimulator } from './simulator.ts';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from './testing.ts';
@@ -36,6 +37,22 @@ test('simulators made at the same time share their vendor and differ in their ke
   );
   assert.equal(new Set(keys).size, 3);
 });
+
+// swtpm locks itself after three wrong authorizations, and counts a power cut as one where a key was authorized by a password.
+for (const kind of endorsementKeyKinds) {
+  test(`power cuts do not lock a TPM whose ${kind} endorsement key is used`, { skip }, async () => {
+    const simulator = await simulators.start(`cut-${kind}`);
+    for (let cuts = 0; cuts < 6; cuts += 1) {
+      const device = await TpmRootOfTrust.open(simulator.address);
+      await device.useEndorsementKey(kind);
+      const sealed = await device.sealLocally(Uint8Array.of(cuts));
+      assert.deepEqual([...(await device.unsealLocally(sealed))], [cuts]);
+      await simulator.cutPower();
+      await device[Symbol.asyncDispose]().catch(() => undefined);
+      await simulator.powerOn();
+    }
+  });
+}
 
 test('after power is cut PCRs start over, and the clock is not called safe', { skip }, async () => {
   const simulator = await simulators.start('cut');
