@@ -36,7 +36,7 @@ const isInstalled = (name: string) => programFolders.some((folder) => existsSync
 /** What a text starts: the first word given to a function that starts programs, a program by its absolute path, a tool of tpm2-tools. */
 function programsIn(text: string): readonly string[] {
   const starts = text.matchAll(
-    /\b(?:spawn|spawnSync|execFile|execFileSync|exec|execSync|run|runTool|tool|findTool|skipWithout|succeeds)\(\s*'([\w.-]+)'/g,
+    /\b(?:spawn|spawnSync|execFile|execFileSync|exec|execSync|run|runTool|tool|findTool|skipWithout|skipWithoutOptional|succeeds)\(\s*'([\w.-]+)'/g,
   );
   const inShell = text.matchAll(/'-c',\s*'([\w.-]+) /g);
   const absolute = text.matchAll(/['" ](\/usr(?:\/local)?\/s?bin\/[\w.-]+)['" ]/g);
@@ -77,6 +77,24 @@ test('a program that set-up forgets is found', () => {
   assert.deepEqual(
     programsIn("spawnSync('sh', ['-c', 'cat file']); const time = '/usr/bin/time'; run(\n  'bash', [])"),
     ['sh', 'bash', 'cat', 'time'],
+  );
+});
+
+test('a test that may not be skipped in CI needs no program that set-up installs on request only', () => {
+  const always = new Set(
+    ['test', 'boots'].flatMap((name) => sets[name] ?? []).flatMap((name) => parts[name]?.programs ?? []),
+  );
+  const needed = [...rooms, 'sim', 'tests']
+    .flatMap(sourcesOf)
+    .flatMap((file) =>
+      [...read(file).matchAll(/\bskipWithout\(([^)]*)\)/g)].flatMap(([, list = '']) =>
+        [...list.matchAll(/'([\w.-]+)'/g)].map(([, program = '']) => program),
+      ),
+    );
+  assert.ok(needed.length > 10);
+  assert.deepEqual(
+    needed.filter((program) => !always.has(program)),
+    [],
   );
 });
 
