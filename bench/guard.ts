@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseJson } from '@edgekeep/core/json';
 import { guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
-import { GuardedModel } from '@edgekeep/guard/guarded-model';
+import { GuardedModel } from '@edgekeep/guard/model/guarded-model';
 import type { InferenceRequest } from '@edgekeep/guard/inference-request';
-import { ModelSession } from '@edgekeep/guard/session';
+import { ModelSession } from '@edgekeep/guard/model/session';
 import { readGreyPng } from '../examples/surface-inspection/check.ts';
 import { spread, type Benchmark, type Comparison, type Harness, type Measurement } from './harness.ts';
 

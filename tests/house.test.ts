@@ -200,7 +200,7 @@ test('ONNX Runtime is imported in one place only, which turns its telemetry off'
   ]
     .filter(({ text }) => /from 'onnxruntime-node'/.test(text) && !text.includes("test('ONNX Runtime is imported"))
     .map(({ path }) => path);
-  assert.deepEqual(places, ['guard/src/runtime.ts']);
+  assert.deepEqual(places, ['guard/src/model/runtime.ts']);
 });
 
 // To find the first key, a Map passes over all that were deleted before it: with 200,000 keys that takes 0.1 ms each time.

@@ -22,7 +22,7 @@ const sources: readonly TestSource[] = folders
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
   )
   .filter((path) => path.endsWith('.test.ts') || /^tests\/.*\.ts$/.test(path))
-  .filter((path) => path !== 'tests/test-rules.test.ts')
+  .filter((path) => path !== 'tests/test-rules.test.ts' && !path.includes('/node_modules/'))
   .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8').replaceAll(/^\s*\/\/.*$/gm, '') }));
 
 function linesWith(

@@ -2,9 +2,9 @@
 // for a sealed file KEY, a file of 32 bytes. Prints the milliseconds from the first byte read to the answer.
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
-import { ModelSession } from '@edgekeep/guard/session';
+import { ModelSession } from '@edgekeep/guard/model/session';
 import { readSealedFile } from '@edgekeep/wire/file/sealed-file';
-import { InferenceSession, Tensor } from '@edgekeep/guard/runtime';
+import { InferenceSession, Tensor } from '@edgekeep/guard/model/runtime';
 
 const [kind, path = '', width = '0', keyPath = ''] = process.argv.slice(2);
 const input = { shape: [1, Number(width)], data: new Float32Array(Number(width)).fill(0.5) };

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseJson } from '@edgekeep/core/json';
 import { confidenceThreshold, guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
-import { batchStatistics, unusualStatistics } from '@edgekeep/guard/statistics';
-import { gradeScores, judge, type Judgement } from '@edgekeep/guard/verdict';
+import { batchStatistics, unusualStatistics } from '@edgekeep/guard/model/statistics';
+import { gradeScores, judge, type Judgement } from '@edgekeep/guard/model/verdict';
 import { compareWithCard, probabilities, readGreyPng } from './check.ts';
 
 const folder = import.meta.dirname;

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { parseJson } from '@edgekeep/core/json';
-import { InferenceSession, Tensor } from '@edgekeep/guard/runtime';
+import { InferenceSession, Tensor } from '@edgekeep/guard/model/runtime';
 import { z } from 'zod';
 
 const side = 64;

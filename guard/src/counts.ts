@@ -1,6 +1,6 @@
 // Totals of verdicts and reasons since the guard started: no other data about predictions leaves the device.
 import type { GuardCounts, VerdictReason } from '@edgekeep/core/model/guard-protocol';
-import type { Assessment } from './guarded-model.ts';
+import type { Assessment } from './model/guarded-model.ts';
 
 export class Counts {
   readonly #totals = { accepted: 0, fallback: 0, review: 0, unguarded: 0, refused: 0, failed: 0 };

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask } from './fixtures/client.ts';
 import { fixtureBytes, serve, type FixtureName } from './fixtures/serve.ts';
-import { ModelSession } from './session.ts';
-import { tensorBytes } from './tensor-bytes.ts';
-import { parseTensorJson } from './tensor-json.ts';
-import { datatypes, isDatatype, type Datatype } from './tensor.ts';
+import { ModelSession } from './model/session.ts';
+import { tensorBytes } from './tensors/tensor-bytes.ts';
+import { parseTensorJson } from './tensors/tensor-json.ts';
+import { datatypes, isDatatype, type Datatype } from './tensors/tensor.ts';
 
 const infer = '/v2/models/light/infer';
 

@@ -2,7 +2,7 @@
 // spec/inference.md section 2.
 import type { InferenceService } from './inference-service.ts';
 import { extensions, extensionsNotOffered, type Route } from './routes.ts';
-import type { TensorInterface } from './tensor.ts';
+import type { TensorInterface } from './tensors/tensor.ts';
 import type { Duration } from './timings.ts';
 
 export const serverName = 'edgekeep-guard';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseInferenceRequest } from './inference-request.ts';
-import type { TensorInterface } from './tensor.ts';
+import type { TensorInterface } from './tensors/tensor.ts';
 
 const model: { inputs: readonly TensorInterface[]; outputs: readonly TensorInterface[] } = {
   inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],

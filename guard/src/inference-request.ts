@@ -4,9 +4,9 @@
 import { z } from 'zod';
 import { GuardError } from './error.ts';
 import { ELEMENTS_MAX, PARAMETERS_MAX, RANK_MAX, TENSORS_MAX, TEXT_MAX } from './limits.ts';
-import { parseTensorBytes } from './tensor-bytes.ts';
-import { parseTensorJson } from './tensor-json.ts';
-import { allFinite, isDatatype, type TensorInterface, type TensorValue } from './tensor.ts';
+import { parseTensorBytes } from './tensors/tensor-bytes.ts';
+import { parseTensorJson } from './tensors/tensor-json.ts';
+import { allFinite, isDatatype, type TensorInterface, type TensorValue } from './tensors/tensor.ts';
 
 const text = z.string().min(1).max(TEXT_MAX);
 /** Clients of several languages write `null` for an optional field that they leave out. */

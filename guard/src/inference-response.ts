@@ -1,10 +1,10 @@
 // An inference response: outputs and the guard's verdict as Open Inference Protocol JSON, followed by binary tensors where the request
 // asked for them. Follows spec/inference.md section 4.
-import type { Assessment, Inference } from './guarded-model.ts';
+import type { Assessment, Inference } from './model/guarded-model.ts';
 import type { InferenceRequest } from './inference-request.ts';
-import { tensorBytes } from './tensor-bytes.ts';
-import { tensorToJson } from './tensor-json.ts';
-import { worstVerdict } from './verdict.ts';
+import { tensorBytes } from './tensors/tensor-bytes.ts';
+import { tensorToJson } from './tensors/tensor-json.ts';
+import { worstVerdict } from './model/verdict.ts';
 
 /** `headerLength` is set when binary data follows the JSON. */
 export interface EncodedResponse {

@@ -7,7 +7,7 @@ import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
 import { describe } from './describe.ts';
 import { GuardError, type GuardErrorCode } from './error.ts';
 import { onProtocol } from './first-bytes.ts';
-import type { GrpcServer } from './grpc-server.ts';
+import type { GrpcServer } from './grpc/server.ts';
 import { parseInferenceRequest } from './inference-request.ts';
 import { encodeInferenceResponse, type EncodedResponse } from './inference-response.ts';
 import type { InferenceService } from './inference-service.ts';
@@ -94,7 +94,7 @@ export class InferenceServer {
 
   async #acceptGrpc(socket: Socket, kind: GuardDoor['kind']): Promise<void> {
     // Loaded for the first client that speaks it: most devices have none, and it takes memory.
-    this.#grpc ??= import('./grpc-server.ts').then(({ GrpcServer }) => new GrpcServer(this.#service));
+    this.#grpc ??= import('./grpc/server.ts').then(({ GrpcServer }) => new GrpcServer(this.#service));
     const grpc = await this.#grpc;
     if (socket.destroyed) return;
     grpc.accept(socket, kind);

@@ -2,7 +2,7 @@
 // parses a request, asks here, and writes the answer.
 import { Counts } from './counts.ts';
 import { GuardError } from './error.ts';
-import type { GuardedModel, Inference } from './guarded-model.ts';
+import type { GuardedModel, Inference } from './model/guarded-model.ts';
 import type { ModelInterface, InferenceRequest } from './inference-request.ts';
 import { WAITING_MAX, WAITING_MS_MAX } from './limits.ts';
 import { BodyBudget } from './request-body.ts';

@@ -5,10 +5,10 @@ import * as fc from 'fast-check';
 import { GuardError } from './error.ts';
 import { ask, sendRaw } from './fixtures/client.ts';
 import { flatImage, serve, settings } from './fixtures/serve.ts';
-import { parseInferRequest, typedRequest } from './grpc-messages.ts';
+import { parseInferRequest, typedRequest } from './grpc/messages.ts';
 import { parseInferenceRequest } from './inference-request.ts';
 import { protobufFields, ProtobufWriter } from './protobuf.ts';
-import type { TensorInterface } from './tensor.ts';
+import type { TensorInterface } from './tensors/tensor.ts';
 
 const inputs = Number(process.env['EDGEKEEP_FUZZ_INPUTS'] ?? 20_000);
 const infer = '/v2/models/light/infer';

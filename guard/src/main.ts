@@ -6,11 +6,11 @@ import packageJson from '../package.json' with { type: 'json' };
 import { AgentChannel } from './agent-channel.ts';
 import { Doors } from './doors.ts';
 import { GuardError } from './error.ts';
-import { GuardedModel } from './guarded-model.ts';
+import { GuardedModel } from './model/guarded-model.ts';
 import { InferenceServer } from './inference-server.ts';
 import { InferenceService } from './inference-service.ts';
-import { readModels } from './model-bytes.ts';
-import { ModelSession } from './session.ts';
+import { readModels } from './model/model-bytes.ts';
+import { ModelSession } from './model/session.ts';
 import { openSurroundings } from './surroundings.ts';
 import { startWatchdog } from './watchdog.ts';
 

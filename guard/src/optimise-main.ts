@@ -1,7 +1,7 @@
 // `node optimise-main.ts IN.onnx OUT.ort`: writes the twin that devices load without copying its weights. The publisher's command line runs
 // it in a separate process, because converting blocks and may need much memory. Follows spec/guard.md section 5.
-import { InferenceSession } from './runtime.ts';
-import { runtimeMessage } from './runtime-message.ts';
+import { InferenceSession } from './model/runtime.ts';
+import { runtimeMessage } from './model/runtime-message.ts';
 
 const [input, output, ...rest] = process.argv.slice(2);
 if (input === undefined || output === undefined || rest.length > 0) {

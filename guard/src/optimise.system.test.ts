@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { flatImage, openFixture } from './fixtures/serve.ts';
-import { ModelSession } from './session.ts';
+import { ModelSession } from './model/session.ts';
 
 const run = promisify(execFile);
 const main = fileURLToPath(new URL('optimise-main.ts', import.meta.url));

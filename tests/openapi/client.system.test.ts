@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
-const require = createRequire(join(root, 'openapi-client/package.json'));
+const require = createRequire(join(root, 'tests/openapi-client/package.json'));
 const programOf = (name: string, path: string) => join(dirname(require.resolve(`${name}/package.json`)), path);
 
 const options = {

@@ -15,8 +15,8 @@ const run = promisify(execFile);
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 const example = fileURLToPath(new URL('../../../examples/surface-inspection', import.meta.url));
 const primary = join(example, 'models/primary.onnx');
-const fixture = fileURLToPath(import.meta.resolve('@edgekeep/guard/runtime')).replace(
-  'runtime.ts',
+const fixture = fileURLToPath(import.meta.resolve('@edgekeep/guard/model/runtime')).replace(
+  'model/runtime.ts',
   'fixtures/primary.onnx',
 );
 

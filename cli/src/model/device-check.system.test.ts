@@ -9,7 +9,10 @@ import { checkAsDevice } from './device-check.ts';
 import { modelSources } from '../guard/model-sources.ts';
 
 const fixture = (name: string) =>
-  fileURLToPath(import.meta.resolve(`@edgekeep/guard/runtime`)).replace('runtime.ts', `fixtures/${name}.onnx`);
+  fileURLToPath(import.meta.resolve(`@edgekeep/guard/model/runtime`)).replace(
+    'model/runtime.ts',
+    `fixtures/${name}.onnx`,
+  );
 const example = new URL('../../../examples/surface-inspection/', import.meta.url);
 const million = 1_000_000;
 const wide = { leastMillionths: 0, mostMillionths: million };

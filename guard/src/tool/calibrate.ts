@@ -2,10 +2,10 @@
 import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import type { Calibration, GuardToolReport, PixelValues } from '@edgekeep/core/model/guard-tool';
 import { GuardError } from '../error.ts';
-import { imageBatch } from '../guarded-model.ts';
-import type { ModelSession } from '../session.ts';
-import { batchStatistics, type ImageStatistics } from '../statistics.ts';
-import type { TensorInterface, TensorValue } from '../tensor.ts';
+import { imageBatch } from '../model/guarded-model.ts';
+import type { ModelSession } from '../model/session.ts';
+import { batchStatistics, type ImageStatistics } from '../model/statistics.ts';
+import type { TensorInterface, TensorValue } from '../tensors/tensor.ts';
 import { guarded, openSessions, type ToolFiles } from './open-model.ts';
 import { readImage, type ImageInput } from './picture.ts';
 

@@ -2,9 +2,9 @@
 import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import type { GuardToolReport } from '@edgekeep/core/model/guard-tool';
 import { messageOf } from '@edgekeep/core/message-of';
-import { GuardedModel } from '../guarded-model.ts';
-import type { ModelSession } from '../session.ts';
-import { allocate, type TensorInterface, type TensorValue } from '../tensor.ts';
+import { GuardedModel } from '../model/guarded-model.ts';
+import type { ModelSession } from '../model/session.ts';
+import { allocate, type TensorInterface, type TensorValue } from '../tensors/tensor.ts';
 import { guarded, openSessions, type ToolFiles } from './open-model.ts';
 
 /** Sizes that the request chooses, for the one trial: a batch of one, and sides that most networks for images accept. */

@@ -4,9 +4,9 @@ import { filesForGuard } from '@edgekeep/core/model/guard-files';
 import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import type { GuardToolOrder } from '@edgekeep/core/model/guard-tool';
 import { GuardError } from '../error.ts';
-import { GuardedModel } from '../guarded-model.ts';
-import { readModels } from '../model-bytes.ts';
-import { ModelSession } from '../session.ts';
+import { GuardedModel } from '../model/guarded-model.ts';
+import { readModels } from '../model/model-bytes.ts';
+import { ModelSession } from '../model/session.ts';
 
 export type ToolFiles = GuardToolOrder['files'];
 

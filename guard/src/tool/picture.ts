@@ -8,7 +8,7 @@ import type { PixelValues } from '@edgekeep/core/model/guard-tool';
 import { messageOf } from '@edgekeep/core/message-of';
 import { GuardError } from '../error.ts';
 import { ELEMENTS_MAX } from '../limits.ts';
-import { allFinite, type TensorInterface, type TensorValue } from '../tensor.ts';
+import { allFinite, type TensorInterface, type TensorValue } from '../tensors/tensor.ts';
 import { parseNumpy } from './numpy.ts';
 
 interface Picture {

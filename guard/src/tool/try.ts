@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseJson } from '@edgekeep/core/json';
 import type { GuardToolOrder, GuardToolReport } from '@edgekeep/core/model/guard-tool';
-import type { GuardedModel } from '../guarded-model.ts';
+import type { GuardedModel } from '../model/guarded-model.ts';
 import { parseInferenceRequest, type InferenceRequest } from '../inference-request.ts';
 import { encodeInferenceResponse } from '../inference-response.ts';
 import { imageInput } from './calibrate.ts';

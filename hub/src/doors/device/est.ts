@@ -10,7 +10,7 @@ import { recordKnownRoot } from '../../authority/known-roots.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
-import { bytesAs } from '../http/answers.ts';
+import { bytesAs } from '../openapi/answers.ts';
 import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';

@@ -14,7 +14,7 @@ import { z } from 'zod';
 import type { AccessGate } from '../../access/gate.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
-import { bytesAs } from '../http/answers.ts';
+import { bytesAs } from '../openapi/answers.ts';
 import type { BoundDevice } from '../../presence/connections.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';

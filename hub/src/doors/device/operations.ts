@@ -1,5 +1,5 @@
 // The operations of the device listener: for each route its name and one line, as the OpenAPI document has them.
-import type { Operations } from '../http/answers.ts';
+import type { Operations } from '../openapi/answers.ts';
 
 export const deviceOperations: Operations = {
   'GET /.well-known/est/cacerts': ['getEstAuthorities', 'Get the authorities (EST)'],

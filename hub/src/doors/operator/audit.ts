@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { Receipts } from '../../access/receipts.ts';
 import type { EvidenceKeeper } from '../../attest/kept-evidence.ts';
 import { HubError } from '../../common/error.ts';
-import { jsonTextOf, noBody } from '../http/answers.ts';
+import { jsonTextOf, noBody } from '../openapi/answers.ts';
 import type { RequireScope } from './door.ts';
 import { sendDocument } from '../http/document.ts';
 import type { HttpServer } from '../http/server.ts';

@@ -1,6 +1,6 @@
 // Is the hub alive, is it ready, and what are its metrics: for supervisors and Prometheus. Only the metrics need a token.
 import { healthView, readinessView } from '@edgekeep/wire/api/health';
-import { bytesAs } from '../http/answers.ts';
+import { bytesAs } from '../openapi/answers.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Metrics } from '../../health/metrics.ts';

@@ -11,7 +11,7 @@ import { type Admission, pay, streamLimits } from '../http/admission.ts';
 import { ConnectionCount } from '../http/connection-count.ts';
 import { newcomerLimits, queueNewcomers } from '../http/newcomers.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
-import { openApiRoute } from '../http/openapi.ts';
+import { openApiRoute } from '../openapi/openapi.ts';
 import { publicOperations } from '../public/operations.ts';
 import { operatorOperations } from './operations.ts';
 import { approvalAnswers, type TwoPeople } from './two-people.ts';

@@ -1,5 +1,5 @@
 // The operations of the operator listener: for each route its name and one line, as the OpenAPI document has them.
-import type { Operations } from '../http/answers.ts';
+import type { Operations } from '../openapi/answers.ts';
 
 export const operatorOperations: Operations = {
   'GET /healthz': ['getHealth', 'Whether the process answers'],

@@ -1,5 +1,5 @@
 // The operations of both listeners that need no proof of who asks: for each route its name and one line.
-import type { Operations } from '../http/answers.ts';
+import type { Operations } from '../openapi/answers.ts';
 
 export const publicOperations: Operations = {
   'GET /crl': ['getRevocationList', 'Get the revocation list of the newest issuing CA'],

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { RevocationStatus } from '../../authority/revocation-status.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
-import { bytesAs, noBody } from '../http/answers.ts';
+import { bytesAs, noBody } from '../openapi/answers.ts';
 import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { IssuedList } from '../../authority/crl.ts';

@@ -8,7 +8,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HubError } from '../../common/error.ts';
-import { bytesAs } from '../http/answers.ts';
+import { bytesAs } from '../openapi/answers.ts';
 import type { HttpServer } from '../http/server.ts';
 
 const anyPath = z.strictObject({ '*': z.string().min(1).max(200) });

@@ -1,6 +1,6 @@
 // Tensor data as bytes: little-endian elements in row-major order; an element of BYTES is its length in four bytes, then its bytes. Follows
 // spec/inference.md section 3 (the binary tensor data extension; raw contents of the gRPC flavor are the same).
-import { GuardError } from './error.ts';
+import { GuardError } from '../error.ts';
 import { datatypes, view, type Datatype, type TensorData, type TensorValue } from './tensor.ts';
 
 const lengthBytes = 4;

@@ -1,9 +1,9 @@
 // One gRPC call: its deadline, its answers, and its outcome in trailers.
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { GuardError } from './error.ts';
-import { acceptedEncodings, frame } from './grpc-frames.ts';
-import { type GrpcStatus, statusHeaders } from './grpc-status.ts';
-import { IDLE_MS_MAX } from './limits.ts';
+import { GuardError } from '../error.ts';
+import { acceptedEncodings, frame } from './frames.ts';
+import { type GrpcStatus, statusHeaders } from './status.ts';
+import { IDLE_MS_MAX } from '../limits.ts';
 
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 /** Longer than any call lives; Node's timers take no more. */

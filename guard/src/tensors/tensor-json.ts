@@ -1,5 +1,5 @@
 // Tensor data as JSON: a flat list of elements in row-major order, or lists nested as the shape says. Follows spec/inference.md section 3.
-import { GuardError } from './error.ts';
+import { GuardError } from '../error.ts';
 import { isText } from './tensor-bytes.ts';
 import { allocate, halves, type Datatype, type TensorData, type TensorValue } from './tensor.ts';
 

@@ -2,9 +2,9 @@
 // message before it is read, and again while it is unpacked.
 import type { Readable } from 'node:stream';
 import { createGunzip, createInflate } from 'node:zlib';
-import { GuardError } from './error.ts';
-import { BODY_BYTES_MAX } from './limits.ts';
-import { type BodyBudget, joined } from './request-body.ts';
+import { GuardError } from '../error.ts';
+import { BODY_BYTES_MAX } from '../limits.ts';
+import { type BodyBudget, joined } from '../request-body.ts';
 
 const headBytes = 5;
 const unpackers = { gzip: createGunzip, deflate: createInflate } as const;

@@ -1,9 +1,9 @@
 // Tensor data as typed contents of the gRPC flavor (InferTensorContents of spec/inference.proto): one repeated field for each family of
 // datatypes. FP16 has none: it is raw.
-import { GuardError } from './error.ts';
-import { packedVarints, type ProtobufField, protobufFields } from './protobuf.ts';
-import { parseText } from './tensor-bytes.ts';
-import { allocate, type Datatype, type TensorData } from './tensor.ts';
+import { GuardError } from '../error.ts';
+import { packedVarints, type ProtobufField, protobufFields } from '../protobuf.ts';
+import { parseText } from '../tensors/tensor-bytes.ts';
+import { allocate, type Datatype, type TensorData } from '../tensors/tensor.ts';
 
 /** Encoded, in pieces that are one message together: as objects, its fields would take a hundred times the memory. */
 export type TensorContents = readonly Uint8Array[];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fixtureBytes, flatImage } from './fixtures/serve.ts';
+import { fixtureBytes, flatImage } from '../fixtures/serve.ts';
 import { ModelSession } from './session.ts';
 
 const image = {

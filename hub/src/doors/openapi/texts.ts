@@ -129,6 +129,6 @@ export const tags: readonly Tag[] = [
 export function tagOf(url: string): string {
   const segment = url.replace(/^\/(?:v1|\.well-known)\//, '/').split('/')[1] ?? '';
   const tag = tagOfSegment[segment];
-  if (tag === undefined) throw new TypeError(`${url} has no subject: see tagOfSegment in openapi-texts.ts`);
+  if (tag === undefined) throw new TypeError(`${url} has no subject: see tagOfSegment in doors/openapi/texts.ts`);
   return tag;
 }

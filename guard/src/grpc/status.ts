@@ -1,5 +1,5 @@
 // The outcome of a gRPC call (grpc/doc/statuscodes.md) for each error of the guard. Follows spec/inference.md section 6.
-import { GuardError, type GuardErrorCode } from './error.ts';
+import { GuardError, type GuardErrorCode } from '../error.ts';
 
 const codes = {
   invalidArgument: 3,

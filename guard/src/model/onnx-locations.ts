@@ -1,7 +1,7 @@
 // The files from which an ONNX model takes weights. ONNX Runtime would open any path that the model names, so the guard reads the names
 // first and refuses one that is not among the model's own files. Follows spec/guard.md section 5; the message is onnx.proto3.
-import { GuardError } from './error.ts';
-import { protobufFields } from './protobuf.ts';
+import { GuardError } from '../error.ts';
+import { protobufFields } from '../protobuf.ts';
 
 /** Fields that lead to a TensorProto, by message; a message that is not listed contains none. */
 const paths = {

@@ -1,7 +1,7 @@
 // The OpenAPI 3.1 document of a listener, made from what its routes declare (answers.ts) and from the zod schemas that check the messages.
-import { sendDocument } from './document.ts';
-import { noteUndeclared } from './route-table.ts';
-import type { HttpServer } from './server.ts';
+import { sendDocument } from '../http/document.ts';
+import { noteUndeclared } from '../http/route-table.ts';
+import type { HttpServer } from '../http/server.ts';
 import { utf8 } from '@edgekeep/core/bytes';
 import { z } from 'zod';
 import { type Document, documentOf } from '../../store/document.ts';
@@ -16,8 +16,8 @@ import {
   ownAnswers,
   refusalsOf,
 } from './answers.ts';
-import { apiTexts, securitySchemes, tagOf, tags } from './openapi-texts.ts';
-import { refusalName, refusalSchemas } from './openapi-refusals.ts';
+import { apiTexts, securitySchemes, tagOf, tags } from './texts.ts';
+import { refusalName, refusalSchemas } from './refusals.ts';
 import { type JsonSchema, SchemaBook, type WordLists } from './schema-book.ts';
 
 export interface OpenApiOptions {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { deflateSync, gzipSync } from 'node:zlib';
-import { readMessages } from './grpc-frames.ts';
-import { BODIES_BYTES_MAX, BODY_BYTES_MAX } from './limits.ts';
-import { BodyBudget } from './request-body.ts';
+import { readMessages } from './frames.ts';
+import { BODIES_BYTES_MAX, BODY_BYTES_MAX } from '../limits.ts';
+import { BodyBudget } from '../request-body.ts';
 
 /** Remembers the largest piece of memory that was taken at once. */
 class WatchedBudget extends BodyBudget {

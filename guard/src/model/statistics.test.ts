@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { z } from 'zod';
 import { batchStatistics, unusualStatistics, type ImageBatch, type ImageStatistics } from './statistics.ts';
 
-const vectorsUrl = new URL('../../spec/vectors/guard/statistics.json', import.meta.url);
+const vectorsUrl = new URL('../../../spec/vectors/guard/statistics.json', import.meta.url);
 const vectors = z
   .array(
     z.strictObject({

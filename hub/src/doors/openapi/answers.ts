@@ -3,7 +3,7 @@
 import type { FastifySchema } from 'fastify';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import { bodyBytes, type DeclaredRoute, readsBody } from './body-limits.ts';
+import { bodyBytes, type DeclaredRoute, readsBody } from '../http/body-limits.ts';
 import { namedSchemas } from './named-schemas.ts';
 
 declare module 'fastify' {
@@ -12,7 +12,7 @@ declare module 'fastify' {
     takes?: string;
     /** Statuses of refusals that follow from nothing else in the declaration. */
     refuses?: readonly number[];
-    /** How a caller proves who it is where the connection does not: names of openapi-texts.ts. */
+    /** How a caller proves who it is where the connection does not: names of texts.ts. */
     proofs?: readonly string[];
     /** Not part of the API: the document itself. */
     hide?: boolean;
@@ -87,7 +87,8 @@ export function refusalsOf(route: AnsweringRoute, listener: Listener): ReadonlyS
 export function assertAnswers(route: AnsweringRoute, operations: Operations): void {
   const { method, url, schema, bodyLimit = 0 } = route;
   if (schema?.hide === true || method === 'HEAD') return;
-  const fail = (what: string) => new TypeError(`${String(method)} ${url} ${what}: see hub/src/doors/http/answers.ts`);
+  const fail = (what: string) =>
+    new TypeError(`${String(method)} ${url} ${what}: see hub/src/doors/openapi/answers.ts`);
   if (operations[`${String(method)} ${url}`] === undefined) throw fail('has no line in operations.ts');
   const answers = ownAnswers(route);
   if (![...answers.keys()].some((status) => status >= 200 && status < 300)) throw fail('says no answer');

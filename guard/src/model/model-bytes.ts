@@ -2,7 +2,7 @@
 import { closeSync, readSync } from 'node:fs';
 import { externalDataLocation, modelFileOf, modelFormat } from '@edgekeep/core/model/guard-files';
 import type { GuardFile } from '@edgekeep/core/model/guard-protocol';
-import { GuardError } from './error.ts';
+import { GuardError } from '../error.ts';
 import type { ModelBytes } from './session.ts';
 
 /** A single read call gives at most 2 GiB on Linux. */

@@ -1,5 +1,5 @@
 // The calls of spec/inference.proto: which function answers each. Follows spec/inference.md section 6.
-import { GuardError } from './error.ts';
+import { GuardError } from '../error.ts';
 import {
   encodeInferResponse,
   encodeModelConfiguration,
@@ -11,8 +11,8 @@ import {
   parseInferRequest,
   parseModelRequest,
   typedRequest,
-} from './grpc-messages.ts';
-import type { InferenceService } from './inference-service.ts';
+} from './messages.ts';
+import type { InferenceService } from '../inference-service.ts';
 
 /** `isGone` says whether the client has ended the call. */
 type Answer = (service: InferenceService, message: Uint8Array, isGone: () => boolean) => Promise<Uint8Array>;

@@ -1,12 +1,12 @@
 // A model behind the guard: runs the primary, judges input and answer, and asks the fallback model where that can help. A model without
 // settings runs without the guard. Follows spec/guard.md sections 2 to 4.
 import { confidenceThreshold, type GuardSettings } from '@edgekeep/core/model/guard-settings';
-import { GuardError } from './error.ts';
-import type { InferenceRequest } from './inference-request.ts';
-import { IMAGES_MAX } from './limits.ts';
+import { GuardError } from '../error.ts';
+import type { InferenceRequest } from '../inference-request.ts';
+import { IMAGES_MAX } from '../limits.ts';
 import type { ModelSession } from './session.ts';
 import { batchStatistics, unusualStatistics, type ImageBatch, type ImageStatistics } from './statistics.ts';
-import type { TensorInterface, TensorValue } from './tensor.ts';
+import type { TensorInterface, TensorValue } from '../tensors/tensor.ts';
 import { gradeScores, judge, wantsFallback, type Grade, type Judgement } from './verdict.ts';
 
 /** The guard's view of one image of a batch. */

@@ -10,15 +10,15 @@ import { gzipSync } from 'node:zlib';
 import { type Client, compressionAlgorithms, credentials, loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { z } from 'zod';
-import { ask } from './fixtures/client.ts';
-import { flatImage, serve, settings, type FixtureName, type Served } from './fixtures/serve.ts';
-import { parseInferRequest, typedRequest } from './grpc-messages.ts';
-import { BODY_BYTES_MAX } from './limits.ts';
-import { tensorBytes } from './tensor-bytes.ts';
-import { parseTensorJson } from './tensor-json.ts';
-import { type Datatype, datatypes, isDatatype } from './tensor.ts';
+import { ask } from '../fixtures/client.ts';
+import { flatImage, serve, settings, type FixtureName, type Served } from '../fixtures/serve.ts';
+import { parseInferRequest, typedRequest } from './messages.ts';
+import { BODY_BYTES_MAX } from '../limits.ts';
+import { tensorBytes } from '../tensors/tensor-bytes.ts';
+import { parseTensorJson } from '../tensors/tensor-json.ts';
+import { type Datatype, datatypes, isDatatype } from '../tensors/tensor.ts';
 
-const definition = loadSync(fileURLToPath(new URL('../../spec/inference.proto', import.meta.url)), {
+const definition = loadSync(fileURLToPath(new URL('../../../spec/inference.proto', import.meta.url)), {
   keepCase: true,
   longs: Number,
   enums: String,

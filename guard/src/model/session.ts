@@ -1,8 +1,8 @@
 // One loaded model: opened from bytes in memory, run, released, zeroed. The only file that runs ONNX Runtime.
 import { messageOf } from '@edgekeep/core/message-of';
 import { InferenceSession, Tensor } from './runtime.ts';
-import { GuardError } from './error.ts';
-import { ELEMENTS_MAX } from './limits.ts';
+import { GuardError } from '../error.ts';
+import { ELEMENTS_MAX } from '../limits.ts';
 import { externalLocations } from './onnx-locations.ts';
 import { runtimeMessage } from './runtime-message.ts';
 import {
@@ -12,7 +12,7 @@ import {
   type TensorData,
   type TensorInterface,
   type TensorValue,
-} from './tensor.ts';
+} from '../tensors/tensor.ts';
 
 /** What to open: the model's bytes and, only for `.onnx`, its external data by the name that the model uses. */
 export interface ModelBytes {

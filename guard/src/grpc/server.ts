@@ -11,14 +11,14 @@ import {
 import type { Socket } from 'node:net';
 import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
 import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
-import { GuardError } from './error.ts';
-import { deadlineOf, GrpcCall } from './grpc-call.ts';
-import { type Message, readMessages } from './grpc-frames.ts';
-import { encodeStreamAnswer } from './grpc-messages.ts';
-import { type GrpcMethod, methodOf } from './grpc-methods.ts';
-import { grpcStatus, isOurs, succeeded } from './grpc-status.ts';
-import type { InferenceService } from './inference-service.ts';
-import { HEADER_BYTES_MAX, IDLE_MS_MAX, REQUEST_MS_MAX, WAITING_MAX } from './limits.ts';
+import { GuardError } from '../error.ts';
+import { deadlineOf, GrpcCall } from './call.ts';
+import { type Message, readMessages } from './frames.ts';
+import { encodeStreamAnswer } from './messages.ts';
+import { type GrpcMethod, methodOf } from './methods.ts';
+import { grpcStatus, isOurs, succeeded } from './status.ts';
+import type { InferenceService } from '../inference-service.ts';
+import { HEADER_BYTES_MAX, IDLE_MS_MAX, REQUEST_MS_MAX, WAITING_MAX } from '../limits.ts';
 
 /** What a client may send on one call before we read it. */
 const WINDOW_BYTES = 1024 * 1024;

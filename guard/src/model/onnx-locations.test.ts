@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { GuardError } from './error.ts';
-import { endlessModel, hugeModel, strayingModel } from './fixtures/hostile-models.ts';
+import { GuardError } from '../error.ts';
+import { endlessModel, hugeModel, strayingModel } from '../fixtures/hostile-models.ts';
 import { externalLocations } from './onnx-locations.ts';
 import { ModelSession } from './session.ts';
 
-const fixture = (name: string) => readFileSync(new URL(`fixtures/${name}`, import.meta.url));
+const fixture = (name: string) => readFileSync(new URL(`../fixtures/${name}`, import.meta.url));
 
 test('the files that a model takes weights from are found, and a model without any has none', () => {
   assert.deepEqual([...externalLocations(fixture('external.onnx'))], ['external.bin']);

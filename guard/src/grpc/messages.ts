@@ -1,24 +1,24 @@
 // The messages of the protocol's gRPC flavor, by the field numbers of spec/inference.proto: requests to typed tensors, answers to bytes.
 // Tensors become bytes by the same code as binary data over HTTP. Follows spec/inference.md section 6.
-import { backend, platform, serverName } from './describe.ts';
-import { GuardError } from './error.ts';
-import type { Inference } from './guarded-model.ts';
+import { backend, platform, serverName } from '../describe.ts';
+import { GuardError } from '../error.ts';
+import type { Inference } from '../model/guarded-model.ts';
 import {
   assertOffered,
   elementCount,
   inferenceRequest,
   type InferenceRequest,
   type ModelInterface,
-} from './inference-request.ts';
-import { judgementParameters } from './inference-response.ts';
-import type { InferenceService } from './inference-service.ts';
-import { PARAMETERS_MAX, RANK_MAX, TENSORS_MAX, TEXT_MAX } from './limits.ts';
-import { packedVarints, protobufFields, type ProtobufField, ProtobufWriter } from './protobuf.ts';
-import { extensions } from './routes.ts';
+} from '../inference-request.ts';
+import { judgementParameters } from '../inference-response.ts';
+import type { InferenceService } from '../inference-service.ts';
+import { PARAMETERS_MAX, RANK_MAX, TENSORS_MAX, TEXT_MAX } from '../limits.ts';
+import { packedVarints, protobufFields, type ProtobufField, ProtobufWriter } from '../protobuf.ts';
+import { extensions } from '../routes.ts';
 import { contentsData, type TensorContents } from './tensor-contents.ts';
-import { parseTensorBytes, tensorBytes } from './tensor-bytes.ts';
-import { isDatatype, type TensorInterface, type TensorValue } from './tensor.ts';
-import type { Duration } from './timings.ts';
+import { parseTensorBytes, tensorBytes } from '../tensors/tensor-bytes.ts';
+import { isDatatype, type TensorInterface, type TensorValue } from '../tensors/tensor.ts';
+import type { Duration } from '../timings.ts';
 
 type Parameters = Record<string, string | number | boolean>;
 
