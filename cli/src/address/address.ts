@@ -4,7 +4,7 @@ import { exitCodes, type Command } from '../command.ts';
 import { secondsIn } from '../number-option.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 export const block: Command = {
   usage: 'address block NETWORK --reason TEXT [--hours N]',
@@ -59,7 +59,7 @@ export const list: Command = {
       itemsOf: (page) => page.blocked,
     });
     const rows = value.map((each) => [each.network, timeText(each.expiresAt), each.blockedBy, each.reason]);
-    const text = table([['NETWORK', 'UNTIL (UTC)', 'BY', 'REASON'], ...rows]);
+    const text = listText([['NETWORK', 'UNTIL (UTC)', 'BY', 'REASON'], ...rows]);
     return { exitCode: exitCodes.ok, value, text };
   },
 };

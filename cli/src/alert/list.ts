@@ -2,9 +2,10 @@
 import { type AlertView, alertList } from '@edgekeep/wire/api/alert';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 const SHOWN_MAX = 1_000;
+const narrow = '--state, --kind and --device choose some';
 
 export const command: Command = {
   usage: 'alert list [--state STATE] [--kind KIND] [--device ID]',
@@ -24,8 +25,9 @@ ${operatorHelp}
       const value = args.option(name);
       if (value !== undefined) chosen.set(name, value);
     }
-    const { alerts } = await (await openOperator(args)).get(`/v1/alerts?${chosen.toString()}`, alertList);
-    return { exitCode: exitCodes.ok, value: alerts, text: textOf(alerts) };
+    const { alerts, next } = await (await openOperator(args)).get(`/v1/alerts?${chosen.toString()}`, alertList);
+    const older = next === null ? '' : `\nonly the newest ${SHOWN_MAX}: ${narrow}`;
+    return { exitCode: exitCodes.ok, value: alerts, text: textOf(alerts) + older };
   },
 };
 
@@ -41,5 +43,5 @@ function textOf(alerts: readonly AlertView[]): string {
     timeText(a.lastSeen),
     a.title,
   ]);
-  return alerts.length === 0 ? 'no alerts' : table([head, ...rows]);
+  return alerts.length === 0 ? 'no alerts' : listText([head, ...rows], narrow);
 }

@@ -2,7 +2,7 @@
 import { certificateList, type CertificateView } from '@edgekeep/wire/api/revocation';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 const states: readonly string[] = ['any', 'valid', 'revoked', 'ended'];
 
@@ -37,7 +37,10 @@ ${operatorHelp}
       timeText(one.notAfter),
       one.revokedAt === null ? '' : `${timeText(one.revokedAt)} ${one.reason ?? ''}`,
     ]);
-    const text = table([['SERIAL', 'DEVICE', 'ENDS (UTC)', 'REVOKED (UTC)'], ...rows]);
+    const text = listText(
+      [['SERIAL', 'DEVICE', 'ENDS (UTC)', 'REVOKED (UTC)'], ...rows],
+      '--device and --state choose some',
+    );
     return { exitCode: exitCodes.ok, value: certificates, text };
   },
 };

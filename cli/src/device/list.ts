@@ -3,7 +3,7 @@ import { deviceList, type DeviceView } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
 import { faultText } from '../model/fault-text.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 export const command: Command = {
   usage: 'device list [--filter RSQL] [--sort FIELD]',
@@ -28,7 +28,10 @@ ${operatorHelp}
       timeText(d.seenAt),
       whyOf(d),
     ]);
-    const text = table([['DEVICE', 'TIER', 'STATE', 'LINK', 'ATTESTATION', 'SEEN (UTC)', 'WHY'], ...rows]);
+    const text = listText(
+      [['DEVICE', 'TIER', 'STATE', 'LINK', 'ATTESTATION', 'SEEN (UTC)', 'WHY'], ...rows],
+      "--filter chooses some, for example --filter 'state=in=(suspect,quarantined)'",
+    );
     return { exitCode: exitCodes.ok, value: devices, text };
   },
 };
@@ -37,13 +40,13 @@ ${operatorHelp}
 function whyOf(device: DeviceView): string {
   const { state, stateReason, disabledReason, appraisal } = device;
   if (disabledReason !== null) return disabledReason;
-  if (state === 'quarantined' || state === 'retired') return stateReason.slice(0, 100);
-  return appraisal?.reasons[0]?.message.slice(0, 100) ?? faultOf(device);
+  if (state === 'quarantined' || state === 'retired') return stateReason;
+  return appraisal?.reasons[0]?.message ?? faultOf(device);
 }
 
 function faultOf({ models }: DeviceView): string {
   const found = models.find(({ fault }) => fault !== null);
-  return found?.fault == null ? '' : `${found.model}: ${faultText(found.fault)}`.slice(0, 100);
+  return found?.fault == null ? '' : `${found.model}: ${faultText(found.fault)}`;
 }
 
 /** All pages of a query. */

@@ -9,25 +9,30 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 import type { z } from 'zod';
 
+/** A device that renews its leases has hundreds. */
+const SHOWN_MAX = 10;
+
 export const command: Command = {
-  usage: 'device show ID [--attestation-key FILE]',
+  usage: 'device show ID [--all] [--attestation-key FILE]',
   help: `
+--all              all its leases, certificates and former identities (default: the newest ${SHOWN_MAX} of each)
 --attestation-key  write the attestation key of a device with a TPM to this file: \`edgekeep attest verify --key\` takes it
 ${operatorHelp}
 `,
   positionals: { min: 1, max: 1 },
-  options: { ...operatorOption, 'attestation-key': { type: 'string' } },
+  options: { ...operatorOption, all: { type: 'boolean' }, 'attestation-key': { type: 'string' } },
   async run(args) {
     const [id = ''] = args.positionals;
     const d = await (await openOperator(args)).get(`/v1/devices/${encodeURIComponent(id)}`, deviceDetail);
     const keyFile = args.option('attestation-key');
     if (keyFile !== undefined) await writeFile(keyFile, attestationKeyOf(d), { flag: 'wx' });
     const reasons = d.appraisal?.reasons.map((reason) => ['', `- ${reason.message}`]) ?? [];
-    const leases = d.leases.map((lease) => [
+    const shown = args.flag('all') ? Number.POSITIVE_INFINITY : SHOWN_MAX;
+    const leases = newest(d.leases, shown, (lease) => [
       'lease',
       `${lease.model} ${lease.version} until ${timeText(lease.notAfter)}${lease.revokedAt === null ? '' : ' (revoked)'}  ${lease.id}`,
     ]);
-    const certificates = d.certificates.map((certificate) => [
+    const certificates = newest(d.certificates, shown, (certificate) => [
       'certificate',
       `${certificate.serial} until ${timeText(certificate.notAfter)}${certificate.revokedAt === null ? '' : ' (revoked)'}`,
     ]);
@@ -53,7 +58,7 @@ ${operatorHelp}
       ...d.formerDevices.map((former) => ['', `it belonged to ${former.deviceId} until ${timeText(former.endedAt)}`]),
       ['enrollment group', d.enrollmentGroup ?? '-'],
       ['identity', `${d.incarnation}, since ${timeText(d.enrolledAt)}`],
-      ...d.formerIdentities.map((former) => [
+      ...newest(d.formerIdentities, shown, (former) => [
         '',
         `${former.incarnation}, until ${timeText(former.endedAt)}: ${former.reason}  (root of trust ${former.rootSha256})`,
       ]),
@@ -70,6 +75,17 @@ ${operatorHelp}
     return { exitCode: exitCodes.ok, value: d, text };
   },
 };
+
+/** The first ones as rows, and a row that says how many more there are. */
+function newest<T>(
+  all: readonly T[],
+  shown: number,
+  rowOf: (each: T) => readonly string[],
+): readonly (readonly string[])[] {
+  const rows = all.slice(0, shown).map(rowOf);
+  const more = all.length - rows.length;
+  return more === 0 ? rows : [...rows, ['', `${more} more: --all shows them`]];
+}
 
 function clockText(skewSeconds: number): string {
   if (skewSeconds === 0) return 'as the hub’s';

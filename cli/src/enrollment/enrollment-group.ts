@@ -9,7 +9,7 @@ import { exitCodes, type Command } from '../command.ts';
 import { countIn, secondsIn } from '../number-option.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
-import { table, timeText } from '../table.ts';
+import { listText, table, timeText } from '../table.ts';
 import { pairOf } from '../registry/tag.ts';
 
 const pathOf = (name: string) => `/v1/enrollment-groups/${encodeURIComponent(name)}`;
@@ -98,7 +98,7 @@ export const list: Command = {
       itemsOf: (page) => page.groups,
     });
     const rows = found.map((group) => [group.name, group.kind, placesOf(group), stateOf(group), group.description]);
-    const text = table([['GROUP', 'KIND', 'DEVICES', 'STATE', 'DESCRIPTION'], ...rows]);
+    const text = listText([['GROUP', 'KIND', 'DEVICES', 'STATE', 'DESCRIPTION'], ...rows]);
     return { exitCode: exitCodes.ok, value: found, text };
   },
 };

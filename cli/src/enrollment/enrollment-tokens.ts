@@ -8,7 +8,7 @@ import {
 import { type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 const pathOf = (id: string, order: string) => `/v1/enrollment-tokens/${encodeURIComponent(id)}/${order}`;
 
@@ -40,7 +40,7 @@ ${operatorHelp}
       each.endsWith ?? '-',
     ]);
     const head = ['ID', 'FOR', 'USED', 'STATE', 'ENDS (UTC)', 'WITH API TOKEN'];
-    return { exitCode: exitCodes.ok, value: { tokens: [...tokens] }, text: table([head, ...rows]) };
+    return { exitCode: exitCodes.ok, value: { tokens: [...tokens] }, text: listText([head, ...rows]) };
   },
 };
 

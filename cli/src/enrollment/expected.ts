@@ -3,7 +3,7 @@ import { expectedDeviceList, expectedDeviceRemoved } from '@edgekeep/wire/api/ad
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 export const list: Command = {
   usage: 'expected-device list [--all]',
@@ -29,7 +29,7 @@ ${operatorHelp}
       each.site ?? '-',
       timeText(each.importedAt),
     ]);
-    const text = table([['DEVICE', 'STATE', 'ROOT OF TRUST', 'SITE', 'IMPORTED (UTC)'], ...rows]);
+    const text = listText([['DEVICE', 'STATE', 'ROOT OF TRUST', 'SITE', 'IMPORTED (UTC)'], ...rows]);
     return { exitCode: exitCodes.ok, value, text };
   },
 };

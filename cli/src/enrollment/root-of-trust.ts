@@ -3,7 +3,7 @@ import { blockResponse, blockedRootList, unblockResponse } from '@edgekeep/wire/
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 export const list: Command = {
   usage: 'root-of-trust list',
@@ -18,7 +18,7 @@ export const list: Command = {
       itemsOf: (page) => page.blocked,
     });
     const rows = value.map(({ rootSha256, reason, blockedAt }) => [rootSha256, timeText(blockedAt), reason]);
-    return { exitCode: exitCodes.ok, value, text: table([['ROOT OF TRUST', 'BLOCKED (UTC)', 'WHY'], ...rows]) };
+    return { exitCode: exitCodes.ok, value, text: listText([['ROOT OF TRUST', 'BLOCKED (UTC)', 'WHY'], ...rows]) };
   },
 };
 

@@ -2,7 +2,7 @@
 import { modelList, withdrawResponse } from '@edgekeep/wire/api/model-release';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 export const list: Command = {
   usage: 'model list',
@@ -19,7 +19,10 @@ export const list: Command = {
       m.manifestDigest.slice(0, 16),
       String(m.files.length),
     ]);
-    const text = table([['NAME', 'VERSION', 'STATE', 'PUBLISHED', 'MANIFEST', 'FILES'], ...rows]);
+    const text = listText(
+      [['NAME', 'VERSION', 'STATE', 'PUBLISHED', 'MANIFEST', 'FILES'], ...rows],
+      '`edgekeep model show NAME` has one model',
+    );
     return { exitCode: exitCodes.ok, value: value.models, text };
   },
 };

@@ -4,7 +4,7 @@ import { modelList } from '@edgekeep/wire/api/model-release';
 import type { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, table, timeText } from '../table.ts';
 import { policyLines, unmetLines } from './release-policy-text.ts';
 import { faultText } from './fault-text.ts';
 
@@ -53,10 +53,13 @@ ${operatorHelp}`,
       ...(devices.length === 0
         ? []
         : [
-            table([
-              ['DEVICE', 'STATE', 'HOLDS', 'WHY'],
-              ...devices.map((d) => [d.deviceId, stateOf(d), d.version ?? '-', whyOf(d)]),
-            ]),
+            listText(
+              [
+                ['DEVICE', 'STATE', 'HOLDS', 'WHY'],
+                ...devices.map((d) => [d.deviceId, stateOf(d), d.version ?? '-', whyOf(d)]),
+              ],
+              '`edgekeep device list --filter holds==MODEL` and --filter fault==CODE choose some',
+            ),
           ]),
     ].join('\n\n');
     return { exitCode: exitCodes.ok, value: { name, groups, unmet, releases, states, devices }, text };

@@ -14,7 +14,7 @@ import type { z } from 'zod';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { secondsIn } from '../number-option.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, table, timeText } from '../table.ts';
 
 /** A new token, and what the hub gets of it. */
 export function newToken(): { readonly token: string; readonly sha256: string } {
@@ -104,7 +104,11 @@ ${operatorHelp}
       useOf(each),
     ]);
     const head = ['ID', 'PERSON', 'NAME', 'RIGHTS', 'ENDS (UTC)', 'LAST USED (UTC)'];
-    return { exitCode: exitCodes.ok, value: { tokens: [...tokens] }, text: table([head, ...rows]) };
+    return {
+      exitCode: exitCodes.ok,
+      value: { tokens: [...tokens] },
+      text: listText([head, ...rows], '--person chooses some'),
+    };
   },
 };
 

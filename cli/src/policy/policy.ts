@@ -3,7 +3,7 @@ import { counted } from '@edgekeep/core/counted';
 import { policyView, policyApplied, policyVersions, policyVersionView } from '@edgekeep/wire/api/policy';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 import { claimLines } from './claims.ts';
 import { readPolicyFiles } from './files.ts';
 
@@ -66,7 +66,7 @@ export const history: Command = {
       String(each.tests),
       each.digest,
     ]);
-    const text = table([['VERSION', 'APPLIED (UTC)', 'BY', 'TESTS', 'SHA-256'], ...rows]);
+    const text = listText([['VERSION', 'APPLIED (UTC)', 'BY', 'TESTS', 'SHA-256'], ...rows]);
     return { exitCode: exitCodes.ok, value: versions, text };
   },
 };

@@ -3,7 +3,7 @@ import { groupDeleted, groupDetail, groupList, groupView, membersResponse } from
 import { listDevices } from '../device/list.ts';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table } from '../table.ts';
+import { listText, table } from '../table.ts';
 
 const pathOf = (name: string) => `/v1/groups/${encodeURIComponent(name)}`;
 
@@ -42,7 +42,8 @@ export const list: Command = {
       group.claims.length === 0 ? '' : 'claims',
       group.description,
     ]);
-    return { exitCode: exitCodes.ok, value: groups, text: table([['GROUP', 'MEMBERS', 'BY', 'DESCRIPTION'], ...rows]) };
+    const text = listText([['GROUP', 'MEMBERS', 'BY', 'DESCRIPTION'], ...rows]);
+    return { exitCode: exitCodes.ok, value: groups, text };
   },
 };
 

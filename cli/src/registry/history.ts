@@ -2,7 +2,7 @@
 import { historyView } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 export const command: Command = {
   usage: 'device history ID',
@@ -20,7 +20,7 @@ export const command: Command = {
       c.actor,
       c.reason,
     ]);
-    const text = table([['AT (UTC)', 'CHANGE', 'ENTRY', 'BY', 'WHY'], ...rows]);
+    const text = listText([['AT (UTC)', 'CHANGE', 'ENTRY', 'BY', 'WHY'], ...rows]);
     return { exitCode: exitCodes.ok, value, text };
   },
 };

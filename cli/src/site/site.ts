@@ -10,7 +10,7 @@ import {
 } from '@edgekeep/wire/api/site';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table } from '../table.ts';
+import { listText, table } from '../table.ts';
 
 const pathOf = (name: string) => `/v1/sites/${encodeURIComponent(name)}`;
 
@@ -75,7 +75,7 @@ export const list: Command = {
       site.zone ?? '-',
       site.networks.join(' ') || '-',
     ]);
-    const text = table([['SITE', 'TIME ZONE', 'COUNTRY', 'ZONE', 'NETWORKS'], ...rows]);
+    const text = listText([['SITE', 'TIME ZONE', 'COUNTRY', 'ZONE', 'NETWORKS'], ...rows]);
     return { exitCode: exitCodes.ok, value: sites, text };
   },
 };

@@ -9,7 +9,7 @@ import {
 } from '@edgekeep/wire/api/workload';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 const targetOptions = { device: { type: 'string' }, group: { type: 'string' } } as const;
 
@@ -52,7 +52,7 @@ ${operatorHelp}
     const query = new URLSearchParams(device === undefined && args.option('group') === undefined ? {} : targetOf(args));
     const value = await (await openOperator(args)).get(`/v1/workloads?${query.toString()}`, declarationList);
     const rows = value.workloads.map((each) => [each.name, placeOf(each), timeText(each.declaredAt), each.description]);
-    const text = table([['NAME', 'DECLARED FOR', 'AT (UTC)', ''], ...rows]);
+    const text = listText([['NAME', 'DECLARED FOR', 'AT (UTC)', ''], ...rows]);
     return { exitCode: exitCodes.ok, value, text };
   },
 };
@@ -66,7 +66,7 @@ async function listOnDevice(args: Arguments, device: string): Promise<Outcome> {
     each.certificateNotAfter === null ? 'none' : timeText(each.certificateNotAfter),
     each.enabled ? '' : `disabled: ${each.disabledReason ?? ''}`,
   ]);
-  const text = table([['NAME', 'DECLARED FOR', 'CERTIFICATE ENDS (UTC)', ''], ...rows]);
+  const text = listText([['NAME', 'DECLARED FOR', 'CERTIFICATE ENDS (UTC)', ''], ...rows]);
   return { exitCode: exitCodes.ok, value, text };
 }
 

@@ -3,7 +3,7 @@ import { counted } from '@edgekeep/core/counted';
 import { workloadHistory, workloadSwitched } from '@edgekeep/wire/api/workload';
 import { type Arguments, type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { table, timeText } from '../table.ts';
+import { listText, timeText } from '../table.ts';
 
 const help = `NAME           the workload
 --device       on this device`;
@@ -53,7 +53,7 @@ export const history: Command = {
       each.actor,
       String(each.logIndex),
     ]);
-    const text = table([['AT (UTC)', 'CHANGE', 'REASON', 'BY', 'ENTRY'], ...rows]);
+    const text = listText([['AT (UTC)', 'CHANGE', 'REASON', 'BY', 'ENTRY'], ...rows]);
     return { exitCode: exitCodes.ok, value, text };
   },
 };
