@@ -6,7 +6,7 @@ import { rowDigest } from '@edgekeep/hub/audit/state-entry';
 import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
 import { openSecrets } from '@edgekeep/hub/secrets/open';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
-import { readRows, rowCondition, rowName, rowText } from '@edgekeep/hub/store/row-watch';
+import { readRows, rowCondition, rowName, rowText } from '@edgekeep/hub/store/engine/row-watch';
 import { tableList } from '@edgekeep/hub/store/security-tables';
 
 /**

@@ -7,7 +7,7 @@ import { parseLayout, rowDigest, stateContent, stateEvent, stateMark } from '@ed
 import { listState } from '@edgekeep/hub/audit/state-recorder';
 import { openSecrets } from '@edgekeep/hub/secrets/open';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
-import { readRows, rowCondition, rowName, rowText } from '@edgekeep/hub/store/row-watch';
+import { readRows, rowCondition, rowName, rowText } from '@edgekeep/hub/store/engine/row-watch';
 
 /**
  * Runs `act` on the store of a stopped hub with plain keys. A store from before the log vouched for rows is only edited. `change` gives another

@@ -12,7 +12,7 @@ import type { Job, Subject } from '../common/subject.ts';
 import { Database, type WriteTransaction } from '../store/database.ts';
 import { latestTimeIn } from '../store/hub-time.ts';
 import { isMigrated } from '../store/migrate.ts';
-import { rowCondition, rowName, rowText } from '../store/row-watch.ts';
+import { rowCondition, rowName, rowText } from '../store/engine/row-watch.ts';
 import { tableList } from '../store/security-tables.ts';
 import { appendEntry } from './append.ts';
 import { checkState, type StateFinding, type StateVerdict } from './state-check.ts';

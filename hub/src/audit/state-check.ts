@@ -4,7 +4,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { CoreError } from '@edgekeep/core/error';
 import { z } from 'zod';
-import { readRows, rowCondition, rowName, rowText } from '../store/row-watch.ts';
+import { readRows, rowCondition, rowName, rowText } from '../store/engine/row-watch.ts';
 import {
   isOwnEntry,
   layoutDigest,

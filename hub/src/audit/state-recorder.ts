@@ -5,7 +5,7 @@ import { HubError } from '../common/error.ts';
 import type { Clock } from '../common/clock.ts';
 import type { ChangeRecorder, WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
-import type { RowChange } from '../store/row-watch.ts';
+import type { RowChange } from '../store/engine/row-watch.ts';
 import { tableList } from '../store/security-tables.ts';
 import { appendEntry } from './append.ts';
 import {

@@ -5,18 +5,18 @@ import { Worker } from 'node:worker_threads';
 import {
   type CompiledQuery,
   type DatabaseConnection,
+  type DialectAdapter,
   type Driver,
   Kysely,
   type QueryResult,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
 } from 'kysely';
 import { HubError } from '../common/error.ts';
 import { actingNow } from './authority.ts';
 import type { Answer, ReadResult, Question } from './reading-thread.ts';
+import type { SqlOfEngine } from './engine/engine.ts';
+import type { StorePlace } from './engine/place.ts';
+import { asParameter } from './engine/parameter.ts';
 import type { Tables } from './schema.ts';
-import { asInput } from './sqlite.ts';
 
 const LINE_MAX = 64;
 const LINES_MAX = 64;
@@ -31,9 +31,9 @@ interface Waiting {
   readonly charge: (milliseconds: number) => void;
 }
 
-/** The thread behind a store at `path`; it starts with the first question, and again with the next after a fault. */
+/** The thread behind a store; it starts with the first question, and again with the next after a fault. */
 export class ReadingThread {
-  readonly #path: string;
+  readonly #place: StorePlace;
   readonly #entry: URL;
   readonly #lines = new Map<string, Waiting[]>();
   #worker: Worker | undefined;
@@ -41,8 +41,8 @@ export class ReadingThread {
   #closed = false;
 
   /** `entry` is the file that the thread runs. */
-  constructor(path: string, entry: URL) {
-    this.#path = path;
+  constructor(place: StorePlace, entry: URL) {
+    this.#place = place;
     this.#entry = entry;
   }
 
@@ -98,7 +98,7 @@ export class ReadingThread {
 
   #start(): Worker {
     const worker = new Worker(this.#entry, {
-      workerData: this.#path,
+      workerData: this.#place,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MEGABYTES_MAX },
     });
     worker.on('message', ({ answer, milliseconds }: ReadResult<never>) => {
@@ -120,22 +120,20 @@ export class ReadingThread {
 }
 
 /** A connection whose queries run in the thread; it reads only. */
-export function openApart(thread: ReadingThread): Kysely<Tables> {
+export function openApart(thread: ReadingThread, sql: SqlOfEngine): Kysely<Tables> {
   return new Kysely<Tables>({
     dialect: {
-      createAdapter: () => new ApartAdapter(),
+      createAdapter: () => withManyConnections(sql.createAdapter()),
       createDriver: () => new ApartDriver(thread),
-      createIntrospector: (db) => new SqliteIntrospector(db),
-      createQueryCompiler: () => new SqliteQueryCompiler(),
+      createIntrospector: (db) => sql.createIntrospector(db),
+      createQueryCompiler: () => sql.createQueryCompiler(),
     },
   });
 }
 
 // Kysely lets callers of SQLite wait for each other without a limit; here they wait for the thread, which has one.
-class ApartAdapter extends SqliteAdapter {
-  override get supportsMultipleConnections(): boolean {
-    return true;
-  }
+function withManyConnections(adapter: DialectAdapter): DialectAdapter {
+  return Object.defineProperty(adapter, 'supportsMultipleConnections', { get: () => true });
 }
 
 class ApartDriver implements Driver {
@@ -154,7 +152,7 @@ class ApartDriver implements Driver {
   async acquireConnection(): Promise<DatabaseConnection> {
     return {
       executeQuery: async <R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> => {
-        const answer = await this.#thread.ask({ kind: 'query', sql, parameters: parameters.map(asInput) });
+        const answer = await this.#thread.ask({ kind: 'query', sql, parameters: parameters.map(asParameter) });
         if (answer.kind !== 'rows') throw new TypeError(`a query was answered with ${answer.kind}`);
         return { rows: answer.rows };
       },

@@ -7,7 +7,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { Database } from './database.ts';
 import { migrateTo } from './migrate.ts';
-import { openSqlite } from './sqlite.ts';
+import { openSqlite } from './engine/sqlite.ts';
+import type { Tables } from './schema.ts';
 import { raiseDuplicateValues } from '../respond/stored-doubles.ts';
 
 let folder = '';
@@ -19,7 +20,7 @@ after(() => rm(folder, { recursive: true }));
 /** Opens a store whose rows were written before migration 0014 ran. */
 async function openedWith(name: string, statements: readonly string[]): Promise<Database> {
   const path = join(folder, name);
-  const before = openSqlite(path, 'write');
+  const before = openSqlite<Tables>(path, { mode: 'write' });
   await migrateTo(before, '0012-idevids');
   await before.destroy();
   {

@@ -2,17 +2,17 @@
 // still nothing is acknowledged before it is durable.
 import { performance } from 'node:perf_hooks';
 import type { Kysely, Transaction } from 'kysely';
-import { CompiledQuery } from 'kysely';
 import { HubError } from '../common/error.ts';
 import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing, undone } from './authority.ts';
-import { migrate } from './migrate.ts';
 import type { Document } from './document.ts';
+import type { Engine, WriteGroup } from './engine/engine.ts';
+import { openEngine, type StorePlace } from './engine/place.ts';
+import type { RowChange } from './engine/row-watch.ts';
+import { migrate } from './migrate.ts';
 import type { PublicDocument } from './page.ts';
 import type { Tables } from './schema.ts';
-import { type RowChange, watchStatements } from './row-watch.ts';
 import type { SecurityTable } from './security-tables.ts';
-import { openSqlite } from './sqlite.ts';
 
 export type WriteTransaction = Transaction<Tables>;
 
@@ -49,11 +49,9 @@ export class Database {
   /** For reads over the whole fleet: they run in another thread, and the event loop continues. */
   readonly readApart: Kysely<Tables>;
   readonly #thread: ReadingThread;
-  readonly #writer: Kysely<Tables>;
+  readonly #engine: Engine<Tables>;
   readonly #queue: Job[] = [];
   readonly #authority: AuthorityRule;
-  /** Changed rows of the write that runs now. */
-  readonly #changes: RowChange[];
   #recorder: ChangeRecorder | undefined;
   /** Commits that changed rows of a watched table, by table. */
   readonly #revisions = new Map<string, number>();
@@ -64,48 +62,40 @@ export class Database {
   /** Called after each group that was committed. */
   onCommit: () => void = () => {};
 
-  private constructor(
-    writer: Kysely<Tables>,
-    changes: RowChange[],
-    read: Kysely<Tables>,
-    thread: ReadingThread,
-    authority: AuthorityRule,
-  ) {
-    this.#writer = writer;
-    this.#changes = changes;
-    this.read = read;
-    this.readApart = openApart(thread);
+  private constructor(engine: Engine<Tables>, thread: ReadingThread, authority: AuthorityRule) {
+    this.#engine = engine;
+    this.read = engine.read;
+    this.readApart = openApart(thread, engine.sql);
     this.#thread = thread;
     this.#authority = authority;
   }
 
   /**
-   * Opens (and migrates) the SQLite store at `path`. A hub that serves requests opens it with `required`, and with the file of a reading thread that
+   * Opens (and migrates) the store at a place. A hub that serves requests opens it with `required`, and with the file of a reading thread that
    * makes its pages. `upgraded` runs in the transaction of the migrations: what it writes is durable with them, or neither is.
    */
   static async open(
-    path: string,
+    place: StorePlace,
     authority: AuthorityRule = 'optional',
     thread = new URL('./plain-thread.ts', import.meta.url),
     upgraded: (trx: WriteTransaction) => Promise<void> = async () => undefined,
   ): Promise<Database> {
-    const changes: RowChange[] = [];
-    const writer = openSqlite(path, 'write', (change) => changes.push(change));
+    const engine = await openEngine<Tables>(place, (milliseconds) => actingNow()?.charge(milliseconds));
     try {
-      await writer.transaction().execute(async (trx) => {
+      await engine.migrate(async (trx) => {
         await migrate(trx);
         await upgraded(trx);
       });
     } catch (error) {
-      await writer.destroy();
+      await engine[Symbol.asyncDispose]();
       throw error;
     }
-    return new Database(writer, changes, openSqlite(path, 'read'), new ReadingThread(path, thread), authority);
+    return new Database(engine, new ReadingThread(place, thread), authority);
   }
 
   /** From now on `recorder` hears of every change of a row of `tables`. */
   async watch(tables: readonly SecurityTable[], recorder: ChangeRecorder): Promise<void> {
-    for (const statement of watchStatements(tables)) await this.#writer.executeQuery(CompiledQuery.raw(statement));
+    await this.#engine.watch(tables);
     this.#recorder = recorder;
   }
 
@@ -176,79 +166,61 @@ export class Database {
   }
 
   async #commit(jobs: readonly Job[]): Promise<void> {
-    const settle: (() => void)[] = [];
-    const changed = new Set<string>();
-    let first: unknown;
-    // A job waits only for its own queries, and these block: the elapsed time is its own work.
     const beganMs = performance.now();
-    let jobsMs = 0;
+    let done: GroupDone;
     try {
-      await this.#writer.transaction().execute(async (trx) => {
-        for (const job of jobs) {
-          const jobBeganMs = performance.now();
-          const run = async () => {
-            this.#changes.length = 0;
-            const done = await job.run(trx);
-            const changes = this.#changes.splice(0);
-            for (const { table } of changes) changed.add(table);
-            if (changes.length > 0) await this.#recorder?.admit(trx, changes);
-            return done;
-          };
-          settle.push(await runInSavepoint(trx, { run, fail: job.fail }, (error) => (first = error)));
-          const jobMs = performance.now() - jobBeganMs;
-          jobsMs += jobMs;
-          job.charge(jobMs);
-        }
-        if (this.#recorder?.due() === true) await this.#recorder.record(trx);
-      });
+      done = await this.#engine.group((group) => this.#run(jobs, group));
       this.#recorder?.settled(true);
-      const commitMs = performance.now() - beganMs - jobsMs;
+      const commitMs = performance.now() - beganMs - done.milliseconds;
       for (const job of jobs) job.charge(commitMs / jobs.length);
-    } catch (last) {
+    } catch (cause) {
       this.#recorder?.settled(false);
-      const error = new HubError('store-failed', 'the store could not commit', { cause: first ?? last });
+      const error = new HubError('store-failed', 'the store could not commit', { cause });
       for (const job of jobs) job.fail(error);
       return;
     }
-    for (const table of changed) this.#revisions.set(table, (this.#revisions.get(table) ?? 0) + 1);
-    for (const done of settle) done();
+    for (const table of done.changed) this.#revisions.set(table, (this.#revisions.get(table) ?? 0) + 1);
+    for (const settle of done.settle) settle();
     this.onCommit();
+  }
+
+  async #run(jobs: readonly Job[], group: WriteGroup<Tables>): Promise<GroupDone> {
+    const settle: (() => void)[] = [];
+    const changed = new Set<string>();
+    let milliseconds = 0;
+    for (const job of jobs) {
+      // A job waits only for its own queries, and these block: the elapsed time is its own work.
+      const beganMs = performance.now();
+      const outcome = await group.write(async (trx) => {
+        const value = await job.run(trx);
+        const changes = group.changes();
+        for (const { table } of changes) changed.add(table);
+        if (changes.length > 0) await this.#recorder?.admit(trx, changes);
+        return value;
+      });
+      settle.push(outcome.kind === 'done' ? outcome.value : () => job.fail(outcome.error));
+      const jobMs = performance.now() - beganMs;
+      milliseconds += jobMs;
+      job.charge(jobMs);
+    }
+    if (this.#recorder?.due() === true) await this.#recorder.record(group.trx);
+    return { settle, changed, milliseconds };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     await this.#draining;
     await this.readApart.destroy();
-    await this.read.destroy();
-    await this.#writer.destroy();
+    await this.#engine[Symbol.asyncDispose]();
   }
 }
 
-const savepoint = {
-  begin: CompiledQuery.raw('savepoint job'),
-  release: CompiledQuery.raw('release savepoint job'),
-  undo: CompiledQuery.raw('rollback to savepoint job'),
-} as const;
-
-// A full disk ends the whole transaction, and then no rollback works: `onLost` gets the original error before that.
-async function runInSavepoint(
-  trx: WriteTransaction,
-  job: { readonly run: () => Promise<() => void>; readonly fail: (error: unknown) => void },
-  onLost: (error: unknown) => void,
-): Promise<() => void> {
-  await trx.executeQuery(savepoint.begin);
-  try {
-    const done = await job.run();
-    await trx.executeQuery(savepoint.release);
-    return done;
-  } catch (error) {
-    try {
-      await trx.executeQuery(savepoint.undo);
-      await trx.executeQuery(savepoint.release);
-    } catch (lost) {
-      onLost(error);
-      throw lost;
-    }
-    return () => job.fail(error);
-  }
+/** What a group of writes did, if it is committed. */
+interface GroupDone {
+  /** Each tells the caller of a write how it ended. */
+  readonly settle: readonly (() => void)[];
+  /** The watched tables that it changed. */
+  readonly changed: ReadonlySet<string>;
+  /** The time of its writes, without the commit. */
+  readonly milliseconds: number;
 }

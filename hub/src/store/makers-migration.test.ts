@@ -8,7 +8,8 @@ import { after, before, test } from 'node:test';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
 import { Database } from './database.ts';
 import { migrateTo } from './migrate.ts';
-import { openSqlite } from './sqlite.ts';
+import { openSqlite } from './engine/sqlite.ts';
+import type { Tables } from './schema.ts';
 
 let folder = '';
 before(async () => {
@@ -36,7 +37,7 @@ interface Old {
 /** The result for these tokens: maker, end in days, and whether it is valid, by their ids. */
 async function broughtUp(t: { readonly name: string }, tokens: readonly Old[]) {
   const path = join(folder, `${t.name.slice(0, 40).replaceAll(/\W/g, '-')}.sqlite`);
-  const old = openSqlite(path, 'write');
+  const old = openSqlite<Tables>(path, { mode: 'write' });
   await migrateTo(old, '0014-ima-log');
   await old.destroy();
   {

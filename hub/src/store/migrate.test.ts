@@ -3,9 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { migrate, migrateTo, migrationNames } from './migrate.ts';
-import { openSqlite } from './sqlite.ts';
+import { openSqlite } from './engine/sqlite.ts';
+import type { Tables } from './schema.ts';
 
 let folder = '';
 before(async () => {
@@ -13,15 +14,15 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-const schemaOf = async (store: ReturnType<typeof openSqlite>) =>
+const schemaOf = async (store: Kysely<Tables>) =>
   (await sql<{ name: string; sql: string }>`select name, sql from sqlite_schema order by name`.execute(store)).rows;
-const namesIn = async (store: ReturnType<typeof openSqlite>) =>
+const namesIn = async (store: Kysely<Tables>) =>
   (await sql<{ name: string }>`select name from kysely_migration order by name`.execute(store)).rows.map(
     ({ name }) => name,
   );
 
 test('a migration that ends in the middle leaves the store as it was, and the next start migrates it', async () => {
-  const store = openSqlite(join(folder, 'hub.sqlite'), 'write');
+  const store = openSqlite<Tables>(join(folder, 'hub.sqlite'), { mode: 'write' });
   try {
     await migrateTo(store, '0012-idevids');
     // The name of a table that a later migration makes: its second statement, after many others, fails.

@@ -7,7 +7,8 @@ import { after, before, test } from 'node:test';
 import { findCaller } from '../people/api-token.ts';
 import { migration as mainJob } from './migrations/0001-main-job.ts';
 import { migration as people } from './migrations/0010-people-and-workloads.ts';
-import { openSqlite } from './sqlite.ts';
+import { openSqlite } from './engine/sqlite.ts';
+import type { Tables } from './schema.ts';
 
 let folder = '';
 before(async () => {
@@ -18,7 +19,7 @@ after(() => rm(folder, { recursive: true }));
 /** A store with tokens from before there were people, migrated. */
 async function migrated(name: string, tokens: readonly (readonly [string, string])[]) {
   const path = join(folder, name);
-  const db = openSqlite(path, 'write');
+  const db = openSqlite<Tables>(path, { mode: 'write' });
   await mainJob.up(db);
   {
     using store = new DatabaseSync(path);

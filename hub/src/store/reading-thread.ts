@@ -1,17 +1,17 @@
 // The thread that does slow reads (store/apart.ts): its own connection, which cannot write, and a lower priority than the event loop has.
 import { messageOf } from '@edgekeep/core/message-of';
 import { constants, setPriority } from 'node:os';
-import type { SQLInputValue } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { CompiledQuery, type Kysely } from 'kysely';
 import { HubError, type HubErrorCode, type Reason } from '../common/error.ts';
 import type { Document } from './document.ts';
+import { openReader } from './engine/place.ts';
+import type { Parameter } from './engine/parameter.ts';
 import type { EncodedDocument, EncodedPage } from './page.ts';
 import type { Tables } from './schema.ts';
-import { openSqlite } from './sqlite.ts';
 
 export type Question =
-  | { readonly kind: 'query'; readonly sql: string; readonly parameters: readonly SQLInputValue[] }
+  | { readonly kind: 'query'; readonly sql: string; readonly parameters: readonly Parameter[] }
   | { readonly kind: 'page' | 'document'; readonly name: string; readonly query: unknown };
 
 export type Answer<Row> =
@@ -43,7 +43,7 @@ export function answerQuestions(makers: Makers): void {
   if (parentPort === null) throw new TypeError('this file runs as a thread');
   // On Linux this is the priority of the calling thread alone; elsewhere it would be the whole hub's.
   if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
-  answerOn(parentPort, openSqlite(String(workerData), 'read'), makers);
+  answerOn(parentPort, openReader(String(workerData)), makers);
 }
 
 function answerOn(questions: MessagePort, db: Kysely<Tables>, makers: Makers): void {

@@ -1,15 +1,9 @@
 // The one list of the store's tables: those whose rows decide who may do what, which the audit log vouches for row by row, and the others, each
 // with the reason why nobody gains by changing it (docs/design/security-state.md).
+import type { WatchedTable } from './engine/row-watch.ts';
 import type { Tables } from './schema.ts';
 
-export interface SecurityTable {
-  readonly table: string;
-  /** The columns that the log vouches for; the primary key is among them. */
-  readonly columns: readonly string[];
-  /** Those of them that hold floating-point numbers. */
-  readonly reals?: readonly string[];
-  /** Only rows with this value in this column. */
-  readonly where?: { readonly column: string; readonly value: string };
+export interface SecurityTable extends WatchedTable {
   /** `denies`: a missing row permits less, so the hub starts without it. `permits`: it may permit more, so the hub does not start. */
   readonly absence: 'denies' | 'permits';
 }

@@ -11,7 +11,8 @@ import { rootProfile } from '@edgekeep/core/identity/profile';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { Migrator } from 'kysely/migration';
-import { openSqlite } from '../sqlite.ts';
+import { openSqlite } from '../engine/sqlite.ts';
+import type { Tables } from '../schema.ts';
 import { migration as mainJob } from './0001-main-job.ts';
 import { migration as revocation } from './0002-revocation.ts';
 import { migration as deviceTokens } from './0003-device-tokens.ts';
@@ -29,7 +30,7 @@ const before = {
 
 test('witness keys and operational keys of a store from before are known afterwards', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-migration-'));
-  const db = openSqlite(join(folder, 'hub.sqlite'), 'write');
+  const db = openSqlite<Tables>(join(folder, 'hub.sqlite'), { mode: 'write' });
   const migrate = async (migrations: typeof before & { '0006'?: typeof enrolmentGroups }) => {
     const provider = { getMigrations: async () => ({ ...migrations }) };
     const { error } = await new Migrator({ db, provider }).migrateToLatest();

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sql } from 'kysely';
-import { worldFailureOf } from '../common/world-failure.ts';
+import { worldFailureOf } from '../../common/world-failure.ts';
 import { openSqlite } from './sqlite.ts';
 
 test('a transaction that SQLite ended itself, on a full disk, fails with that as its cause', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-sqlite-'));
-  const db = openSqlite(join(folder, 'hub.sqlite'), 'write');
+  const db = openSqlite<object>(join(folder, 'hub.sqlite'), { mode: 'write' });
   try {
     await sql`create table note (text text)`.execute(db);
     await sql`pragma max_page_count = 2`.execute(db);

@@ -1,7 +1,16 @@
 // Sees every change of a row that the log vouches for, whichever function makes it: triggers of the writing connection alone. They are not in the
 // file, so a program that writes into the file fires none of them.
 import type { DatabaseSync } from 'node:sqlite';
-import type { SecurityTable } from './security-tables.ts';
+
+export interface WatchedTable {
+  readonly table: string;
+  /** The columns that count; the primary key is among them. */
+  readonly columns: readonly string[];
+  /** Those of them that hold floating-point numbers. */
+  readonly reals?: readonly string[];
+  /** Only rows with this value in this column. */
+  readonly where?: { readonly column: string; readonly value: string };
+}
 
 /** A changed row as text; null where there was none before, or is none after. */
 export interface RowChange {
@@ -20,7 +29,7 @@ const NAME_CHARACTERS_MAX = 200;
  * An expression for the listed columns of a row: type and bytes of each, so that different rows have different texts. A floating-point number is
  * its IEEE 754 bits, by a function of ours (`readRows`): as text it would depend on how this version of SQLite prints numbers.
  */
-export function rowText({ columns, reals = [] }: Pick<SecurityTable, 'columns' | 'reals'>, row: string): string {
+export function rowText({ columns, reals = [] }: Pick<WatchedTable, 'columns' | 'reals'>, row: string): string {
   const bytes = (column: string, isReal: boolean) =>
     isReal
       ? `CASE typeof(${column}) WHEN 'real' THEN ${realBits}(${column}) ELSE hex(${column}) END`
@@ -42,12 +51,12 @@ export function readRows(database: DatabaseSync): void {
 }
 
 /** An expression for the row's name: the first columns are the primary key. */
-export function rowName({ columns }: Pick<SecurityTable, 'columns'>, row: string): string {
+export function rowName({ columns }: Pick<WatchedTable, 'columns'>, row: string): string {
   const shown = columns.slice(0, 3).map((name) => `coalesce(${row}."${name}",'')`);
   return `substr(${shown.join(`||' '||`)},1,${NAME_CHARACTERS_MAX})`;
 }
 
-export function rowCondition({ where }: Pick<SecurityTable, 'where'>, row: string): string {
+export function rowCondition({ where }: Pick<WatchedTable, 'where'>, row: string): string {
   return where === undefined ? '1' : `${row}."${where.column}"='${where.value}'`;
 }
 
@@ -64,11 +73,11 @@ function textOrNull(value: unknown): string | null {
 }
 
 /** The statements that make the triggers. A row that replaces another must fire them too. */
-export function watchStatements(tables: readonly SecurityTable[]): readonly string[] {
+export function watchStatements(tables: readonly WatchedTable[]): readonly string[] {
   return ['PRAGMA recursive_triggers=ON', ...tables.flatMap(triggersOf)];
 }
 
-function triggersOf(each: SecurityTable): readonly string[] {
+function triggersOf(each: WatchedTable): readonly string[] {
   const { table, columns, where } = each;
   const [before, after] = [rowText(each, 'OLD'), rowText(each, 'NEW')];
   const call = (row: string, from: string, to: string) =>

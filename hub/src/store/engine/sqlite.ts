@@ -1,10 +1,11 @@
 // node:sqlite behind Kysely's SQLite dialect, durable: WAL with synchronous=FULL, so a commit that returned survives a power cut.
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { performance } from 'node:perf_hooks';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { Kysely, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import { LruMap } from 'toad-cache';
+import type { Charge } from './engine.ts';
+import { asParameter } from './parameter.ts';
 import { hearRowChanges, readRows, type RowChange } from './row-watch.ts';
-import type { Tables } from './schema.ts';
-import { worked } from './work.ts';
 
 // Statements stay prepared: the hub has a fixed set of queries, so this only limits a mistake.
 const STATEMENTS_MAX = 500;
@@ -13,12 +14,17 @@ const STATEMENTS_MAX = 500;
 // database every 16 MB instead of every 4, because the commit that does so waits for the disk once more. Neither changes what is durable.
 const writerTuning = 'PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000;';
 
-/** Opens one connection. `mode` 'read' gives one that cannot write. `changed` hears of rows once triggers are made (row-watch.ts). */
-export function openSqlite(
-  path: string,
-  mode: 'write' | 'read',
-  changed?: (change: RowChange) => void,
-): Kysely<Tables> {
+export interface SqliteOptions {
+  /** `read` gives a connection that cannot write. */
+  readonly mode: 'write' | 'read';
+  /** Hears of rows once triggers are made (row-watch.ts). */
+  readonly changed?: (change: RowChange) => void;
+  /** Hears of the time of each query that gives rows. */
+  readonly charge?: Charge;
+}
+
+/** Opens one connection. */
+export function openSqlite<DB>(path: string, { mode, changed, charge }: SqliteOptions): Kysely<DB> {
   const database = new DatabaseSync(path, {
     readOnly: mode === 'read',
     enableForeignKeyConstraints: true,
@@ -27,26 +33,39 @@ export function openSqlite(
   readRows(database);
   if (changed !== undefined) hearRowChanges(database, changed);
   if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
-  return new Kysely<Tables>({
-    dialect: new Dialect({ database: asDialectDatabase(database, mode === 'read' ? worked : (work) => work()) }),
-  });
+  const run = charge === undefined ? unmeasured : measured(charge);
+  return new Kysely<DB>({ dialect: new TransactionalDialect({ database: asDialectDatabase(database, run) }) });
+}
+
+type Run = <T>(work: () => T) => T;
+
+const unmeasured: Run = (work) => work();
+
+// A query blocks the event loop, so the elapsed time is its own work.
+function measured(charge: Charge): Run {
+  return (work) => {
+    const beganMs = performance.now();
+    try {
+      return work();
+    } finally {
+      charge(performance.now() - beganMs);
+    }
+  };
 }
 
 // SQLite undoes changes of the schema with their transaction, but Kysely's adapter says no. Then each statement of a migration would be
 // durable alone, and a hub that died between two of them would find half a migration at each later start.
-class Adapter extends SqliteAdapter {
+export class TransactionalAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true;
   }
 }
 
-class Dialect extends SqliteDialect {
+class TransactionalDialect extends SqliteDialect {
   override createAdapter(): SqliteAdapter {
-    return new Adapter();
+    return new TransactionalAdapter();
   }
 }
-
-type Run = <T>(work: () => T) => T;
 
 function asDialectDatabase(database: DatabaseSync, run: Run): SqliteDatabase {
   const prepared = new LruMap<SqliteStatement>(STATEMENTS_MAX);
@@ -74,16 +93,8 @@ function whereOneIsOpen(database: DatabaseSync, rollback: SqliteStatement): Sqli
 function asDialectStatement(statement: StatementSync, run: Run): SqliteStatement {
   return {
     reader: statement.columns().length > 0,
-    all: (parameters) => run(() => statement.all(...parameters.map(asInput))),
-    run: (parameters) => statement.run(...parameters.map(asInput)),
-    iterate: (parameters) => statement.iterate(...parameters.map(asInput)),
+    all: (parameters) => run(() => statement.all(...parameters.map(asParameter))),
+    run: (parameters) => statement.run(...parameters.map(asParameter)),
+    iterate: (parameters) => statement.iterate(...parameters.map(asParameter)),
   };
-}
-
-/** The types that a query may have as a parameter. */
-export function asInput(value: unknown): SQLInputValue {
-  if (value === null || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'string')
-    return value;
-  if (value instanceof Uint8Array) return value;
-  throw new TypeError(`a ${typeof value} is no SQL value here: convert it first`);
 }
