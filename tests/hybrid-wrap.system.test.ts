@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { hybridWrapType } from '@edgekeep/core/access/wrap-context';
 import { keyReleaseSchema } from '@edgekeep/core/access/key-release';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import { hybridKeyForgotten } from '@edgekeep/wire/api/hybrid-key';
 import { z } from 'zod';
 import { closeAll } from './support/closing.ts';
 import { healthyBoot, logOf, measure } from './support/boot.ts';
@@ -100,6 +101,27 @@ test(
     await story.next('hybrid-key-registered');
     await story.next('ready');
     assert.deepEqual(await wrapsOf(plain, 'forgotten'), [hybridWrapType, hybridWrapType]);
+  },
+);
+
+test(
+  'where operators have a running agent’s key forgotten, it names it again on its next connection and runs its model',
+  { skip },
+  async () => {
+    await using agent = await TestAgent.prepare(plain, 'ordered', { models });
+    const story = await agent.start();
+    const { sha256 } = await story.next('hybrid-key-registered');
+    await story.next('ready');
+    const order = { reason: 'the wrong device' };
+    const forgotten = await plain.operator.send(
+      'POST',
+      '/v1/devices/ordered/forget-hybrid-key',
+      order,
+      hybridKeyForgotten,
+    );
+    assert.deepEqual([forgotten.sha256, forgotten.connectionsClosed], [sha256, 1]);
+    assert.equal((await story.next('hybrid-key-registered')).sha256, sha256);
+    assert.equal((await plain.device('ordered')).hybridKey?.sha256, sha256);
   },
 );
 

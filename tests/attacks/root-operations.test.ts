@@ -65,6 +65,9 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   store
     .prepare("insert into root_authority (sha256, generation, status, der, added_at) values (?, 0, 'previous', ?, 0)")
     .run(replaced, root.certificate.der);
+  store
+    .prepare("insert into device_hybrid_key (device_id, public_key, registered_at) values ('press-1', ?, 0)")
+    .run(new Uint8Array(1_216));
   const keyRequest = async (purposes: readonly string[]) =>
     accepted({ status: 200, body: await post('/v1/authorities/keys/request', { purposes }) }, keyRequestResponse)
       .request;
@@ -123,6 +126,7 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
     'install-key-list': ['/v1/authorities/keys/list', { keyList: made.keyList }],
     'activate-key': [`/v1/authorities/keys/${made.nextKey}/activate`, { force: true }],
     'change-post-quantum': ['/v1/post-quantum', { groups: ['strict'] }],
+    'forget-hybrid-key': ['/v1/devices/press-1/forget-hybrid-key', { reason: 'x' }],
     'change-witness-policy': ['/v1/witness-policy', { quorum: 1, tiers: ['tpm'], whenUnmet: 'refuse', text: null }],
     'install-root-list': [`/v1/authorities/roots/${made.rootSha256}/list`, { list: made.list }],
     'add-person': ['/v1/people', { name: 'carl' }],

@@ -1,6 +1,7 @@
 // `edgekeep device show`: one device with its certificates, leases and reasons.
 import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
+import { hybridWrapType } from '@edgekeep/core/access/wrap-context';
 import { deviceDetail } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
 import { attestationKeyOf } from '../attest/known-device.ts';
@@ -30,7 +31,7 @@ ${operatorHelp}
     const shown = args.flag('all') ? Number.POSITIVE_INFINITY : SHOWN_MAX;
     const leases = newest(d.leases, shown, (lease) => [
       'lease',
-      `${lease.model} ${lease.version} until ${timeText(lease.notAfter)}${lease.revokedAt === null ? '' : ' (revoked)'}  ${lease.id}`,
+      `${lease.model} ${lease.version} until ${timeText(lease.notAfter)}${lease.revokedAt === null ? '' : ' (revoked)'}${lease.wrap === hybridWrapType ? ', hybrid' : ''}  ${lease.id}`,
     ]);
     const certificates = newest(d.certificates, shown, (certificate) => [
       'certificate',
@@ -54,6 +55,7 @@ ${operatorHelp}
       ...guardRows(d.guard),
       ...models,
       ['root of trust', d.rootSha256],
+      ['hybrid key', hybridKeyText(d.hybridKey)],
       ...(d.nextRootSha256 === null ? [] : [['returns with', d.nextRootSha256]]),
       ...d.formerDevices.map((former) => ['', `it belonged to ${former.deviceId} until ${timeText(former.endedAt)}`]),
       ['enrollment group', d.enrollmentGroup ?? '-'],
@@ -85,6 +87,11 @@ function newest<T>(
   const rows = all.slice(0, shown).map(rowOf);
   const more = all.length - rows.length;
   return more === 0 ? rows : [...rows, ['', `${more} more: --all shows them`]];
+}
+
+function hybridKeyText(key: z.infer<typeof deviceDetail>['hybridKey']): string {
+  if (key === null) return 'none: its model keys are wrapped for its root of trust alone';
+  return `${key.suite} since ${timeText(key.registeredAt)}  ${key.sha256}`;
 }
 
 function clockText(skewSeconds: number): string {

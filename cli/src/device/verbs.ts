@@ -32,6 +32,11 @@ export const deviceVerbs: Verbs = {
     example: 'device mark-wiped press-7 --reason "erased in the workshop"',
     load: () => import('./state-order.ts').then((m) => m.markWiped),
   },
+  'device forget-hybrid-key': {
+    summary: 'forget the hybrid key of a device, for an older agent',
+    example: 'device forget-hybrid-key press-7 --reason "back to the last good system"',
+    load: () => import('./forget-hybrid-key.ts').then((m) => m.command),
+  },
   'device retry-model': {
     summary: 'make a device try a model again that it could not use',
     example: 'device retry-model press-7 surface',

@@ -70,7 +70,8 @@ function groupsOf(
   return groups;
 }
 
-function simulationText({ policyVersion, replayed, fleet, errors, claims, publishers }: Simulation): string {
+function simulationText(simulated: Simulation): string {
+  const { policyVersion, replayed, fleet, errors, claims, publishers, postQuantum } = simulated;
   const unknown =
     fleet.withoutAddress === 0
       ? ''
@@ -84,10 +85,22 @@ function simulationText({ policyVersion, replayed, fleet, errors, claims, publis
     ...publishers
       .filter(({ refused }) => refused > 0)
       .map((each) => refusalLine(`publisher of ${each.model} ${each.version}`, each)),
+    ...postQuantum.map(postQuantumLine),
     ...(errors.count === 0
       ? []
       : [`${counted(errors.count, 'question')} the draft cannot answer; the first: ${errors.first}`]),
   ].join('\n');
+}
+
+function postQuantumLine({ group, exists, devices, ...refused }: Simulation['postQuantum'][number]): string {
+  if (!exists) return `post-quantum rule: there is no group ${group}: it asks nothing of anybody`;
+  const { withoutHybridKey, classicalConnection, names } = refused;
+  const found = [
+    ...(withoutHybridKey === 0 ? [] : [`no key for ${withoutHybridKey} without a hybrid key`]),
+    ...(classicalConnection === 0 ? [] : [`no connection for ${classicalConnection} with a classical key exchange`]),
+  ];
+  const shown = names.length === 0 ? '' : `: ${names.join(', ')}`;
+  return `post-quantum rule: group ${group}, ${counted(devices, 'device')}: ${found.length === 0 ? 'refuses nothing' : found.join(', ')}${shown}`;
 }
 
 function linesOf(changes: readonly AccessChange[]): readonly string[] {

@@ -10,11 +10,14 @@ import { AccessGate, type GateDependencies } from './gate.ts';
 import { PostQuantumRule } from './post-quantum.ts';
 import { PolicyStore } from './policy-store.ts';
 import { Traffic } from './traffic.ts';
+import { WrapMetrics } from './wrap-metrics.ts';
 
 export interface Access extends Subject {
   readonly gate: AccessGate;
   /** What the gate looks at. */
   readonly facts: GateDependencies;
+  /** Counts a key that left the hub, by the type of its wrap. */
+  readonly countWrap: (type: string | undefined) => void;
   /** Calls `follow` whenever another policy came into force. */
   onPolicy(follow: () => void): void;
 }
@@ -41,9 +44,12 @@ export async function openAccess(
     postQuantum: new PostQuantumRule(requirePostQuantum),
   };
   const followers: (() => void)[] = [];
+  const wraps = new WrapMetrics(database);
   return {
     gate: new AccessGate(facts),
     facts,
+    countWrap: wraps.count,
+    metrics: wraps.register,
     onPolicy: (follow) => void followers.push(follow),
     reload: async () => {
       await countries.reload();

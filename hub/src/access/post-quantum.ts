@@ -39,18 +39,23 @@ export class PostQuantumRule {
   /** Throws `post-quantum-required`; a hybrid connection, with a hybrid wrap where a key is asked for, costs no query. */
   async assert(db: Kysely<Tables>, { device, keyExchange, wrap, nowMs }: PostQuantumAsk): Promise<void> {
     if (keyExchange === 'hybrid' && wrap !== 'classical') return;
-    const required = new Set(await this.groups(db));
-    if (required.size === 0) return;
-    const facts = await factsOf(db, [device], { wanted: reads, filterGroups: required, nowMs });
-    const { groups = [], claimGroups = [] } = facts.get(device.id)?.principal ?? {};
-    const group = [...groups, ...claimGroups].find((name) => required.has(name));
+    const [group] = await this.groupsOf(db, device, nowMs);
     if (group === undefined) return;
     if (keyExchange !== 'hybrid') {
       const message = `group ${group} requires X25519MLKEM768, and this connection has a classical key exchange: update the agent, or what ends TLS before the hub`;
       throw refused('the key exchange of this connection is not post-quantum', message);
     }
-    const message = `group ${group} requires hybrid wraps, and this device has registered no hybrid key: update the agent`;
+    const message = `group ${group} requires hybrid wraps, and this device has no hybrid key here, because its agent has registered none or an operator had it forgotten: update the agent`;
     throw refused('a key for this device would not be post-quantum', message);
+  }
+
+  /** The groups of the rule that this device is in now. */
+  async groupsOf(db: Kysely<Tables>, device: DeviceRecord, nowMs: number): Promise<readonly string[]> {
+    const required = new Set(await this.groups(db));
+    if (required.size === 0) return [];
+    const facts = await factsOf(db, [device], { wanted: reads, filterGroups: required, nowMs });
+    const { groups = [], claimGroups = [] } = facts.get(device.id)?.principal ?? {};
+    return [...groups, ...claimGroups].filter((name) => required.has(name));
   }
 
   /** The same, and an alert about the device when it is refused. */

@@ -17,7 +17,8 @@ import { PolicyStore } from './policy-store.ts';
 import { PostQuantumRule } from './post-quantum.ts';
 import { hybridWrapType } from '@edgekeep/core/access/wrap-context';
 import { xwingPublicKey } from '@edgekeep/core/post-quantum/xwing';
-import { setHybridKey } from '../registry/hybrid-keys.ts';
+import { forgetHybridKey, setHybridKey } from '../registry/hybrid-keys.ts';
+import type { WriteTransaction } from '../store/database.ts';
 import { assertLeaseRuns } from './release-record.ts';
 import {
   ask,
@@ -42,12 +43,16 @@ const otherBoot = (version: string) =>
 const kinds = async ({ database }: ReleaseHub) => (await auditEntries(database)).map(({ kind }) => kind);
 
 /** Asks while `change` happens after the decision and before its record. */
-function askWhile(hub: ReleaseHub, change: () => Promise<unknown>): Promise<string> {
+function askWhile(
+  hub: ReleaseHub,
+  change: () => Promise<unknown>,
+  asked: Parameters<typeof ask>[1] = {},
+): Promise<string> {
   let changed: Promise<unknown> | undefined;
   hub.parts.platformKey.onUse = () => {
     changed ??= change();
   };
-  return Promise.all([refusalOf(ask(hub)), Promise.resolve().then(() => changed)]).then(([refusal]) => refusal);
+  return Promise.all([refusalOf(ask(hub, asked)), Promise.resolve().then(() => changed)]).then(([refusal]) => refusal);
 }
 const quarantine = ({ database }: ReleaseHub) =>
   database.write((trx) => changeState(trx, { deviceId: press.id, to: 'quarantined', reason: 'odd', ...by }));
@@ -133,6 +138,22 @@ test('a device of a group that requires it gets no key on a classical key exchan
   assert.equal(await leases(hub), 1);
   // A classical connection is refused with it as well.
   assert.match(await refusalOf(ask(withRule(rule), { wraps: [hybridWrapType] })), /^post-quantum-required/);
+});
+
+// SECURITY.md: NET-14
+test('a hybrid key that is forgotten or replaced between decision and record gives no key, in no form', async () => {
+  const publicKey = xwingPublicKey(new Uint8Array(32));
+  const changes: readonly ((trx: WriteTransaction) => Promise<unknown>)[] = [
+    (trx) => forgetHybridKey(trx, press.id),
+    (trx) => setHybridKey(trx, { deviceId: press.id, publicKey: xwingPublicKey(new Uint8Array(32).fill(1)), nowMs }),
+  ];
+  for (const change of changes) {
+    await using hub = await openReleaseHub();
+    await hub.database.write((trx) => setHybridKey(trx, { deviceId: press.id, publicKey, nowMs }));
+    const asked = { wraps: [hybridWrapType] } as const;
+    assert.equal(await askWhile(hub, () => hub.database.write(change), asked), 'conflict');
+    assert.equal(await leases(hub), 0);
+  }
 });
 
 test('only the newest published version gives keys: none that was superseded, withdrawn or never published', async () => {

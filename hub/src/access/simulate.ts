@@ -12,9 +12,10 @@ import type { DeviceRecord } from '../store/tables/registry.ts';
 import { groupsOfModel } from '../model/groups-of-model.ts';
 import { findCaller } from '../people/api-token.ts';
 import { Pause } from './pause.ts';
-import { deviceQuestion } from './context.ts';
+import { deviceQuestion, type RequestEnvironment } from './context.ts';
 import { type DeviceFacts, factsOf } from './facts.ts';
 import type { AccessGate, GateDependencies } from './gate.ts';
+import { FleetPostQuantum, postQuantumStatement, type RuleRefusal } from './post-quantum-fleet.ts';
 import { FleetPublishers } from './publisher-fleet.ts';
 
 export interface SimulationOrder {
@@ -60,8 +61,10 @@ export async function simulate(
     dependencies.database.read,
     await currentModels(dependencies.database.read),
   );
+  const postQuantum = await FleetPostQuantum.open(dependencies.database.read, dependencies.postQuantum, order.names);
   if (order.fleet) {
-    await askDevices(dependencies, gate, fleet, { draft, current, publishers, nowMs: order.nowMs, pause }, counts);
+    const compared = { draft, current, publishers, postQuantum, nowMs: order.nowMs, pause };
+    await askDevices(dependencies, gate, fleet, compared, counts);
     await askOperators(dependencies, gate, fleet, order.nowMs, counts);
   }
   return {
@@ -71,6 +74,7 @@ export async function simulate(
     replayed: replayed.result(),
     fleet: { ...fleet.result(), principals: counts.principals, withoutAddress: counts.withoutAddress },
     publishers: publishers.result(),
+    postQuantum: postQuantum.result(),
     errors: errors.result(),
   };
 }
@@ -98,6 +102,7 @@ interface Compared {
   readonly draft: Policy;
   readonly current: Policy;
   readonly publishers: FleetPublishers;
+  readonly postQuantum: FleetPostQuantum;
   readonly nowMs: number;
   readonly pause: Pause;
 }
@@ -111,7 +116,7 @@ async function askDevices(
   dependencies: GateDependencies,
   gate: AccessGate,
   trial: Trial,
-  { draft, current, publishers, nowMs, pause }: Compared,
+  { draft, current, publishers, postQuantum, nowMs, pause }: Compared,
   counts: Counts,
 ): Promise<void> {
   const { read } = dependencies.database;
@@ -125,9 +130,12 @@ async function askDevices(
     );
     return looksAtModels(action) ? asked : asked.slice(0, 1);
   };
-  const wanted: Reads = new Set(deviceActions.flatMap((action) => [...draft.reads(action), ...current.reads(action)]));
+  const wanted: Reads = new Set([
+    ...deviceActions.flatMap((action) => [...draft.reads(action), ...current.reads(action)]),
+    ...(postQuantum.groups.length > 0 ? ['principal.groups'] : []),
+  ]);
   const modelGroups = all('releaseKey').flatMap((resource) => (resource.kind === 'model' ? resource.groups : []));
-  const filterGroups = new Set([...draft.groups, ...current.groups, ...modelGroups]);
+  const filterGroups = new Set([...draft.groups, ...current.groups, ...modelGroups, ...postQuantum.groups]);
   const asksAddress = looksAt(wanted, 'context.network');
   for (let after = ''; ;) {
     const rows = await read
@@ -143,11 +151,15 @@ async function askDevices(
     const facts = await factsOf(read, rows, { wanted, filterGroups, nowMs });
     const addresses = await addressesOf(dependencies, rows);
     const refusals = await publishers.refusals(rows, nowMs);
+    const protectionOf = await postQuantum.protections(rows, (id) => [...dependencies.connections.bound(id)][0]);
     for (const { id } of rows) {
       const own = facts.get(id);
       if (own === undefined) continue;
       counts.principals += 1;
       const address = addresses.get(id);
+      const moment = gate.momentOf(address ?? { remoteAddress: '0.0.0.0' }, id, undefined, nowMs);
+      const about = deviceQuestion('connect', own, { kind: 'hub' }, moment);
+      const ruled = postQuantum.refusals(own.row, protectionOf(id), [about, trial.changed(about)]);
       if (address === undefined) {
         counts.withoutAddress += 1;
         // The address of a device that is not connected is unknown.
@@ -155,24 +167,25 @@ async function askDevices(
       }
       const refused = refusals.get(id) ?? none;
       const permitted = (action: DeviceAction) => resources(action, refused);
-      askDevice(gate, trial, own, address ?? { remoteAddress: '0.0.0.0' }, permitted, nowMs);
+      askDevice(trial, own, moment, permitted, ruled);
       await pause.due();
     }
   }
 }
 
 function askDevice(
-  gate: AccessGate,
   trial: Trial,
   facts: DeviceFacts,
-  connection: Pick<DeviceConnection, 'remoteAddress'>,
+  moment: RequestEnvironment,
   resources: (action: DeviceAction) => readonly Resource[],
-  nowMs: number,
+  ruled: (action: DeviceAction) => RuleRefusal,
 ): void {
-  const moment = gate.momentOf(connection, facts.row.id, undefined, nowMs);
   for (const action of deviceActions) {
+    const refused = ruled(action);
+    // No policy permits what the rule refuses.
+    if (refused.before && refused.after) continue;
     for (const resource of resources(action)) {
-      trial.ask(`device:${facts.row.id}`, deviceQuestion(action, facts, resource, moment));
+      trial.ask(`device:${facts.row.id}`, deviceQuestion(action, facts, resource, moment), refused);
     }
   }
 }
@@ -263,6 +276,9 @@ async function askOperators(
   }
 }
 
+const unruled: RuleRefusal = { before: false, after: false };
+const refusedByRule: Decision = { kind: 'refused', statements: [postQuantumStatement], reasons: [] };
+
 class Trial {
   readonly #current: Policy;
   readonly #draft: Policy;
@@ -287,12 +303,19 @@ class Trial {
     this.#errors = errors;
   }
 
-  ask(principal: string, question: Question): void {
+  /** The question with the facts of the draft. */
+  changed(question: Question): Question {
+    return this.#change(question);
+  }
+
+  /** `ruled`: what the post-quantum rule refuses before and after, under every policy. */
+  ask(principal: string, question: Question, ruled: RuleRefusal = unruled): void {
     this.#asked += 1;
-    const before = this.#current.decide(question);
+    const before = ruled.before ? refusedByRule : this.#current.decide(question);
     const changed = this.#change(question);
-    const after = this.#draft.decide(changed);
-    this.#errors.note(principal, changed, after);
+    const decided = this.#draft.decide(changed);
+    this.#errors.note(principal, changed, decided);
+    const after = ruled.after ? refusedByRule : decided;
     if (before.kind === after.kind) {
       this.#unchanged += 1;
       return;

@@ -64,6 +64,7 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'remove-vendor-root', method: 'DELETE', route: '/v1/vendor-roots/:kind/:sha256' },
   { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
   { name: 'change-post-quantum', method: 'PUT', route: '/v1/post-quantum' },
+  { name: 'forget-hybrid-key', method: 'POST', route: '/v1/devices/:id/forget-hybrid-key' },
   { name: 'change-witness-policy', method: 'PUT', route: '/v1/witness-policy' },
   { name: 'assign-model', method: 'POST', route: '/v1/models/:name/groups', applies: addsGroups },
   { name: 'change-countries', method: 'PUT', route: '/v1/countries' },

@@ -33,6 +33,7 @@ import { peopleRoutes } from '../doors/operator/people.ts';
 import { imaPolicyRoutes } from '../doors/operator/ima-policy.ts';
 import { platformKeyRoutes } from '../doors/operator/platform-key.ts';
 import { policyRoutes } from '../doors/operator/policy.ts';
+import { hybridKeyOperatorRoutes } from '../doors/operator/hybrid-key.ts';
 import { postQuantumRoutes } from '../doors/operator/post-quantum.ts';
 import { accessOperatorRoutes } from '../doors/operator/reference-values.ts';
 import { registryDeviceRoutes } from '../doors/operator/registry.ts';
@@ -83,6 +84,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
       witnessPolicies: audit.witnessPolicies,
       roundTrips: door.roundTrips,
       countRelease: (outcome) => doors.metrics.countRelease(outcome),
+      countWrap: fleet.access.countWrap,
     });
     tokenDeviceRoutes(app, { ...asked, platformKey, settings });
     workloadDeviceRoutes(app, { ...asked, authorities, settings });
@@ -148,6 +150,7 @@ function addFleet(app: HttpServer, subjects: Subjects): void {
   const { ownCertificates } = doors.authority;
   deviceOperatorRoutes(app, cutting);
   registryDeviceRoutes(app, cutting);
+  hybridKeyOperatorRoutes(app, { ...cutting, settings });
   revocationOperatorRoutes(app, { ...cutting, warningDays: settings.expiryWarningDays, ownCertificates });
   groupRoutes(app, guarded);
   importRoutes(app, { ...guarded, twoPeople: doors.operator.twoPeople });

@@ -68,6 +68,7 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   },
   'POST /v1/devices/:id/disable': { path: '/v1/devices/press-1/disable', body: json(reason) },
   'POST /v1/devices/:id/enable': { path: '/v1/devices/press-1/enable', body: '{}' },
+  'POST /v1/devices/:id/forget-hybrid-key': { path: '/v1/devices/press-1/forget-hybrid-key', body: json(reason) },
   'POST /v1/devices/:id/retry-model': { path: '/v1/devices/press-1/retry-model', body: json({ model: 'belt' }) },
   'POST /v1/devices/:id/quarantine': { path: '/v1/devices/press-1/quarantine', body: json(reason) },
   'POST /v1/devices/:id/release': { path: '/v1/devices/press-1/release', body: json(reason) },

@@ -107,6 +107,16 @@ export const deviceDetail = deviceView.extend({
     })
     .nullable(),
   rootSha256: z.string(),
+  /** The key that model keys for it are wrapped under beside its root of trust; null for none, and from a hub of an earlier version. */
+  hybridKey: z
+    .object({
+      suite: z.string(),
+      /** Of the key. */
+      sha256: z.string(),
+      registeredAt: z.number(),
+    })
+    .nullable()
+    .default(null),
   witnessKey: z.string(),
   presence: z.object({
     /** Its bound connections, on every hub node, oldest first. */
@@ -135,6 +145,8 @@ export const deviceDetail = deviceView.extend({
       version: z.string(),
       notAfter: z.number(),
       revokedAt: z.number().nullable(),
+      /** Type of the wrapped key; null for the form of the version before, and from a hub of an earlier version. */
+      wrap: z.string().nullable().default(null),
     }),
   ),
 });

@@ -1,4 +1,5 @@
-// The messages of a device that names its hybrid key (spec/enrollment.md, "The hybrid key"). Bytes are unpadded base64url.
+// The messages of a device that names its hybrid key (spec/enrollment.md, "The hybrid key"), and of operators who have it forgotten. Bytes are
+// unpadded base64url.
 import { evidenceSchema } from '@edgekeep/core/attest/evidence';
 import { z } from 'zod';
 import { base64url } from './bytes.ts';
@@ -23,3 +24,13 @@ export const hybridKeyRequest = z.strictObject({
 
 /** SHA-256 of the key that the hub has now, hex. */
 export const hybridKeyResponse = z.object({ sha256: z.string() });
+
+/** What an operator's order to forget a hybrid key answers. */
+export const hybridKeyForgotten = z.object({
+  deviceId: z.string(),
+  /** Of the key, hex. */
+  sha256: z.string(),
+  connectionsClosed: z.number(),
+  /** Groups of the device that require post-quantum protection: while it is in one it gets no key without a hybrid key. */
+  requiredBy: z.array(z.string()),
+});

@@ -117,6 +117,23 @@ export const simulation = z.object({
   }),
   /** Models whose publishers refuse devices of the fleet, under every policy of the operator; such questions are left out above. */
   publishers: z.array(publisherRefusals.extend({ model: z.string(), version: z.string() })).default([]),
+  /** The groups that require post-quantum protection, with the members of the draft; what the rule refuses, no policy permits. */
+  postQuantum: z
+    .array(
+      z.object({
+        group: z.string(),
+        /** A name without a group asks nothing of anybody. */
+        exists: z.boolean(),
+        devices: z.number(),
+        /** They get no key. */
+        withoutHybridKey: z.number(),
+        /** Connected now over a classical key exchange: cut off, and refused. */
+        classicalConnection: z.number(),
+        /** The first devices that it refuses something. */
+        names: z.array(z.string()),
+      }),
+    )
+    .default([]),
   /** Questions that the draft could not answer: such a draft is not applied. */
   errors: z.object({ count: z.number(), first: z.string().nullable() }),
 });

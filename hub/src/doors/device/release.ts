@@ -31,6 +31,7 @@ type AccessDeviceRouteDependencies = ReleaseDependencies & {
   door: DeviceDoor;
   receipts: Receipts;
   countRelease: (outcome: string) => void;
+  countWrap: (type: string | undefined) => void;
   roundTrips: RoundTrips<DeviceConnection>;
 };
 
@@ -93,6 +94,7 @@ function addReleases(app: HttpServer, dependencies: AccessDeviceRouteDependencie
         await assertLeaseRuns(database, lease);
         if (!connection.bound) throw new HubError('device-quarantined', 'this device was cut off');
         dependencies.countRelease('released');
+        dependencies.countWrap(wrappedKey.type);
         const { attestationResult } = recorded;
         return { lease: { ...lease }, wrappedKey, attestationResult, receipt: toBase64url(receipt) };
       } catch (error) {

@@ -30,6 +30,7 @@ import { type DevicePresence, presenceOf } from '../../presence/read.ts';
 import { formerDevicesOf, formerIdentitiesOf } from '../../enrollment/returning.ts';
 import { checkFilter } from '../../registry/list.ts';
 import { incarnationOf } from '../../registry/device-row.ts';
+import { hybridKeyViewOf } from '../../registry/hybrid-keys.ts';
 import { getDevice } from '../../registry/states.ts';
 import { attestationKeyIn } from '../../attest/root-keys.ts';
 import { makersOf } from '../../vendor-root/device-makers.ts';
@@ -92,7 +93,7 @@ function addDetail(app: HttpServer, dependencies: DeviceOperatorRouteDependencie
         .execute();
       const leases = await database.read
         .selectFrom('lease')
-        .select(['id', 'model', 'version', 'not_after as notAfter', 'revoked_at as revokedAt'])
+        .select(['id', 'model', 'version', 'not_after as notAfter', 'revoked_at as revokedAt', 'wrap'])
         .where('device_id', '=', row.id)
         .orderBy('not_after', 'desc')
         .limit(HISTORY_MAX)
@@ -115,6 +116,7 @@ function addDetail(app: HttpServer, dependencies: DeviceOperatorRouteDependencie
         makers: (await makersOf(database.read, row.id)).map((maker) => ({ ...maker, notes: [...maker.notes] })),
         idevid: await idevidOf(database.read, row.id),
         rootSha256,
+        hybridKey: (await hybridKeyViewOf(database.read, row.id)) ?? null,
         attestationKey: attestationKeyIn(row.identity),
         witnessKey,
         certificates: certificates.map(withFormerName),

@@ -54,6 +54,10 @@ export const operatorOperations: Operations = {
   'PUT /v1/devices/:id/desired': ['setDesired', 'Set desired attributes of a device'],
   'POST /v1/devices/:id/disable': ['disableDevice', 'Disable a device: no connection and no key'],
   'POST /v1/devices/:id/enable': ['enableDevice', 'Enable a device again'],
+  'POST /v1/devices/:id/forget-hybrid-key': [
+    'forgetHybridKey',
+    'Forget the hybrid key of a device, for an older agent',
+  ],
   'GET /v1/devices/:id/history': ['getDeviceHistory', 'List the changes of a device'],
   'POST /v1/devices/:id/quarantine': ['quarantineDevice', 'Quarantine a device: its connections and leases end'],
   'POST /v1/devices/:id/release': ['releaseDevice', 'Release a device from quarantine'],
