@@ -514,6 +514,20 @@ test('the message of what was thrown is read in one place, core/src/message-of.t
   assert.ok(asText.test('const text = cause instanceof Error ? cause.message : String(cause);'));
 });
 
+// The two of `hardware` remove what pads a field of fixed length; the one of `hub` writes escapes into a command that is approved.
+const asPrintable = /\.replace(?:All)?\(\/(?:\[\^ -~\]|\[\^\\x20-\\x7e\])/;
+
+test('text of others becomes printable in one place, core/src/canonical/printable.ts', () => {
+  const found = productSources.filter(({ text }) => asPrintable.test(text)).map(({ path }) => path);
+  assert.deepEqual(found.toSorted(), [
+    'core/src/canonical/printable.ts',
+    'hardware/src/pkcs11/slots.ts',
+    'hardware/src/tpm/tpm-root-of-trust.ts',
+    'hub/src/commands/backup.ts',
+  ]);
+  assert.ok(asPrintable.test(String.raw`text.replace(/[^\x20-\x7e]|["']/g, '?')`));
+});
+
 test('docs/errors.md explains every error code of every package, no other, and the HTTP status of those of the hub', () => {
   const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
   const lists: Readonly<Record<string, readonly string[]>> = {
@@ -577,7 +591,7 @@ test('an exported value without a user is found, and one with a user is not', ()
 const mayBeLong = (path: string) => path.startsWith('hub/src/store/migrations/');
 
 test('every function fits on a screen', () => {
-  const written = productSources.filter(({ path }) => !mayBeLong(path));
+  const written = [...productSources, ...programs].filter(({ path }) => !mayBeLong(path));
   assert.deepEqual(longFunctions(written, FUNCTION_LINES_MAX), []);
 });
 

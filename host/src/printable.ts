@@ -8,13 +8,13 @@ const unprintable =
   /[^\P{Cc}\t\n]|(?![\u200c\u200d])[\p{Cf}\p{Zl}\p{Zp}]|\p{Cs}|\u034f|\u115f|\u1160|\u17b4|\u17b5|\u3164|\uffa0/gu;
 
 /** In a form that JSON reads as the same text. */
-function printable(text: string): string {
+function withEscapes(text: string): string {
   return text.replaceAll(unprintable, escaped);
 }
 
 /** For a cell of a list: tabs and line feeds would forge cells and lines. */
 export function printableCell(text: string): string {
-  return printable(text).replaceAll(/[\t\n]/g, escaped);
+  return withEscapes(text).replaceAll(/[\t\n]/g, escaped);
 }
 
 function escaped(character: string): string {
@@ -31,6 +31,6 @@ export function printOnly(outputs: readonly Output[]): void {
   for (const output of outputs) {
     const write: (chunk: string | Uint8Array, ...rest: readonly never[]) => boolean = output.write.bind(output);
     output.write = (chunk: string | Uint8Array, ...rest: readonly never[]) =>
-      write(typeof chunk === 'string' ? printable(chunk) : chunk, ...rest);
+      write(typeof chunk === 'string' ? withEscapes(chunk) : chunk, ...rest);
   }
 }

@@ -5,7 +5,7 @@ import { deviceIdPosition, validateDiceChain } from '@edgekeep/core/attest/dice/
 import { tcbInfosIn } from '@edgekeep/core/attest/dice/tcb-info';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
-import { printable } from '@edgekeep/core/identity/maker-authority';
+import { printable } from '@edgekeep/core/canonical/printable';
 import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { type Finding, ok, warning } from '@edgekeep/host/finding';

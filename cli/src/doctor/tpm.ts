@@ -12,7 +12,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { readIdevid, validateIdevid } from '@edgekeep/core/identity/idevid';
-import { printable } from '@edgekeep/core/identity/maker-authority';
+import { printable } from '@edgekeep/core/canonical/printable';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';

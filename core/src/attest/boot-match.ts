@@ -1,6 +1,7 @@
 // Compares a device's boot with the expected one: for every PCR that a reference set covers, the logged events in order. The result names
 // the first event that differs, is missing or is extra. Event types are compared too, although no digest covers them.
 import { toHex } from '../bytes.ts';
+import { printableInQuotes } from '../canonical/printable.ts';
 import { eventTypeName } from './event-type.ts';
 import { type ExpectedReference, type Reason, type ReasonCode, referenceTo } from './reason.ts';
 import { isFormerSet } from './boot-coverage.ts';
@@ -180,10 +181,11 @@ const verbs: { readonly [code in ReasonCode]?: string } = {
 };
 
 const DIGESTS_SHOWN_MAX = 4;
+const NAME_SHOWN_MAX = 80;
 
 function describeWanted({ name, eventType, digests }: ReferenceEvent): ExpectedReference {
   return {
-    name: name.replace(/[^\x20-\x7e]|["'\\<>&]/g, '?').slice(0, 80),
+    name: printableInQuotes(name, NAME_SHOWN_MAX),
     type: eventTypeName(eventType),
     digests: digests.slice(0, DIGESTS_SHOWN_MAX),
   };

@@ -1,5 +1,6 @@
 // The role of a certificate among an operator's makers' certificates (spec/vendor-roots.md, "Roles"): self-signed, signed by another, or
 // one that can never certify hardware.
+import { printable } from '../canonical/printable.ts';
 import { CoreError } from '../error.ts';
 import { type Certificate, publicKeyOf } from './certificate.ts';
 import { certificateDigests } from './certificate-identity.ts';
@@ -8,13 +9,11 @@ import { knownRootOf } from './known-makers.ts';
 import { attributeOid } from './oid.ts';
 import { verifySignature } from './signature-algorithm.ts';
 
-// Names in certificates may be any text of any length: what is stored, logged and shown is printable and limited to this.
-const NAME_CHARACTERS_MAX = 300;
 const MAKER_CHARACTERS_MAX = 100;
 
 /** Why a certificate cannot be a maker's authority; undefined when it can. Path validation asks the same of every authority. */
 export function authorityProblem({ extensions, version, subject }: Certificate): string | undefined {
-  const shown = `"${printable(nameText(subject), NAME_CHARACTERS_MAX)}"`;
+  const shown = `"${printable(nameText(subject))}"`;
   const { basicConstraints, keyUsage } = extensions;
   // Old roots have version 1, or only a key usage: for these the operator decides that they are authorities.
   const saidByOperator =
@@ -50,9 +49,4 @@ export function makerOf(certificate: Certificate): string {
     attributeText(subject, commonName) ??
     'unnamed';
   return printable(name, MAKER_CHARACTERS_MAX);
-}
-
-/** A name, a path or a note that came with a certificate, in a form that may be stored and shown. */
-export function printable(text: string, maxLength = NAME_CHARACTERS_MAX): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, maxLength);
 }

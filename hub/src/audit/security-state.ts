@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
+import { printable } from '@edgekeep/core/canonical/printable';
 import { CompiledQuery } from 'kysely';
 import { Gauge, type Registry } from 'prom-client';
 import { z } from 'zod';
@@ -310,12 +311,8 @@ async function listRows(trx: WriteTransaction): Promise<void> {
 }
 
 const FINDINGS_LOGGED_MAX = 16;
+// An attacker chose the name, and an entry has at most 8 KiB.
 const NAME_LOGGED_MAX = 80;
-
-/** An attacker chose the name, and an entry has at most 8 KiB. */
-function shortName(name: string): string {
-  return name.slice(0, NAME_LOGGED_MAX).replaceAll(/[^ -~]/g, '?');
-}
 
 /**
  * Notes the findings, and removes rows without an entry unless the hub does not start: then the store stays as it is, for an investigation.
@@ -344,7 +341,7 @@ async function refuse(
   if (noted === 0 && ends) return false;
   const rows = findings
     .slice(0, FINDINGS_LOGGED_MAX)
-    .map(({ kind, table, name, digest }) => ({ kind, table, name: shortName(name), digest }));
+    .map(({ kind, table, name, digest }) => ({ kind, table, name: printable(name, NAME_LOGGED_MAX), digest }));
   const data = { rows, count: findings.length, removed: !ends };
   await appendEntry(trx, { at: nowMs, kind: 'rows-refused', actor: 'hub', subject: 'store', data });
   return true;

@@ -4,7 +4,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
-import { printable } from '@edgekeep/core/identity/maker-authority';
+import { printable } from '@edgekeep/core/canonical/printable';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { Clock } from '../common/clock.ts';
 import { HubError } from '../common/error.ts';

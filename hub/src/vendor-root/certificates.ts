@@ -1,7 +1,8 @@
 // One maker's certificate as the store keeps it (spec/vendor-roots.md, "Roles").
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
-import { makerOf, printable, signsItself } from '@edgekeep/core/identity/maker-authority';
+import { makerOf, signsItself } from '@edgekeep/core/identity/maker-authority';
+import { printable } from '@edgekeep/core/canonical/printable';
 import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/api/vendor-root';
 import { sha256Hex } from '@edgekeep/core/digest';
 import type { VendorRootRow } from '../store/tables/vendor-root.ts';

@@ -2,7 +2,8 @@
 // Shows an operator what depends on a root, and the time at which a path was judged.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { certificateDigests } from '@edgekeep/core/identity/certificate-identity';
-import { makerOf, printable } from '@edgekeep/core/identity/maker-authority';
+import { makerOf } from '@edgekeep/core/identity/maker-authority';
+import { printable } from '@edgekeep/core/canonical/printable';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';

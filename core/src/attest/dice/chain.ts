@@ -1,5 +1,6 @@
 // The certificate chain of a DICE device (spec/dice.md, "The chain"): a valid path to a vendor's root, an unbroken run of layers in it, and
 // certificates that meet DICE Certificate Profiles 1.0. layer-match.ts decides what the layers should contain.
+import { printable } from '../../canonical/printable.ts';
 import { CoreError } from '../../error.ts';
 import { type Certificate, publicKeyOf } from '../../identity/certificate.ts';
 import type { Certificates } from '../../identity/certificate-index.ts';
@@ -291,15 +292,14 @@ function orderReasons(group: readonly DiceLayer[], below: number | undefined): r
   return reasons;
 }
 
-function refused(code: DiceReasonCode, messages: readonly string[]) {
-  const reasons: readonly DiceReason[] = messages.map((message) => ({ code, message: printable(message) }));
-  return { kind: 'refused', reasons } as const;
-}
-
 // Names in certificates may be any text: the text that is logged and signed is short and plain, so that no name keeps a refusal out of the
 // log.
-function printable(message: string): string {
-  return message.replace(/[^\x20-\x7e]/g, '?').slice(0, MESSAGE_LENGTH_MAX);
+function refused(code: DiceReasonCode, messages: readonly string[]) {
+  const reasons: readonly DiceReason[] = messages.map((message) => ({
+    code,
+    message: printable(message, MESSAGE_LENGTH_MAX),
+  }));
+  return { kind: 'refused', reasons } as const;
 }
 
 function shown(certificate: Certificate): string {

@@ -1,5 +1,6 @@
 // Compares the layers of a DICE chain with the expected ones (spec/dice.md, "Layers against reference values"). Each difference is a reason
 // that names layer, field, found and expected value.
+import { printableInQuotes } from '../../canonical/printable.ts';
 import type { DiceLayer } from './chain.ts';
 import { flagProblems, noFlags } from './flags.ts';
 import { fwidText } from './fwid.ts';
@@ -7,6 +8,7 @@ import type { DiceReason, DiceReasonCode } from './reason.ts';
 import type { ReferenceLayer } from './reference-layer.ts';
 
 const ALTERNATIVES_SHOWN_MAX = 3;
+const NAME_SHOWN_MAX = 80;
 
 /** Empty when every layer has its entry, every entry its layer, and they agree. */
 export function matchLayers(layers: readonly DiceLayer[], wanted: readonly ReferenceLayer[]): readonly DiceReason[] {
@@ -14,7 +16,11 @@ export function matchLayers(layers: readonly DiceLayer[], wanted: readonly Refer
   const missing = wanted.filter((entry) => !layers.some((layer) => isAt(layer, entry)));
   return [
     ...missing.map((entry) =>
-      reason('dice-layer-missing', entry.layer, `${placeOf(entry)} "${printable(entry.name)}" is not in the chain`),
+      reason(
+        'dice-layer-missing',
+        entry.layer,
+        `${placeOf(entry)} "${printableInQuotes(entry.name, NAME_SHOWN_MAX)}" is not in the chain`,
+      ),
     ),
     ...unexpected.map((layer) =>
       reason(
@@ -40,7 +46,7 @@ function isAt({ layer, index }: DiceLayer, entry: ReferenceLayer): boolean {
 
 function differences(found: DiceLayer, wanted: ReferenceLayer): readonly DiceReason[] {
   const { layer, tcbInfo } = found;
-  const place = `${placeOf(found)} "${printable(wanted.name)}"`;
+  const place = `${placeOf(found)} "${printableInQuotes(wanted.name, NAME_SHOWN_MAX)}"`;
   const reasons: DiceReason[] = [];
   for (const field of ['vendor', 'model'] as const) {
     if (wanted[field] === undefined || wanted[field] === tcbInfo[field]) continue;
@@ -79,13 +85,8 @@ function fwidsText({ tcbInfo }: DiceLayer): string {
   return (tcbInfo.fwids ?? []).map(fwidText).join('+') || 'none';
 }
 
-// Names come from certificates and documents: they must not forge a line of a log or a screen.
 function quoted(text: string | undefined): string {
-  return text === undefined ? 'not stated' : `"${printable(text)}"`;
-}
-
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]|["'\\<>&]/g, '?').slice(0, 80);
+  return text === undefined ? 'not stated' : `"${printableInQuotes(text, NAME_SHOWN_MAX)}"`;
 }
 
 function reason(code: DiceReasonCode, layer: number, message: string): DiceReason {

@@ -1,14 +1,15 @@
 // Text of an event log for people: the writer of the log chooses the bytes, so everything that a terminal, a log or HTML could take for its
 // own is replaced, and length is limited.
 import { toHex } from '../../bytes.ts';
+import { printableInQuotes } from '../../canonical/printable.ts';
 
 /** Enough to recognise an event in one line of a report. */
 const DESCRIPTION_LENGTH_MAX = 80;
 
 /** One line of printable ASCII without quotes, backslashes and angle brackets, at most 80 characters. */
 export function printableLine(text: string): string {
-  const safe = text.replace(/[^\x20-\x7e]|["'\\<>&]/g, '?');
-  return safe.length <= DESCRIPTION_LENGTH_MAX ? safe : `${safe.slice(0, DESCRIPTION_LENGTH_MAX - 3)}...`;
+  if (text.length <= DESCRIPTION_LENGTH_MAX) return printableInQuotes(text, DESCRIPTION_LENGTH_MAX);
+  return `${printableInQuotes(text, DESCRIPTION_LENGTH_MAX - 3)}...`;
 }
 
 /** Bytes that are printable ASCII, or UTF-16LE of it, as text; undefined for others. */
