@@ -29,34 +29,12 @@ export async function runTestFiles(files, { cwd, env, flags, seconds }) {
   const [first] = files;
   const isOne = files.length === 1;
   const file = isOne ? first : `${files.length} files from ${first} on`;
-  const program = isOne ? files : [fileURLToPath(new URL('test-together.mjs', import.meta.url)), ...files];
   const began = performance.now();
   // Finds processes that the file started even after they left the process group, and those of a runner that it started.
   const mark = randomUUID();
   const folder = mkdtempSync(join(tmpdir(), 'edgekeep-report-'));
   const report = join(folder, 'report');
-  const reporters = [
-    '--test-reporter=spec',
-    '--test-reporter-destination=stdout',
-    `--test-reporter=${fileURLToPath(new URL('test-reporter.mjs', import.meta.url))}`,
-    `--test-reporter-destination=${report}`,
-  ];
-  const preload = `--import=${new URL('test-end.mjs', import.meta.url).href}`;
-  const child = spawn(
-    process.execPath,
-    [preload, ...reporters, `--test-timeout=${testMilliseconds}`, ...flags, ...program],
-    {
-      cwd,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...env,
-        EDGEKEEP_TEST_REPORT: report,
-        EDGEKEEP_TEST_RUNNER: String(process.pid),
-        EDGEKEEP_TEST_RUN: `${env.EDGEKEEP_TEST_RUN ?? ''} ${mark}`,
-      },
-    },
-  );
+  const child = start(files, { cwd, env, flags, mark, report });
   const entry = { pid: child.pid, mark };
   running.add(entry);
   const output = [];
@@ -85,14 +63,40 @@ export async function runTestFiles(files, { cwd, env, flags, seconds }) {
   const { tests: reported, isWhole, held } = parseReport(report);
   const tests = isOne ? reported : reported.map(ofItsFile);
   rmSync(folder, { recursive: true, force: true });
-  const failed = tests.some(({ outcome }) => outcome === 'failed');
   if (held !== undefined)
     problems.push(`was ended: its tests were done, and something that they started still ran: ${held.why}`);
-  if (problems.length === 0 && (ended.error !== undefined || !isWhole))
-    problems.push(`ended before its tests did: ${endText(ended)}`);
-  else if (problems.length === 0 && ended.code !== 0 && !failed) problems.push(`ended with ${endText(ended)}`);
+  if (problems.length === 0) problems.push(...problemsOf(ended, tests, isWhole));
   const milliseconds = Math.round(performance.now() - began);
   return { file, output: Buffer.concat(output).toString('utf8'), tests, problems, milliseconds };
+}
+
+function start(files, { cwd, env, flags, mark, report }) {
+  const program = files.length === 1 ? files : [fileURLToPath(new URL('test-together.mjs', import.meta.url)), ...files];
+  const reporters = [
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    `--test-reporter=${fileURLToPath(new URL('test-reporter.mjs', import.meta.url))}`,
+    `--test-reporter-destination=${report}`,
+  ];
+  const preload = `--import=${new URL('test-end.mjs', import.meta.url).href}`;
+  const words = [preload, ...reporters, `--test-timeout=${testMilliseconds}`, ...flags, ...program];
+  return spawn(process.execPath, words, {
+    cwd,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...env,
+      EDGEKEEP_TEST_REPORT: report,
+      EDGEKEEP_TEST_RUNNER: String(process.pid),
+      EDGEKEEP_TEST_RUN: `${env.EDGEKEEP_TEST_RUN ?? ''} ${mark}`,
+    },
+  });
+}
+
+function problemsOf(ended, tests, isWhole) {
+  if (ended.error !== undefined || !isWhole) return [`ended before its tests did: ${endText(ended)}`];
+  const failed = tests.some(({ outcome }) => outcome === 'failed');
+  return ended.code !== 0 && !failed ? [`ended with ${endText(ended)}`] : [];
 }
 
 // test-together.mjs makes a suite of each file.

@@ -7,25 +7,9 @@ import { ModelSession } from './model/session.ts';
 import { tensorBytes } from './tensors/tensor-bytes.ts';
 import { parseTensorJson } from './tensors/tensor-json.ts';
 import { datatypes, isDatatype, type Datatype } from './tensors/tensor.ts';
+import { testValues } from './tensors/testing-values.ts';
 
 const infer = '/v2/models/light/infer';
-
-/** The ends of each type, and what JSON must not lose. */
-const values: Readonly<Record<Datatype, readonly (number | string | boolean)[]>> = {
-  BOOL: [true, false],
-  UINT8: [0, 255],
-  UINT16: [1, 65_535],
-  UINT32: [1, 4_294_967_295],
-  UINT64: [0, 9_007_199_254_740_991],
-  INT8: [-128, 127],
-  INT16: [-32_768, 32_767],
-  INT32: [-2_147_483_648, 2_147_483_647],
-  INT64: [-9_007_199_254_740_991, 5],
-  FP16: [-65_504, 0.099_975_585_937_5],
-  FP32: [0.5, -3.4028234663852886e38],
-  FP64: [0.1, -1.7976931348623157e308],
-  BYTES: ['', 'grün 𝄞'],
-};
 
 interface Sent {
   readonly name: string;
@@ -34,9 +18,9 @@ interface Sent {
   readonly shape?: readonly number[];
 }
 
-const all = (Object.keys(values) as readonly string[]).filter(isDatatype).map((datatype): Sent => {
+const all = (Object.keys(testValues) as readonly string[]).filter(isDatatype).map((datatype): Sent => {
   const name = `${datatype.toLowerCase()}_in`;
-  return { name, datatype, data: values[datatype] };
+  return { name, datatype, data: testValues[datatype] };
 });
 
 const bytesOf = ({ name, datatype, data }: Sent) => {

@@ -36,25 +36,15 @@ export function writeImage(
     readonly epochSeconds: number;
   },
 ): string {
-  const [base, own, layout] = ['base', 'own', 'layout'].map((name) => join(work, name));
-  if (base === undefined || own === undefined || layout === undefined) throw new TypeError('three folders');
-  for (const folder of [base, own, join(layout, 'blobs/sha256')]) mkdirSync(folder, { recursive: true });
-  cpSync(tree, join(own, treePlace(part)), { recursive: true });
-  const native = part === 'agent' ? nativeOf(tree, architecture) : [];
-  const packages = writeBase(base, join(work, 'debian'), part, architecture, [join(tree, 'bin/node'), ...native]);
-  setModes(base);
-  setModes(own);
-  for (const path of dataOf[part]) {
-    mkdirSync(join(own, path), { recursive: true });
-    chmodSync(join(own, path), path.startsWith('run') ? 0o750 : 0o700);
-    chownSync(join(own, path), imageUser, imageUser);
-  }
+  const layout = join(work, 'layout');
+  mkdirSync(join(layout, 'blobs/sha256'), { recursive: true });
+  const { folders, packages } = writeLayers(work, tree, part, architecture);
   const blob = (content: Uint8Array, mediaType: string): Blob => {
     const digest = createHash('sha256').update(content).digest('hex');
     writeFileSync(join(layout, 'blobs/sha256', digest), content);
     return { mediaType, digest: `sha256:${digest}`, size: content.length };
   };
-  const layers = [base, own].map((folder) => {
+  const layers = folders.map((folder) => {
     const tar = tarOf(folder, epochSeconds);
     const diffId = `sha256:${createHash('sha256').update(tar).digest('hex')}`;
     return { diffId, ...blob(gzipSync(tar, { level: 9 }), 'application/vnd.oci.image.layer.v1.tar+gzip') };
@@ -87,6 +77,24 @@ export function writeImage(
   writeFileSync(target, tarOf(layout, epochSeconds));
   rmSync(work, { recursive: true });
   return relative(out, target);
+}
+
+/** The folder of each layer, the lower one first. */
+function writeLayers(work: string, tree: string, part: Part, architecture: Architecture) {
+  const base = join(work, 'base');
+  const own = join(work, 'own');
+  for (const folder of [base, own]) mkdirSync(folder, { recursive: true });
+  cpSync(tree, join(own, treePlace(part)), { recursive: true });
+  const native = part === 'agent' ? nativeOf(tree, architecture) : [];
+  const packages = writeBase(base, join(work, 'debian'), part, architecture, [join(tree, 'bin/node'), ...native]);
+  setModes(base);
+  setModes(own);
+  for (const path of dataOf[part]) {
+    mkdirSync(join(own, path), { recursive: true });
+    chmodSync(join(own, path), path.startsWith('run') ? 0o750 : 0o700);
+    chownSync(join(own, path), imageUser, imageUser);
+  }
+  return { folders: [base, own], packages };
 }
 
 function configOf(part: Part, packages: readonly string[]) {

@@ -48,22 +48,7 @@ export function checkArm64(work: string, architecture: string, report: Check): v
     [process.execPath, ...walk, join(trees, 'hub/bin/edgekeep'), ...agent],
     /"inference":200/,
   );
-  const sources = join(shared, 'src');
-  mkdirSync(sources);
-  const copied = [
-    'core',
-    'host',
-    'hardware',
-    'wire',
-    'guard',
-    'agent',
-    'spec',
-    'docs',
-    'examples',
-    'package.json',
-    'node_modules',
-  ];
-  for (const name of copied) run('cp', ['-a', join(root, name), sources]);
+  const sources = copySources(shared);
   for (const part of ['core', 'hardware', 'guard']) {
     const listed = run('find', [join(sources, part, 'src'), '-name', '*.test.ts'])
       .trim()
@@ -71,4 +56,14 @@ export function checkArm64(work: string, architecture: string, report: Check): v
     const files = listed.filter((file) => !leftOut.test(file)).sort();
     check(`unit tests of ${part}`, [...inArm, node, '--test', '--test-isolation=none', ...files], /^ℹ fail 0$/m);
   }
+}
+
+/** What the unit tests of three packages read. */
+function copySources(shared: string): string {
+  const sources = join(shared, 'src');
+  mkdirSync(sources);
+  const packages = ['core', 'host', 'hardware', 'wire', 'guard', 'agent'];
+  for (const name of [...packages, 'spec', 'docs', 'examples', 'package.json', 'node_modules'])
+    run('cp', ['-a', join(root, name), sources]);
+  return sources;
 }

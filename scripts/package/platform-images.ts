@@ -18,22 +18,7 @@ export function checkImages(work: string, architecture: string, report: Check): 
     '--out',
     out,
   ]);
-  for (const folder of ['store', 'run', 'hub']) mkdirSync(join(work, `podman-${folder}`));
-  const places = [`--root=${join(work, 'podman-store')}`, `--runroot=${join(work, 'podman-run')}`];
-  const podman = (...words: readonly string[]) => {
-    const global = [
-      ...places,
-      '--cgroup-manager=cgroupfs',
-      '--storage-driver=vfs',
-      '--events-backend=none',
-      '--runtime=runc',
-    ];
-    const { status, stdout, stderr, error } = spawnSync('podman', [...global, ...words], {
-      encoding: 'utf8',
-      cwd: work,
-    });
-    return { status: status ?? 1, text: `${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}` };
-  };
+  const podman = openPodman(work);
   const walls = [
     '--rm',
     '--read-only',
@@ -71,4 +56,24 @@ export function checkImages(work: string, architecture: string, report: Check): 
     podman('rm', '--all', '--force', '--time=0');
     podman('rmi', '--all', '--force');
   }
+}
+
+/** With a store of its own in the folder. */
+function openPodman(work: string) {
+  for (const folder of ['store', 'run', 'hub']) mkdirSync(join(work, `podman-${folder}`));
+  const global = [
+    `--root=${join(work, 'podman-store')}`,
+    `--runroot=${join(work, 'podman-run')}`,
+    '--cgroup-manager=cgroupfs',
+    '--storage-driver=vfs',
+    '--events-backend=none',
+    '--runtime=runc',
+  ];
+  return (...words: readonly string[]) => {
+    const { status, stdout, stderr, error } = spawnSync('podman', [...global, ...words], {
+      encoding: 'utf8',
+      cwd: work,
+    });
+    return { status: status ?? 1, text: `${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}` };
+  };
 }

@@ -57,6 +57,12 @@ function main(names: readonly string[]): number {
   return failed === 0 ? 0 : 1;
 }
 
+/** Runs a script in the system: its output matches, and it succeeds, or fails where another status is asked for. */
+type Expect = (name: string, script: string, pattern: RegExp, status?: number) => void;
+
+const deb = (part: string, revision: number) => `/debs/edgekeep-${part}_${version}-${revision}_${architecture}.deb`;
+const asHub = 'setpriv --reuid=edgekeep-hub --regid=edgekeep-hub --init-groups';
+
 function checkSuite(suite: string, work: string, debs: string, report: Check): void {
   using system = FreshRoot.open(suite, work);
   cpSync(debs, join(system.folder, 'debs'), { recursive: true });
@@ -65,16 +71,22 @@ function checkSuite(suite: string, work: string, debs: string, report: Check): v
   for (const part of ['guard.json', 'models'])
     cpSync(join(root, 'examples/surface-inspection', part), join(system.folder, 'walk', part), { recursive: true });
   const check: Check = (name, isRight, found) => report(`${suite}: ${name}`, isRight, found);
-  const expect = (name: string, script: string, pattern: RegExp, status = 0) => {
+  const expect: Expect = (name, script, pattern, status = 0) => {
     const ended = system.sh(script);
-    check(
-      name,
-      (ended.status === 0) === (status === 0) && pattern.test(ended.text),
-      `exit ${ended.status}: ${ended.text}`,
-    );
-    return ended.text;
+    const isRight = (ended.status === 0) === (status === 0) && pattern.test(ended.text);
+    check(name, isRight, `exit ${ended.status}: ${ended.text}`);
   };
-  const deb = (part: string, revision: number) => `/debs/edgekeep-${part}_${version}-${revision}_${architecture}.deb`;
+  checkInstallation(expect);
+  checkWalk(system, check);
+  checkSizes(system, check);
+  checkUpgrade(expect);
+  const left = system.sh(
+    'find /usr /etc /var -xdev -iname "*edgekeep*" | grep -v "^/var/lib/edgekeep" | grep -v "^/var/log"',
+  ).text;
+  check('a purge leaves no file elsewhere', left.trim() === '', left);
+}
+
+function checkInstallation(expect: Expect): void {
   expect(
     'both packages install, and say how to go on',
     `dpkg -i ${deb('hub', 1)} ${deb('agent', 1)}`,
@@ -95,15 +107,15 @@ function checkSuite(suite: string, work: string, debs: string, report: Check): v
     /belongs to the user of the hub/,
     1,
   );
-  const asHub = 'setpriv --reuid=edgekeep-hub --regid=edgekeep-hub --init-groups';
   expect(
     'the user of the hub makes one',
     `${asHub} edgekeep hub init && test -e /var/lib/edgekeep/hub/hub.sqlite`,
     /hub made/,
   );
   expect('the service is configured then', '/usr/lib/edgekeep/hub/bin/is-configured hub && echo yes', /yes/);
-  checkWalk(system, check);
-  checkSizes(system, check);
+}
+
+function checkUpgrade(expect: Expect): void {
   expect(
     'both packages are upgraded',
     `dpkg -i ${deb('hub', 2)} ${deb('agent', 2)} && dpkg -l edgekeep-hub`,
@@ -124,10 +136,6 @@ function checkSuite(suite: string, work: string, debs: string, report: Check): v
   );
   expect('a purge keeps keys and says so', 'dpkg -P edgekeep-hub edgekeep-agent', /has keys and is kept/);
   expect('the data is there', 'test -e /var/lib/edgekeep/hub/hub.sqlite && echo kept', /kept/);
-  const left = system.sh(
-    'find /usr /etc /var -xdev -iname "*edgekeep*" | grep -v "^/var/lib/edgekeep" | grep -v "^/var/log"',
-  ).text;
-  check('a purge leaves no file elsewhere', left.trim() === '', left);
 }
 
 function checkWalk(system: FreshRoot, check: Check): void {

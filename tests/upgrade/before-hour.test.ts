@@ -1,9 +1,8 @@
 // A hub's folder, its signed backup, agents' states and a kit from the commit before "The first hour" (make-fixture.ts, at ed7aa418) still work.
 import assert from 'node:assert/strict';
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { skipWithoutSoftHsm, softHsmModule } from '@edgekeep/hardware/pkcs11/testing';
@@ -11,14 +10,19 @@ import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { witnessPolicyView } from '@edgekeep/wire/api/audit';
 import { hubKeysView, keyRequestResponse } from '@edgekeep/wire/api/authority';
 import { deviceList } from '@edgekeep/wire/api/device-view';
-import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { modelList } from '@edgekeep/wire/api/model-release';
 import { personList } from '@edgekeep/wire/api/people';
-import { certificateList } from '@edgekeep/wire/api/revocation';
 import { z } from 'zod';
-import { accepted, assertRefused } from '../support/answer.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
-import { quotedPcrs, TestDevice } from '../support/test-device.ts';
+import { quotedPcrs } from '../support/test-device.ts';
+import {
+  assertGroupToken,
+  assertKitEnrolls,
+  assertReceiptVerifies,
+  assertStillRevoked,
+  assertTokens,
+  openHub,
+} from './as-before.ts';
 import { OldWorld } from './old-world.ts';
 
 const skip = await skipWithoutSoftHsm();
@@ -29,10 +33,8 @@ before(async () => {
 });
 after(() => old?.[Symbol.asyncDispose]());
 
-const openHub = () => old.open((to) => cp(old.at('hub'), to, { recursive: true }));
-
 test('a hub has its devices, models, people and log as they were', async () => {
-  await using world = await openHub();
+  await using world = await openHub(old);
   const { devices } = await world.operator.get('/v1/devices', deviceList);
   const states = devices.map(({ id, state }) => `${id} ${state}`);
   const expected = ['chip-1 active', 'press-1 active', 'thin-1 quarantined', 'thin-2 quarantined'];
@@ -49,7 +51,7 @@ test('a hub has its devices, models, people and log as they were', async () => {
 });
 
 test('its policies of witnesses, runtimes and boots, and its key list, are in force', async () => {
-  await using world = await openHub();
+  await using world = await openHub(old);
   await world.restart();
   const { version, quorum, tiers } = await world.operator.get('/v1/witness-policy', witnessPolicyView);
   assert.deepEqual([version, quorum, [...tiers].toSorted()], [1, 1, ['secure-element', 'software', 'tpm']]);
@@ -72,7 +74,7 @@ test('its policies of witnesses, runtimes and boots, and its key list, are in fo
 });
 
 test('its log is handed over again, by the root of before', async () => {
-  await using world = await openHub();
+  await using world = await openHub(old);
   const root = await OfflineRoot.open(old.at('root'), world.clock.now);
   const path = '/v1/authorities/keys';
   const asked = await world.operator.send('POST', `${path}/request`, { purposes: ['log'] }, keyRequestResponse);
@@ -83,32 +85,20 @@ test('its log is handed over again, by the root of before', async () => {
   while (world.hub.logKey.name !== 'edgekeep.test/log/3') await world.operator.get(path, hubKeysView);
 });
 
-test('a certificate that was revoked before is revoked, also after another start', async () => {
-  await using world = await openHub();
-  await world.restart();
-  const { certificates } = await world.operator.get('/v1/certificates?device=thin-2', certificateList);
-  assert.deepEqual(
-    certificates.map(({ reason }) => reason),
-    ['keyCompromise'],
-  );
-});
+test('a certificate that was revoked before is revoked, also after another start', () => assertStillRevoked(old));
 
 test('tokens do what they did: one is forbidden by a policy, one lets a device in', async () => {
   await using world = await old.open(old.withTokensAlive);
-  const file: unknown = JSON.parse(await readFile(old.at('tokens.json'), 'utf8'));
-  const { group, enroller, forbidden } = z
-    .object({ group: z.string(), enroller: z.string(), forbidden: z.string() })
-    .parse(file);
-  const ask = (token: string) => world.askOperator('POST', '/v1/enrollment-tokens', { token, body: '{}' });
-  assert.equal((await ask(enroller)).status, 200);
-  assertRefused(await ask(forbidden), { status: 403, code: 'access-refused' });
-  await using device = await TestDevice.withoutTpm('line-3-1', join(world.folder, 'line-3-1'));
-  device.pcrs = [...quotedPcrs, 10].toSorted((a, b) => a - b);
-  accepted(await device.tryEnroll(world, group), certificateResponse);
+  await assertTokens(old, world);
+  await assertGroupToken(
+    old,
+    world,
+    [...quotedPcrs, 10].toSorted((a, b) => a - b),
+  );
 });
 
 test('an agent comes back with its state, follows the log that was handed over, and gets its key', async () => {
-  await using world = await openHub();
+  await using world = await openHub(old);
   await using agent = await old.agentOn(world, 'agent', 'press-1', { models });
   const story = await agent.start();
   await story.next('attested');
@@ -121,7 +111,7 @@ test('an agent with a secure element that slept over the hand-over comes back an
   const configuration = old.at('tokens', 'softhsm2.conf');
   await writeFile(configuration, `directories.tokendir = ${old.at('tokens', 'tokens')}\nlog.level = ERROR\n`);
   process.env['SOFTHSM2_CONF'] = configuration;
-  await using world = await openHub();
+  await using world = await openHub(old);
   const pinFile = old.at('tokens', 'chip-1.pin');
   const rootOfTrust = { kind: 'pkcs11', module: softHsmModule, token: 'chip-1', pinFile };
   await using agent = await old.agentOn(world, 'chip', 'chip-1', { models, rootOfTrust });
@@ -132,23 +122,10 @@ test('an agent with a secure element that slept over the hand-over comes back an
   await story.next('ready');
 });
 
-test('a kit enrolls', async () => {
-  await using world = await old.open(old.withTokensAlive);
-  const kit: object = JSON.parse(await readFile(old.at('kit', 'agent.json'), 'utf8'));
-  await using agent = await old.agentOn(world, 'kit', 'press-2', kit);
-  const story = await agent.start();
-  await story.next('enrolled');
-  await story.next('attested');
-});
+test('a kit enrolls', () => assertKitEnrolls(old));
 
-test('a receipt from before, under the log that has ended, verifies with what the hub says today', async () => {
-  await using world = await openHub();
-  const receipt = await readFile(old.at('agent', 'receipts', 'opaque.json'));
-  const trust = await world.trust();
-  // The device has it from before any device cosigned.
-  const verdict = verifyReceipt(receipt, { ...trust, policy: { witnesses: [], quorum: 0 } });
-  assert.equal(verdict.kind, 'verified', JSON.stringify(verdict));
-});
+test('a receipt from before, under the log that has ended, verifies with what the hub says today', () =>
+  assertReceiptVerifies(old));
 
 test('a backup that the hub signed restores under its root to a hub that starts', async () => {
   const roots = parsePem(await readFile(old.at('root', 'root.pem'), 'utf8'), 'CERTIFICATE').map(parseCertificate);

@@ -8,7 +8,6 @@ import { after, before, test } from 'node:test';
 import { parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
-import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { entryVersionHeader, releaseResponse, saltedEntryVersion } from '@edgekeep/wire/api/access';
 import { alertList } from '@edgekeep/wire/api/alert';
@@ -20,6 +19,7 @@ import { z } from 'zod';
 import { accepted } from '../support/answer.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { TestAgent } from '../support/test-agent.ts';
+import { assertReceiptVerifies, openHub } from './as-before.ts';
 import { OldWorld } from './old-world.ts';
 
 let old: OldWorld;
@@ -28,10 +28,8 @@ before(async () => {
 });
 after(() => old?.[Symbol.asyncDispose]());
 
-const openHub = () => old.open((to) => cp(old.at('hub'), to, { recursive: true }));
-
 test('a hub of the version before opens with its devices, models and log as they were', async () => {
-  await using world = await openHub();
+  await using world = await openHub(old);
   const { devices } = await world.operator.get('/v1/devices', deviceList);
   const states = devices.map(({ id, state }) => `${id} ${state}`);
   assert.deepEqual(states.toSorted(), ['press-1 active', 'thin-1 quarantined']);
@@ -79,7 +77,7 @@ test('tokens of the version before end with the one that made them, whose file r
 });
 
 test('files in vendor-roots of the version before are in the store, each certificate once', async () => {
-  await using world = await openHub();
+  await using world = await openHub(old);
   const { roots } = await world.operator.get('/v1/vendor-roots', vendorRootList);
   assert.deepEqual(
     roots.map(({ kind, role, source }) => `${kind} ${role} ${source}`),
@@ -91,7 +89,7 @@ test('files in vendor-roots of the version before are in the store, each certifi
 });
 
 test('an agent of the version before comes back with its state and gets its key', async () => {
-  await using world = await openHub();
+  await using world = await openHub(old);
   const state = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
   await cp(old.at('agent'), state, { recursive: true });
   await using agent = TestAgent.onState(world, 'press-1', state, { models: [{ name: 'opaque', use: 'program' }] });
@@ -101,14 +99,7 @@ test('an agent of the version before comes back with its state and gets its key'
   await story.next('ready');
 });
 
-test('a receipt of the version before verifies with what the hub says today', async () => {
-  await using world = await openHub();
-  const receipt = await readFile(old.at('agent', 'receipts', 'opaque.json'));
-  const trust = await world.trust();
-  // The device has it from before any device cosigned.
-  const verdict = verifyReceipt(receipt, { ...trust, policy: { ...trust.policy, quorum: 0 } });
-  assert.equal(verdict.kind, 'verified', JSON.stringify(verdict));
-});
+test('a receipt of the version before verifies with what the hub says today', () => assertReceiptVerifies(old));
 
 test('the receipt of a key is over an entry that the device can read: without a salt for an agent of the version before', async () => {
   await using opened = await SoftwareWorld.open();

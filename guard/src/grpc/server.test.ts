@@ -17,6 +17,7 @@ import { BODY_BYTES_MAX } from '../limits.ts';
 import { tensorBytes } from '../tensors/tensor-bytes.ts';
 import { parseTensorJson } from '../tensors/tensor-json.ts';
 import { type Datatype, datatypes, isDatatype } from '../tensors/tensor.ts';
+import { testValues } from '../tensors/testing-values.ts';
 
 const definition = loadSync(fileURLToPath(new URL('../../../spec/inference.proto', import.meta.url)), {
   keepCase: true,
@@ -173,24 +174,9 @@ const contentsOf: Readonly<Record<Datatype, string | undefined>> = {
   BYTES: 'bytes_contents',
 };
 
-const values: Readonly<Record<Datatype, readonly (number | string | boolean)[]>> = {
-  BOOL: [true, false],
-  UINT8: [0, 255],
-  UINT16: [1, 65_535],
-  UINT32: [1, 4_294_967_295],
-  UINT64: [0, 9_007_199_254_740_991],
-  INT8: [-128, 127],
-  INT16: [-32_768, 32_767],
-  INT32: [-2_147_483_648, 2_147_483_647],
-  INT64: [-9_007_199_254_740_991, 5],
-  FP16: [-65_504, 0.5],
-  FP32: [0.5, -3.25],
-  FP64: [0.1, -1.5],
-  BYTES: ['', 'grün'],
-};
 const all = Object.keys(datatypes).filter(isDatatype);
 const bytesOf = (datatype: Datatype) => {
-  const data = parseTensorJson('x', datatype, [2], 2, values[datatype]);
+  const data = parseTensorJson('x', datatype, [2], 2, testValues[datatype]);
   return Buffer.from(tensorBytes({ name: 'x', datatype, shape: [2], data }));
 };
 
@@ -218,7 +204,8 @@ test('every datatype but FP16 has typed contents, which are what JSON gives', ()
     })
     .parse(definition)['inference.GRPCInferenceService'].ModelInfer.requestSerialize;
   const typed = (datatype: Datatype, field: string | undefined) => {
-    const list = datatype === 'BYTES' ? values[datatype].map((text) => Buffer.from(String(text))) : values[datatype];
+    const list =
+      datatype === 'BYTES' ? testValues[datatype].map((text) => Buffer.from(String(text))) : testValues[datatype];
     const contents = field === undefined ? {} : { contents: { [field]: list } };
     const request = parseInferRequest(serialize({ inputs: [{ name: 'x', datatype, shape: [2], ...contents }] }));
     const model = { inputs: [{ name: 'x', datatype, shape: [-1] }], outputs: [] };
@@ -227,7 +214,8 @@ test('every datatype but FP16 has typed contents, which are what JSON gives', ()
   for (const datatype of all) {
     const field = contentsOf[datatype];
     if (field === undefined) assert.throws(() => typed(datatype, 'fp32_contents'), { code: 'request-invalid' });
-    else assert.deepEqual(typed(datatype, field), parseTensorJson('x', datatype, [2], 2, values[datatype]), datatype);
+    else
+      assert.deepEqual(typed(datatype, field), parseTensorJson('x', datatype, [2], 2, testValues[datatype]), datatype);
     assert.throws(() => typed(datatype, undefined), { code: 'request-invalid' });
   }
 });

@@ -64,15 +64,23 @@ async function unsealUnderPolicy(
     if (authValue !== undefined) await client.execute(policyAuthValue(session.handle));
     if (wrapped.terms !== undefined) await showTerms(client, session, wrapped.terms);
     const refusal = 'boot state or lease terms are not the ones the key was bound to';
-    return await refusedAs('tpm-policy-refused', refusal, async () => {
-      const secret = await client.execute(unseal(item), [{ session, encrypt: true, authValue }]);
-      const copy = Uint8Array.from(secret);
-      secret.fill(0);
-      return copy;
-    });
+    return await refusedAs('tpm-policy-refused', refusal, () => unsealCopy(client, item, session, authValue));
   } finally {
     await client.flush(session.handle);
   }
+}
+
+/** What a session whose policy is shown unseals; the response is encrypted, and its buffer is overwritten. The caller zeroes the copy. */
+export async function unsealCopy(
+  client: TpmClient,
+  item: { readonly handle: number; readonly name: Uint8Array },
+  session: TpmSession,
+  authValue: Uint8Array | undefined,
+): Promise<Uint8Array> {
+  const secret = await client.execute(unseal(item), [{ session, encrypt: true, authValue }]);
+  const copy = Uint8Array.from(secret);
+  secret.fill(0);
+  return copy;
 }
 
 function authValueOf({ authValue }: TpmWrappedKey): Uint8Array | undefined {

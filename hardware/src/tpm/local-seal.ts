@@ -2,13 +2,13 @@
 // encrypted by the symmetric key of that parent alone (TPM 2.0 Part 1, 22.4). Who copies the file has to break no elliptic curve but AES.
 import { randomBytes } from 'node:crypto';
 import { makeImportBlob } from '@edgekeep/core/tpm/import-blob';
-import { importObject, load, unseal } from '@edgekeep/core/tpm/commands/object';
+import { importObject, load } from '@edgekeep/core/tpm/commands/object';
 import { policyAuthValue } from '@edgekeep/core/tpm/commands/policy';
 import { emptyPolicy, policyAuthValue as authValueDigest } from '@edgekeep/core/tpm/policy';
 import type { LocalSeal } from '../root-of-trust.ts';
 import type { TpmClient } from './client.ts';
 import { type LoadedEndorsementKey, withEndorsementKey } from './endorsement.ts';
-import { refusedAs } from './key-opening.ts';
+import { refusedAs, unsealCopy } from './key-opening.ts';
 
 /** Seals under this endorsement key. The secret is not overwritten. */
 export async function sealLocally(
@@ -40,10 +40,7 @@ export async function unsealLocally(
       const session = await client.startSession('policy', 'sha256', parent);
       try {
         await client.execute(policyAuthValue(session.handle));
-        const secret = await client.execute(unseal(item), [{ session, encrypt: true, authValue }]);
-        const copy = Uint8Array.from(secret);
-        secret.fill(0);
-        return copy;
+        return await unsealCopy(client, item, session, authValue);
       } finally {
         await client.flush(session.handle);
       }

@@ -1,7 +1,7 @@
 // Watches the hub's time (docs/design/hub-time.md): keeps the latest time in the store, and raises an alert while the machine's clock is
 // behind it.
 import { Gauge, type Registry } from 'prom-client';
-import { raiseAlert, settleAlert } from '../alert/alerts.ts';
+import { weighAlert } from '../alert/alerts.ts';
 import type { Job, Subject } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
 import type { HubTime } from '../store/hub-time.ts';
@@ -9,7 +9,7 @@ import type { HubTime } from '../store/hub-time.ts';
 // A hub that is killed loses at most this much of its latest time.
 const keptEveryMs = 10_000;
 
-export function hubClock(database: Pick<Database, 'writeAsHub'>, time: HubTime): Subject {
+export function hubClock(database: Pick<Database, 'read' | 'writeAsHub'>, time: HubTime): Subject {
   return {
     jobs: [hubClockJob(database, time)],
     metrics: (registry) => registerClockMetric(registry, time),
@@ -18,7 +18,7 @@ export function hubClock(database: Pick<Database, 'writeAsHub'>, time: HubTime):
   };
 }
 
-function hubClockJob(database: Pick<Database, 'writeAsHub'>, time: HubTime): Job {
+function hubClockJob(database: Pick<Database, 'read' | 'writeAsHub'>, time: HubTime): Job {
   let raised: boolean | undefined;
   return {
     name: 'hub-clock',
@@ -30,13 +30,13 @@ function hubClockJob(database: Pick<Database, 'writeAsHub'>, time: HubTime): Job
       const title = problem ?? time.setBack();
       const about = { kind: 'hub-clock', subject: { part: 'hub-clock' }, nowMs: time.now() } as const;
       if ((title !== undefined) !== raised) {
-        await database.writeAsHub(async (trx) => {
-          if (title === undefined) await settleAlert(trx, { ...about, note: "the machine's clock is right again" });
-          else {
-            const data = { behindSeconds: Math.round(time.behindSeconds()) };
-            await raiseAlert(trx, { ...about, severity: problem === undefined ? 'medium' : 'critical', title, data });
-          }
-        });
+        const severity = problem === undefined ? 'medium' : 'critical';
+        const data = { behindSeconds: Math.round(time.behindSeconds()) };
+        const state =
+          title === undefined
+            ? { settled: "the machine's clock is right again" }
+            : ({ severity, title, data } as const);
+        await weighAlert(database, about, state);
         raised = title !== undefined;
       }
       await time.keep(database);

@@ -35,10 +35,14 @@ test('a job that keeps failing is one alert, which the first success closes, als
       return written;
     };
     const warn = (text: string) => void warned.push(text);
-    scheduler.watch(jobAlarm({ database: { writeAsHub }, clock: () => 1_000, maxFailures: 3, warn }));
+    scheduler.watch(
+      jobAlarm({ database: { read: database.read, writeAsHub }, clock: () => 1_000, maxFailures: 3, warn }),
+    );
     const handle = scheduler.add(job);
     const run = async () => {
       await handle.now().catch(() => undefined);
+      // The alarm reads the open alert before it writes.
+      await new Promise<void>((resolve) => setImmediate(resolve));
       await Promise.all(writes);
     };
     return { scheduler, run };
@@ -75,7 +79,12 @@ test('an alert that is written after the job works again does not stay', async (
     writes.push(written);
     return written;
   };
-  const ended = jobAlarm({ database: { writeAsHub }, clock: () => 1_000, maxFailures: 1, warn: () => undefined });
+  const ended = jobAlarm({
+    database: { read: database.read, writeAsHub },
+    clock: () => 1_000,
+    maxFailures: 1,
+    warn: () => undefined,
+  });
   const status = {
     name: 'sweep',
     summary: 'sweeps',

@@ -1,12 +1,12 @@
 // Recurring work that keeps failing is an alert, and a line in the hub's own log when it begins to fail and when it works again.
-import { raiseAlert, settleAlert } from '../alert/alerts.ts';
+import { weighAlert } from '../alert/alerts.ts';
 import { Serial } from '@edgekeep/host/serial';
 import type { Clock } from '../common/clock.ts';
 import type { Database } from '../store/database.ts';
 import type { JobStatus, RunEnded } from './scheduler.ts';
 
 export interface AlarmDependencies {
-  readonly database: Pick<Database, 'writeAsHub'>;
+  readonly database: Pick<Database, 'read' | 'writeAsHub'>;
   readonly clock: Clock;
   /** Failures in a row for an alert. */
   readonly maxFailures: number;
@@ -33,9 +33,9 @@ export function jobAlarm({ database, clock, maxFailures, warn }: AlarmDependenci
       const { summary, failuresInARow, lastError: error = '' } = job;
       const title = `the job ${name} failed ${failuresInARow} times in a row: ${error}`;
       const data = { job: name, summary, error };
-      await database.writeAsHub((trx) => raiseAlert(trx, { ...about, severity: 'high', title, data }));
+      await weighAlert(database, about, { severity: 'high', title, data });
     } else if (job.failuresInARow === 0) {
-      await database.writeAsHub((trx) => settleAlert(trx, { ...about, note: 'the job works again' }));
+      await weighAlert(database, about, { settled: 'the job works again' });
     } else return;
     written.set(name, isDue(job));
   };

@@ -6,7 +6,7 @@ import { parseNote, parseVerifierKey, type VerifierKey } from '@edgekeep/core/au
 import { concat, parseUtf8 } from '@edgekeep/core/bytes';
 import { messageOf } from '@edgekeep/core/message-of';
 import { Counter, type Registry } from 'prom-client';
-import { raiseAlert, settleAlert } from '../alert/alerts.ts';
+import { weighAlert } from '../alert/alerts.ts';
 import type { CosignatureCollector } from '../audit/witness.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Job, Subject } from '../common/subject.ts';
@@ -34,7 +34,7 @@ export interface PublicWitnessSettings {
 }
 
 interface PublicWitnessDependencies {
-  readonly database: Pick<Database, 'writeAsHub'>;
+  readonly database: Pick<Database, 'read' | 'writeAsHub'>;
   readonly witnesses: Pick<CosignatureCollector, 'offer' | 'hasPublic' | 'acceptPublic' | 'publish'>;
   readonly post: (request: WitnessRequest) => Promise<WitnessAnswer>;
   readonly settings: PublicWitnessSettings;
@@ -56,7 +56,6 @@ type Outcome = 'cosigned' | 'known' | 'waiting';
 // A witness that fails is asked again after twice the time, at last once an hour.
 const BACKOFF_SECONDS_MAX = 3_600;
 const FAILURES_UNTIL_ALERT = 3;
-const TITLE_CHARACTERS_MAX = 300;
 
 export class PublicWitnesses implements Subject {
   readonly #dependencies: PublicWitnessDependencies;
@@ -143,16 +142,17 @@ export class PublicWitnesses implements Subject {
   }
 
   async #weigh({ key: { name } }: Witness, problem: string | undefined): Promise<void> {
-    const nowMs = this.#dependencies.clock();
-    const about = { kind: 'public-witness', subject: { part: `witness:${name}` }, nowMs } as const;
-    await this.#dependencies.database.writeAsHub(async (trx) => {
-      if (problem === undefined) {
-        await settleAlert(trx, { ...about, note: 'it cosigned a checkpoint' });
-        return;
-      }
-      const title = `the public witness ${name} does not cosign: ${problem}`.slice(0, TITLE_CHARACTERS_MAX);
-      await raiseAlert(trx, { ...about, severity: 'medium', title, data: { witness: name } });
-    });
+    const { database, clock } = this.#dependencies;
+    const about = { kind: 'public-witness', subject: { part: `witness:${name}` }, nowMs: clock() } as const;
+    const state =
+      problem === undefined
+        ? { settled: 'it cosigned a checkpoint' }
+        : ({
+            severity: 'medium',
+            title: `the public witness ${name} does not cosign: ${problem}`,
+            data: { witness: name },
+          } as const);
+    await weighAlert(database, about, state);
   }
 }
 
