@@ -11,6 +11,7 @@ import { parseTrust, type Trust } from '@edgekeep/core/access/trust';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseNote } from '@edgekeep/core/audit/note';
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { openLogSource } from '@edgekeep/cli/audit/log-source';
 import { verifyLog } from '@edgekeep/cli/audit/verify-log';
 import { type Fleet, makeFleet } from './fleet/fleet.ts';
@@ -231,7 +232,7 @@ async function fetchTrust(hub: HubProcess, fleet: Fleet): Promise<Trust> {
   return parseTrust(await promise);
 }
 
-const urlOf = ({ operator }: HubProcess) => `https://${operator.host}:${operator.port}`;
+const urlOf = ({ operator }: HubProcess) => httpsUrl(operator);
 
 /** Memory in the idle state: garbage of handshakes is collected by then, or counts. */
 async function settled(harness: Harness, hub: HubProcess): Promise<number> {

@@ -48,12 +48,24 @@ test('defaults are filled in', () => {
   assert.deepEqual(settings.rootOfTrust, { kind: 'tpm', address: 'device:/dev/tpmrm0', endorsementKey: 'preferred' });
 });
 
+test('the host of the hub has one form', () => {
+  const hostIn = (host: string) => parseAgentSettings({ ...minimal(), hub: { ...minimal().hub, host } }).hub.host;
+  assert.equal(hostIn('[2001:DB8::5]'), '2001:db8::5');
+  assert.equal(hostIn('Hub.Example.'), 'hub.example');
+  assert.equal(hostIn('fe80::1%25eth0'), 'fe80::1%eth0');
+});
+
 test('what cannot work is refused by name', () => {
   const wrong: readonly (readonly [string, object])[] = [
     ['a misspelt setting', { checkInSeconds: 5 }],
     ['a relative state folder', { stateFolder: 'state' }],
     ['a device id with a slash', { deviceId: '../press' }],
     ['an address that is none', { rootOfTrust: { kind: 'tpm', address: 'tpm0' } }],
+    ['a hub at a number that is no address', { hub: { ...minimal().hub, host: '10.0.0.300' } }],
+    ['a hub with its port in the host', { hub: { ...minimal().hub, host: 'hub.example:8443' } }],
+    ['a link-local hub without its interface', { hub: { ...minimal().hub, host: 'fe80::1' } }],
+    ['a zone in the name of a certificate', { hub: { ...minimal().hub, serverName: 'fe80::1%eth0' } }],
+    ['a TPM at no address', { rootOfTrust: { kind: 'tpm', address: 'tcp:10.1:2321' } }],
     ['a resettable PCR', { measuredStart: { pcr: 16 } }],
     ['a stage name with a line break', { measuredStart: { stages: [{ name: 'a\nb', folder: 'a', signature: 'b' }] } }],
     ['no key for attestation results', { hub: { ...minimal().hub, attestationKeyFiles: [] } }],

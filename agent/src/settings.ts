@@ -11,7 +11,7 @@ import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
-import { hostNameSchema } from '@edgekeep/wire/api/texts';
+import { hostNameSchema, hostSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 import { settingsByPresentNames } from '@edgekeep/wire/former-name';
 import { AgentError } from './error.ts';
@@ -94,7 +94,7 @@ export const agentSettingsSchema = z.strictObject({
   runFolder: path.default('run'),
   deviceId: z.string().regex(deviceIdPattern),
   hub: z.strictObject({
-    host: z.string().min(1).max(253),
+    host: hostSchema,
     /** TCP port of the hub's device listener. */
     port: z.int().min(1).max(65_535).default(8443),
     /** The name in the hub's certificate; left out: `host`. */
@@ -152,7 +152,7 @@ export const agentSettingsSchema = z.strictObject({
   attestDoor: z
     .strictObject({
       /** The address to listen on. */
-      host: z.string().min(1).max(253),
+      host: hostSchema,
       /** TCP port, 0 for a free one. */
       port: port.default(8446),
       /** PEM: the certificate of this listener, from your own CA, leaf first. */

@@ -1,9 +1,10 @@
 // The operator file of a hub: its address, the roots that may vouch for it, and a token. A file without a root vouches for nobody: Node would
 // take an empty list for its own public authorities and show the token to any of their servers.
+import { parseWebAddress } from '@edgekeep/core/canonical/endpoint';
 import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { isIPv6 } from 'node:net';
+import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 
 const rootPem = z.string().superRefine((text, context) => {
@@ -13,11 +14,8 @@ const rootPem = z.string().superRefine((text, context) => {
 
 /** A hub's address and its roots: an operator file, with or without its token. */
 export const operatorAddress = z.object({
-  url: z
-    .string()
-    .transform(presentUrl)
-    .pipe(z.url({ protocol: /^https$/ })),
-  serverName: z.string().optional(),
+  url: z.string().max(2_048).transform(hubUrl),
+  serverName: hostNameSchema.optional(),
   root: rootPem,
 });
 
@@ -25,9 +23,22 @@ export const operatorFile = operatorAddress.extend({ token: z.string() });
 export type Access = z.infer<typeof operatorFile>;
 
 // `hub init` of an earlier version wrote an IPv6 address without its brackets.
-function presentUrl(url: string): string {
-  const [, host = '', port] = /^https:\/\/([0-9a-f:.]+):(\d{1,5})\/?$/i.exec(url) ?? [];
-  return isIPv6(host) ? `https://[${host}]:${port}` : url;
+const withoutBrackets = /^(https:\/\/)([0-9a-f:.]+)(:\d{1,5}\/?)$/i;
+
+function hubUrl(text: string, context: z.RefinementCtx): string {
+  try {
+    const address = parseWebAddress(text.replace(withoutBrackets, bracketed));
+    if (address.protocol === 'https') return address.text;
+    context.addIssue({ code: 'custom', message: `${JSON.stringify(text)}: a hub is reached by https` });
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+  }
+  return z.NEVER;
+}
+
+function bracketed(given: string, scheme: string, host: string, port: string): string {
+  return host.includes(':') ? `${scheme}[${host}]${port}` : given;
 }
 
 function problemWith(text: string): string | undefined {

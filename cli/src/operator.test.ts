@@ -171,5 +171,8 @@ test('an operator file of an earlier hub at an IPv6 address, written without bra
   assert.equal(read('https://::1:8444'), 'https://[::1]:8444');
   assert.equal(read('https://[2001:db8::7]:8444'), 'https://[2001:db8::7]:8444');
   assert.equal(read('https://2001:db8::7:8444'), 'https://[2001:db8::7]:8444');
-  for (const url of ['http://[::1]:8444', 'https://:::1:8444', 'hub']) assert.throws(() => read(url));
+  assert.equal(read('https://[fe80::1%25eth0]:8444'), 'https://[fe80::1%eth0]:8444');
+  assert.equal(read('https://Hub.example./'), 'https://hub.example/');
+  for (const url of ['http://[::1]:8444', 'https://:::1:8444', 'hub', 'https://010.0.0.1:8444', 'https://u:p@hub'])
+    assert.throws(() => read(url));
 });

@@ -1,5 +1,7 @@
 // The client of a hub's operator API: the operator file that `hub init` wrote (address, pinned root, token), and answers that are checked.
 // The token is never in an argument list or a URL.
+import { hostHeader, parseWebAddress } from '@edgekeep/core/canonical/endpoint';
+import { withoutZone } from '@edgekeep/core/canonical/host';
 import { messageOf } from '@edgekeep/core/message-of';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
@@ -178,17 +180,21 @@ async function exchange(
   body: Body,
   headers: Readonly<Record<string, string>>,
 ): Promise<IncomingMessage> {
-  const url = new URL(path, access.url);
+  const { host, port } = parseWebAddress(access.url);
+  const { pathname, search } = new URL(path, 'https://hub');
   const contentType = typeof body === 'string' ? 'application/json' : 'application/octet-stream';
   return new Promise((resolve, reject) => {
     const outgoing = request(
-      url,
       {
-        ...tlsClientOptions({ authoritiesPem: [access.root], serverName: access.serverName ?? hostOf(url) }),
+        ...tlsClientOptions({ authoritiesPem: [access.root], serverName: access.serverName ?? withoutZone(host) }),
+        host,
+        port,
+        path: pathname + search,
         method,
         agent: connections,
         timeout: answerMilliseconds,
         headers: {
+          host: hostHeader({ host, port }),
           authorization: `Bearer ${access.token}`,
           ...(body === undefined ? {} : { 'content-type': contentType }),
           ...headers,
@@ -210,11 +216,6 @@ async function exchange(
       body.on('error', failed).pipe(outgoing);
     }
   });
-}
-
-// An IPv6 address is in brackets in a URL alone.
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
 // What OpenSSL says of a server under another authority, and of a program that does not speak TLS.

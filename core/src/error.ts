@@ -7,6 +7,7 @@ export const coreErrorCodes = [
   'bytes-trailing',
   'bytes-too-long',
   'encoding-invalid',
+  'address-invalid',
   'json-invalid',
   'json-not-canonical',
   'json-schema',

@@ -22,6 +22,33 @@ test('what is written is read as the same settings', () => {
   assert.deepEqual(parseHubSettings(JSON.parse(encodeHubSettings(settings)), 'test'), settings);
 });
 
+test('a host in the settings has one form, and one that another machine could be is refused by name', () => {
+  const { device, operator, names, publicUrl } = parseHubSettings(
+    {
+      device: { host: '[::]' },
+      operator: { host: 'fe80::1%25eth0' },
+      names: ['Bücher.example.', '*.Edge.example', '[2001:DB8::5]', '::ffff:10.0.4.2'],
+      publicUrl: 'http://[2001:DB8::5]:8080',
+    },
+    'test',
+  );
+  assert.deepEqual([device.host, operator.host], ['::', 'fe80::1%eth0']);
+  assert.deepEqual(names, ['xn--bcher-kva.example', '*.edge.example', '2001:db8::5', '10.0.4.2']);
+  assert.equal(publicUrl, 'http://[2001:db8::5]:8080');
+  for (const [settings, message] of [
+    [{ device: { host: '10.0.0.300' } }, /"10\.0\.0\.300": an IPv4 address has four numbers[^]*device\.host/],
+    [{ operator: { host: 'hub:8444' } }, /operator\.host/],
+    [{ operator: { host: 'fe80::1' } }, /needs its interface/],
+    [{ names: ['fe80::1%eth0'] }, /one machine only/],
+    [{ names: ['010.0.0.1'] }, /without leading zeros/],
+    [{ publicUrl: 'http://10.1/' }, /four numbers/],
+    [{ publicUrl: 'http://[fe80::1%25eth0]/' }, /one machine only/],
+    [{ publicUrl: 'ftp://hub.example' }, /http/],
+    [{ witness: { public: [{ url: 'https://witness.example/', key: '' }] } }, /no slash at its end/],
+  ] as const)
+    assert.throws(() => parseHubSettings(settings, 'test'), { code: 'settings-invalid', message });
+});
+
 test('a setting that is twice in hub.json is refused by its name', () => {
   const twice = { code: 'settings-invalid', message: /^hub\.json: the key "twoPeople" occurs twice/ };
   assert.throws(() => parseSettingsText('{"access":{"twoPeople":"on","twoPeople":"off"}}', 'hub.json'), twice);

@@ -1,7 +1,7 @@
 // `npm start`: the main job with a hub and four devices on this machine, reported as it happens. Runs until Ctrl-C.
 import { counted } from '@edgekeep/core/counted';
 import { messageOf } from '@edgekeep/core/message-of';
-import { httpsUrl } from '@edgekeep/wire/link/url';
+import { endpointText, httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -156,7 +156,7 @@ function printSummary(rows: readonly (readonly string[])[], demo: Demo, commands
 ${table([['DEVICE', 'ROOT OF TRUST', 'ENDED', 'AS EXPECTED', 'WHY'], ...rows])}
 
 operator API  ${httpsUrl(operatorAddress)}  (OpenAPI: /openapi.json)
-devices       ${deviceAddress.host}:${deviceAddress.port}, mutual TLS 1.3
+devices       ${endpointText(deviceAddress)}, mutual TLS 1.3
 ${degraded.length === 0 ? '' : `the guard runs without: ${degraded.join('; ')}\n`}
 try next:
 ${commands.map((command) => `  ${command}`).join('\n')}

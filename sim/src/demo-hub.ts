@@ -1,6 +1,6 @@
 // The demo's hub and its publisher: made at the first start, used again at the next.
 import { makeFolder } from '@edgekeep/host/make-folder';
-import { httpsUrl } from '@edgekeep/wire/link/url';
+import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';

@@ -1,6 +1,6 @@
 // A real hub in a temporary folder, in this process on free ports, with a publisher that it trusts: the setup of whole-system tests.
 import { toBase64url } from '@edgekeep/core/bytes';
-import { httpsUrl } from '@edgekeep/wire/link/url';
+import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

@@ -9,6 +9,7 @@ import { countIn, secondsIn } from '../number-option.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 import { kitFiles, tokenFileName } from './kit-files.ts';
+import { hubIn } from './kit-hub.ts';
 import {
   type KitRootOfTrust,
   rootOfTrustHelp,
@@ -19,7 +20,7 @@ import {
 import { devicePlaceholder, packageScript } from './package-script.ts';
 
 export const command: Command = {
-  usage: `enroll package [ID | --enrollment-group NAME --uses N] --out FILE [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST] [--hours N]`,
+  usage: `enroll package [ID | --enrollment-group NAME --uses N] --out FILE [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]] [--hours N]`,
   help: `
 Writes a shell script with the address of the hub, the root and keys that the device pins, its settings and its enrollment token. On the
 device, where the package edgekeep-agent is installed, root runs \`sh FILE\`; nothing else is copied. Without --enrollment-group it is for
@@ -31,7 +32,7 @@ one device, works once, and removes itself. It is a secret: only you can read it
 --model             a model to run; may be repeated
 ${rootOfTrustHelp}
 --idevid            without a token: the device has an IDevID of a manufacturer that the hub trusts (docs/manufacturing.md)
---hub               how the device reaches the hub (default: the first name in the hub's certificate)
+--hub               how the device reaches the hub, an IPv6 address with a port in brackets (default: the first name in the hub's certificate, its port)
 --hours             how long its token is valid (default: 24)
 ${operatorHelp}
 `,
@@ -99,7 +100,7 @@ function orderIn(args: Arguments) {
     lifeSeconds: secondsIn(args, 'hours', 'hours') ?? 24 * 3_600,
     out: args.required('out'),
     models: args.all('model'),
-    host: args.option('hub'),
+    hub: hubIn(args),
     root: rootOfTrustIn(args),
   };
 }
@@ -112,7 +113,7 @@ async function write(operator: Operator, order: PackageOrder) {
     rootOfTrust: root.settings,
     idevid,
     models: order.models,
-    host: order.host,
+    hub: order.hub,
   });
   // Last: what fails above costs no token.
   const token = idevid ? undefined : await newToken(operator, order);

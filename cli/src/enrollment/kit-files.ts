@@ -4,6 +4,7 @@ import { hubView } from '@edgekeep/wire/api/hub';
 import { type VendorRootKind, vendorRootTrust } from '@edgekeep/wire/api/vendor-root';
 import { kitTrustFileName } from '../doctor/makers.ts';
 import type { Operator } from '../operator.ts';
+import { type KitHub, reachedByName } from './kit-hub.ts';
 import type { KitRootOfTrust } from './kit-root-of-trust.ts';
 
 export const tokenFileName = 'enrollment-token';
@@ -14,20 +15,22 @@ export interface KitOrder {
   readonly rootOfTrust: KitRootOfTrust['settings'];
   readonly idevid: boolean;
   readonly models: readonly string[];
-  readonly host: string | undefined;
+  /** How devices reach the hub; undefined: by its name, at its port. */
+  readonly hub: KitHub | undefined;
 }
 
 /** All files but the token; `lines` are for people, about makers and publishers that the hub trusts. */
 export async function kitFiles(operator: Operator, order: KitOrder) {
   const { deviceId, tier, idevid } = order;
   const hub = await operator.get('/v1/hub', hubView);
+  const { host, port = hub.devicePort } = order.hub ?? reachedByName(hub.name);
   const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
   const makers = await makersFor(operator, tier, idevid);
   const settings = {
     deviceId,
     hub: {
-      host: order.host ?? hub.name,
-      port: hub.devicePort,
+      host,
+      port,
       serverName: hub.name,
       caFile: 'hub-ca.pem',
       logKey: hub.logKey,

@@ -1,7 +1,7 @@
 // Whether a name could be taken for a host's (spec/certificates.md, "Names that are hosts"): readers from before RFC 9525 read a common name
 // as one, people read any, and a resolver reads a number as an address.
-import { isIP } from 'node:net';
 import { canonicalHostName } from './host-name.ts';
+import { parseAddress } from './network.ts';
 
 /** `hub`: a name of the hub. `loopback`: this machine. `address`: an IP address. `number`: one too, for resolvers that read `2130706433`. */
 export type HostLikeness = 'hub' | 'loopback' | 'address' | 'number';
@@ -18,7 +18,7 @@ export function hostLikeness(name: string, hubNames: readonly string[]): HostLik
     return labels.length === 1 ? 'number' : 'address';
   }
   if (hubNames.some((own) => own === host || covers(own, host))) return 'hub';
-  if (isIP(host) !== 0) return 'address';
+  if (parseAddress(host) !== undefined) return 'address';
   return host === 'localhost' || host.endsWith('.localhost') || loopbackNames.includes(host) ? 'loopback' : undefined;
 }
 

@@ -1,8 +1,8 @@
 // What a client of the hub requires of the server's certificate (spec/certificates.md, "The hub's server certificate"), after RFC 9525:
 // names are in the subject alternative name only, and a certificate of another class is none of a server for any name in it.
-import { isIP } from 'node:net';
 import { equalBytes } from '../bytes.ts';
 import { canonicalHostName } from '../canonical/host-name.ts';
+import { parseAddress } from '../canonical/network.ts';
 import type { Certificate } from './certificate.ts';
 import type { Certificates } from './certificate-index.ts';
 import { classOf, classProblem } from './certificate-class.ts';
@@ -64,9 +64,10 @@ function serverReasons(
 
 // RFC 9525 section 6.3: an address is compared as octets, a name label by label; a star is one whole label, the first.
 function matches(name: GeneralName, expected: string): boolean {
-  if (isIP(expected) !== 0) return name.kind === 'ip' && equalBytes(name.bytes, parseIpAddress(expected));
   const wanted = canonicalHostName(expected);
-  if (name.kind !== 'dns' || wanted === undefined) return false;
+  if (wanted === undefined) return false;
+  if (parseAddress(wanted) !== undefined) return name.kind === 'ip' && equalBytes(name.bytes, parseIpAddress(wanted));
+  if (name.kind !== 'dns') return false;
   if (!name.text.startsWith('*.')) return canonicalHostName(name.text) === wanted;
   const domain = canonicalHostName(name.text.slice(2));
   return domain !== undefined && domain === wanted.split('.').slice(1).join('.');

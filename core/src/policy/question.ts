@@ -1,7 +1,7 @@
 // A question to a policy (spec/access.md, "Question"): one JSON value with everything that is known, only whole numbers and texts, so that
 // it can be stored, replayed against another policy, and written in a test file. Parts that a test leaves out have unremarkable values.
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseAddress } from '../canonical/network.ts';
 import { presentScope } from './former-scopes.ts';
 import { actions, deviceActions } from './schema.ts';
 
@@ -45,7 +45,7 @@ const resource = z.discriminatedUnion('kind', [
 const network = z.strictObject({
   ip: z
     .string()
-    .refine((text) => isIP(text) !== 0 && !text.includes('%'), 'not an IP address')
+    .refine((text) => parseAddress(text) !== undefined, 'not an IP address')
     .default('127.0.0.1'),
   atSite: z.boolean().default(true),
   country: word.optional(),

@@ -3,6 +3,9 @@ import { messageOf } from '@edgekeep/core/message-of';
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { concat } from '@edgekeep/core/bytes';
+import { endpointText, parseEndpoint } from '@edgekeep/core/canonical/endpoint';
+import { hostText } from '@edgekeep/core/canonical/host';
+import { CoreError } from '@edgekeep/core/error';
 import { headerBytes, RESPONSE_BYTES_MAX, responseLength } from '@edgekeep/core/tpm/command';
 import { HardwareError } from '../error.ts';
 
@@ -29,10 +32,17 @@ export function parseTpmAddress(text: string): TpmAddress | undefined {
   if (text.startsWith('/')) return { kind: 'device', path: text };
   const path = /^(device|unix):(\/.+)$/.exec(text);
   if (path?.[2] !== undefined) return { kind: path[1] === 'unix' ? 'unix' : 'device', path: path[2] };
-  const tcp = /^tcp:(.+):(\d{1,5})$/.exec(text);
-  const port = Number(tcp?.[2]);
-  if (tcp?.[1] === undefined || port === 0 || port > 65535) return undefined;
-  return { kind: 'tcp', host: tcp[1], port };
+  return text.startsWith('tcp:') ? tcpAddress(text.slice('tcp:'.length)) : undefined;
+}
+
+function tcpAddress(text: string): TpmAddress | undefined {
+  try {
+    const { host, port } = parseEndpoint(text);
+    return port === undefined ? undefined : { kind: 'tcp', host: hostText(host), port };
+  } catch (error) {
+    if (error instanceof CoreError) return undefined;
+    throw error;
+  }
 }
 
 /** Opens the TPM at `address`; throws `tpm-unreachable` when there is none. */
@@ -43,9 +53,7 @@ export async function openTransport(address: TpmAddress): Promise<TpmTransport> 
     case 'unix':
       return openSocket(`unix:${address.path}`, () => connect({ path: address.path }));
     case 'tcp':
-      return openSocket(`tcp:${address.host}:${address.port}`, () =>
-        connect({ host: address.host, port: address.port }),
-      );
+      return openSocket(`tcp:${endpointText(address)}`, () => connect({ host: address.host, port: address.port }));
   }
 }
 

@@ -3,8 +3,8 @@
 import { addCertificate } from '../revocation/certificates.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { isIP } from 'node:net';
 import { toHex } from '@edgekeep/core/bytes';
+import { parseAddress } from '@edgekeep/core/canonical/network';
 import { certificateDigest, type Certificate, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
@@ -161,8 +161,8 @@ export async function issueServerCredential(
   const active = authorities.activeFor('server');
   const { privateKey, input } = newKeyFor(active, order, serverLifeSeconds);
   const template = serverProfile({ ...input, statusUrls: statusUrlsOf(active, order.publicUrl) }, active.certificate, {
-    dnsNames: names.filter((name) => isIP(name) === 0),
-    ipAddresses: names.filter((name) => isIP(name) !== 0),
+    dnsNames: names.filter((name) => parseAddress(name) === undefined),
+    ipAddresses: names.filter((name) => parseAddress(name) !== undefined),
   });
   const certificate = parseCertificate(await issueCertificate(template, active.signer));
   return {

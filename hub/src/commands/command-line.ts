@@ -1,6 +1,6 @@
 // The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs manage its keys.
 import { messageOf } from '@edgekeep/core/message-of';
-import { httpsUrl } from '@edgekeep/wire/link/url';
+import { endpointText, httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { existsSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -255,7 +255,7 @@ async function run(folder: string, values: Values): Promise<number> {
   const keyStore = values.wait === true ? await openOrWait(folder, sources) : await openKeyStore(folder, sources);
   const hub = await startHub(folder, settings, undefined, keyStore, lock);
   const { deviceAddress: device, operatorAddress: operator, estAddress: est } = hub;
-  const text = `ready: devices on ${device.host}:${device.port}, operators on ${httpsUrl(operator)}${est === undefined ? '' : `, gateways (EST, TLS 1.2) on ${est.host}:${est.port}`}`;
+  const text = `ready: devices on ${endpointText(device)}, operators on ${httpsUrl(operator)}${est === undefined ? '' : `, gateways (EST, TLS 1.2) on ${endpointText(est)}`}`;
   const { unreadable, ignored, gone } = hub.rootFolderNotices;
   for (const notice of [...unreadable.map((problem) => `skipped ${problem}`), ...ignored, ...gone])
     process.stderr.write(`edgekeep hub: warning: ${notice}\n`);

@@ -1,7 +1,7 @@
 // Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not contain a hub yet.
 import { personNameSchema } from '@edgekeep/wire/api/people';
 import { makeFolder } from '@edgekeep/host/make-folder';
-import { httpsUrl } from '@edgekeep/wire/link/url';
+import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -13,7 +13,7 @@ import { addToken, newTokenText } from '../people/token-store.ts';
 import { appendEntry } from '../audit/append.ts';
 import { initialCertificateFiles, operatorFileName, readInitialCertificates } from '../secrets/initial-certificates.ts';
 import { HubError } from '../common/error.ts';
-import { namesInSettings, rememberHubNames } from '../store/hub-names.ts';
+import { namesInSettings, reachableName, rememberHubNames } from '../store/hub-names.ts';
 import { createHubKeys } from '../secrets/hub-keys.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import type { NewUnlocker } from '../secrets/unlock.ts';
@@ -66,8 +66,8 @@ export async function initHub(
   await database[Symbol.asyncDispose]();
   const operatorFile = join(folder, operatorFileName);
   const operator = {
-    url: httpsUrl(settings.operator),
-    serverName: settings.names[0],
+    url: httpsUrl({ host: hereIfEverywhere(settings.operator.host), port: settings.operator.port }),
+    serverName: reachableName(settings.names),
     // With an offline root `hub install-issuing` writes it in.
     root: rootFolder === undefined ? '' : encodePem('CERTIFICATE', (await readInitialCertificates(folder)).root.der),
     token,
@@ -82,6 +82,11 @@ export async function initHub(
     requestFile: rootFolder === undefined ? join(folder, 'keys', initialCertificateFiles.request) : undefined,
     operatorFile,
   };
+}
+
+/** A listener on all interfaces is reached by this machine at its loopback address. */
+function hereIfEverywhere(host: string): string {
+  return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
 }
 
 /** The entry that begins the log, and the bootstrap token of the first person. */

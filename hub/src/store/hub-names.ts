@@ -1,5 +1,7 @@
 // The names under which TLS clients reach this hub, now and formerly, and the rule that nothing else carries one (spec/certificates.md, "Names
 // that are hosts"). Read in the transaction that names something, so a later setting of the hub counts at once.
+import { parseWebAddress } from '@edgekeep/core/canonical/endpoint';
+import { isUnspecified, parseHost } from '@edgekeep/core/canonical/host';
 import { type HostLikeness, hostLikeness } from '@edgekeep/core/canonical/host-like';
 import type { Kysely } from 'kysely';
 import { HubError } from '../common/error.ts';
@@ -17,8 +19,13 @@ export function namesInSettings({
   readonly names: readonly string[];
   readonly publicUrl: string | null;
 }): readonly string[] {
-  const shown = publicUrl === null ? [] : [new URL(publicUrl).hostname.replace(/^\[(.*)\]$/, '$1')];
+  const shown = publicUrl === null ? [] : [parseWebAddress(publicUrl).host];
   return [...new Set([...names, ...shown])];
+}
+
+/** The first name by which a client can reach this hub: a wildcard and the address of a listener on all interfaces are none. */
+export function reachableName(names: readonly string[]): string | undefined {
+  return names.find((name) => !name.startsWith('*.') && !isUnspecified(parseHost(name)));
 }
 
 /** Adds the names that are not known yet, for ever; returns them. The caller writes the audit entry. */

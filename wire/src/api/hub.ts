@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 /** What a device must know about its hub before it first connects. */
 export const hubView = z.object({
-  /** The first of the names in the hub's certificate. */
+  /** The first of the names in the hub's certificate by which a client can reach it. */
   name: z.string(),
   devicePort: z.number(),
   root: z.string(),

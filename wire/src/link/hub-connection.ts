@@ -1,5 +1,7 @@
 // A device's one connection to the hub: mutual TLS 1.3, kept open, with HTTP/1.1 requests one after another. It lives once: when the hub cuts it,
 // `closed` reports it at once, and its owner opens the next one.
+import { hostHeader } from '@edgekeep/core/canonical/endpoint';
+import { withoutZone } from '@edgekeep/core/canonical/host';
 import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import type { TLSSocket } from 'node:tls';
@@ -63,7 +65,7 @@ export class HubConnection {
       host,
       port,
       ...(localAddress && { localAddress }),
-      serverName: settings.serverName ?? canonicalHostName(host) ?? host,
+      serverName: settings.serverName ?? canonicalHostName(withoutZone(host)) ?? host,
       authoritiesPem,
       ...(generalAuthority && { generalAuthority }),
       acceptServer: (chain) => {
@@ -87,15 +89,14 @@ export class HubConnection {
   private constructor(
     socket: TLSSocket,
     serverChain: readonly Certificate[],
-    { host, port, limits }: HubConnectionSettings,
+    { limits, ...endpoint }: HubConnectionSettings,
   ) {
-    const where = `${host}:${port}`;
     this.serverChain = serverChain;
     this.binding = channelBinding(socket);
     this.#exchange = {
       socket,
       agent: new PreparedSocketAgent(socket),
-      host: where,
+      host: hostHeader(endpoint),
       limits: { ...hubConnectionDefaults.limits, ...limits },
     };
     socket.once('close', () => this.#drop(socket.errored ?? undefined));

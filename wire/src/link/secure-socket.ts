@@ -1,4 +1,5 @@
 // One TLS connection, from the first packet to a completed and verified handshake, with the meaning of its failures.
+import { endpointText } from '@edgekeep/core/canonical/endpoint';
 import { messageOf } from '@edgekeep/core/message-of';
 import { connect, type TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
@@ -19,8 +20,8 @@ export interface SecureSocketInput extends TlsClientInput {
 
 /** Connects; returns a socket that has verified the server's certificate and name over TLS 1.3. Throws WireError. */
 export async function openSecureSocket(input: SecureSocketInput): Promise<TLSSocket> {
-  const { host, port, connectTimeoutMs, signal } = input;
-  const where = `${host}:${port}`;
+  const { connectTimeoutMs, signal } = input;
+  const where = endpointText(input);
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const socket = connectWith(input, where);
   const timer = setTimeout(

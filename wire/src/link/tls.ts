@@ -1,13 +1,14 @@
 // TLS settings of every connection between a device and the hub: TLS 1.3 (one listener, off by default, has 1.2 for gateways), both ends by
 // certificate, no resumption. A full handshake each time means that a revoked certificate is noticed, and that the channel binding belongs to the
 // keys just proven.
+import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
+import { parseAddress } from '@edgekeep/core/canonical/network';
 import { messageOf } from '@edgekeep/core/message-of';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { type ServerExpectation, type ServerVerdict, verifyServer } from '@edgekeep/core/identity/server-certificate';
 import { constants } from 'node:crypto';
-import { isIP } from 'node:net';
 import type { ConnectionOptions, DetailedPeerCertificate, PeerCertificate, TlsOptions } from 'node:tls';
 import { WireError } from '../error.ts';
 
@@ -102,12 +103,17 @@ export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
     ...tls13Only,
     ca: [...input.authoritiesPem],
     // RFC 6066 section 3: no IP addresses in the server name indication; they are still verified.
-    servername: isIP(serverName) === 0 ? serverName : '',
+    servername: indicatedName(serverName),
     checkServerIdentity: (_, shown) => refusalOf(shown, anchors, input),
     rejectUnauthorized: true,
     ALPNProtocols: ['http/1.1'],
     ...(credential && { cert: credential.certificateChainPem, key: credential.privateKeyPem }),
   };
+}
+
+function indicatedName(serverName: string): string {
+  const name = canonicalHostName(serverName) ?? '';
+  return parseAddress(name) === undefined ? name : '';
 }
 
 // Node takes an empty list, or an empty text, for its own list of public authorities.

@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
+import { type Endpoint, endpointText } from '@edgekeep/core/canonical/endpoint';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { HubError } from '../../common/error.ts';
 import type { HubSettings } from '../../settings.ts';
@@ -16,19 +17,15 @@ export async function checkPorts(settings: HubSettings): Promise<readonly Findin
   const findings: Finding[] = [];
   for (const who of ['device', 'operator', 'estForGateways'] as const) {
     if (who === 'estForGateways' && !settings.estForGateways.enabled) continue;
-    const { host, port } = settings[who];
     const problem = await portProblem(who, settings[who]);
-    const place = `${host}:${port}`;
+    const place = endpointText(settings[who]);
     if (problem === undefined) findings.push(ok(`${who} port`, place));
     else findings.push(warning(`${who} port`, problem, 'this is not a problem if it is this hub'));
   }
   return findings;
 }
 
-async function portProblem(
-  who: ListenerName,
-  place: { readonly host: string; readonly port: number },
-): Promise<string | undefined> {
+async function portProblem(who: ListenerName, place: Endpoint): Promise<string | undefined> {
   try {
     await tryPort(place);
     return undefined;

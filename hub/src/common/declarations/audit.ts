@@ -3,6 +3,7 @@ import { whenUnmetChoices } from '@edgekeep/core/access/trust';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { CoreError } from '@edgekeep/core/error';
 import { tierSchema } from '@edgekeep/core/attest/tier';
+import { webAddressSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 
 function isCosigner(text: string): boolean {
@@ -48,10 +49,7 @@ export const auditSettings = {
         .array(
           z.strictObject({
             /** The submission prefix, without a slash at its end. */
-            url: z
-              .url({ protocol: /^https$/ })
-              .max(500)
-              .regex(/[^/?#]$/),
+            url: webAddressSchema(['https'], 500).refine((url) => !/[/?#]$/.test(url), 'expected no slash at its end'),
             /** Its verifier key: `name+id+key`. */
             key: z.string().max(4_096).refine(isCosigner, 'expected the verifier key of a cosigner'),
             /** PEM of the certificates that are trusted for it; null: the public ones. */
@@ -59,7 +57,7 @@ export const auditSettings = {
           }),
         )
         .max(16)
-        .default([]),
+        .prefault([]),
     })
     .prefault({}),
   securityState: z

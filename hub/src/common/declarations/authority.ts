@@ -1,5 +1,5 @@
 // The error codes and settings of `authority`.
-import { hostNameSchema } from '@edgekeep/wire/api/texts';
+import { hostNameSchema, webAddressSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 
 export const authorityErrorCodes = {
@@ -10,11 +10,7 @@ export const authoritySettings = {
   /** DNS names and IP addresses in the hub's own certificate. */
   names: z.array(hostNameSchema).min(1).max(20).prefault(['localhost', '127.0.0.1']),
   /** The public address of `/crl` and `/ocsp`, written into certificates; http, because a status request must not need a certificate. */
-  publicUrl: z
-    .url({ protocol: /^https?$/ })
-    .max(300)
-    .nullable()
-    .default(null),
+  publicUrl: webAddressSchema(['http', 'https'], 300).nullable().prefault(null),
   /** How long before the end of a certificate there is a warning, in days; a sixth of its life where that is shorter. */
   expiryWarningDays: z.int().min(1).max(3_650).default(90),
   authorities: z

@@ -11,6 +11,7 @@ import { publishersInUse } from '../../model/ended-publishers.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
+import { reachableName } from '../../store/hub-names.ts';
 import type { HubTime } from '../../store/hub-time.ts';
 
 export function hubRoutes(
@@ -31,7 +32,7 @@ export function hubRoutes(
   const { database, keyRing, authorities, names, log, devicePort, requireScope } = dependencies;
 
   app.get('/v1/hub', { ...requireScope('devices:read'), schema: { response: { 200: hubView } } }, async () => ({
-    name: names[0] ?? 'localhost',
+    name: reachableName(names) ?? names[0] ?? 'localhost',
     devicePort: devicePort(),
     root: encodePem('CERTIFICATE', authorities.root.der),
     logKey: encodeVerifierKey(log.key),
