@@ -11,7 +11,7 @@ export interface Document {
 /** Megabytes take long: the reading thread does it. */
 export function documentOf(content: Uint8Array): Document {
   // Copies: a thread hands over whole buffers, and a small one can be a part of another.
-  const bytes = Uint8Array.from(content);
-  const gzip = Uint8Array.from(gzipSync(bytes, { level: constants.Z_BEST_SPEED }));
+  const bytes = new Uint8Array(content);
+  const gzip = new Uint8Array(gzipSync(bytes, { level: constants.Z_BEST_SPEED }));
   return { bytes, gzip, sha256: sha256Hex(bytes) };
 }

@@ -60,3 +60,21 @@ test('a long document comes whole in either form, is not sent to a client that h
   }
   assert.equal((await get({ 'if-none-match': '"other"' })).statusCode, 200);
 });
+
+test('in a turn of the event loop one piece goes out for all clients together', async () => {
+  const document = documentOf(Buffer.alloc(10 * 64 * 1024));
+  await using listener = await openTestingListener((app) =>
+    app.get('/long', async (request, reply) => sendDocument(request, reply, { type: 'text/plain', document })),
+  );
+  let turns = 0;
+  let counting = true;
+  const count = () => {
+    turns += 1;
+    if (counting) setImmediate(count);
+  };
+  setImmediate(count);
+  const answers = await Promise.all(Array.from({ length: 4 }, () => listener.app.inject({ url: '/long' })));
+  counting = false;
+  for (const { rawPayload } of answers) assert.equal(rawPayload.length, document.bytes.length);
+  assert.ok(turns >= 4 * 10, `${turns} turns for 40 pieces`);
+});

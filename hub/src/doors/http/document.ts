@@ -47,6 +47,17 @@ function isNamed(etag: string, listed: string | undefined): boolean {
   return listed.split(',').some((each) => ['*', etag].includes(each.trim().replace(/^W\//, '')));
 }
 
-function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
+/** In each turn of the event loop one piece goes out for all clients together: devices and operators never wait for many of them. */
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    await nextTurn();
+    yield bytes.subarray(at, at + PIECE_BYTES);
+  }
+}
+
+let lastTurn: Promise<void> = Promise.resolve();
+
+function nextTurn(): Promise<void> {
+  lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
+  return lastTurn;
 }
