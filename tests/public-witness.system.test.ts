@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { receiptResponse } from '@edgekeep/wire/api/access';
 import { alertList } from '@edgekeep/wire/api/alert';
-import { witnessPolicyView } from '@edgekeep/wire/api/audit';
+import { publicWitnessList, witnessPolicyView } from '@edgekeep/wire/api/audit';
 import { closeAll } from './support/closing.ts';
 import { PublicWitness } from './support/public-witness.ts';
 import { SoftwareWorld } from './support/software-world.ts';
@@ -46,6 +46,8 @@ async function witnessed(leaseId: string): Promise<readonly string[]> {
   }
 }
 
+const listed = async () => (await fleet.world.operator.get('/v1/public-witnesses', publicWitnessList)).witnesses;
+
 async function alerts(state: string): Promise<readonly string[]> {
   const path = `/v1/alerts?kind=public-witness&state=${state}`;
   return (await fleet.world.operator.get(path, alertList)).alerts.map(({ subject }) => subject);
@@ -65,15 +67,34 @@ test('a receipt that needs the public witness is whole once the witness has cosi
   while (!counted.test(await metrics()));
 });
 
-test('a hub that was started again learns from the witness which tree it has seen, and goes on from there', async () => {
+test('a hub that was started again knows which tree the witness has seen, and goes on from there', async () => {
+  const [known] = await listed();
+  assert.ok(known !== undefined && known.cosignedSize > 0);
+  assert.deepEqual(
+    [known.name, known.url, known.failures, known.problem],
+    ['witness.example/w1', witness.url, 0, null],
+  );
   const before = witness.seen.length;
   await fleet.world.restart();
+  assert.deepEqual((await listed())[0]?.cosignedSize, known.cosignedSize);
   await fleet.reconnect();
   const { lease } = await fleet.device.releaseBound(fleet.link, 'surface', '1.0.0');
   await witnessed(lease.id);
-  const [first, second] = witness.seen.slice(before);
-  assert.equal(first, 'old 0: 409');
-  assert.match(second ?? '', /^old [1-9][0-9]*: 200$/);
+  assert.equal(witness.seen[before], `old ${known.cosignedSize}: 200`);
+});
+
+test('failures and the pause after them outlive a start', async () => {
+  witness.mode = 'broken';
+  await fleet.device.releaseBound(fleet.link, 'surface', '1.0.0');
+  let [failing] = await listed();
+  while (failing?.problem !== 'it answered 500') [failing] = await listed();
+  await fleet.world.restart();
+  await fleet.reconnect();
+  const [now] = await listed();
+  assert.ok((now?.failures ?? 0) >= failing.failures && (now?.nextAt ?? 0) >= (failing.nextAt ?? 0));
+  assert.equal(now?.problem, 'it answered 500');
+  witness.mode = 'right';
+  while ((await listed())[0]?.problem !== null) fleet.world.clock.advanceSeconds(1);
 });
 
 // SECURITY.md: HUB-103
@@ -84,6 +105,9 @@ test('a witness that fails, signs another tree, names a larger one or answers in
     while ((await alerts('standing')).length === 0) fleet.world.clock.advanceSeconds(10);
     assert.deepEqual(await alerts('standing'), ['witness:witness.example/w1']);
     assert.equal((await receiptOf(lease.id)).kind, 'refused');
+    const [failing] = await listed();
+    assert.ok(failing !== undefined && failing.failures >= 3 && failing.problem !== null, mode);
+    assert.ok((failing.nextAt ?? 0) > (failing.askedAt ?? 0));
     witness.mode = 'right';
     while ((await alerts('standing')).length > 0) fleet.world.clock.advanceSeconds(10);
     await witnessed(lease.id);

@@ -12,6 +12,11 @@ export const auditVerbs: Verbs = {
     example: 'witness-policy set --quorum 2',
     load: () => import('./witness-policy.ts').then((m) => m.set),
   },
+  'public-witness list': {
+    summary: 'show the public witnesses that the hub asks, and how they answer',
+    example: 'public-witness list',
+    load: () => import('./public-witness.ts').then((m) => m.list),
+  },
   'audit show': {
     summary: 'show entries of the audit log',
     example: 'audit show --limit 3',

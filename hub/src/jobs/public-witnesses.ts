@@ -7,10 +7,13 @@ import { concat, parseUtf8 } from '@edgekeep/core/bytes';
 import { messageOf } from '@edgekeep/core/message-of';
 import { Counter, type Registry } from 'prom-client';
 import { weighAlert } from '../alert/alerts.ts';
+import { publicWitnessRows, savePublicWitness } from '../audit/public-witness-rows.ts';
 import type { CosignatureCollector } from '../audit/witness.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Job, Subject } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
+import type { PublicWitnessRow } from '../store/tables/audit.ts';
+import type { PublicWitnessView } from '@edgekeep/wire/api/audit';
 
 export interface WitnessRequest {
   readonly url: string;
@@ -44,11 +47,14 @@ interface PublicWitnessDependencies {
 interface Witness {
   readonly url: string;
   readonly key: VerifierKey;
+  /** As the settings write it. */
+  readonly keyText: string;
   readonly trustedPem: string | null;
-  /** The tree that it cosigned last, as far as is known. */
+}
+
+/** The tree that a witness has seen, as far as is known; a turn corrects it. */
+interface Seen {
   size: number;
-  failures: number;
-  notBeforeMs: number;
 }
 
 type Outcome = 'cosigned' | 'known' | 'waiting';
@@ -56,6 +62,18 @@ type Outcome = 'cosigned' | 'known' | 'waiting';
 // A witness that fails is asked again after twice the time, at last once an hour.
 const BACKOFF_SECONDS_MAX = 3_600;
 const FAILURES_UNTIL_ALERT = 3;
+const PROBLEM_CHARACTERS_MAX = 300;
+
+const unasked = (key: string): PublicWitnessRow => ({
+  key,
+  seen_size: 0,
+  cosigned_size: 0,
+  cosigned_at: null,
+  asked_at: null,
+  failures: 0,
+  problem: null,
+  next_at: null,
+});
 
 export class PublicWitnesses implements Subject {
   readonly #dependencies: PublicWitnessDependencies;
@@ -70,7 +88,7 @@ export class PublicWitnesses implements Subject {
   constructor(dependencies: PublicWitnessDependencies) {
     this.#dependencies = dependencies;
     this.#list = dependencies.settings.witness.public.map(({ url, key, trustedPem }) => {
-      return { url, key: parseVerifierKey(key), trustedPem, size: 0, failures: 0, notBeforeMs: 0 };
+      return { url, key: parseVerifierKey(key), keyText: key, trustedPem };
     });
   }
 
@@ -82,41 +100,78 @@ export class PublicWitnesses implements Subject {
         summary: 'asks public witnesses to cosign the open checkpoint',
         everyMilliseconds: this.#dependencies.settings.witness.roundSeconds * 1_000,
         runsOn: 'one-node',
-        run: async (signal) => void (await Promise.all(this.#list.map((each) => this.#turn(each, signal)))),
+        run: (signal) => this.#round(signal),
       },
     ];
   }
 
   readonly metrics = (registry: Registry): void => registry.registerMetric(this.#asked);
 
-  async #turn(witness: Witness, signal: AbortSignal): Promise<void> {
+  /** Those of the settings, as the store knows them: any node can answer. */
+  async list(): Promise<readonly PublicWitnessView[]> {
+    const rows = await publicWitnessRows(this.#dependencies.database.read);
+    return this.#list.map(({ url, key: { name }, keyText }) => {
+      const { cosigned_size, cosigned_at, asked_at, failures, problem, next_at } =
+        rows.get(keyText) ?? unasked(keyText);
+      return {
+        name,
+        url,
+        cosignedSize: cosigned_size,
+        cosignedAt: cosigned_at,
+        askedAt: asked_at,
+        failures,
+        problem,
+        nextAt: next_at,
+      };
+    });
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    const rows = await publicWitnessRows(this.#dependencies.database.read);
+    const rowOf = ({ keyText }: Witness) => rows.get(keyText) ?? unasked(keyText);
+    await Promise.all(this.#list.map((each) => this.#turn(each, rowOf(each), signal)));
+  }
+
+  async #turn(witness: Witness, row: PublicWitnessRow, signal: AbortSignal): Promise<void> {
     const { clock, settings } = this.#dependencies;
-    if (clock() < witness.notBeforeMs || signal.aborted) return;
+    const nowMs = clock();
+    if (nowMs < (row.next_at ?? 0) || signal.aborted) return;
     const { name } = witness.key;
+    const seen: Seen = { size: row.seen_size };
     try {
-      const outcome = await this.#ask(witness, signal);
+      const outcome = await this.#ask(witness, seen, signal);
       this.#asked.inc({ witness: name, outcome });
-      witness.failures = 0;
-      if (outcome === 'cosigned') await this.#weigh(witness, undefined);
+      if (outcome !== 'cosigned') return;
+      const right = { failures: 0, problem: null, next_at: null };
+      const { size } = seen;
+      await this.#keep({ ...row, ...right, seen_size: size, cosigned_size: size, cosigned_at: nowMs, asked_at: nowMs });
+      await this.#weigh(witness, undefined);
     } catch (error) {
       if (signal.aborted) return;
       this.#asked.inc({ witness: name, outcome: 'failed' });
-      witness.failures += 1;
-      const seconds = Math.min(BACKOFF_SECONDS_MAX, settings.witness.roundSeconds * 2 ** witness.failures);
-      witness.notBeforeMs = clock() + seconds * 1_000;
-      if (witness.failures >= FAILURES_UNTIL_ALERT) await this.#weigh(witness, messageOf(error));
+      const failures = row.failures + 1;
+      const seconds = Math.min(BACKOFF_SECONDS_MAX, settings.witness.roundSeconds * 2 ** failures);
+      const problem = messageOf(error).slice(0, PROBLEM_CHARACTERS_MAX);
+      const next = { seen_size: seen.size, asked_at: nowMs, next_at: clock() + seconds * 1_000 };
+      await this.#keep({ ...row, ...next, failures, problem });
+      if (failures >= FAILURES_UNTIL_ALERT) await this.#weigh(witness, problem);
     }
   }
 
+  async #keep(row: PublicWitnessRow): Promise<void> {
+    const listed = this.#list.map(({ keyText }) => keyText);
+    await this.#dependencies.database.writeAsHub((trx) => savePublicWitness(trx, row, listed));
+  }
+
   /** A witness that saw another size says so once (409); then it is asked again from there. */
-  async #ask(witness: Witness, signal: AbortSignal): Promise<Outcome> {
+  async #ask(witness: Witness, seen: Seen, signal: AbortSignal): Promise<Outcome> {
     const { witnesses, post, clock } = this.#dependencies;
     for (const isLast of [false, true]) {
       const nowSeconds = Math.floor(clock() / 1_000);
-      const offer = await witnesses.offer(witness.size, nowSeconds);
+      const offer = await witnesses.offer(seen.size, nowSeconds);
       if (offer.kind === 'refused') {
         // Its word may have been wrong: the next turn asks for it again.
-        witness.size = 0;
+        seen.size = 0;
         throw new RangeError(`the witness: ${offer.reasons.join('; ')}`);
       }
       const { oldSize, checkpoint, consistency: proof } = offer;
@@ -126,7 +181,7 @@ export class PublicWitnesses implements Subject {
       const { url, trustedPem } = witness;
       const answer = await post({ url: `${url}/add-checkpoint`, body, trustedPem, signal });
       if (answer.status === 409 && isTreeSize(answer) && !isLast) {
-        witness.size = parseTreeSize(parseUtf8(answer.body, 'tree size').replace(/\n$/, ''));
+        seen.size = parseTreeSize(parseUtf8(answer.body, 'tree size').replace(/\n$/, ''));
         continue;
       }
       if (answer.status !== 200) throw new RangeError(`it answered ${answer.status}${meanings[answer.status] ?? ''}`);
@@ -134,7 +189,7 @@ export class PublicWitnesses implements Subject {
       const note = parseNote(concat(checkpoint, answer.body));
       const verdict = witnesses.acceptPublic(witness.key, note, nowSeconds);
       if (verdict.kind === 'refused') throw new RangeError(verdict.reasons.join('; '));
-      witness.size = parseCheckpoint(note.text).size;
+      seen.size = parseCheckpoint(note.text).size;
       if (verdict.quorum) await witnesses.publish();
       return 'cosigned';
     }

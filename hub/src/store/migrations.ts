@@ -34,6 +34,7 @@ import { migration as securityState } from './migrations/0030-security-state.ts'
 import { migration as witnessPolicy } from './migrations/0038-witness-policy.ts';
 import { migration as publisherEnd } from './migrations/0041-publisher-end.ts';
 import { migration as imaPolicy } from './migrations/0034-ima-policy.ts';
+import { migration as publicWitnesses } from './migrations/0048-public-witnesses.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -72,4 +73,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0044-hybrid-keys': hybridKeys,
   '0034-ima-policy': imaPolicy,
   '0041-publisher-end': publisherEnd,
+  '0048-public-witnesses': publicWitnesses,
 };

@@ -271,6 +271,7 @@ const others = {
   model_file: "digests that the publisher's signed manifest has as well",
   presence: 'connections that are open now',
   refused_row: 'rows that were removed, kept for an investigation',
+  public_witness: 'what witnesses answered: their lines verify by their keys, and a wrong size is corrected by them',
   release_evidence: 'evidence of keys that were given, with digests in the log',
   release_evidence_part: 'evidence of keys that were given, with digests in the log',
   security_row: 'the list of digests itself: the log has the digest of the list',

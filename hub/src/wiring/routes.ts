@@ -34,6 +34,7 @@ import { imaPolicyRoutes } from '../doors/operator/ima-policy.ts';
 import { platformKeyRoutes } from '../doors/operator/platform-key.ts';
 import { policyRoutes } from '../doors/operator/policy.ts';
 import { hybridKeyOperatorRoutes } from '../doors/operator/hybrid-key.ts';
+import { publicWitnessRoutes } from '../doors/operator/public-witness.ts';
 import { postQuantumRoutes } from '../doors/operator/post-quantum.ts';
 import { accessOperatorRoutes } from '../doors/operator/reference-values.ts';
 import { registryDeviceRoutes } from '../doors/operator/registry.ts';
@@ -199,6 +200,7 @@ function addTrust(app: HttpServer, subjects: Subjects): void {
   const receipts = new Receipts(database, log, witnesses);
   const evidenceKeeper = doors.evidence.keeper;
   auditOperatorRoutes(app, { database, log, receipts, evidenceKeeper, trust, requireScope });
+  publicWitnessRoutes(app, { publicWitnesses: doors.publicWitnesses, requireScope });
   witnessPolicyRoutes(app, { ...guarded, witnessPolicies: audit.witnessPolicies });
   tileRoutes(app, audit.folder, requireScope('audit:read'));
   revocationStatusRoutes(app, { status, clock });

@@ -146,6 +146,7 @@ interface DoorSubjects {
   readonly authority: AuthoritySubject;
   readonly keyRing: HubKeyRing;
   readonly platformKeyRoll: PlatformKeyRoll;
+  readonly publicWitnesses: PublicWitnesses;
   readonly metrics: Metrics;
   readonly addresses: Addresses;
   readonly admission: Admission;
@@ -165,7 +166,8 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const signing = { signing: keyRing.attestation, epoch: timeEpochs(clock) };
   const attestation = hub.use(openAttestation(ledger, vendorRoots.roots, signing));
   hub.scheduler.add(endedPublishersJob(database, clock));
-  hub.use(new PublicWitnesses({ database, witnesses: audit.witnesses, post: postToWitness, settings, clock }));
+  const asking = { database, witnesses: audit.witnesses, post: postToWitness, settings, clock };
+  const publicWitnesses = hub.use(new PublicWitnesses(asking));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));
@@ -183,6 +185,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
     evidence,
     authority,
     keyRing,
+    publicWitnesses,
     platformKeyRoll,
     metrics,
     addresses,

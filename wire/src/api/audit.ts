@@ -74,6 +74,29 @@ export const witnessPolicyView = witnessPolicyRequest.extend({
   available: z.number(),
 });
 
+const publicWitness = z.object({
+  /** In its verifier key. */
+  name: z.string(),
+  /** The submission prefix. */
+  url: z.string(),
+  /** The largest tree of which the hub has its line. */
+  cosignedSize: z.number(),
+  /** Unix milliseconds; null before the first time. */
+  cosignedAt: z.number().nullable(),
+  askedAt: z.number().nullable(),
+  /** In a row. */
+  failures: z.number(),
+  /** What the last one was; null when it does not fail. */
+  problem: z.string().nullable(),
+  /** Not before; null: at the next checkpoint that is open for cosignatures. */
+  nextAt: z.number().nullable(),
+});
+
+export type PublicWitnessView = z.infer<typeof publicWitness>;
+
+/** The public witnesses of the settings (spec/audit-log.md, "Public witnesses"). */
+export const publicWitnessList = z.object({ witnesses: z.array(publicWitness) });
+
 /** The trust file (spec/receipt.md, "Trust file"); core/src/access/trust.ts reads it. */
 export const trustFileText = z.looseObject({ type: z.literal('edgekeep-trust/v2') });
 

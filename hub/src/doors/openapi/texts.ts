@@ -100,6 +100,7 @@ const tagOfSegment: Readonly<Record<string, string>> = {
   'vendor-roots': 'vendor roots',
   whoami: 'devices',
   'witness-policy': 'audit',
+  'public-witnesses': 'audit',
   workloads: 'workloads',
 };
 

@@ -154,6 +154,10 @@ export const operatorOperations: Operations = {
   'DELETE /v1/vendor-roots/:kind/:sha256': ['removeVendorRoot', 'Trust a certificate of a maker no more'],
   'GET /v1/vendor-roots/summary': ['summarizeVendorRoots', 'Count the certificates of makers by kind'],
   'GET /v1/vendor-roots/trust': ['getVendorRootTrust', 'Show which certificates of makers are trusted'],
+  'GET /v1/public-witnesses': [
+    'listPublicWitnesses',
+    'List the public witnesses that the hub asks, and how they answer',
+  ],
   'GET /v1/witness-policy': ['getWitnessPolicy', 'Show the witness policy in force'],
   'PUT /v1/witness-policy': ['changeWitnessPolicy', 'Replace the witness policy'],
   'GET /v1/workloads': ['listWorkloads', 'List the declared workloads of a device or a group'],

@@ -10,6 +10,24 @@ export interface AuditTables {
   security_state: SecurityStateRow;
   refused_row: RefusedRow;
   witness_policy: WitnessPolicyRow;
+  public_witness: PublicWitnessRow;
+}
+
+/** A public witness that was asked at least once. */
+export interface PublicWitnessRow {
+  /** Its verifier key, as the settings write it. */
+  readonly key: string;
+  /** The tree that it has seen, as far as is known: where the next proof begins. */
+  readonly seen_size: number;
+  /** The tree of its last line that verified. */
+  readonly cosigned_size: number;
+  readonly cosigned_at: number | null;
+  readonly asked_at: number | null;
+  /** In a row. */
+  readonly failures: number;
+  readonly problem: string | null;
+  /** It is not asked before this time; null: no pause. */
+  readonly next_at: number | null;
 }
 
 /** A witness policy that an operator set. */
