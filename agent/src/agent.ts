@@ -9,7 +9,7 @@ import type { Witness } from './hub/witness.ts';
 import type { Bound, HubLink, HubLinkDependencies } from './hub/connection.ts';
 import type { DesiredStore } from './hub/desired.ts';
 import type { AgentError } from './error.ts';
-import { type Emit, failureEvent } from './event.ts';
+import { type Emit, failureEvent, unreachableEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
 import type { HubTime } from './hub/hub-time.ts';
 import type { Clocks } from './hub/lifetime.ts';
@@ -195,7 +195,7 @@ export class AgentLife {
         const event = failureEvent('connection', error);
         if (event.kind !== 'failed' || !this.#shouldReport(`${event.code}: ${event.message}`)) return;
         if (event.code === 'unexpected') emit(event);
-        else emit({ kind: 'hub-unreachable', why: event.message });
+        else emit(unreachableEvent(event));
       },
     };
   }

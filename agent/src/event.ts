@@ -38,7 +38,10 @@ export type AgentEvent =
   | { readonly kind: 'hybrid-key-registered'; readonly sha256: string }
   | { readonly kind: 'connected'; readonly state: string }
   | { readonly kind: 'disconnected'; readonly why: string }
-  | { readonly kind: 'hub-unreachable'; readonly why: string }
+  /** `code` is one of WireError. */
+  | { readonly kind: 'hub-unreachable'; readonly code: string; readonly why: string }
+  /** No hub issued the certificate that came: somebody between ends TLS, or a captive portal answers in the place of the hub. */
+  | { readonly kind: 'tls-intercepted'; readonly code: string; readonly why: string }
   | { readonly kind: 'attested'; readonly status: string; readonly tier: string; readonly reasons: readonly Reason[] }
   /** The hub refused: `step` is what was asked for. */
   | {
@@ -105,6 +108,18 @@ export type Emit = (event: AgentEvent) => void;
 
 /** An event with its time, Unix milliseconds. */
 export type TimedEvent = AgentEvent & { readonly at: number };
+
+/** The hub was not reached: nobody answered, or somebody else on the way. */
+export function unreachableEvent({
+  code,
+  message: why,
+}: {
+  readonly code: string;
+  readonly message: string;
+}): AgentEvent {
+  const isIntercepted = code === 'tls-intercepted' || code === 'captive-portal';
+  return { kind: isIntercepted ? 'tls-intercepted' : 'hub-unreachable', code, why };
+}
 
 /** A failure as an event: a failure of this machine by the closed list, anything else by its own code if it has one. */
 export function failureEvent(step: string, error: unknown): AgentEvent {

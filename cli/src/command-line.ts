@@ -126,11 +126,14 @@ function named(code: string | undefined, message: string): string {
   return code === undefined || message.startsWith(`${code}: `) ? message : `${code}: ${message}`;
 }
 
+const interceptedCodes: ReadonlySet<string> = new Set(['tls-intercepted', 'captive-portal']);
+
 function exitCodeOf(error: unknown, code: string | undefined): number {
   if (error instanceof UsageError) return exitCodes.usage;
   if (error instanceof HubRefusal) return exitCodeOfRefusal(error);
   if (code === undefined) return exitCodes.internal;
   if (isMachineFailure(error)) return exitCodes.machine;
+  if (error instanceof Unreachable && interceptedCodes.has(error.code)) return exitCodes.intercepted;
   if (/^E(CONN|HOST|NET|TIMEDOUT|PIPE|AI_)/.test(code) || error instanceof Unreachable) return exitCodes.unreachable;
   return exitCodes.input;
 }

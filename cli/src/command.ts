@@ -2,11 +2,20 @@
 import type { ParseArgsOptionsConfig } from 'node:util';
 
 /** Exit codes, the same for every verb (docs/cli.md). */
-export const exitCodes = { ok: 0, refused: 1, usage: 2, input: 3, unreachable: 4, internal: 5, machine: 6 } as const;
+export const exitCodes = {
+  ok: 0,
+  refused: 1,
+  usage: 2,
+  input: 3,
+  unreachable: 4,
+  internal: 5,
+  machine: 6,
+  intercepted: 7,
+} as const;
 
 /** The same table in one line, for the help of each verb. */
 export const exitCodesHelp =
-  'exit codes: 0 done or verified, 1 refused or not verified, 2 wrong usage, 3 invalid input or unknown name, 4 hub unreachable, 5 internal, 6 disk full, or port or folder in use';
+  'exit codes: 0 done or verified, 1 refused or not verified, 2 wrong usage, 3 invalid input or unknown name, 4 hub unreachable, 5 internal, 6 disk full, or port or folder in use, 7 somebody between this machine and the hub ends TLS';
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 

@@ -10,14 +10,16 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson, parseValue } from '@edgekeep/core/json';
 import { approvalRequired } from '@edgekeep/wire/api/approval';
 import { HostError } from '@edgekeep/host/error';
 import { isMissing } from '@edgekeep/host/missing-file';
 import { errorResponse } from '@edgekeep/wire/api/error-response';
-import { WireError } from '@edgekeep/wire/error';
-import { tlsClientOptions } from '@edgekeep/wire/link/tls';
+import { type Attempt, connectFailure } from '@edgekeep/wire/link/connect-failure';
+import { noteShown } from '@edgekeep/wire/link/refused-server';
+import { serverExpectation, tlsClientOptions } from '@edgekeep/wire/link/tls';
 import type { ZodType } from 'zod';
 import { readSecretFile } from './bounded-file.ts';
 import { type Arguments, exitCodes, type ExitCode, UsageError } from './command.ts';
@@ -57,9 +59,9 @@ export class HubRefusal extends Error {
 /** A request without an answer, or with one in an unknown form; or another server than the hub is there. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
-  readonly code: 'unreachable' | 'other-server';
+  readonly code: UnreachableCode;
 
-  constructor(message: string, options?: ErrorOptions, code: 'unreachable' | 'other-server' = 'unreachable') {
+  constructor(message: string, options?: ErrorOptions, code: UnreachableCode = 'unreachable') {
     super(message, options);
     this.code = code;
   }
@@ -182,11 +184,12 @@ async function exchange(
 ): Promise<IncomingMessage> {
   const { host, port } = parseWebAddress(access.url);
   const { pathname, search } = new URL(path, 'https://hub');
+  const expected = { authoritiesPem: [access.root], serverName: access.serverName ?? withoutZone(host) };
   const contentType = typeof body === 'string' ? 'application/json' : 'application/octet-stream';
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
-        ...tlsClientOptions({ authoritiesPem: [access.root], serverName: access.serverName ?? withoutZone(host) }),
+        ...tlsClientOptions(expected),
         host,
         port,
         path: pathname + search,
@@ -203,9 +206,23 @@ async function exchange(
       resolve,
     );
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer for ${answerMilliseconds / 1_000} s`)));
-    outgoing.on('error', (cause) => reject(notReached(access, cause)));
+    let shown: () => readonly Uint8Array[] = () => [];
+    outgoing.on('socket', (socket) => {
+      // A connection that is used again was judged when it was made.
+      if (socket instanceof TLSSocket && !outgoing.reusedSocket) shown = noteShown(socket);
+    });
+    let settled = false;
+    outgoing.on('response', () => (settled = true));
+    const fail = (cause: Error) => {
+      settled = true;
+      const attempt = { endpoint: { host, port }, expectation: serverExpectation(expected)(), shown: shown() };
+      notReached(access, cause, attempt).then(reject, reject);
+    };
+    outgoing.on('error', fail);
     // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
-    outgoing.on('close', () => reject(notReached(access, new Error('the connection was closed without an answer'))));
+    outgoing.on('close', () => {
+      if (!settled) fail(new Error('the connection was closed without an answer'));
+    });
     if (body === undefined || typeof body === 'string') outgoing.end(body);
     else {
       // A failure on this side is not a failure of the connection.
@@ -218,36 +235,35 @@ async function exchange(
   });
 }
 
-// What OpenSSL says of a server under another authority, and of a program that does not speak TLS.
-const otherAuthority: ReadonlySet<string> = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'CERT_SIGNATURE_FAILURE',
-]);
-// Node's error has a code (EPROTO) and OpenSSL's words.
-const withoutTls = /wrong version number|packet length too long|http request|unexpected message|HPE_/i;
-const olderTls = /protocol version|unsupported protocol|handshake failure/i;
-
-function notReached({ url }: Access, cause: Error): Unreachable {
-  const code = 'code' in cause ? String(cause.code) : '';
-  const why = `${code} ${cause.message}`;
-  const other = (what: string) =>
-    new Unreachable(
-      `the hub is not at ${url}: ${what}. Nothing was sent to it. Correct the address in the operator file, or get the file of this hub`,
+async function notReached({ url }: Access, cause: Error, attempt: Attempt): Promise<Unreachable> {
+  const { code, message } = await connectFailure(cause, attempt);
+  if (code === 'unreachable')
+    return new Unreachable(`the hub at ${url} cannot be reached: ${message}. Is \`edgekeep hub run\` running?`, {
+      cause,
+    });
+  if (isOfAnother(code)) {
+    const advice =
+      code === 'other-server' ? '. Correct the address in the operator file, or get the file of this hub' : '';
+    return new Unreachable(
+      `the hub is not at ${url}: ${message}. No request and no token was sent to it${advice}`,
       { cause },
-      'other-server',
+      code,
     );
-  if (withoutTls.test(why)) return other('a program without TLS answers there');
-  if (otherAuthority.has(code))
-    return other('the server there, a hub or another program, has no certificate under the root in the operator file');
-  if (olderTls.test(why)) return other('the server there does not speak TLS 1.3');
-  if (cause instanceof WireError) return other(`the server there was refused: ${cause.message}`);
-  return new Unreachable(`the hub at ${url} cannot be reached: ${cause.message}. Is \`edgekeep hub run\` running?`, {
-    cause,
-  });
+  }
+  const text = `the hub at ${url} was refused: ${message}. No request and no token was sent to it`;
+  return new Unreachable(text, { cause }, isOwnFault(code) ? code : 'other-server');
+}
+
+const othersCodes = ['other-server', 'tls-intercepted', 'captive-portal'] as const;
+const ownFaultCodes = ['hub-certificate-expired', 'clock-behind', 'hub-name-differs'] as const;
+type UnreachableCode = 'unreachable' | (typeof othersCodes)[number] | (typeof ownFaultCodes)[number];
+
+function isOfAnother(code: string): code is (typeof othersCodes)[number] {
+  return othersCodes.some((each) => each === code);
+}
+
+function isOwnFault(code: string): code is (typeof ownFaultCodes)[number] {
+  return ownFaultCodes.some((each) => each === code);
 }
 
 // Nothing was done yet, so it is no success.

@@ -5,6 +5,18 @@ export const wireErrorCodes = [
   'unreachable',
   /** The other end is not the expected one, or it refuses this client: certificate, host name, protocol version. */
   'tls-refused',
+  /** No hub issued the certificate that came: somebody between ends TLS, or another server is there. */
+  'tls-intercepted',
+  /** The network wants a login first: its portal answers in the place of the hub. */
+  'captive-portal',
+  /** Another program or another hub answers at the hub's address. */
+  'other-server',
+  /** The hub's own certificate is past its time. */
+  'hub-certificate-expired',
+  /** The hub's own certificate is for a time to come, by this machine's clock. */
+  'clock-behind',
+  /** The hub's own certificate does not have the name by which it was reached. */
+  'hub-name-differs',
   /** The connection ended before the answer was complete. */
   'connection-lost',
   /** No data for as long as the settings allow. */

@@ -19,6 +19,7 @@ const vectorsOf = <T extends z.ZodRawShape>(name: string, shape: T) =>
 const refuses = (parse: () => unknown, comment: string) =>
   assert.throws(parse, (error) => error instanceof CoreError && error.code === 'address-invalid', comment);
 
+// SECURITY.md: NET-16
 test('a host is the one that its vector names, and its text is read as itself; others are refused', () => {
   for (const { comment, text, host } of vectorsOf('hosts.json', { host: z.string().nullable() })) {
     if (host === null) refuses(() => parseHost(text), comment);

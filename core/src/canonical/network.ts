@@ -70,6 +70,13 @@ export function canonicalAddress(text: string): string | undefined {
   return address === undefined ? undefined : addressText(address);
 }
 
+/** The address in the octets of an iPAddress name, also a mapped one as what it is; undefined for another length. */
+export function addressOfOctets(octets: Uint8Array): Address | undefined {
+  if (octets.length !== 4 && octets.length !== 16) return undefined;
+  const bits = octets.reduce((sum, octet) => (sum << 8n) | BigInt(octet), 0n);
+  return { family: octets.length === 4 ? 4 : 6, bits };
+}
+
 /** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`, the first of equal ones. */
 export function addressText({ family, bits }: Address): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (bits >> shift) & 0xffn).join('.');

@@ -2,7 +2,7 @@
 // names are in the subject alternative name only, and a certificate of another class is none of a server for any name in it.
 import { equalBytes } from '../bytes.ts';
 import { canonicalHostName } from '../canonical/host-name.ts';
-import { parseAddress } from '../canonical/network.ts';
+import { addressOfOctets, addressText, parseAddress } from '../canonical/network.ts';
 import type { Certificate } from './certificate.ts';
 import type { Certificates } from './certificate-index.ts';
 import { classOf, classProblem } from './certificate-class.ts';
@@ -60,6 +60,15 @@ function serverReasons(
     [names.some((each) => matches(each, name)), `none of its alternative names is ${name} (a common name is not read)`],
   ];
   return checks.filter(([holds]) => !holds).map(([, reason]) => reason);
+}
+
+/** The names by which a client may know this server, as texts; a wildcard keeps its star. */
+export function serverNames({ extensions }: Certificate): readonly string[] {
+  return (extensions.subjectAltName?.names ?? []).flatMap((name) => {
+    if (name.kind === 'dns') return [name.text];
+    const address = name.kind === 'ip' ? addressOfOctets(name.bytes) : undefined;
+    return address === undefined ? [] : [addressText(address)];
+  });
 }
 
 // RFC 9525 section 6.3: an address is compared as octets, a name label by label; a star is one whole label, the first.

@@ -3,7 +3,8 @@ import { Agent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessa
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
-import { codeOf, lossError } from './secure-socket.ts';
+import { codeOf } from './connect-failure.ts';
+import { lossError } from './secure-socket.ts';
 
 /** Names, digests and a token or two; the same as Node's default. */
 const RESPONSE_HEADER_LENGTH_MAX = 16 * 1024;

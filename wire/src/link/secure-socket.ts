@@ -3,7 +3,9 @@ import { endpointText } from '@edgekeep/core/canonical/endpoint';
 import { messageOf } from '@edgekeep/core/message-of';
 import { connect, type TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
-import { tlsClientOptions, type TlsClientInput } from './tls.ts';
+import { codeOf, connectFailure } from './connect-failure.ts';
+import { noteShown } from './refused-server.ts';
+import { serverExpectation, tlsClientOptions, type TlsClientInput } from './tls.ts';
 
 // The connection is idle most of its life; probes keep middleboxes from dropping it and detect a peer that vanished.
 const keepAliveProbeMs = 15_000;
@@ -29,7 +31,14 @@ export async function openSecureSocket(input: SecureSocketInput): Promise<TLSSoc
     connectTimeoutMs,
   );
   const abort = () => reject(new WireError('closed', `${where}: closed while connecting`));
-  const fail = (error: Error) => reject(connectError(error, where));
+  const shown = noteShown(socket);
+  const fail = (cause: Error) => {
+    // It ends now, and the reason is found out first.
+    socket.off('close', close);
+    const attempt = { endpoint: input, expectation: serverExpectation(input)(), shown: shown() };
+    const named = ({ code, message }: WireError) => new WireError(code, `${where}: ${message}`, { cause });
+    connectFailure(cause, attempt).then((failure) => reject(named(failure)), reject);
+  };
   const close = () => reject(new WireError('unreachable', `${where}: the connection ended during the handshake`));
   signal.addEventListener('abort', abort);
   socket.once('error', fail).once('close', close);
@@ -62,15 +71,6 @@ function connectWith(input: SecureSocketInput, where: string): TLSSocket {
 /** A failed attempt was reported; further errors of the closing socket are ignored. */
 export function ignoreError(): void {}
 
-function connectError(cause: Error, where: string): WireError {
-  if (cause instanceof WireError) return new WireError(cause.code, `${where}: ${cause.message}`, { cause });
-  const code = codeOf(cause);
-  // System errors (ECONNREFUSED, ENOTFOUND, EHOSTUNREACH) are network errors; all others come from TLS or certificate verification.
-  const isNetwork = /^E[A-Z_]+$/.test(code) && code !== 'EPROTO' && !code.startsWith('ERR_');
-  if (isNetwork) return new WireError('unreachable', `${where}: no connection (${code})`, { cause });
-  return new WireError('tls-refused', `${where}: TLS refused: ${cause.message.trim()}`, { cause });
-}
-
 /** The reason for the end of an established connection; `undefined` is an orderly close by the other end. */
 export function lossError(cause: Error | undefined, where: string): WireError {
   if (cause instanceof WireError) return cause;
@@ -80,8 +80,4 @@ export function lossError(cause: Error | undefined, where: string): WireError {
     return new WireError('tls-refused', `${where}: TLS refused: ${cause.message.trim()}`, { cause });
   }
   return new WireError('connection-lost', `${where}: the connection was lost (${codeOf(cause)})`, { cause });
-}
-
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }

@@ -14,13 +14,14 @@ export interface TestAuthority {
   readonly device: TlsClientCredential;
 }
 
-/** `dnsNames` and `ipAddresses` are what the server's certificate is for. Valid for an hour around now. */
+/** `dnsNames` and `ipAddresses` are what the server's certificate is for. Valid for an hour around now, or around a time that is `laterSeconds` after it. */
 export async function makeTestAuthority(
   name: string,
   dnsNames: readonly string[] = ['localhost'],
   ipAddresses: readonly string[] = ['127.0.0.1'],
+  laterSeconds = 0,
 ): Promise<TestAuthority> {
-  const nowSeconds = Math.floor(Date.now() / 1000);
+  const nowSeconds = Math.floor(Date.now() / 1000) + laterSeconds;
   const fresh = () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const input = {

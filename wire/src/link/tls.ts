@@ -9,8 +9,10 @@ import { type Certificate, parseCertificate } from '@edgekeep/core/identity/cert
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { type ServerExpectation, type ServerVerdict, verifyServer } from '@edgekeep/core/identity/server-certificate';
 import { constants } from 'node:crypto';
-import type { ConnectionOptions, DetailedPeerCertificate, PeerCertificate, TlsOptions } from 'node:tls';
+import type { TcpSocketConnectOpts } from 'node:net';
+import type { ConnectionOptions, PeerCertificate, TlsOptions } from 'node:tls';
 import { WireError } from '../error.ts';
+import { refusedServer, shownChain } from './refused-server.ts';
 
 // Groups of key exchange, in the order of preference: hybrid first, so that what is recorded today stays secret from a quantum computer. A
 // client sends a share of both groups with a star: a hub of an earlier version, which knows X25519 only, answers without another round trip. A server
@@ -74,6 +76,11 @@ export function tls12ServerOptions(input: TlsServerInput): TlsOptions {
   return { ...tlsServerOptions(input), ...tls12Too };
 }
 
+type AddressOptions = Pick<TcpSocketConnectOpts, 'autoSelectFamily' | 'autoSelectFamilyAttemptTimeout'>;
+
+/** How long one address of a name has for the connection, before the next is tried. */
+const addressMilliseconds = 2_500;
+
 /** A client's own certificate chain, leaf first, and the key of its leaf. */
 export interface TlsClientCredential {
   readonly certificateChainPem: string;
@@ -96,16 +103,19 @@ export interface TlsClientInput {
  * Options for `tls.connect` and `https.request`, except the destination. OpenSSL verifies the path to the authorities; then the certificate
  * itself is judged here, before any byte of the client's is sent. Throws `settings-invalid` without an authority.
  */
-export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
+export function tlsClientOptions(input: TlsClientInput): ConnectionOptions & AddressOptions {
   const { serverName, credential } = input;
-  const anchors = anchorsIn(input.authoritiesPem);
+  const expectation = serverExpectation(input);
   return {
     ...tls13Only,
     ca: [...input.authoritiesPem],
     // RFC 6066 section 3: no IP addresses in the server name indication; they are still verified.
     servername: indicatedName(serverName),
-    checkServerIdentity: (_, shown) => refusalOf(shown, anchors, input),
+    checkServerIdentity: (_, shown) => refusalOf(shown, expectation(), input),
     rejectUnauthorized: true,
+    // A name with several addresses: one that is silent does not keep the others from being tried. A packet that was lost comes again in a second.
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: addressMilliseconds,
     ALPNProtocols: ['http/1.1'],
     ...(credential && { cert: credential.certificateChainPem, key: credential.privateKeyPem }),
   };
@@ -128,16 +138,21 @@ function anchorsIn(authoritiesPem: readonly string[]): readonly Certificate[] {
   throw new WireError('settings-invalid', 'a TLS client needs at least one pinned authority');
 }
 
+/** What the server must show. The certificates are read once, the clock at each call. Throws `settings-invalid` without an authority. */
+export function serverExpectation(input: TlsClientInput): () => ServerExpectation {
+  const anchors = anchorsIn(input.authoritiesPem);
+  const { serverName: name, generalAuthority = 'accepted' } = input;
+  return () => ({ name, anchors, atSeconds: Math.floor(Date.now() / 1_000), generalAuthority });
+}
+
 function refusalOf(
   shown: PeerCertificate,
-  anchors: readonly Certificate[],
-  { serverName: name, generalAuthority = 'accepted', acceptServer }: TlsClientInput,
+  expectation: ServerExpectation,
+  { acceptServer }: TlsClientInput,
 ): Error | undefined {
   try {
-    const atSeconds = Math.floor(Date.now() / 1_000);
-    const verdict = verdictOn(shown, { name, anchors, atSeconds, generalAuthority });
-    if (verdict.kind === 'refused')
-      return new WireError('tls-refused', `this is not the hub: ${verdict.reasons.join('; ')}`);
+    const verdict = verdictOn(shown, expectation);
+    if (verdict.kind === 'refused') return refusedServer(shownChain(shown), expectation);
     acceptServer?.(verdict.chain);
     return undefined;
   } catch (cause) {
@@ -154,26 +169,6 @@ function verdictOn(shown: PeerCertificate, expectation: ServerExpectation): Serv
     if (!(error instanceof CoreError)) throw error;
     return { kind: 'refused', reasons: [error.message] };
   }
-}
-
-// A hub sends its issuing CA and a link for each earlier root; nobody needs more.
-const PEER_CHAIN_MAX = 40;
-
-/**
- * The certificates that the other end sent and their issuers as far as they were found, DER, leaf first. Only the leaf was verified: OpenSSL
- * may have used another path, and who sends the certificates chooses which ones Node finds.
- */
-function shownChain(leaf: PeerCertificate): readonly Uint8Array[] {
-  const chain: Uint8Array[] = [];
-  let next: PeerCertificate | DetailedPeerCertificate | undefined = leaf;
-  while (next?.raw !== undefined && chain.length < PEER_CHAIN_MAX) {
-    chain.push(next.raw);
-    // The last one names itself as issuer; without a certificate there is an empty object.
-    const issuer: DetailedPeerCertificate | undefined =
-      'issuerCertificate' in next ? next.issuerCertificate : undefined;
-    next = issuer === next ? undefined : issuer;
-  }
-  return chain;
 }
 
 /** DER certificates, leaf first, as one PEM text for TLS settings. */
