@@ -5,8 +5,7 @@ import { copyFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
-import { tpm2 } from '@edgekeep/hardware/tpm/testing';
+import { manufacture } from '@edgekeep/hardware/tpm/simulator-manufacture';
 import { firmware } from './debian.ts';
 import { type GuestReport, parseGuestReport } from './guest.ts';
 
@@ -62,9 +61,7 @@ export class Machine implements AsyncDisposable {
     const machine = new Machine(options);
     await mkdir(machine.#tpmFolder, { recursive: true });
     await mkdir(options.vendorFolder, { recursive: true });
-    // A TPM counts each power cut as a wrong authorization. Real ones lock themselves after 32, swtpm after 3; these machines are only ever cut.
-    await using tpm = await TpmSimulator.start({ stateFolder: machine.#tpmFolder, vendorFolder: options.vendorFolder });
-    await tpm2(tpm, options.folder, 'dictionarylockout', '-s', '--max-tries=32', '--recovery-time=600');
+    await manufacture(machine.#tpmFolder, options.vendorFolder);
     return machine;
   }
 
