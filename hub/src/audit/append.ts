@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
+import { noteEntry } from '../store/entries.ts';
 import { prepared } from '../store/prepared.ts';
 
 /** Returns the entry's index in the log. */
@@ -31,6 +32,7 @@ export function encodeUnsaltedEvent(event: AuditEvent): Uint8Array {
 export async function appendEncodedEntry(trx: WriteTransaction, entry: Uint8Array): Promise<number> {
   const [row] = await insertEntry(trx, { entry, leafHash: leafHash(entry) });
   if (row === undefined) throw new HubError('store-failed', 'the store took an entry of the log and gave it no number');
+  noteEntry(trx);
   return row.log_index;
 }
 

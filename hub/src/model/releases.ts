@@ -72,6 +72,13 @@ export async function createRelease(
       published_at: null,
     };
     await trx.insertInto('model_release').values(created).execute();
+    await appendEntry(trx, {
+      at: order.nowMs,
+      kind: 'model-upload-begun',
+      actor: order.actor,
+      subject: `${name}@${version}`,
+      data: { manifestDigest: manifest_digest, publisher },
+    });
     return created;
   });
   return { row, files: [] };

@@ -50,6 +50,11 @@ export class Acting {
     return this.#rehearses;
   }
 
+  /** Whether a caller asked, and not the hub itself. */
+  get isAsked(): boolean {
+    return !this.#authorities.has(hubItself.name);
+  }
+
   /** Sets the payer that is charged for the work on this request. */
   chargeTo(charge: (milliseconds: number) => void): void {
     this.#charge = charge;

@@ -6,6 +6,7 @@ import { HubError } from '../common/error.ts';
 import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing, undone } from './authority.ts';
 import type { Document } from './document.ts';
+import { entriesOf } from './entries.ts';
 import type { Engine, WriteGroup } from './engine/engine.ts';
 import { openEngine, type StorePlace } from './engine/place.ts';
 import type { RowChange } from './engine/row-watch.ts';
@@ -28,6 +29,8 @@ interface Job {
   /** Runs the caller's statements; returns the function to call once the group is durable. */
   readonly run: (trx: WriteTransaction) => Promise<() => void>;
   readonly fail: (error: unknown) => void;
+  /** Whether the log must name who asked for it. */
+  readonly isAsked: boolean;
   /** Charges the milliseconds that it took to its request. */
   readonly charge: (milliseconds: number) => void;
 }
@@ -127,7 +130,7 @@ export class Database {
   async write<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
     this.assertMayWrite();
     const acting = actingNow();
-    if (acting !== undefined) return actOn(acting, work, (attempt) => this.#enqueue(attempt));
+    if (acting !== undefined) return actOn(acting, work, (attempt) => this.#enqueue(attempt, acting.isAsked));
     if (this.#authority === 'optional') return this.#enqueue(work);
     throw new HubError('authority-missing', 'a write outside of every request: what the hub does for itself says so');
   }
@@ -140,7 +143,7 @@ export class Database {
     return this.#enqueue(actingNow()?.rehearses === true ? undone(work, () => true) : work);
   }
 
-  async #enqueue<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
+  async #enqueue<T>(work: (trx: WriteTransaction) => Promise<T>, isAsked = false): Promise<T> {
     if (this.#closed) throw new HubError('hub-stopping', 'the store is closed');
     if (this.#queue.length >= QUEUE_MAX)
       throw new HubError('rate-limited', 'the store is not keeping up: try again later');
@@ -150,7 +153,7 @@ export class Database {
         return () => resolve(value);
       };
       const acting = actingNow();
-      this.#queue.push({ run, fail: reject, charge: (milliseconds) => acting?.charge(milliseconds) });
+      this.#queue.push({ run, fail: reject, isAsked, charge: (milliseconds) => acting?.charge(milliseconds) });
       // The queue serves every request, so it runs as part of none.
       this.#draining ??= runActing(undefined, () => this.#drain());
     });
@@ -192,8 +195,10 @@ export class Database {
       // A job waits only for its own queries, and these block: the elapsed time is its own work.
       const beganMs = performance.now();
       const outcome = await group.write(async (trx) => {
+        const entries = entriesOf(trx);
         const value = await job.run(trx);
         const changes = group.changes();
+        if (job.isAsked && changes.length > 0 && entriesOf(trx) === entries) throw entryMissing(changes);
         for (const { table } of changes) changed.add(table);
         if (changes.length > 0) await this.#recorder?.admit(trx, changes);
         return value;
@@ -223,4 +228,9 @@ interface GroupDone {
   readonly changed: ReadonlySet<string>;
   /** The time of its writes, without the commit. */
   readonly milliseconds: number;
+}
+
+function entryMissing(changes: readonly RowChange[]): HubError {
+  const tables = [...new Set(changes.map(({ table }) => table))].join(', ');
+  return new HubError('entry-missing', `a request changed rows of ${tables} without an entry of the log`);
 }

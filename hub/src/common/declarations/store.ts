@@ -7,6 +7,7 @@ export const storeErrorCodes = {
   'name-reserved': 409,
   'store-failed': 500,
   'authority-missing': 500,
+  'entry-missing': 500,
   'clock-behind': 503,
 } as const;
 
