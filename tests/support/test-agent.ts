@@ -124,9 +124,10 @@ export class TestAgent {
     return this.#agent;
   }
 
-  async start(options: AgentOptions = {}): Promise<Story> {
-    const { hub, clock } = this.#world;
-    const { host, port } = hub.deviceAddress;
+  /** `hubAddress` is where it looks for the hub; left out: where it is. */
+  async start(options: AgentOptions = {}, hubAddress = this.#world.hub.deviceAddress): Promise<Story> {
+    const { clock } = this.#world;
+    const { host, port } = hubAddress;
     const settings = parseAgentSettings({
       stateFolder: this.stateFolder,
       deviceId: this.#id,

@@ -1,5 +1,7 @@
 // The files of a log, from a folder or a web server. Both serve the paths of c2sp.org/tlog-tiles.
 import { join } from 'node:path';
+import { parseWebAddress } from '@edgekeep/core/canonical/endpoint';
+import { withoutZone } from '@edgekeep/core/canonical/host';
 import { CoreError } from '@edgekeep/core/error';
 import { readBounded } from '../bounded-file.ts';
 import { HubRefusal, type Operator, Unreachable } from '../operator.ts';
@@ -17,7 +19,18 @@ const requestMs = 30_000;
 /** `place` is an http(s) URL, the log's prefix, or a folder. An operator reads the log of their hub, entries included. */
 export function openLogSource(place: string, operator?: Operator): LogSource {
   if (operator !== undefined) return operatorSource(operator);
-  return /^https?:\/\//.test(place) ? webSource(place.replace(/\/*$/, '/')) : folderSource(place);
+  return /^https?:\/\//i.test(place) ? webSource(prefixIn(place)) : folderSource(place);
+}
+
+function prefixIn(place: string): string {
+  const { host, text } = parseWebAddress(place);
+  // The platform's client takes no interface.
+  if (host !== withoutZone(host))
+    throw new CoreError(
+      'address-invalid',
+      `${place}: the log of a server at a link-local address is read by \`audit verify hub\``,
+    );
+  return text.replace(/\/*$/, '/');
 }
 
 function operatorSource(operator: Operator): LogSource {

@@ -3,6 +3,7 @@
 import type { Certificate } from './certificate.ts';
 import { classOf } from './certificate-class.ts';
 import { CoreError } from '../error.ts';
+import { equalNames } from './distinguished-name.ts';
 import { validatePath, validityReasons } from './path.ts';
 import { serverNames, type ServerExpectation, verifyServer } from './server-certificate.ts';
 
@@ -24,8 +25,13 @@ export type ServerRefusal =
 export function explainServer(shown: readonly Certificate[], expectation: ServerExpectation): ServerRefusal {
   const [leaf] = shown;
   if (leaf === undefined) return { kind: 'foreign' };
+  const verdict = verifyServer(shown, expectation);
+  const reasons = verdict.kind === 'refused' ? verdict.reasons : [];
   const chain = chainAtAnyTime(shown, expectation);
-  if (chain === undefined) return { kind: isOfAHub(leaf) ? 'other-hub' : 'foreign' };
+  if (chain === undefined) {
+    if (reachesAnchor(shown, expectation)) return { kind: 'unfit', reasons };
+    return { kind: isOfAHub(leaf) ? 'other-hub' : 'foreign' };
+  }
   const { atSeconds } = expectation;
   for (const link of chain) {
     if (validityReasons(link, atSeconds).length === 0) continue;
@@ -35,11 +41,10 @@ export function explainServer(shown: readonly Certificate[], expectation: Server
       : { kind: 'not-yet-valid', notBeforeSeconds };
   }
   const names = serverNames(leaf);
-  const verdict = verifyServer(shown, expectation);
-  const reasons = verdict.kind === 'refused' ? verdict.reasons : [];
-  const [anyName] = names;
   // Under a name that it has, nothing is wrong with it.
-  const isFit = anyName !== undefined && verifyServer(shown, { ...expectation, name: anyName }).kind === 'valid';
+  const isFit = names.some((name) => {
+    return verifyServer(shown, { ...expectation, name: name.replace('*', 'any') }).kind === 'valid';
+  });
   return isFit ? { kind: 'other-name', names } : { kind: 'unfit', reasons };
 }
 
@@ -54,6 +59,18 @@ function chainAtAnyTime(
     if (path.kind === 'valid') return path.chain;
   }
   return undefined;
+}
+
+// A path that breaks another rule, as a name that its authority may not certify: by the names of issuers, up to one that an anchor signed.
+function reachesAnchor(shown: readonly Certificate[], { anchors }: ServerExpectation): boolean {
+  let [link] = shown;
+  for (let steps = 0; link !== undefined && steps < shown.length; steps += 1) {
+    const { issuer, notBeforeSeconds: atSeconds } = link;
+    const path = validatePath({ leaf: link, intermediates: [], anchors, atSeconds, purpose: 'any' });
+    if (path.kind === 'valid') return true;
+    link = shown.find(({ subject }) => equalNames(subject, issuer));
+  }
+  return false;
 }
 
 function isOfAHub(leaf: Certificate): boolean {

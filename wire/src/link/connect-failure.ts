@@ -2,6 +2,8 @@
 import type { Endpoint } from '@edgekeep/core/canonical/endpoint';
 import type { ServerExpectation } from '@edgekeep/core/identity/server-certificate';
 import { WireError } from '../error.ts';
+import { indicatedName } from './indicated-name.ts';
+import { shownByOlderTls } from './older-tls.ts';
 import { askWithoutTls } from './plain-answer.ts';
 import { refusedServer } from './refused-server.ts';
 
@@ -28,11 +30,11 @@ export async function connectFailure(cause: Error, { endpoint, expectation, show
   if (isNetwork) return new WireError('unreachable', `no connection (${addressesTried(cause) ?? code})`, { cause });
   if (shown.length > 0) {
     const { code: refusal, message } = refusedServer(shown, expectation);
-    return new WireError(refusal, message, { cause });
+    const text = refusal === 'tls-refused' ? `${cause.message.trim()}: ${message}` : message;
+    return new WireError(refusal, text, { cause });
   }
   if (withoutTls.test(why)) return withoutTlsFailure(endpoint, cause);
-  if (olderTls.test(why))
-    return new WireError('tls-refused', 'the server there does not speak TLS 1.3, so it is no hub', { cause });
+  if (olderTls.test(why)) return olderTlsFailure(endpoint, expectation, cause);
   if (ofTls.test(code)) return new WireError('tls-refused', `TLS refused: ${cause.message.trim()}`, { cause });
   return new WireError('unreachable', cause.message.trim(), { cause });
 }
@@ -52,6 +54,21 @@ async function withoutTlsFailure(endpoint: Endpoint | undefined, cause: Error): 
     case 'none':
       return new WireError('other-server', 'a program without TLS answers there', { cause });
   }
+}
+
+async function olderTlsFailure(
+  endpoint: Endpoint | undefined,
+  expectation: ServerExpectation,
+  cause: Error,
+): Promise<WireError> {
+  const older = 'the server there does not speak TLS 1.3, so it is no hub';
+  const shown = endpoint === undefined ? [] : await shownByOlderTls(endpoint, indicatedName(expectation.name));
+  if (shown.length === 0) return new WireError('tls-refused', older, { cause });
+  const { code, message } = refusedServer(shown, expectation);
+  const isOther = code === 'tls-intercepted' || code === 'other-server';
+  return isOther
+    ? new WireError(code, `${message}; it does not speak TLS 1.3`, { cause })
+    : new WireError('tls-refused', older, { cause });
 }
 
 // A name with several addresses: each was tried.

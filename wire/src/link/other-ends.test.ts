@@ -1,18 +1,16 @@
 // Who answers in the place of the hub is named: a proxy that ends TLS, another hub, a web server, a captive portal; and what is wrong with the
 // hub's own certificate.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { connect, createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { mock, type TestContext, test } from 'node:test';
+import dns from 'node:dns';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { WireError } from '../error.ts';
 import { HubConnection } from './hub-connection.ts';
 import { makeTestAuthority } from './testing-authority.ts';
+import { TlsInterceptor } from './testing-interceptor.ts';
 import { tlsServerOptions } from './tls.ts';
 
 const own = await makeTestAuthority('own hub');
@@ -43,85 +41,20 @@ const hubOptions: TlsOptions = tlsServerOptions({
   clientCertificate: 'optional',
 });
 
-/** A proxy that inspects TLS, as companies have: it makes a certificate for the name, under an authority of its own. */
-async function interceptor(
-  t: TestContext,
-  hubPort: number,
-  options: TlsOptions = {},
-): Promise<{ port: number; read: Buffer[] }> {
-  const folder = mkdtempSync(join(tmpdir(), 'edgekeep-interceptor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const openssl = (...args: readonly string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-  const key = ['-newkey', 'rsa:2048', '-nodes', '-days', '30'];
-  openssl(
-    'req',
-    '-x509',
-    ...key,
-    '-subj',
-    '/O=Corp/CN=Corp TLS "Inspection" CA',
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.pem',
-  );
-  openssl(
-    'req',
-    ...key,
-    '-subj',
-    '/CN=localhost',
-    '-addext',
-    'subjectAltName=DNS:localhost,IP:127.0.0.1',
-    '-keyout',
-    'leaf.key',
-    '-out',
-    'leaf.csr',
-  );
-  openssl(
-    'x509',
-    '-req',
-    '-in',
-    'leaf.csr',
-    '-CA',
-    'ca.pem',
-    '-CAkey',
-    'ca.key',
-    '-copy_extensions',
-    'copy',
-    '-days',
-    '30',
-    '-out',
-    'leaf.pem',
-  );
-  const text = (name: string) => readFileSync(join(folder, name), 'utf8');
-  const read: Buffer[] = [];
-  const server = createTlsServer(
-    { cert: text('leaf.pem') + text('ca.pem'), key: text('leaf.key'), ...options },
-    (socket) => {
-      const onward = connect({ host: '127.0.0.1', port: hubPort, rejectUnauthorized: false });
-      socket.on('data', (chunk: Buffer) => read.push(chunk));
-      socket
-        .on('error', () => {})
-        .pipe(onward)
-        .on('error', () => {})
-        .pipe(socket);
-      socket.once('close', () => onward.destroy());
-    },
-  );
-  return { port: await listen(t, server), read };
-}
-
 // SECURITY.md: NET-15
 test('a proxy that ends TLS on the way is named, with subject and issuer of its certificate, and reads no request', async (t) => {
   const hub = await listen(t, createTlsServer(hubOptions));
-  const proxy = await interceptor(t, hub);
-  const { code, message } = await refusedAt(proxy.port);
-  assert.equal(code, 'tls-intercepted', message);
-  assert.match(message, /^127\.0\.0\.1:\d+: somebody between ends TLS/);
-  assert.match(
-    message,
-    /subject "CN=localhost", issuer "O=Corp, CN=Corp TLS \?\?Inspection\?\? CA", SHA-256 [0-9a-f]{64}/,
-  );
-  assert.deepEqual(proxy.read, []);
+  for (const options of [{}, { maxVersion: 'TLSv1.2' }] as const) {
+    await using proxy = await TlsInterceptor.open(hub, options);
+    const { code, message } = await refusedAt(proxy.port);
+    assert.equal(code, 'tls-intercepted', message);
+    assert.match(message, /^127\.0\.0\.1:\d+: somebody between ends TLS/);
+    assert.match(
+      message,
+      /subject "CN=localhost", issuer "O=Corp, CN=Corp TLS \?\?Inspection\?\? CA", SHA-256 [0-9a-f]{64}/,
+    );
+    assert.deepEqual(proxy.read, []);
+  }
 });
 
 test('a hub under another root is another hub, not somebody between', async (t) => {
@@ -218,4 +151,34 @@ test('a client names a host to the server, and an address never', async (t) => {
     await connection[Symbol.asyncDispose]();
   }
   assert.deepEqual(named, ['localhost', false, false]);
+});
+
+test('a silent address of a name, and one that refuses, do not keep a device from the next', async (t) => {
+  const server = createTlsServer(hubOptions, (socket) => void socket.on('error', () => {}));
+  const port = await listen(t, server);
+  // TEST-NET-1 and the documentation prefix lead nowhere; a port at another loopback address is closed.
+  const addresses = [
+    { address: '2001:db8::1', family: 6 },
+    { address: '192.0.2.1', family: 4 },
+    { address: '::1', family: 6 },
+    { address: '127.0.0.1', family: 4 },
+  ];
+  const lookup = mock.method(
+    dns,
+    'lookup',
+    (...[, , answer]: [string, object, (error: null, found: object) => void]) => {
+      answer(null, addresses);
+    },
+  );
+  t.after(() => lookup.mock.restore());
+  const settings = { port, authoritiesPem: [own.authorityPem], credential: own.device, serverName: 'localhost' };
+  const connection = await HubConnection.open({ ...settings, host: 'hub.example' });
+  await connection[Symbol.asyncDispose]();
+  addresses.pop();
+  const refused = await refusedAt(port, { ...settings, host: 'hub.example' });
+  assert.equal(refused.code, 'unreachable');
+  assert.match(
+    refused.message,
+    /^hub\.example:\d+: no connection \(.*2001:db8::1 E\w+.*192\.0\.2\.1 E\w+.*::1 ECONNREFUSED\)$/,
+  );
 });

@@ -1,8 +1,6 @@
 // TLS settings of every connection between a device and the hub: TLS 1.3 (one listener, off by default, has 1.2 for gateways), both ends by
 // certificate, no resumption. A full handshake each time means that a revoked certificate is noticed, and that the channel binding belongs to the
 // keys just proven.
-import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
-import { parseAddress } from '@edgekeep/core/canonical/network';
 import { messageOf } from '@edgekeep/core/message-of';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
@@ -12,6 +10,7 @@ import { constants } from 'node:crypto';
 import type { TcpSocketConnectOpts } from 'node:net';
 import type { ConnectionOptions, PeerCertificate, TlsOptions } from 'node:tls';
 import { WireError } from '../error.ts';
+import { indicatedName } from './indicated-name.ts';
 import { refusedServer, shownChain } from './refused-server.ts';
 
 // Groups of key exchange, in the order of preference: hybrid first, so that what is recorded today stays secret from a quantum computer. A
@@ -109,7 +108,6 @@ export function tlsClientOptions(input: TlsClientInput): ConnectionOptions & Add
   return {
     ...tls13Only,
     ca: [...input.authoritiesPem],
-    // RFC 6066 section 3: no IP addresses in the server name indication; they are still verified.
     servername: indicatedName(serverName),
     checkServerIdentity: (_, shown) => refusalOf(shown, expectation(), input),
     rejectUnauthorized: true,
@@ -119,11 +117,6 @@ export function tlsClientOptions(input: TlsClientInput): ConnectionOptions & Add
     ALPNProtocols: ['http/1.1'],
     ...(credential && { cert: credential.certificateChainPem, key: credential.privateKeyPem }),
   };
-}
-
-function indicatedName(serverName: string): string {
-  const name = canonicalHostName(serverName) ?? '';
-  return parseAddress(name) === undefined ? name : '';
 }
 
 // Node takes an empty list, or an empty text, for its own list of public authorities.

@@ -8,7 +8,7 @@ import { failed, type Finding, ok } from '@edgekeep/host/finding';
 import { messageOf } from '@edgekeep/core/message-of';
 import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
-import { checkNames } from './names.ts';
+import { checkNames, checkReachable } from './names.ts';
 import { checkPolicy } from './policy.ts';
 import { checkReferenceValues } from './reference-values.ts';
 import { checkPostQuantum } from './post-quantum.ts';
@@ -27,6 +27,7 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
     ...checkPolicy(join(folder, 'hub.sqlite'), settings, nowMs),
     ...checkReferenceValues(join(folder, 'hub.sqlite'), settings),
     ...checkPostQuantum(join(folder, 'hub.sqlite'), settings),
+    checkReachable(settings),
     ...checkNames(join(folder, 'hub.sqlite'), settings),
     ...(await checkRootFolders(folder, settings)),
     ...(await checkPorts(settings)),

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
-import { type Named, namesInSettings, reservedText } from '../../store/hub-names.ts';
+import { type Named, namesInSettings, reachableName, reservedText } from '../../store/hub-names.ts';
 import type { HubSettings } from '../../settings.ts';
 import { type Finding, ok, warning } from '@edgekeep/host/finding';
 
@@ -23,6 +23,17 @@ const queries: readonly (readonly [Named, string, string])[] = [
   ],
   ['person', 'select name from person where disabled_at is null', 'add them under another name: edgekeep person add'],
 ];
+
+/** Whether a client can reach the hub by one of its names: kits and operator files take the first. */
+export function checkReachable({ names }: Pick<HubSettings, 'names'>): Finding {
+  const name = reachableName(names);
+  if (name !== undefined) return ok('names', `devices reach the hub as ${name}`);
+  return warning(
+    'names',
+    `no client can reach the hub as ${names.join(', ')}`,
+    'add its name or address to `names`, or give --hub with each kit',
+  );
+}
 
 /** `path` is the store; problems of the store itself are another finding. */
 export function checkNames(path: string, settings: Pick<HubSettings, 'names' | 'publicUrl'>): readonly Finding[] {
