@@ -2,14 +2,14 @@
 // crash between the two leaves a log one event ahead of the PCR; that is detected and repaired when the log is opened again. The other
 // order would leave a PCR that no log explains.
 import { makeFolder } from '@edgekeep/host/make-folder';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeEvent, encodeEventLogHeader, EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { extend, pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
 import { type UserspaceRecord, valuesAfter } from '@edgekeep/core/attest/userspace-log';
 import { concat, equalBytes } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
-import { replaceFile } from '@edgekeep/host/durable-file';
+import { readEither, replaceBoth } from '@edgekeep/host/two-copies';
 import { HardwareError } from '../error.ts';
 import type { RootOfTrust } from '../root-of-trust.ts';
 import { Serial } from '@edgekeep/host/serial';
@@ -83,10 +83,11 @@ export class BootLog {
     await makeFolder(folder, { mode: 0o700 });
     const name = `${bootId}${suffix}`;
     for (const other of await readdir(folder)) {
-      if (other.endsWith(suffix) && other !== name) await rm(join(folder, other));
+      if ([suffix, `${suffix}.copy`].some((end) => other.endsWith(end)) && !other.startsWith(name))
+        await rm(join(folder, other));
     }
     const path = join(folder, name);
-    const bytes = (await readIfThere(path)) ?? firmwareLog ?? encodeEventLogHeader();
+    const bytes = (await readLog(path)) ?? firmwareLog ?? encodeEventLogHeader();
     const replayed = replay(path, bytes);
     const later = (await measuredLater?.(replayed)) ?? [];
     const condition = await reconcile(replayed, later, rootOfTrust);
@@ -107,7 +108,7 @@ export class BootLog {
       if (longer.length > EVENT_LOG_BYTES_MAX) {
         throw new HardwareError('boot-log-invalid', `the log would be longer than ${EVENT_LOG_BYTES_MAX} bytes`);
       }
-      await replaceFile(this.#path, longer);
+      await replaceBoth(this.#path, longer);
       this.#bytes = longer;
       this.#ahead = true;
       await this.#rootOfTrust.extend(measurement.pcr, measurement.digest);
@@ -116,11 +117,21 @@ export class BootLog {
   }
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return readFile(path).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
+async function readLog(path: string): Promise<Uint8Array | undefined> {
+  const found = await readEither(path, {
+    parse: (bytes) => {
+      replay(path, bytes);
+      return bytes;
+    },
+    // Events are appended only.
+    isNewer: (copy, file) => copy.length > file.length,
   });
+  if (found.kind === 'damaged') {
+    const { cause } = found;
+    const message = `${path}: it is not an event log, and its second copy is no better: restart the device, which begins another`;
+    throw new HardwareError('boot-log-invalid', message, { cause });
+  }
+  return found.kind === 'found' ? found.value : undefined;
 }
 
 /** Compares the log's replay with the PCRs, and extends the last event if only that one is missing there. */

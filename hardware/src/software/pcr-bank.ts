@@ -1,9 +1,9 @@
-// A SHA-256 PCR bank kept in a file, for one boot: it starts over when the boot identifier changes, as a TPM's does at reset.
-import { readFile } from 'node:fs/promises';
+// A SHA-256 PCR bank kept in a file, for one boot: it starts over when the boot identifier changes, as a TPM's does at reset. A bank that is lost
+// starts over, too: the boot log then contradicts it until the device restarts.
 import { extend } from '@edgekeep/core/attest/replay';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
 import { pcrCount } from '@edgekeep/core/tpm/pcr-selection';
-import { replaceFile } from '@edgekeep/host/durable-file';
+import { readEither, replaceBoth } from '@edgekeep/host/two-copies';
 import { HardwareError } from '../error.ts';
 
 const valueBytes = 32;
@@ -19,13 +19,10 @@ export class SoftwarePcrBank {
     this.#values = values;
   }
 
-  /** Throws `software-state-invalid` when this class did not write the file. */
   static async open(path: string, bootId: string): Promise<SoftwarePcrBank> {
-    const text = await readFile(path, 'utf8').catch((error: unknown) => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      throw error;
-    });
-    const kept = text === undefined ? undefined : parseBank(path, text);
+    const parse = (bytes: Uint8Array) => parseBank(path, Buffer.from(bytes).toString('utf8'));
+    const found = await readEither(path, { parse });
+    const kept = found.kind === 'found' ? found.value : undefined;
     return new SoftwarePcrBank(path, bootId, kept?.bootId === bootId ? kept.values : resetValues());
   }
 
@@ -43,7 +40,7 @@ export class SoftwarePcrBank {
     }
     const value = extend('sha256', this.value(pcr), digest);
     const lines = this.#values.map((old, index) => toHex(index === pcr ? value : old));
-    await replaceFile(this.#path, Buffer.from(`${[this.#bootId, ...lines].join('\n')}\n`));
+    await replaceBoth(this.#path, Buffer.from(`${[this.#bootId, ...lines].join('\n')}\n`));
     this.#values[pcr] = value;
   }
 }

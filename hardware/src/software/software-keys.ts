@@ -3,8 +3,8 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { assertP256 } from '@edgekeep/core/identity/p256-point';
-import { replaceFile } from '@edgekeep/host/durable-file';
 import { groupAndOthers, readPrivateFile } from '@edgekeep/host/private-file';
+import { readEither, replaceBoth } from '@edgekeep/host/two-copies';
 import { HardwareError } from '../error.ts';
 
 export interface SoftwareKeys {
@@ -16,8 +16,8 @@ export interface SoftwareKeys {
 const KEY_FILE_BYTES_MAX = 4096;
 
 /**
- * The device's keys; makes them on first use. Throws `software-state-invalid` for a file that others can read or that contains another kind
- * of key.
+ * The device's keys; makes them on first use. Throws `software-state-invalid` for a file that others can read, and where no copy of a key is
+ * left: this device is nobody then.
  */
 export async function loadSoftwareKeys(stateFolder: string): Promise<SoftwareKeys> {
   return {
@@ -27,21 +27,22 @@ export async function loadSoftwareKeys(stateFolder: string): Promise<SoftwareKey
 }
 
 async function loadKey(path: string): Promise<KeyObject> {
-  const pem = await readPrivate(path);
-  if (pem === undefined) {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    await replaceFile(path, Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })));
-    return privateKey;
+  const found = await readEither(path, { parse: parseKey, read: readPrivate, wipes: true });
+  if (found.kind === 'found') return found.value;
+  if (found.kind === 'damaged') {
+    const { cause } = found;
+    const message = `${path}: expected a P-256 private key in PEM, and its second copy is no better: restore it, or have an operator wipe the device and enroll it again with an empty state folder`;
+    throw new HardwareError('software-state-invalid', message, { cause });
   }
-  try {
-    const key = createPrivateKey(pem);
-    assertP256(key);
-    return key;
-  } catch (cause) {
-    throw new HardwareError('software-state-invalid', `${path}: expected a P-256 private key in PEM`, { cause });
-  } finally {
-    pem.fill(0);
-  }
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  await replaceBoth(path, Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })));
+  return privateKey;
+}
+
+function parseKey(pem: Uint8Array): KeyObject {
+  const key = createPrivateKey(Buffer.from(pem));
+  assertP256(key);
+  return key;
 }
 
 function readPrivate(path: string): Promise<Buffer | undefined> {

@@ -91,15 +91,22 @@ test('key files are for their owner alone, and one that others can read is refus
   await assert.rejects(SoftwareRootOfTrust.open({ stateFolder, bootId: 'boot-1' }), withCode('software-state-invalid'));
 });
 
-test('a damaged PCR file and a damaged key are refused, not replaced', async (context) => {
+test('a PCR file or a key with one damaged copy is put back; without a whole one, PCRs start over and a key is refused', async (context) => {
   const stateFolder = await temporaryFolder(context);
-  const device = await SoftwareRootOfTrust.open({ stateFolder, bootId: 'boot-1' });
+  const bootId = 'boot-1';
+  const device = await SoftwareRootOfTrust.open({ stateFolder, bootId });
   await device.extend(1, randomBytes(32));
-  await writeFile(join(stateFolder, 'pcrs'), 'boot-1\n00\n');
-  await assert.rejects(SoftwareRootOfTrust.open({ stateFolder, bootId: 'boot-1' }), withCode('software-state-invalid'));
-  await rm(join(stateFolder, 'pcrs'));
-  await writeFile(join(stateFolder, 'signing-key.pem'), 'not a key');
-  await assert.rejects(SoftwareRootOfTrust.open({ stateFolder, bootId: 'boot-1' }), withCode('software-state-invalid'));
+  const pcr = async (of: SoftwareRootOfTrust) => (await of.readPcrs({ bank: 'sha256', pcrs: [1] })).get(1);
+  const [value, identity] = [await pcr(device), await device.describe()];
+  for (const text of ['', 'boot-1\n00\n', 'not a key']) {
+    for (const name of ['pcrs', 'signing-key.pem']) await writeFile(join(stateFolder, name), text);
+    const again = await SoftwareRootOfTrust.open({ stateFolder, bootId });
+    assert.deepEqual([await pcr(again), await again.describe()], [value, identity]);
+  }
+  for (const name of ['pcrs', 'pcrs.copy']) await writeFile(join(stateFolder, name), '');
+  assert.deepEqual(await pcr(await SoftwareRootOfTrust.open({ stateFolder, bootId })), new Uint8Array(32));
+  for (const name of ['signing-key.pem', 'signing-key.pem.copy']) await writeFile(join(stateFolder, name), '');
+  await assert.rejects(SoftwareRootOfTrust.open({ stateFolder, bootId }), withCode('software-state-invalid'));
 });
 
 test('PCRs of a dynamic launch, PCRs that do not exist and digests of another length are refused', async (context) => {
