@@ -161,6 +161,20 @@ export function verifyReceipt(
   };
 }
 
+/**
+ * What a device that holds a receipt has seen: the release, and a checkpoint of the log. Nothing is verified: the caller verifies the checkpoint's
+ * signature. Throws as `verifyReceipt` does.
+ */
+export function seenByReceipt(bytes: Uint8Array): {
+  readonly model: string;
+  readonly version: string;
+  readonly checkpoint: Uint8Array;
+} {
+  const receipt = parseReceipt(bytes);
+  const { name: model, version } = parseRelease(receipt.entry).release.model;
+  return { model, version, checkpoint: parseTlogProof(receipt.proof).checkpoint };
+}
+
 /** Whether manifest and bundle are in the receipt itself. Throws as `verifyReceipt` does. */
 export function holdsModel(bytes: Uint8Array): boolean {
   return parseReceipt(bytes).model !== undefined;

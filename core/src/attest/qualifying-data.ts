@@ -12,7 +12,8 @@ const SUBJECT_LENGTH = 32;
 /**
  * `enroll`, `renew`, `recover`: an operational key is certified, bound = the 32 bytes of certify-subject.ts. `release`: a model key is
  * released, bound = the 32-byte TLS exporter. `bound-release`: as `release`, and bound is the exporter and the 32-byte digest of what is asked
- * for. `hybrid-key`: a device names its hybrid key, bound = the 32 bytes of certify-subject.ts. `bind`: a connection is bound to the TPM, nonce = 32 zero bytes, bound = the exporter. `local`: a program on the device asked, bound is
+ * for. `hybrid-key`: a device names its hybrid key, bound = the 32 bytes of hybrid-key-subject.ts. `state-recovery`: a device lost files of its
+ * state, bound = the 32 bytes of state-recovery-subject.ts. `bind`: a connection is bound to the TPM, nonce = 32 zero bytes, bound = the exporter. `local`: a program on the device asked, bound is
  * empty; a local caller must never be able to get any other purpose. `certify`: of agents of the version before, in place of the first three;
  * bound = the DER SubjectPublicKeyInfo of the operational key.
  */
@@ -23,6 +24,7 @@ export type QualifyingPurpose =
   | 'release'
   | 'bound-release'
   | 'hybrid-key'
+  | 'state-recovery'
   | 'bind'
   | 'local'
   | 'certify';
@@ -34,6 +36,7 @@ const texts: Readonly<Record<QualifyingPurpose, string>> = {
   release: 'edgekeep-release-v1',
   'bound-release': 'edgekeep-release-v2',
   'hybrid-key': 'edgekeep-hybrid-key-v1',
+  'state-recovery': 'edgekeep-state-recovery-v1',
   bind: 'edgekeep-bind-v1',
   local: 'edgekeep-local-v1',
   certify: 'edgekeep-certify-v1',
@@ -56,6 +59,7 @@ function assertBound(purpose: QualifyingPurpose, nonce: Uint8Array, bound: Uint8
     case 'renew':
     case 'recover':
     case 'hybrid-key':
+    case 'state-recovery':
       return assertLength(purpose, bound, SUBJECT_LENGTH, 'digest of its subject');
     case 'certify':
       if (bound.length === 0)

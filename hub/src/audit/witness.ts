@@ -27,7 +27,14 @@ export type OfferVerdict =
   | { readonly kind: 'refused'; readonly status: 409; readonly reasons: readonly string[] };
 
 export type CosignatureVerdict =
-  | { readonly kind: 'kept'; readonly size: number; readonly cosignatures: number; readonly quorum: boolean }
+  | {
+      readonly kind: 'kept';
+      readonly size: number;
+      readonly cosignatures: number;
+      readonly quorum: boolean;
+      /** The note with the log's lines and the cosigner's. */
+      readonly cosigned: Uint8Array;
+    }
   /** 403: no cosignature by this device's key. 409: the checkpoint is not open for cosignatures. 422: the cosignature is false. */
   | { readonly kind: 'refused'; readonly status: 403 | 409 | 422; readonly reasons: readonly string[] };
 
@@ -139,9 +146,9 @@ export class CosignatureCollector {
     if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX) {
       return refused(422, `the cosignature by ${key.name} is from the future; set the device's clock`);
     }
-    round.cosignatures.set(deviceId, { standing, lines: linesBy(note, key) });
-    const quorum = this.#isMet(round);
-    return { kind: 'kept', size: round.size, cosignatures: round.cosignatures.size, quorum };
+    const lines = linesBy(note, key);
+    round.cosignatures.set(deviceId, { standing, lines });
+    return this.#kept(round, lines);
   }
 
   /** Whether a public witness has cosigned this checkpoint, or it is `waiting` for the next round. */
@@ -161,9 +168,15 @@ export class CosignatureCollector {
     if (cosignature === false) return refused(422, `the cosignature by ${shownKey(key)} is false`);
     if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX)
       return refused(422, `the cosignature by ${key.name} is from the future`);
-    round.byPublic.set(key.name, linesBy(note, key));
-    const quorum = this.#isMet(round);
-    return { kind: 'kept', size: round.size, cosignatures: round.cosignatures.size, quorum };
+    const lines = linesBy(note, key);
+    round.byPublic.set(key.name, lines);
+    return this.#kept(round, lines);
+  }
+
+  #kept(round: Round, lines: readonly NoteSignature[]): CosignatureVerdict {
+    const { note, size, cosignatures } = round;
+    const cosigned = encodeNote({ text: note.text, signatures: [...note.signatures, ...lines] });
+    return { kind: 'kept', size, cosignatures: cosignatures.size, quorum: this.#isMet(round), cosigned };
   }
 
   /** The newest checkpoint that has its quorum, with cosignatures attached; undefined until the first one has. */

@@ -7,6 +7,7 @@ import { forgetKnownRoot } from '../authority/known-roots.ts';
 import { forgetProofs, setNextRoot } from '../registry/device-row.ts';
 import { recordChange } from '../registry/history.ts';
 import { changeState, getDevice, tokenTier } from '../registry/states.ts';
+import { forgetWitnessed } from '../registry/witnessed.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 import type { DisconnectResult, DisconnectDependencies, DeviceStateOrder } from './quarantine.ts';
@@ -24,6 +25,7 @@ export async function wipeDevice(fleet: DisconnectDependencies, order: DeviceSta
     await changeState(trx, { ...order, to: 'wiped' });
     await keepIdentity(trx, device, reason, nowMs);
     await forgetProofs(trx, deviceId);
+    await forgetWitnessed(trx, deviceId);
     // It begins again with the root of this hub that it is delivered with.
     await forgetKnownRoot(trx, deviceId);
     await forgetKnownKeyList(trx, deviceId);

@@ -36,6 +36,7 @@ import { migration as publisherEnd } from './migrations/0041-publisher-end.ts';
 import { migration as imaPolicy } from './migrations/0034-ima-policy.ts';
 import { migration as publicWitnesses } from './migrations/0048-public-witnesses.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
+import { migration as deviceMemory } from './migrations/0046-device-memory.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
@@ -71,6 +72,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0030-security-state': securityState,
   '0038-witness-policy': witnessPolicy,
   '0044-hybrid-keys': hybridKeys,
+  '0046-device-memory': deviceMemory,
   '0034-ima-policy': imaPolicy,
   '0041-publisher-end': publisherEnd,
   '0048-public-witnesses': publicWitnesses,

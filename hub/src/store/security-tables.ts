@@ -160,6 +160,7 @@ const permitted = {
   expected_device: ['id', 'root_sha256', 'imported_at', 'site'],
   blocked_root: ['root_sha256', 'reason', 'blocked_at'],
   witness_key: ['key', 'device_id'],
+  former_witness_key: ['device_id', 'number', 'tier', 'witness_key', 'ended_at'],
   device_hybrid_key: ['device_id', 'public_key', 'registered_at'],
   post_quantum_rule: ['version', 'document', 'applied_at', 'applied_by'],
   former_identity: [
@@ -258,6 +259,7 @@ const others = {
   device_key_list: 'what devices report of the key lists they know',
   device_model: 'what devices report of their models',
   device_root: 'what devices report of the roots they know',
+  device_witnessed: 'what each device cosigned last; the device knows its own signature',
   evidence_content: 'evidence of keys that were given, found by its digest in the log',
   expiry_alarm: 'which alarms were raised already',
   hub_key: 'each key that signs is on the list of the root, and readers take no other',

@@ -7,6 +7,7 @@ import { hybridKeyRoutes } from '../doors/device/hybrid-key.ts';
 import { estRoutes } from '../doors/device/est.ts';
 import { modelDeviceRoutes } from '../doors/device/model.ts';
 import { recoveryRoutes } from '../doors/device/recovery.ts';
+import { stateRecoveryRoutes } from '../doors/device/state-recovery.ts';
 import { accessDeviceRoutes } from '../doors/device/release.ts';
 import { authorityDeviceRoutes } from '../doors/device/roots.ts';
 import { tokenDeviceRoutes } from '../doors/device/token-device.ts';
@@ -48,6 +49,7 @@ import { workloadOperatorRoutes } from '../doors/operator/workload.ts';
 import { revocationStatusRoutes } from '../doors/public/revocation-status.ts';
 import { tileRoutes } from '../doors/public/tiles.ts';
 import { Readiness } from '../health/readiness.ts';
+import { UnwrittenCosignatures } from '../registry/witnessed.ts';
 import type { Scheduler } from '../jobs/scheduler.ts';
 import { Blobs } from '../model/blobs.ts';
 import type { Subjects } from './subjects.ts';
@@ -66,8 +68,10 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
   const asked = { database, clock, door, gate: fleet.access.gate };
   const vendorRoots = fleet.vendorRoots.roots;
   const enrollment = { ...fleet, ...asked, authorities, settings, vendorRoots, appraiser, witnesses };
+  const unwritten = new UnwrittenCosignatures();
   return (app) => {
     identityDeviceRoutes(app, enrollment);
+    stateRecoveryRoutes(app, { ...enrollment, unwritten });
     hybridKeyRoutes(app, enrollment);
     recoveryRoutes(app, enrollment);
     estRoutes(app, enrollment);
@@ -97,6 +101,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
       logKeys: audit.keys,
       handOvers: audit.handOvers,
       witnesses,
+      unwritten,
       settings,
       countEndedGuards,
     });

@@ -15,6 +15,7 @@ const alertKinds = [
   'refused-attempts',
   'release-refused-by-devices',
   'device-clock',
+  'device-state-lost',
   'tpm-clock',
   'guard-ended',
   'leases-used-up',

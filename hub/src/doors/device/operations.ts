@@ -28,6 +28,10 @@ export const deviceOperations: Operations = {
   'POST /v1/renew': ['renewCertificate', 'Certify the next operational key'],
   'POST /v1/reports': ['sendReport', 'Report counts, models, attributes and faults'],
   'POST /v1/token/report': ['sendTokenReport', 'Report as a device that has HMAC tokens alone'],
+  'POST /v1/state-recovery': [
+    'recoverState',
+    'Say which files of the state folder are lost, get what the hub remembers',
+  ],
   'GET /v1/whoami': ['getCaller', "Show who the caller's certificate names"],
   'POST /v1/workloads/:name/certificate': ['certifyWorkload', 'Certify the key of a workload'],
 };

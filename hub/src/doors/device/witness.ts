@@ -22,6 +22,7 @@ import { recordModels, retriesFor } from '../../model/device-models.ts';
 import { raiseAlert } from '../../alert/alerts.ts';
 import { recordClockSkew } from '../../respond/device-clock.ts';
 import { type EndedGuards, recordGuard } from '../../respond/device-guard.ts';
+import { keepWitnessed, type UnwrittenCosignatures } from '../../registry/witnessed.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
 import { appendEntry } from '../../audit/append.ts';
@@ -45,6 +46,7 @@ interface AuditDeviceRouteDependencies {
   database: Database;
   log: AuditLog;
   witnesses: CosignatureCollector;
+  unwritten: UnwrittenCosignatures;
   /** The former logs and this one: a proof may be about any of them. */
   logKeys: () => Promise<readonly VerifierKey[]>;
   handOvers: () => Promise<readonly ProvenHandOver[]>;
@@ -107,6 +109,7 @@ function addLog(app: HttpServer, dependencies: AuditDeviceRouteDependencies): vo
           { reasons },
         );
       }
+      dependencies.unwritten.note(deviceId, { size: verdict.size, note: verdict.cosigned });
       if (verdict.quorum) await witnesses.publish();
       return { accepted: true };
     },
@@ -144,7 +147,9 @@ function addReports(app: HttpServer, dependencies: AuditDeviceRouteDependencies)
       if (counts !== undefined || attributes !== undefined || models !== undefined) {
         await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
       }
+      const witnessed = dependencies.unwritten.of(deviceId);
       const ended = await database.write(async (trx) => {
+        if (witnessed !== undefined) await keepWitnessed(trx, deviceId, witnessed, nowMs);
         await noteReport(trx, deviceId, { counts: counts === undefined ? undefined : JSON.stringify(counts), nowMs });
         if (attributes !== undefined) await recordReported(trx, deviceId, attributes, nowMs);
         if (models !== undefined) await recordModels(trx, { deviceId, models, nowMs }, settings);
@@ -174,6 +179,7 @@ function addReports(app: HttpServer, dependencies: AuditDeviceRouteDependencies)
         }
         return endedGuards;
       });
+      if (witnessed !== undefined) dependencies.unwritten.written(deviceId, witnessed);
       if (ended !== undefined) dependencies.countEndedGuards(ended);
       const updates = await updatesFor(dependencies, deviceId, desiredVersion);
       if (Object.keys(updates).length === 0) return { accepted: true };

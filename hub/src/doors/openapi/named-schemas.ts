@@ -36,6 +36,7 @@ import * as registry from '@edgekeep/wire/api/registry';
 import * as report from '@edgekeep/wire/api/report';
 import * as revocation from '@edgekeep/wire/api/revocation';
 import * as site from '@edgekeep/wire/api/site';
+import * as stateRecovery from '@edgekeep/wire/api/state-recovery';
 import * as texts from '@edgekeep/wire/api/texts';
 import * as tokenDevice from '@edgekeep/wire/api/token-device';
 import * as vendorRoot from '@edgekeep/wire/api/vendor-root';
@@ -78,6 +79,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   report,
   revocation,
   site,
+  stateRecovery,
   texts,
   tokenDevice,
   vendorRoot,

@@ -88,6 +88,7 @@ const tagOfSegment: Readonly<Record<string, string>> = {
   readyz: 'hub',
   receipts: 'audit',
   recover: 'enrollment',
+  'state-recovery': 'enrollment',
   'reference-values': 'reference values',
   releases: 'models',
   renew: 'enrollment',

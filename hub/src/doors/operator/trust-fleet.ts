@@ -73,6 +73,9 @@ async function fleetOf(db: Kysely<Tables>, tiers: readonly string[]): Promise<Fl
       union all
       select 'device/' || device_id || '/' || generation, witness_key, '', ended_at / 1000
       from former_identity where witness_key <> '' and tier in ${chosen}
+      union all
+      select 'device/' || device_id || '/key/' || number, witness_key, '', ended_at / 1000
+      from former_witness_key where tier in ${chosen}
     ),
     shared as (
       select origin, group_concat(name, ' ' order by name) as names from witness where origin <> '' group by origin

@@ -30,7 +30,14 @@ export function trustFile(
 ): TrustFile {
   return kept({
     revision: () => [
-      database.revisionOf(['device', 'former_identity', 'publisher', 'publisher_end', 'model_release']),
+      database.revisionOf([
+        'device',
+        'former_identity',
+        'former_witness_key',
+        'publisher',
+        'publisher_end',
+        'model_release',
+      ]),
       keyRing.state,
       policies.current(),
     ],

@@ -16,6 +16,27 @@ export interface RegistryTables {
   enrolment_listing: EnrollmentListingRow;
   witness_key: WitnessKeyRow;
   device_hybrid_key: HybridKeyRow;
+  device_witnessed: WitnessedRow;
+  former_witness_key: FormerWitnessKeyRow;
+}
+
+/** The newest checkpoint that a device cosigned. */
+interface WitnessedRow {
+  readonly device_id: string;
+  readonly size: number;
+  /** The signed note, with the cosignature. */
+  readonly note: Uint8Array;
+  readonly witnessed_at: number;
+}
+
+/** A witness key that its device lost. */
+interface FormerWitnessKeyRow {
+  readonly device_id: string;
+  /** Counts from 1 for each device. */
+  readonly number: number;
+  readonly tier: string;
+  readonly witness_key: string;
+  readonly ended_at: number;
 }
 
 /** A device without a row has no hybrid key. */
