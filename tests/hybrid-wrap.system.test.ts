@@ -125,12 +125,20 @@ test(
   },
 );
 
-test('a key file that others can read, or that is none, stops the agent with what to do', { skip }, async () => {
-  await using agent = await TestAgent.prepare(plain, 'broken', { models });
-  const path = join(agent.stateFolder, 'hybrid-key.json');
-  await writeFile(path, '{"type":"edgekeep-hybrid-key/v1"}', { mode: 0o600 });
-  await assert.rejects(agent.start(), { code: 'state-invalid', message: /makes another one/ });
-  await rm(path);
-  await writeFile(path, '{}', { mode: 0o644 });
-  await assert.rejects(agent.start(), { code: 'state-invalid', message: /other users may read/ });
-});
+test(
+  'a key file that is none is made again and reported; one that others can read stops the agent',
+  { skip },
+  async () => {
+    await using agent = await TestAgent.prepare(plain, 'broken', { models });
+    const path = join(agent.stateFolder, 'hybrid-key.json');
+    await writeFile(path, '{"type":"edgekeep-hybrid-key/v1"}', { mode: 0o600 });
+    const story = await agent.start();
+    assert.equal((await story.next('state-lost')).file, 'hybrid-key');
+    await story.next('hybrid-key-registered');
+    await agent.stop();
+    await rm(`${path}.copy`);
+    await rm(path);
+    await writeFile(path, '{}', { mode: 0o644 });
+    await assert.rejects(agent.start(), { code: 'state-invalid', message: /other users may read/ });
+  },
+);

@@ -13,7 +13,7 @@ import { type Emit, failureEvent, unreachableEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
 import type { HubTime } from './hub/hub-time.ts';
 import type { Clocks } from './hub/lifetime.ts';
-import type { ModelRunner } from './model/model-runner.ts';
+import type { ModelRunner, ModelRunnerDependencies } from './model/model-runner.ts';
 import { RepeatFilter } from './repeat-filter.ts';
 import { sendReport, tellFailure } from './hub/report.ts';
 import { localFailureOf } from './local-failure.ts';
@@ -30,10 +30,7 @@ type LinkCallbacks = Pick<
 const rootsEveryMs = 600_000;
 
 /** What the models need from the agent. */
-export interface RunnerHooks {
-  readonly mayTrustHub: () => boolean;
-  readonly onCutOff: (refusal: Refusal) => void;
-}
+export type RunnerHooks = Pick<ModelRunnerDependencies, 'mayTrustHub' | 'onCutOff'>;
 
 export interface AgentDependencies {
   readonly deviceId: string;
@@ -46,6 +43,8 @@ export interface AgentDependencies {
   readonly makeWorkloads: (link: HubLink) => Workloads;
   /** Learns which roots the hub has now; reports what it refuses itself. */
   readonly learnRoots: (link: HubLink) => Promise<void>;
+  /** Where files of the state folder were lost: asks the hub what it remembers; reports what fails itself. */
+  readonly recoverState: (link: HubLink) => Promise<void>;
   readonly registerHybridKey: (link: HubLink) => Promise<void>;
   /** By the hub's answer that bound the connection, if it is new; else by evidence made now. */
   readonly attest: (link: HubLink, bound: Bound | undefined) => Promise<Answer<Attestation>>;
@@ -220,6 +219,7 @@ export class AgentLife {
 
   async #checkIn(link: HubLink): Promise<void> {
     const patience = this.#isNew ? 'now' : 'patient';
+    await this.#dependencies.recoverState(link);
     // The log comes first: the agent takes nothing from a hub that cannot prove its log's history.
     await this.#vouchOrTell(link);
     if (this.#state !== 'online') return;

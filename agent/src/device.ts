@@ -3,7 +3,7 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { always, alwaysLog, alwaysPublisher, type Trust } from '@edgekeep/core/access/trust';
+import { always, alwaysLog, alwaysPublisher, type Trust, type TrustedLog } from '@edgekeep/core/access/trust';
 import { parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { canonicalKey } from '@edgekeep/core/identity/public-key';
@@ -26,13 +26,15 @@ import { assertEnrolledTpm } from './attest/enrolled-tpm.ts';
 import { chooseStagePcr, foreignStart } from './attest/stage-pcr.ts';
 import { alone, imaLogFile, laterMeasurements, openBootLog, openRootOfTrust } from './attest/root-of-trust.ts';
 import type { AgentSettings } from './settings.ts';
-import { openStateFolder, type StateFolder } from './state-folder.ts';
+import { KeptState } from './kept-state.ts';
+import { openStateFolder, readIfThere, type StateFolder } from './state-folder.ts';
 import { StateLock } from './state-lock.ts';
 import { KnownKeys } from './hub/known-keys.ts';
 import { KnownRoots } from './hub/known-roots.ts';
 import { HighestVersions } from './model/versions.ts';
 import { HybridKey } from './hub/hybrid-key.ts';
-import { openWitnessKeys } from './hub/witness-key.ts';
+import { StateRecovery } from './state-recovery.ts';
+import { openWitnessKeys, type WitnessKeys } from './hub/witness-key.ts';
 
 /** Replacements that a caller in the same process may pass for the real parts. */
 export interface AgentOptions {
@@ -66,12 +68,13 @@ export async function openDevice(
   opening.use(await StateLock.take(folder.run));
   await removeLeftDoors(folder.run);
   const pinned = await readPinned(settings, folder);
+  const kept = new KeptState({ isEnrolled: (await readIfThere(folder.enrolled)) !== undefined, emit });
   const bootId = options.bootId ?? (await kernelBootId());
   const opened = options.rootOfTrust ? alone(options.rootOfTrust) : await openRootOfTrust(settings, folder, bootId);
   const { rootOfTrust, byKeys } = opened;
   if (options.rootOfTrust === undefined) opening.use(rootOfTrust);
   // Before anything is measured or signed.
-  await assertEnrolledTpm(folder.enrolledTpm, rootOfTrust);
+  await assertEnrolledTpm(folder.enrolledTpm, rootOfTrust, kept);
   emit({ kind: 'started', deviceId, tier: rootOfTrust.tier });
   const later = laterMeasurements(settings, folder, rootOfTrust);
   const bootLog = await openBootLog(settings, folder, bootId, rootOfTrust, later);
@@ -79,32 +82,27 @@ export async function openDevice(
   const pcr = await chooseStagePcr(settings.measuredStart.pcr, folder.stagePcr, bootLog.bytes);
   const foreign = await foreignStart({ pcr, log: bootLog.bytes, rootOfTrust }, emit);
   const verdict = foreign ?? (await measureStages(bootLog, await stagesOf(settings, folder, pcr), emit));
-  const logs = { eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder), later };
-  const prover = new Prover({ rootOfTrust, ...logs });
-  const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
-  const keys = await KnownKeys.open(folder.knownKeys, pinned.trust, roots.all);
+  const measured = { eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder), later };
+  const prover = new Prover({ rootOfTrust, ...measured });
+  const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem, kept);
+  const keys = await KnownKeys.open(folder.knownKeys, pinned.trust, roots.all, kept);
   const { logKey } = pinned;
-  const signer = await openWitnessKeys(settings, folder, `${logKey.name}/${deviceId}`);
-  const hybridKey = await HybridKey.open(folder.hybridKey, rootOfTrust);
-  const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
+  const witnessKeys = await openWitnessKeys(settings, folder, `${logKey.name}/${deviceId}`, kept);
+  const hybridKey = await HybridKey.open(folder.hybridKey, rootOfTrust, kept);
+  const remembered = await openMemory(folder, () => keys.logs, { witnessKeys, kept });
+  const identity = { deviceId, hub: logKey.name, rootOfTrust, prover };
   return {
+    ...remembered,
     folder,
     pinned,
     rootOfTrust,
     byKeys,
     verdict,
     prover,
-    signer,
+    signer: witnessKeys.signer,
     hybridKey,
-    witness: await Witness.open({
-      logs: () => keys.logs,
-      signer,
-      checkpointFile,
-      forkProofFile,
-      endFile: folder.logEnd,
-    }),
+    stateRecovery: new StateRecovery({ ...remembered, ...identity, witnessKeys, kept, folder, emit }),
     store: new ModelStore(folder.models),
-    versions: await HighestVersions.open(folder.versions),
     faults: await ModelFaults.open(
       folder.modelFaults,
       settings.models.map(({ name }) => name),
@@ -112,6 +110,18 @@ export async function openDevice(
     desired: await DesiredStore.open(folder.desired),
     roots,
     keys,
+  };
+}
+
+/** What this device saw of its log, and the versions that it served. */
+async function openMemory(
+  { checkpoint: checkpointFile, forkProof: forkProofFile, logEnd: endFile, versions }: StateFolder,
+  logs: () => readonly TrustedLog[],
+  { witnessKeys: { signer }, kept }: { readonly witnessKeys: WitnessKeys; readonly kept: KeptState },
+) {
+  return {
+    witness: await Witness.open({ logs, signer, checkpointFile, forkProofFile, endFile, kept }),
+    versions: await HighestVersions.open(versions, kept),
   };
 }
 

@@ -4,6 +4,7 @@ export const agentErrorCodes = [
   // the agent's own files
   'settings-invalid',
   'state-invalid',
+  'state-lost',
   'state-in-use',
   'stage-refused',
   'measured-start-inconsistent',

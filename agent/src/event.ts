@@ -16,6 +16,17 @@ export type AgentEvent =
   | { readonly kind: 'stage-pcr-shared'; readonly pcr: number; readonly others: readonly string[] }
   /** From the next boot on, stages are measured into this PCR, as the hub's reference values name it. */
   | { readonly kind: 'stage-pcr-learned'; readonly pcr: number }
+  /** A file of the state folder was missing or damaged, and was written again from its second copy. */
+  | { readonly kind: 'state-repaired'; readonly file: string }
+  /** A file is lost in both copies: the hub is asked for what it remembers of this device, and no model is opened before. */
+  | { readonly kind: 'state-lost'; readonly file: string; readonly how: string; readonly why: string }
+  /** The hub answered: the size of the log and the number of models from which this device goes on. */
+  | {
+      readonly kind: 'state-recovered';
+      readonly files: readonly string[];
+      readonly logSize: number;
+      readonly models: number;
+    }
   | { readonly kind: 'enrolled' }
   /** A restarted device got a new certificate by its root of trust. */
   | { readonly kind: 'recovered' }

@@ -133,7 +133,7 @@ function lifeOf(
   runners: Runners,
 ): Omit<ConstructorParameters<typeof AgentLife>[0], 'guard' | 'wantsResult'> {
   const { deviceId, checkinSeconds } = settings;
-  const { folder, rootOfTrust, verdict, prover, witness, desired, roots, keys } = device;
+  const { folder, rootOfTrust, verdict, prover, witness, desired, roots, keys, stateRecovery } = device;
   const { clocks, emit } = timing;
   const { clock } = clocks;
   const registration = { deviceId, hub: device.pinned.logKey.name, key: device.hybridKey, rootOfTrust, prover, emit };
@@ -154,6 +154,7 @@ function lifeOf(
       return settings.models.map((model) => new ModelRunner(runnerOf(model, deviceId, device, runners, shared)));
     },
     registerHybridKey: (link) => registerHybridKey(link, registration),
+    recoverState: (link) => stateRecovery.settle(link),
     learnRoots: (link) => learnRoots(link, roots, keys, { clock, emit }),
     attest: (link, bound) => attest({ deviceId, link, prover, keys: keys.attestationKeys, clock }, bound),
     attributes: () => deviceAttributes(rootOfTrust.tier),
@@ -166,7 +167,7 @@ function lifeOf(
 }
 
 function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
-  const { folder, pinned, prover, roots, rootOfTrust, signer, byKeys } = device;
+  const { folder, pinned, prover, roots, rootOfTrust, signer, byKeys, stateRecovery } = device;
   const { clocks, hubTime, random, emit } = timing;
   const { deviceId } = settings;
   const hub = pinned.logKey.name;
@@ -179,7 +180,8 @@ function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
     authorities: () => roots.trustedPem,
     generalAuthority: () => roots.generalAuthority,
     prover,
-    acquire: (channel: HubChannel) => acquire(channel, identity, { settings, folder, signer, emit, byKeys }),
+    acquire: (channel: HubChannel) =>
+      acquire(channel, identity, { settings, folder, signer, emit, byKeys, stateRecovery }),
     renew: (channel: HubChannel) => renew(channel, identity),
     learnStagePcr: (pcr: number) => learnStagePcr(folder.stagePcr, pcr, emit),
     backoff: { firstDelayMs: 500, maxDelayMs: settings.maxReconnectSeconds * 1_000 },
@@ -230,10 +232,10 @@ async function acquire(
   identity: IdentityDependencies,
   dependencies: { settings: AgentSettings; folder: StateFolder; signer: NoteSigner; emit: Emit } & Pick<
     Device,
-    'byKeys'
+    'byKeys' | 'stateRecovery'
   >,
 ): Promise<Answer<Identity>> {
-  const { settings, folder, signer, emit, byKeys } = dependencies;
+  const { settings, folder, signer, emit, byKeys, stateRecovery } = dependencies;
   if ((await readIfThere(folder.enrolled)) !== undefined) {
     const recovered = await recover(channel, identity);
     if (recovered.kind === 'refused') return recovered;
@@ -257,6 +259,7 @@ async function acquire(
     return recovered.kind === 'refused' ? enrolled : recovered;
   });
   if (answer.kind === 'refused') return answer;
+  if (isKnown) stateRecovery.loseAll();
   await keepEnrolledTpm(folder.enrolledTpm, identity.rootOfTrust);
   await replaceFile(folder.enrolled, utf8(`${JSON.stringify({ deviceId: identity.deviceId })}\n`));
   await rm(tokenFile, { force: true });

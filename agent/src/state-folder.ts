@@ -1,5 +1,6 @@
 // The state folder: what survives a restart of the agent; only its user can read it. Nothing in it is secret except the witness key, the
-// hybrid key where no TPM seals it, and on the software tier the root of trust. Models in it are ciphertext.
+// hybrid key where no TPM seals it, and on the software tier the root of trust. Models in it are ciphertext. What the loss of each file means
+// is in spec/agent.md.
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { chmod, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';

@@ -1,16 +1,14 @@
 // The TPM with which this device enrolled (spec/agent.md, "The TPM of a device"): an agent whose disk was put into another machine, or whose TPM
 // was replaced, stops before it measures or signs anything there.
-import { readFile } from 'node:fs/promises';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { parseJson } from '@edgekeep/core/json';
 import { utf8 } from '@edgekeep/core/bytes';
-import { CoreError } from '@edgekeep/core/error';
 import type { RootOfTrust, TpmIdentity } from '@edgekeep/hardware/root-of-trust';
-import { replaceFile } from '@edgekeep/host/durable-file';
-import { orIfMissing } from '@edgekeep/host/missing-file';
+import { replaceBoth } from '@edgekeep/host/two-copies';
 import { type EndorsementKeyKind, endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
+import { KeptState } from '../kept-state.ts';
 
 const schema = z.strictObject({
   endorsementKeyKind: z.string().max(16),
@@ -20,12 +18,13 @@ const schema = z.strictObject({
 });
 type EnrolledTpm = z.infer<typeof schema>;
 
-/** Throws `tpm-differs` when the device enrolled with another TPM, and `state-invalid` for a broken record. */
+/** Throws `tpm-differs` when the device enrolled with another TPM. Where the record is lost, the hub's own says it at the next connection. */
 export async function assertEnrolledTpm(
   file: string,
   rootOfTrust: Pick<RootOfTrust, 'tier' | 'describe'>,
+  kept: KeptState = new KeptState(),
 ): Promise<void> {
-  const enrolled = await readEnrolled(file);
+  const enrolled = await readEnrolled(file, kept);
   if (enrolled === undefined) return;
   const here = await describedTpm(rootOfTrust);
   if (here?.endorsementKeySha256 === enrolled.endorsementKeySha256) return;
@@ -40,9 +39,9 @@ export async function assertEnrolledTpm(
   );
 }
 
-/** The kind of the endorsement key with which it enrolled; undefined before, and for a record that the next check refuses. */
+/** The kind of the endorsement key with which it enrolled; undefined before, and where the record is lost. */
 export async function enrolledKind(file: string): Promise<EndorsementKeyKind | undefined> {
-  const kind = (await readEnrolled(file))?.endorsementKeyKind;
+  const kind = (await readEnrolled(file, new KeptState()))?.endorsementKeyKind;
   return endorsementKeyKinds.find((each) => each === kind);
 }
 
@@ -51,21 +50,13 @@ export async function keepEnrolledTpm(
   file: string,
   rootOfTrust: Pick<RootOfTrust, 'tier' | 'describe'>,
 ): Promise<void> {
-  if ((await readEnrolled(file)) !== undefined) return;
+  if ((await readEnrolled(file, new KeptState())) !== undefined) return;
   const here = await describedTpm(rootOfTrust);
-  if (here !== undefined) await replaceFile(file, utf8(`${JSON.stringify(here)}\n`));
+  if (here !== undefined) await replaceBoth(file, utf8(`${JSON.stringify(here)}\n`));
 }
 
-async function readEnrolled(file: string): Promise<EnrolledTpm | undefined> {
-  const bytes = await orIfMissing(readFile(file), undefined);
-  if (bytes === undefined) return undefined;
-  try {
-    return parseJson(bytes, schema, file);
-  } catch (cause) {
-    if (!(cause instanceof CoreError)) throw cause;
-    const message = `${file} does not say with which TPM this device enrolled: restore it from a copy, or enroll the device again`;
-    throw new AgentError('state-invalid', message, { cause });
-  }
+function readEnrolled(file: string, kept: KeptState): Promise<EnrolledTpm | undefined> {
+  return kept.read('enrolled-tpm', file, { parse: (bytes) => parseJson(bytes, schema, file) });
 }
 
 async function describedTpm(rootOfTrust: Pick<RootOfTrust, 'tier' | 'describe'>): Promise<EnrolledTpm | undefined> {

@@ -13,10 +13,11 @@ import { XWING_SEED_LENGTH, xwingPublicKey } from '@edgekeep/core/post-quantum/x
 import { endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { LocalSeal, RootOfTrust } from '@edgekeep/hardware/root-of-trust';
-import { replaceFile } from '@edgekeep/host/durable-file';
+import { replaceBoth } from '@edgekeep/host/two-copies';
 import { groupAndOthers, readPrivateFile } from '@edgekeep/host/private-file';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
+import { KeptState } from '../kept-state.ts';
 
 const FILE_BYTES_MAX = 8_192;
 const base64url = z
@@ -56,9 +57,9 @@ export class HybridKey {
     this.#publicKey = made.publicKey;
   }
 
-  /** Opens the key, or makes one. Throws `state-invalid` for a file that others can read or that is no key. */
-  static async open(file: string, rootOfTrust: Root): Promise<HybridKey> {
-    const kept = await readKept(file);
+  /** Opens the key, or makes one, also where it is lost. Throws `state-invalid` for a file that others can read. */
+  static async open(file: string, rootOfTrust: Root, state: KeptState = new KeptState()): Promise<HybridKey> {
+    const kept = await readKept(file, state);
     const publicKey = kept && (await publicKeyOf(rootOfTrust, kept));
     if (kept !== undefined && publicKey !== undefined) return new HybridKey(file, rootOfTrust, { kept, publicKey });
     const made = await makeKey(rootOfTrust, kept?.registered ?? false);
@@ -186,27 +187,21 @@ function sealDocument({ parent, publicArea, privateArea, authValue }: LocalSeal)
   };
 }
 
-async function readKept(file: string): Promise<Kept | undefined> {
+function readKept(file: string, state: KeptState): Promise<Kept | undefined> {
   const limits = { maxBytes: FILE_BYTES_MAX, forbidden: groupAndOthers };
-  const bytes = await readPrivateFile(file, limits, (problem, options) => {
-    return new AgentError('state-invalid', `${file}: ${problem}`, options);
+  const refused = (problem: string, options?: ErrorOptions) =>
+    new AgentError('state-invalid', `${file}: ${problem}`, options);
+  return state.read('hybrid-key', file, {
+    read: (path) => readPrivateFile(path, limits, refused),
+    parse: (bytes) => parseJson(bytes, fileSchema, file),
+    wipes: true,
   });
-  if (bytes === undefined) return undefined;
-  try {
-    return parseJson(bytes, fileSchema, file);
-  } catch (cause) {
-    if (!(cause instanceof CoreError)) throw cause;
-    const message = `${file} is not the hybrid key of this device: remove it, and the agent makes another one`;
-    throw new AgentError('state-invalid', message, { cause });
-  } finally {
-    bytes.fill(0);
-  }
 }
 
 async function writeKept(file: string, kept: Kept): Promise<void> {
   const bytes = utf8(`${JSON.stringify(kept)}\n`);
   try {
-    await replaceFile(file, bytes);
+    await replaceBoth(file, bytes);
   } finally {
     bytes.fill(0);
   }

@@ -4,11 +4,9 @@ import { keysOfList, type Trust, type TrustedKey, type TrustedLog, withSecondKey
 import { classicalPart, encodeVerifierKey } from '@edgekeep/core/audit/note';
 import { followKeyList, isStale, type KnownKeyList } from '@edgekeep/core/authority/key-list-follow';
 import { keysFor, type ListedKey, logKeyOf, openKeyList } from '@edgekeep/core/authority/key-list';
-import { CoreError } from '@edgekeep/core/error';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
-import { replaceFile } from '@edgekeep/host/durable-file';
-import { AgentError } from '../error.ts';
-import { readIfThere } from '../state-folder.ts';
+import { replaceBoth } from '@edgekeep/host/two-copies';
+import { KeptState } from '../kept-state.ts';
 
 export type LearnedKeys =
   | { readonly kind: 'learned'; readonly number: number }
@@ -28,25 +26,20 @@ export class KnownKeys {
 
   /**
    * What this device knows: the list in the file, or the pinned keys when there is none, or when it is of a hub or a root that this device was not
-   * delivered for. `roots` are all that it ever knew. Throws `state-invalid` for a file that is not ours.
+   * delivered for. `roots` are all that it ever knew. A list that is lost is learned again.
    */
   static async open(
     path: string,
     pinned: Pick<Trust, 'logs' | 'attestationKeys'>,
     roots: readonly Certificate[],
+    kept: KeptState = new KeptState(),
   ): Promise<KnownKeys> {
-    const bytes = await readIfThere(path);
-    const fresh = new KnownKeys(path, pinned, undefined);
-    if (bytes === undefined) return fresh;
-    try {
+    const parse = (bytes: Uint8Array): Parsed => {
       const verdict = openKeyList(bytes, roots);
-      if (verdict.kind === 'refused' || !isOf(pinned.logs, verdict)) return fresh;
-      return new KnownKeys(path, pinned, verdict);
-    } catch (cause) {
-      if (!(cause instanceof CoreError)) throw cause;
-      const message = `${path}: not a key list; if you remove it, the device learns it again`;
-      throw new AgentError('state-invalid', message, { cause });
-    }
+      return { list: verdict.kind === 'refused' || !isOf(pinned.logs, verdict) ? undefined : verdict };
+    };
+    const known = await kept.read('known-keys', path, { parse, isNewer });
+    return new KnownKeys(path, pinned, known?.list);
   }
 
   /** Those that may sign attestation results, each with its time. */
@@ -81,7 +74,7 @@ export class KnownKeys {
     );
     if (followed.kind === 'refused') return followed;
     if (followed.kind === 'unchanged') return { kind: 'unchanged' };
-    await replaceFile(this.#path, file);
+    await replaceBoth(this.#path, file);
     this.#known = verdict;
     return { kind: 'learned', number: verdict.list.number };
   }
@@ -91,6 +84,15 @@ export class KnownKeys {
     const listed = keysOfList(this.#known.list);
     return { ...listed, logs: withSecondKeys(listed.logs, this.#pinned.logs) };
   }
+}
+
+/** Without a list: it is of another hub or root. */
+interface Parsed {
+  readonly list: KnownKeyList | undefined;
+}
+
+function isNewer({ list: copy }: Parsed, { list: file }: Parsed): boolean {
+  return copy !== undefined && (file === undefined || copy.list.number > file.list.number);
 }
 
 function pinnedLogs(logs: readonly TrustedLog[]): readonly ListedKey[] {

@@ -12,6 +12,9 @@ import { encodePem } from '@edgekeep/core/identity/pem';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { serverProfile } from '@edgekeep/core/identity/profile';
 import { issueTo, type TestAuthority, testIssuing, testLinks, testRoot } from '@edgekeep/core/identity/testing-roots';
+import { replaceBoth } from '@edgekeep/host/two-copies';
+import type { AgentEvent } from '../event.ts';
+import { KeptState } from '../kept-state.ts';
 import { KnownRoots, type RootUpdate } from './known-roots.ts';
 
 const period = { notBeforeSeconds: 1_000, notAfterSeconds: 1_000_000 };
@@ -133,7 +136,7 @@ test('a file of the version before is read: it accepts a CA without a class', as
   assert.deepEqual([before.count, before.generalAuthority], [2, 'accepted']);
 });
 
-test('a file that somebody changed is refused', async () => {
+test('a file that somebody changed is not taken: its second copy is, and without one the device begins with its first root', async () => {
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);
   await roots.learn(two, underFirst.chain, now);
@@ -147,7 +150,13 @@ test('a file that somebody changed is refused', async () => {
     '',
   ]) {
     await writeFile(file, spoiled);
-    await assert.rejects(KnownRoots.open(file, pinned), { code: 'state-invalid' });
+    assert.equal((await KnownRoots.open(file, pinned)).count, 2);
+    for (const path of [file, `${file}.copy`]) await writeFile(path, spoiled);
+    const lost: string[] = [];
+    const emit = (event: AgentEvent) => void lost.push(event.kind);
+    const fresh = await KnownRoots.open(file, pinned, new KeptState({ isEnrolled: true, emit }));
+    assert.deepEqual([fresh.trustedPem, lost], [[pinned], ['state-lost']]);
+    await replaceBoth(file, Buffer.from(text));
   }
 });
 

@@ -9,10 +9,10 @@ import { validatePath } from '@edgekeep/core/identity/path';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { followRollovers, type OfferedRoot, rolloverProblems, ROOTS_MAX } from '@edgekeep/core/identity/rollover';
 import { parseCanonicalJson, encodeCanonicalJson } from '@edgekeep/core/json';
-import { replaceFile } from '@edgekeep/host/durable-file';
+import { replaceBoth } from '@edgekeep/host/two-copies';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
-import { readIfThere } from '../state-folder.ts';
+import { KeptState } from '../kept-state.ts';
 
 const certificate = z.string().max(60_000);
 const fields = {
@@ -81,30 +81,22 @@ export class KnownRoots {
 
   /**
    * What this device knows: the file's roots from the pinned one on; only the pinned one when the file does not contain it (a different
-   * root was delivered). Throws `state-invalid` for a file that is not ours.
+   * root was delivered). A list that is lost is learned again from the pinned one on.
    */
-  static async open(path: string, pinnedPem: string): Promise<KnownRoots> {
+  static async open(path: string, pinnedPem: string, kept: KeptState = new KeptState()): Promise<KnownRoots> {
     const pinned = parsePem(pinnedPem, 'CERTIFICATE').map(parseCertificate);
-    const fresh = new KnownRoots(path, pinned.map(withoutLinks), 0, false);
-    const bytes = await readIfThere(path);
-    if (bytes === undefined) return fresh;
-    try {
+    const parse = (bytes: Uint8Array) => {
       const stored = parseCanonicalJson(bytes, schema, path);
       const roots = stored.roots.map(knownOf);
       assertSteps(roots, stored.dropped);
-      const digests = pinned.map(digestOf);
-      const from = roots.findIndex((root) => digests.includes(digestOf(root.certificate)));
-      if (from === -1) return fresh;
-      return new KnownRoots(path, roots.slice(from), Math.max(0, stored.dropped - from), stored.generalRefused);
-    } catch (cause) {
-      throw new AgentError(
-        'state-invalid',
-        `${path}: not a list of roots of this device; if you remove it, the device learns them again`,
-        {
-          cause,
-        },
-      );
-    }
+      return { ...stored, roots };
+    };
+    const stored = await kept.read('known-roots', path, { parse });
+    const digests = pinned.map(digestOf);
+    const from = stored?.roots.findIndex((root) => digests.includes(digestOf(root.certificate))) ?? -1;
+    if (stored === undefined || from === -1) return new KnownRoots(path, pinned.map(withoutLinks), 0, false);
+    const { roots, dropped, generalRefused } = stored;
+    return new KnownRoots(path, roots.slice(from), Math.max(0, dropped - from), generalRefused);
   }
 
   /** The roots that vouch for the hub, PEM, oldest first. */
@@ -174,7 +166,7 @@ export class KnownRoots {
     if (followed.kind === 'unchanged' && dropped === this.#dropped && !listed && !refuses)
       return { kind: 'learned', added: [], dropped: [], generalRefused: false };
     const generalRefused = this.#generalRefused || refuses;
-    await replaceFile(this.#path, encodeCanonicalJson(storedOf(roots, dropped, generalRefused)));
+    await replaceBoth(this.#path, encodeCanonicalJson(storedOf(roots, dropped, generalRefused)));
     const gone = roots.slice(this.#dropped, dropped);
     this.#roots = roots;
     this.#dropped = dropped;
@@ -233,9 +225,9 @@ function assertSteps(roots: readonly Known[], dropped: number): void {
     if (before === undefined) continue;
     const problems =
       links === undefined ? ['no links'] : rolloverProblems(before.certificate, root, links, root.notBeforeSeconds);
-    if (problems.length > 0) throw new AgentError('state-invalid', `root ${at + 1}: ${problems.join('; ')}`);
+    if (problems.length > 0) throw new RangeError(`root ${at + 1}: ${problems.join('; ')}`);
   }
-  if (dropped >= roots.length) throw new AgentError('state-invalid', 'every root is dropped');
+  if (dropped >= roots.length) throw new RangeError('every root is dropped');
 }
 
 function knownOf({ certificate: root, newWithOld, oldWithNew, list }: Stored['roots'][number]): Known {

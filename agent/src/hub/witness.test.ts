@@ -238,14 +238,60 @@ test('a log whose key ends later is cosigned until then', async () => {
   );
 });
 
-test('a remembered checkpoint that was damaged, or is of another log, stops the agent instead of starting over', async () => {
+const foreignNote = async (name: string) =>
+  parseUtf8(await signCheckpoint({ size: 0, root: edgeRoot(emptyEdge) }, newSigner(name)), 'note');
+
+test('a remembered checkpoint of another log stops the agent instead of starting over', async () => {
   await withFolder(async (open, folder) => {
-    for (const text of [
-      'damaged',
-      parseUtf8(await signCheckpoint({ size: 0, root: edgeRoot(emptyEdge) }, newSigner('hub.example/log')), 'note'),
-    ]) {
+    await writeFile(join(folder, 'checkpoint'), await foreignNote('other.example/log'));
+    await assert.rejects(open(), { code: 'state-invalid' });
+  });
+});
+
+test('an emptied or damaged checkpoint is put back from its second copy', async () => {
+  await withFolder(async (open, folder) => {
+    const hub = new Hub(five);
+    await (await open()).checkIn(hub.send, 1);
+    for (const text of ['', '\0'.repeat(300), 'damaged', await foreignNote('hub.example/log')]) {
       await writeFile(join(folder, 'checkpoint'), text);
-      await assert.rejects(open(), { code: 'state-invalid' });
+      assert.equal((await open()).size, 5, text);
     }
+  });
+});
+
+// SECURITY.md: DEV-97
+test('a device that lost what it saw in both copies follows no log before it is restored, and then none that forks from it', async () => {
+  for (const text of ['', '\0'.repeat(300), await foreignNote('hub.example/log')]) {
+    await withFolder(async (open, folder) => {
+      const hub = new Hub(five);
+      await (await open()).checkIn(hub.send, 1);
+      const seen = await readFile(join(folder, 'checkpoint'));
+      for (const name of ['checkpoint', 'checkpoint.copy']) await writeFile(join(folder, name), text);
+      const lost = await open();
+      assert.equal((await lost.checkIn(hub.send, 2)).kind, 'unproven', text);
+      assert.equal(hub.cosigned.length, 1);
+      await lost.recover([seen]);
+      const other = new Hub(['a', 'b', 'other', 'd', 'e']);
+      assert.equal((await lost.checkIn(other.send, 3)).kind, 'forked', text);
+      assert.deepEqual(other.cosigned, []);
+    });
+  }
+});
+
+test('a fork proof that cannot be read ends nothing, and one that the operator removed is not put back', async () => {
+  await withFolder(async (open, folder) => {
+    await (await open()).checkIn(new Hub(five).send, 1);
+    const forked = new Hub(['a', 'b', 'c', 'd', 'other']);
+    assert.equal((await (await open()).checkIn(forked.send, 2)).kind, 'forked');
+    const file = join(folder, 'fork-proof.json');
+    await writeFile(file, '');
+    const repaired = await open();
+    assert.ok(repaired.forked && repaired.forkProof !== undefined);
+    for (const path of [file, `${file}.copy`]) await writeFile(path, '');
+    const unreadable = await open();
+    assert.ok(unreadable.forked);
+    assert.equal((await unreadable.checkIn(new Hub(five).send, 3)).kind, 'forked');
+    await rm(file);
+    assert.ok(!(await open()).forked);
   });
 });

@@ -1,5 +1,6 @@
 // The device as witness of the audit log (spec/audit-log.md). At each check-in it asks for the log's present state, verifies that this
-// extends what it saw before, remembers it durably, and only then cosigns. A fork ends this permanently.
+// extends what it saw before, remembers it durably, and only then cosigns. A fork ends this permanently. A device that lost what it saw follows
+// the log again from what it cosigned last (../state-recovery.ts), and nothing before that.
 import type { AddCheckpoint } from '@edgekeep/core/audit/add-checkpoint';
 import { openCheckpoint, parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { cosign } from '@edgekeep/core/audit/cosignature';
@@ -13,10 +14,11 @@ import type { TrustedLog } from '@edgekeep/core/access/trust';
 import { isValidAt } from '@edgekeep/core/authority/key-list';
 import { CoreError } from '@edgekeep/core/error';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
-import { replaceFile } from '@edgekeep/host/durable-file';
+import { copyOf, readEither, removeBoth, replaceBoth } from '@edgekeep/host/two-copies';
 import { checkpointResponse } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
+import { KeptState } from '../kept-state.ts';
 import { getFromHub, postToHub, type Refusal, type Send } from '../hub-api.ts';
 import { readIfThere } from '../state-folder.ts';
 import { followHandOvers, keyThatSigned, wentOn } from './log-hand-over.ts';
@@ -29,6 +31,8 @@ export interface WitnessDependencies {
   readonly signer: NoteSigner;
   readonly checkpointFile: string;
   readonly forkProofFile: string;
+  /** Which files were lost; left out: none is known to be. */
+  readonly kept?: KeptState;
 }
 
 export type CheckInVerdict =
@@ -45,42 +49,64 @@ const accepted = z.object({ accepted: z.boolean() });
 export class Witness {
   readonly #dependencies: WitnessDependencies;
   #lastSeen: Uint8Array | undefined;
-  #fork: ForkProof | undefined;
+  /** `unreadable`: the proof is lost, and that there was one is not. */
+  #fork: ForkProof | 'unreadable' | undefined;
   #end: LogEnd | undefined;
+  #isLost: boolean;
 
   private constructor(
     dependencies: WitnessDependencies,
-    lastSeen: Uint8Array | undefined,
-    fork: ForkProof | undefined,
-    end: LogEnd | undefined,
+    found: Readonly<Record<'lastSeen', Uint8Array | undefined>> & {
+      readonly fork: ForkProof | 'unreadable' | undefined;
+      readonly end: LogEnd | undefined;
+      readonly isLost: boolean;
+    },
   ) {
     this.#dependencies = dependencies;
-    this.#lastSeen = lastSeen;
-    this.#fork = fork;
-    this.#end = end;
+    this.#lastSeen = found.lastSeen;
+    this.#fork = found.fork;
+    this.#end = found.end;
+    this.#isLost = found.isLost;
   }
 
   /** Throws `state-invalid` when the remembered state is not of the pinned log: a device never starts over without an operator. */
   static async open(dependencies: WitnessDependencies): Promise<Witness> {
-    const { checkpointFile, forkProofFile, endFile } = dependencies;
+    const { checkpointFile, forkProofFile, endFile, kept = new KeptState() } = dependencies;
     const keys = dependencies.logs().map(({ key }) => key);
-    const files = [checkpointFile, forkProofFile, endFile];
-    const [lastSeen, proof, end] = await Promise.all(files.map((file) => readIfThere(file)));
-    try {
-      // It may be from before the log had a second key.
-      if (lastSeen !== undefined && keyThatSigned(lastSeen, keys.map(classicalPart)) === undefined) {
-        throw new CoreError('checkpoint-invalid', 'it is not signed by the log that is pinned now');
-      }
-      const fork = proof === undefined ? undefined : parseForkProof(proof);
-      if (fork !== undefined && keys.every((key) => verifyForkProof(fork, key).kind === 'refused')) {
-        throw new CoreError('proof-invalid', 'the proof is not about the log that is pinned now');
-      }
-      return new Witness(dependencies, lastSeen, fork, end === undefined ? undefined : parseLogEnd(end));
-    } catch (cause) {
-      if (!(cause instanceof CoreError)) throw cause;
-      const message = `${checkpointFile} or ${forkProofFile}: ${cause.message}; remove both only if the log was replaced on purpose`;
-      throw new AgentError('state-invalid', message, { cause });
+    const lastSeen = await kept.read('checkpoint', checkpointFile, {
+      parse: (bytes) => seenOf(bytes, keys, checkpointFile),
+      isNewer: (copy, file) => copy.size > file.size,
+    });
+    return new Witness(dependencies, {
+      lastSeen: lastSeen?.checkpoint,
+      fork: await readFork(forkProofFile, keys),
+      end: await kept.read('log-end', endFile, { parse: parseLogEnd }),
+      isLost: kept.isLost('checkpoint'),
+    });
+  }
+
+  /** The log is not followed, and nothing of this hub is taken, until `recover` was called. */
+  lose(): void {
+    this.#isLost = true;
+  }
+
+  /**
+   * Goes on from the largest of these checkpoints, which this device saw before, and from what it knows; durably. Throws `hub-answer-invalid` for
+   * one that no known log signed.
+   */
+  async recover(seen: readonly Uint8Array[]): Promise<void> {
+    const known = this.#lastSeen === undefined ? [] : [this.#lastSeen];
+    const opened = [...known, ...seen].map((bytes) => openSeen(bytes, this.#keys));
+    const [largest] = opened.toSorted((a, b) => b.size - a.size);
+    if (largest !== undefined) {
+      await replaceBoth(this.#dependencies.checkpointFile, largest.checkpoint);
+      this.#lastSeen = largest.checkpoint;
     }
+    this.#isLost = false;
+  }
+
+  isOfKnownLog(checkpoint: Uint8Array): boolean {
+    return sizedBy(checkpoint, this.#keys) !== undefined;
   }
 
   /** The log was caught with two histories: until an operator removes the proof, this hub is not trusted. */
@@ -90,7 +116,8 @@ export class Witness {
 
   /** The fork proof's text, for `POST /v1/reports`. */
   get forkProof(): string | undefined {
-    return this.#fork === undefined ? undefined : parseUtf8(encodeForkProof(this.#fork), 'fork proof');
+    const fork = this.#fork;
+    return fork === undefined || fork === 'unreadable' ? undefined : parseUtf8(encodeForkProof(fork), 'fork proof');
   }
 
   /** The number of log entries that this device has cosigned. */
@@ -109,6 +136,11 @@ export class Witness {
   /** One round of witnessing; only one at a time. */
   async checkIn(send: Send, nowSeconds: number): Promise<CheckInVerdict> {
     if (this.#fork !== undefined) return { kind: 'forked' };
+    if (this.#isLost)
+      return {
+        kind: 'unproven',
+        reasons: ['what this device saw of the log is lost, and the hub has not restored it yet'],
+      };
     const { size } = this;
     const offered = await getFromHub(send, `/v1/checkpoint?from=${size}`, checkpointResponse);
     if (offered.kind === 'refused') return offered;
@@ -131,7 +163,7 @@ export class Witness {
   async #keepProof(proof: ForkProof): Promise<CheckInVerdict> {
     this.#fork = proof;
     try {
-      await replaceFile(this.#dependencies.forkProofFile, encodeForkProof(proof));
+      await replaceBoth(this.#dependencies.forkProofFile, encodeForkProof(proof));
       return { kind: 'forked' };
     } catch (unkept) {
       return { kind: 'forked', unkept };
@@ -163,7 +195,7 @@ export class Witness {
       const opened = { kind: 'consistent', checkpoint: parseCheckpoint(text), text } as const;
       const reasons = this.#overReasons(opened.checkpoint.origin, nowSeconds);
       if (reasons.length > 0) return { kind: 'unproven', reasons };
-      await replaceFile(this.#dependencies.endFile, encodeLogEnd(verdict.end));
+      await replaceBoth(this.#dependencies.endFile, encodeLogEnd(verdict.end));
       this.#end = verdict.end;
       return await this.#cosign(send, verdict.checkpoint, opened, nowSeconds);
     } catch (error) {
@@ -207,7 +239,7 @@ export class Witness {
   ): Promise<CheckInVerdict> {
     const { checkpointFile, signer } = this.#dependencies;
     // tlog-witness: stored durably before the cosignature exists, so that no crash can make this device cosign two histories.
-    await replaceFile(checkpointFile, checkpoint);
+    await replaceBoth(checkpointFile, checkpoint);
     this.#lastSeen = checkpoint;
     const note = parseNote(checkpoint);
     const lines = await cosign(text, nowSeconds, signer);
@@ -224,4 +256,53 @@ export class Witness {
 function keyNamed(checkpoint: Uint8Array, keys: readonly VerifierKey[]): VerifierKey | undefined {
   const text = Buffer.from(checkpoint).toString('utf8');
   return keys.find(({ name }) => text.startsWith(`${name}\n`));
+}
+
+interface Seen {
+  readonly checkpoint: Uint8Array;
+  readonly size: number;
+}
+
+/** A checkpoint of a file. A CoreError: it is damaged. `state-invalid`: it is of another log than this device follows now. */
+function seenOf(checkpoint: Uint8Array, keys: readonly VerifierKey[], file: string): Seen {
+  const { text } = parseNote(checkpoint);
+  if (keyNamed(checkpoint, keys) === undefined && text.startsWith(`${parseCheckpoint(text).origin}\n`)) {
+    const message = `${file} is of the log ${parseCheckpoint(text).origin}, which is not the one that is pinned now`;
+    throw new AgentError(
+      'state-invalid',
+      `${message}; remove it and ${copyOf(file)} only if the log was replaced on purpose`,
+    );
+  }
+  return sizedBy(checkpoint, keys) ?? notSigned();
+}
+
+function openSeen(checkpoint: Uint8Array, keys: readonly VerifierKey[]): Seen {
+  const seen = sizedBy(checkpoint, keys);
+  if (seen === undefined) throw new AgentError('hub-answer-invalid', 'a checkpoint to go on from is of no known log');
+  return seen;
+}
+
+// It may be from before the log had a second key.
+function sizedBy(checkpoint: Uint8Array, keys: readonly VerifierKey[]): Seen | undefined {
+  const key = keyThatSigned(checkpoint, keys.map(classicalPart));
+  const opened = key && openCheckpoint(checkpoint, key);
+  return opened?.kind === 'verified' ? { checkpoint, size: opened.checkpoint.size } : undefined;
+}
+
+function notSigned(): never {
+  throw new CoreError('checkpoint-invalid', 'its signature is not the one of the log');
+}
+
+// An operator removes the file to end the device's refusal: its copy is not put back. A file that cannot be read ends nothing.
+async function readFork(path: string, keys: readonly VerifierKey[]): Promise<ForkProof | 'unreadable' | undefined> {
+  if ((await readIfThere(path)) === undefined) {
+    await removeBoth(path);
+    return undefined;
+  }
+  const found = await readEither(path, { parse: parseForkProof });
+  if (found.kind !== 'found') return 'unreadable';
+  const proof = found.value;
+  if (keys.some((key) => verifyForkProof(proof, key).kind !== 'refused')) return proof;
+  const message = `${path}: the proof is not about the log that is pinned now; remove it only if the log was replaced on purpose`;
+  throw new AgentError('state-invalid', message);
 }

@@ -102,6 +102,9 @@ function ofAgent({ code, message }: AgentError): ModelFaultCode {
       return 'guard-unavailable';
     case 'guard-start':
       return message.includes('was not ready within') ? 'guard-slow' : 'guard-unavailable';
+    // Nobody knows which versions were served before.
+    case 'state-lost':
+      return 'model-rollback';
     case 'hub-offline':
     case 'hub-refused':
     case 'hub-answer-invalid':

@@ -58,6 +58,32 @@ test('a record that is damaged is not taken for an empty one', async () => {
   await using file = await record();
   for (const text of ['', 'x', '{"belt":"2.0.0"', '{"belt":2}', '{"belt":"latest"}', '[]', '{"../belt":"2.0.0"}']) {
     await writeFile(file.path, text);
-    await assert.rejects(file.open(), { code: 'state-invalid' }, text);
+    await rm(`${file.path}.copy`, { force: true });
+    const versions = await file.open();
+    assert.throws(() => versions.assertNoRollback('belt', '9.0.0'), { code: 'state-lost' }, text);
+    await assert.rejects(versions.remember('belt', '9.0.0'), { code: 'state-lost' }, text);
   }
+});
+
+test('an emptied record is put back from its second copy, and of two whole ones the higher versions count', async () => {
+  await using file = await record();
+  await (await file.open()).remember('belt', '2.0.0');
+  for (const text of ['', '\0'.repeat(40), '{"belt":"1.0.0"}']) {
+    await writeFile(file.path, text);
+    const versions = await file.open();
+    assert.throws(() => versions.assertNoRollback('belt', '1.9.0'), { code: 'model-rollback' }, text);
+    assert.deepEqual(JSON.parse(await readFile(file.path, 'utf8')), { belt: '2.0.0' }, text);
+  }
+});
+
+test('a lost record is made again from what the hub remembers, and never below what is known here', async () => {
+  await using file = await record();
+  await writeFile(file.path, '');
+  const versions = await file.open();
+  await versions.recover({ belt: '2.0.0', press: '1.0.0' });
+  await versions.recover({ belt: '1.0.0', press: '1.5.0' });
+  assert.throws(() => versions.assertNoRollback('belt', '1.9.0'), { code: 'model-rollback' });
+  const again = await file.open();
+  assert.throws(() => again.assertNoRollback('press', '1.4.0'), { code: 'model-rollback' });
+  again.assertNoRollback('belt', '2.0.0');
 });

@@ -1,13 +1,14 @@
 // The highest version of each model that this device has served, stored so that neither a hub nor an attacker in between can bring back an
-// old release with a known weakness.
+// old release with a known weakness. A record that is lost is made again from what the hub remembers (../state-recovery.ts); until then no
+// release is new enough.
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
 import { modelNamePattern, modelVersionPattern } from '@edgekeep/core/model/manifest';
-import { replaceFile } from '@edgekeep/host/durable-file';
 import { Serial } from '@edgekeep/host/serial';
+import { replaceBoth } from '@edgekeep/host/two-copies';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
-import { readIfThere } from '../state-folder.ts';
+import { KeptState } from '../kept-state.ts';
 import { compareVersions } from '@edgekeep/core/model/version-order';
 
 const schema = z.record(z.string().regex(modelNamePattern), z.string().max(128).regex(modelVersionPattern));
@@ -15,26 +16,45 @@ const schema = z.record(z.string().regex(modelNamePattern), z.string().max(128).
 export class HighestVersions {
   readonly #path: string;
   readonly #versions: Map<string, string>;
+  #isLost: boolean;
   readonly #serial = new Serial();
 
-  private constructor(path: string, versions: Map<string, string>) {
+  private constructor(path: string, versions: Map<string, string>, isLost: boolean) {
     this.#path = path;
     this.#versions = versions;
+    this.#isLost = isLost;
   }
 
-  /** Throws `state-invalid` for a file that is not ours: an attacker would want the device to forget. */
-  static async open(path: string): Promise<HighestVersions> {
-    const bytes = await readIfThere(path);
-    try {
-      const known = bytes === undefined ? {} : parseJson(bytes, schema, path);
-      return new HighestVersions(path, new Map(Object.entries(known)));
-    } catch (cause) {
-      throw new AgentError('state-invalid', `${path}: not the record of model versions`, { cause });
+  static async open(path: string, kept: KeptState = new KeptState()): Promise<HighestVersions> {
+    const parse = (bytes: Uint8Array) => new Map(Object.entries(parseJson(bytes, schema, path)));
+    const known = await kept.read('versions', path, { parse, isNewer });
+    return new HighestVersions(path, known ?? new Map(), kept.isLost('versions'));
+  }
+
+  /** Nothing is new enough until `recover` was called. */
+  lose(): void {
+    this.#isLost = true;
+  }
+
+  /** Goes on from what the hub remembers, and from what is known here; durably. */
+  async recover(remembered: Readonly<Record<string, string>>): Promise<void> {
+    for (const [name, version] of Object.entries(remembered)) {
+      const highest = this.#versions.get(name);
+      if (highest === undefined || compareVersions(version, highest) > 0) this.#versions.set(name, version);
     }
+    await this.#write();
+    this.#isLost = false;
   }
 
-  /** Throws `model-rollback` when a higher version of this model was served before. */
+  /** How many models have a version. */
+  get count(): number {
+    return this.#versions.size;
+  }
+
+  /** Throws `model-rollback` when a higher version of this model was served before, and `state-lost` while nobody knows. */
   assertNoRollback(name: string, version: string): void {
+    if (this.#isLost)
+      throw new AgentError('state-lost', `${this.#path} is lost: the hub has not said yet which versions were served`);
     const highest = this.#versions.get(name);
     if (highest === undefined || compareVersions(version, highest) >= 0) return;
     throw new AgentError('model-rollback', `${name} ${version} is older than ${highest}, which this device has served`);
@@ -46,7 +66,19 @@ export class HighestVersions {
     const last = this.#versions.get(name);
     if (last === version) return false;
     this.#versions.set(name, version);
-    await this.#serial.run(() => replaceFile(this.#path, utf8(JSON.stringify(Object.fromEntries(this.#versions)))));
+    await this.#write();
     return last !== undefined;
   }
+
+  #write(): Promise<void> {
+    return this.#serial.run(() => replaceBoth(this.#path, utf8(JSON.stringify(Object.fromEntries(this.#versions)))));
+  }
+}
+
+// Versions only grow.
+function isNewer(copy: ReadonlyMap<string, string>, file: ReadonlyMap<string, string>): boolean {
+  return [...copy].some(([name, version]) => {
+    const other = file.get(name);
+    return other === undefined || compareVersions(version, other) > 0;
+  });
 }

@@ -1,33 +1,9 @@
 // The newest checkpoint that each device cosigned, with its cosignature (spec/agent.md, "A lost file"): a device that forgot what it saw of the log
 // goes on from it, and knows its own signature. Written with the device's reports.
 import type { Kysely } from 'kysely';
+import type { Witnessed } from '../audit/unwritten.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-
-export interface Witnessed {
-  readonly size: number;
-  /** The signed note. */
-  readonly note: Uint8Array;
-}
-
-/** Cosignatures that came and are not in the store yet: at most one of each device. */
-export class UnwrittenCosignatures {
-  readonly #newest = new Map<string, Witnessed>();
-
-  note(deviceId: string, witnessed: Witnessed): void {
-    const before = this.#newest.get(deviceId);
-    if (before === undefined || before.size <= witnessed.size) this.#newest.set(deviceId, witnessed);
-  }
-
-  of(deviceId: string): Witnessed | undefined {
-    return this.#newest.get(deviceId);
-  }
-
-  /** It is in the store. */
-  written(deviceId: string, witnessed: Witnessed): void {
-    if (this.#newest.get(deviceId) === witnessed) this.#newest.delete(deviceId);
-  }
-}
 
 /** Keeps it, unless a longer log is known of this device. */
 export async function keepWitnessed(

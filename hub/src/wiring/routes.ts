@@ -49,7 +49,7 @@ import { workloadOperatorRoutes } from '../doors/operator/workload.ts';
 import { revocationStatusRoutes } from '../doors/public/revocation-status.ts';
 import { tileRoutes } from '../doors/public/tiles.ts';
 import { Readiness } from '../health/readiness.ts';
-import { UnwrittenCosignatures } from '../registry/witnessed.ts';
+import { UnwrittenCosignatures } from '../audit/unwritten.ts';
 import type { Scheduler } from '../jobs/scheduler.ts';
 import { Blobs } from '../model/blobs.ts';
 import type { Subjects } from './subjects.ts';

@@ -13,6 +13,7 @@ import {
 } from '../../support/bound-socket.ts';
 import { zeroNonce } from '../../support/device-link.ts';
 import type { RequestText } from '../../support/half-request.ts';
+import { stateRecoveryProof } from '../../support/state-recovery.ts';
 import type { HubWorld } from '../../support/hub-world.ts';
 import { newOperationalKey, type TestDevice } from '../../support/test-device.ts';
 
@@ -68,6 +69,9 @@ export const deviceRequests: Readonly<Record<string, Prepare>> = {
     const proof = { nonce: parseBase64url(nonce, 'nonce'), exporter: connection.exporter, sealed };
     return { connection, request: post('/v1/hybrid-key', await hybridKeyProof(device, seed, proof)) };
   },
+  'POST /v1/state-recovery': withNonce('/v1/state-recovery', (device, nonce, exporter) =>
+    stateRecoveryProof(device, { nonce, exporter }, { lost: [{ file: 'versions', how: 'damaged' }] }),
+  ),
   'POST /v1/attest': withNonce('/v1/attest', async (device, nonce, exporter) => ({
     evidence: await device.evidence('release', nonce, exporter),
   })),

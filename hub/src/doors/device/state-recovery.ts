@@ -7,7 +7,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { CosignatureCollector } from '../../audit/witness.ts';
 import { recoverState, type StateRecoveryDependencies } from '../../enrollment/state-recovery.ts';
 import { takeChallenge } from '../../presence/connections.ts';
-import type { UnwrittenCosignatures } from '../../registry/witnessed.ts';
+import type { UnwrittenCosignatures } from '../../audit/unwritten.ts';
 
 type StateRecoveryRouteDependencies = StateRecoveryDependencies & {
   readonly clock: Clock;
