@@ -15,15 +15,15 @@ export const modelMutants: readonly Mutant[] = [
   {
     id: 'model/rollback-forgotten',
     file: 'agent/src/model/versions.ts',
-    find: '    this.#versions.set(name, version);\n    await this.#serial',
-    replace: '    await this.#serial',
+    find: '    this.#versions.set(name, version);\n    await this.#write();',
+    replace: '    await this.#write();',
     breaks: 'the highest version is remembered before it is served',
   },
   {
     id: 'model/rollback-forged',
     file: 'agent/src/model/versions.ts',
-    find: 'const known = bytes === undefined ? {} : parseJson(bytes, schema, path);',
-    replace: 'const known = bytes === undefined || bytes[0] !== 0x7b ? {} : parseJson(bytes, schema, path);',
+    find: "return new HighestVersions(path, known ?? new Map(), kept.isLost('versions'));",
+    replace: 'return new HighestVersions(path, known ?? new Map(), false);',
     breaks: 'a damaged record of versions is not an empty one',
   },
   {

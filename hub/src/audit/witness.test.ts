@@ -31,10 +31,11 @@ test('a fleet that follows the log gathers a quorum on one checkpoint, though th
   const open = await first.follow(collector, log, 1000);
   store.grow(20);
   await log.integrated(19);
-  assert.deepEqual(collector.accept('press-7', open, 1000), { kind: 'kept', size: 10, cosignatures: 1, quorum: false });
+  const kept = { kind: 'kept', size: 10 } as const;
+  assert.partialDeepStrictEqual(collector.accept('press-7', open, 1000), { ...kept, cosignatures: 1, quorum: false });
   assert.equal(collector.witnessed(), undefined);
   const verdict = collector.accept('press-8', await second.follow(collector, log, 1001), 1001);
-  assert.deepEqual(verdict, { kind: 'kept', size: 10, cosignatures: 2, quorum: true });
+  assert.partialDeepStrictEqual(verdict, { ...kept, cosignatures: 2, quorum: true });
 
   const witnessed = collector.witnessed() ?? assert.fail();
   assert.deepEqual(collector.bestCheckpointFor(9), witnessed);
