@@ -213,8 +213,8 @@ export const attestMutants: readonly Mutant[] = [
   {
     id: 'attest/references-stay',
     file: 'hub/src/attest/appraiser.ts',
-    find: 'if (policiesStay && staysSame && makersStay) return;',
-    replace: 'if (policiesStay) return;',
+    find: 'if (policiesStay && staysSame && makersStay && keyStays) return;',
+    replace: 'if (policiesStay && makersStay && keyStays) return;',
     breaks: 'an appraisal by withdrawn reference values is not recorded',
   },
   {

@@ -71,7 +71,7 @@ export const modelMutants: readonly Mutant[] = [
   {
     id: 'model/publisher-ended',
     file: 'hub/src/publisher/publishers.ts',
-    find: 'endsAt !== null && endsAt <= nowMs',
+    find: 'endsAt !== null && endsAt <= Math.max(nowMs, orderedAt ?? 0)',
     replace: 'endsAt !== null && endsAt < 0',
     breaks: 'a publisher that has ended publishes nothing new',
   },

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import { encodeImaPolicy } from '@edgekeep/core/attest/ima-policy';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { encodeSizedPublic, objectAttributes, parsePublic } from '@edgekeep/core/tpm/public-area';
@@ -213,6 +214,25 @@ test('an appraisal by reference values that were withdrawn meanwhile is not reco
     await record(anew);
   });
   assert.deepEqual(statuses, ['affirming', 'warning']);
+});
+
+test('an appraisal that was made before an IMA policy was published or withdrawn is not recorded after it', async () => {
+  await using store = await openTestStore();
+  const { appraiser, appraise, add, record } = await hubOver(store);
+  await add();
+  const files = { '/opt/bin/a': [`sha256:${'1'.repeat(64)}`] };
+  const name = { name: 'line', version: '1.0.0' };
+  const document = encodeImaPolicy({ type: 'edgekeep-ima-policy/v1', ...name, files });
+  const signature = await signDocument(document);
+  const { imaPolicies } = appraiser;
+  for (const change of [
+    () => imaPolicies.publish({ document, signature, pcrs: [10], ...by }),
+    () => imaPolicies.withdraw({ ...name, ...by }),
+  ]) {
+    const { appraisal } = await appraise(press.row);
+    await change();
+    assert.equal(await refusalOf(record(appraisal)), 'conflict: reference-values-changed');
+  }
 });
 
 test('what fails for another reason is not tried again', async () => {

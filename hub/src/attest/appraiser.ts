@@ -52,6 +52,8 @@ const datedQuotes = new WeakMap<Appraisal, DatedQuote>();
 const comparedWith = new WeakMap<Appraisal, string>();
 // Which makers of chips were trusted when a chain of certificates was followed.
 const trustedMakers = new WeakMap<Appraisal, { readonly by: MakersOfDevices; readonly was: string }>();
+// The key that signed the result of an appraisal.
+const signedBy = new WeakMap<Appraisal, ResultKey>();
 // Appraisals that show a TPM which was set back.
 const setBack = new WeakSet<Appraisal>();
 const newReferences = 'reference-values-changed';
@@ -82,12 +84,17 @@ export interface AppraisalSettings {
   readonly alerts: { readonly tpmClock: boolean };
 }
 
+/** The key of results, and whether the store still lets it count for what is signed at this time. */
+export interface ResultKey extends SigningKey {
+  readonly countsIn?: (trx: WriteTransaction, atSeconds: number) => Promise<boolean>;
+}
+
 export interface AppraiserDependencies {
   readonly database: Database;
   readonly references: ReferenceStore;
   readonly rootKeys: RootKeys;
   /** Asked each time, as `makers` is: keys are replaced while the hub runs. */
-  readonly signing: () => SigningKey;
+  readonly signing: () => ResultKey;
   readonly makers: MakersOfDevices;
   readonly settings: AppraisalSettings;
   /** Names the stretch of time in which the hub's clock was not set; left out: all of it. */
@@ -100,7 +107,7 @@ export class Appraiser {
   readonly #database: Database;
   readonly #references: ReferenceStore;
   readonly #rootKeys: RootKeys;
-  readonly #signing: () => SigningKey;
+  readonly #signing: () => ResultKey;
   readonly #makers: MakersOfDevices;
   readonly #settings: AppraisalSettings;
   readonly #epoch: () => string;
@@ -189,7 +196,9 @@ export class Appraiser {
       tierReasons: [...(await this.#makers.tierReasons(device.id)), ...clockNotes(appraisal)],
       policyId: referenceValues === undefined ? 'none' : policyIdOf(referenceValues, references),
     });
-    const { signer, keyId } = this.#signing();
+    const signing = this.#signing();
+    const { signer, keyId } = signing;
+    signedBy.set(appraisal, signing);
     const stagePcr = nextStagePcr(references.inForce, appraisal.booted, appraisal.referenceValues);
     return { appraisal, attestationResult: await signAttestationResult(result, signer, keyId), stagePcr };
   }
@@ -217,15 +226,18 @@ export async function untilReferencesStay<T>(work: () => Promise<T>): Promise<T>
   }
 }
 
-async function assertReferencesStay(trx: WriteTransaction, appraisal: Appraisal): Promise<void> {
+async function assertReferencesStay(trx: WriteTransaction, appraisal: Appraisal, nowMs: number): Promise<void> {
   const references = restsOn.get(appraisal);
   const policies = comparedWith.get(appraisal);
   const policiesStay = policies === undefined || policies === (await imaPolicyState(trx));
   const staysSame = references === undefined || (await references.stay(trx, references.deviceKept));
   const makers = trustedMakers.get(appraisal);
   const makersStay = makers === undefined || makers.was === (await makers.by.trustedIn(trx));
-  if (policiesStay && staysSame && makersStay) return;
-  const message = 'the reference values or the trusted makers changed while this evidence was appraised: attest again';
+  // A key that was stolen has ended before now: nobody who reads a receipt takes a result under it.
+  const keyStays = (await signedBy.get(appraisal)?.countsIn?.(trx, Math.floor(nowMs / 1_000))) ?? true;
+  if (policiesStay && staysSame && makersStay && keyStays) return;
+  const message =
+    'the reference values, the trusted makers or the key of results changed while this evidence was appraised: attest again';
   throw new HubError('conflict', message, { reasons: [{ code: newReferences, message }] });
 }
 
@@ -252,7 +264,7 @@ export async function recordAppraisal(
     message: message.slice(0, LOGGED_MESSAGE_MAX),
   }));
   const { resetCount } = appraisal;
-  await assertReferencesStay(trx, appraisal);
+  await assertReferencesStay(trx, appraisal, nowMs);
   await recordQuote(trx, deviceId, appraisal);
   const [device] = await noteAppraisal(trx, {
     deviceId,

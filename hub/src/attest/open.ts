@@ -1,12 +1,11 @@
 // Opens attestation: reference values, the keys of roots of trust, and the appraiser of evidence.
-import type { SigningKey } from '../common/signing-key.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Subject } from '../common/subject.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { makersOf } from '../vendor-root/device-makers.ts';
 import { vendorRootVersion, type VendorRoots } from '../vendor-root/vendor-roots.ts';
 import type { Registry } from 'prom-client';
-import { type AppraisalSettings, Appraiser } from './appraiser.ts';
+import { type AppraisalSettings, Appraiser, type ResultKey } from './appraiser.ts';
 import { registerImaMetrics } from './ima-alarm.ts';
 import type { PublishingRules } from './reference-rules.ts';
 import { ReferenceStandings, type StandingSettings } from './reference-standings.ts';
@@ -38,7 +37,7 @@ export interface Attestation extends Subject {
 export function openAttestation(
   { database, settings, clock }: AttestationLedger,
   vendorRoots: VendorRoots,
-  { signing, epoch }: { readonly signing: () => SigningKey; readonly epoch: () => string },
+  { signing, epoch }: { readonly signing: () => ResultKey; readonly epoch: () => string },
 ): Attestation {
   const references = new ReferenceStore(database, settings, clock);
   const standings = new ReferenceStandings(database, references, settings, clock);

@@ -26,6 +26,7 @@ import { initialCertificateFiles } from '../secrets/initial-certificates.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { HubKeyRow } from '../store/tables/authority.ts';
+import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import { registerKeyListMetric } from './key-list-metric.ts';
 import { readRoots } from './state.ts';
@@ -45,12 +46,17 @@ export interface HubKeyRingDependencies {
   readonly clock: Clock;
 }
 
+/** With the question whether it still counts for what it signs at this time. */
+interface AttestationKey extends SigningKey {
+  readonly countsIn: (db: Kysely<Tables>, atSeconds: number) => Promise<boolean>;
+}
+
 export class HubKeyRing {
   readonly #dependencies: HubKeyRingDependencies;
   #state: HubKeyState;
-  #attestation: SigningKey;
+  #attestation: AttestationKey;
 
-  private constructor(dependencies: HubKeyRingDependencies, state: HubKeyState, attestation: SigningKey) {
+  private constructor(dependencies: HubKeyRingDependencies, state: HubKeyState, attestation: AttestationKey) {
     this.#dependencies = dependencies;
     this.#state = state;
     this.#attestation = attestation;
@@ -73,7 +79,7 @@ export class HubKeyRing {
   }
 
   /** The key that signs attestation results now. */
-  readonly attestation = (): SigningKey => this.#attestation;
+  readonly attestation = (): AttestationKey => this.#attestation;
 
   /** Keys and times for trust files: those of the list, or those in use before there is one. */
   get listed(): Pick<KeyList, 'keys'> {
@@ -140,14 +146,26 @@ export async function readHubKey(
   throw new HubError('settings-invalid', `the ${purpose} key ${id} is not in the key store: restore it from a backup`);
 }
 
-async function signingKey({ keyStore }: HubKeyRingDependencies, rows: readonly HubKeyRow[]): Promise<SigningKey> {
+const endOfKey = prepared<{ id: string }, Pick<HubKeyRow, 'compromised' | 'until_seconds'>>((db, value) =>
+  db.selectFrom('hub_key').select(['compromised', 'until_seconds']).where('id', '=', value('id')),
+);
+
+async function signingKey({ keyStore }: HubKeyRingDependencies, rows: readonly HubKeyRow[]): Promise<AttestationKey> {
   const active = rows.find(({ purpose, status }) => purpose === 'attestation-result' && status === 'active');
   if (active === undefined)
     throw new HubError(
       'store-failed',
       'the store names no key for attestation results in use: restore it from a backup',
     );
-  return { signer: await readHubKey(keyStore, active), keyId: toHex(keyIdentifierOf(active.spki)) };
+  const { id } = active;
+  return {
+    signer: await readHubKey(keyStore, active),
+    keyId: toHex(keyIdentifierOf(active.spki)),
+    countsIn: async (db, atSeconds) => {
+      const [row] = await endOfKey(db, { id });
+      return row?.compromised === 0 && atSeconds < (row.until_seconds ?? Infinity);
+    },
+  };
 }
 
 async function adopt(

@@ -40,13 +40,14 @@ export async function assertPublisher(trx: WriteTransaction, fingerprint: string
   const found = await trx
     .selectFrom('publisher')
     .leftJoin('publisher_end', 'publisher_end.fingerprint', 'publisher.fingerprint')
-    .select(['name', 'ends_at'])
+    .select(['name', 'ends_at', 'ordered_at'])
     .where('publisher.fingerprint', '=', fingerprint)
     .executeTakeFirst();
   if (found === undefined)
     throw new HubError('publisher-untrusted', `the publisher ${fingerprint} is no longer trusted`);
-  const { name, ends_at: endsAt } = found;
-  if (endsAt !== null && endsAt <= nowMs)
+  const { name, ends_at: endsAt, ordered_at: orderedAt } = found;
+  // The end may have been ordered after this request began: then it is later now than the request knows.
+  if (endsAt !== null && endsAt <= Math.max(nowMs, orderedAt ?? 0))
     throw new HubError('publisher-untrusted', `the publisher ${name} ended on ${new Date(endsAt).toISOString()}`);
 }
 
