@@ -160,6 +160,12 @@ export const parts = {
     packages: ['prometheus'],
     without: 'no promtool: the metrics of hub and agent are not held against it',
   },
+  postgresql: {
+    // The server itself is in a folder of its version; with it come these.
+    programs: ['pg_createcluster', 'psql', 'setpriv', 'id'],
+    packages: ['postgresql', 'util-linux', 'coreutils'],
+    without: 'no PostgreSQL: the store is tested on SQLite alone',
+  },
   grpc: {
     programs: ['protoc', 'python3'],
     files: ['/usr/lib/python3/dist-packages/grpc/__init__.py'],
@@ -193,6 +199,7 @@ export const sets = {
     'time',
     'machines',
     'kubectl',
+    'postgresql',
   ],
   // Real boots: `npm run boots`. Shim, GRUB and kernels are downloaded and unpacked by the tests, and not installed.
   boots: ['system', 'swtpm', 'openssl', 'machines', 'image-signing', 'device-disks'],

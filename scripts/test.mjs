@@ -2,7 +2,7 @@
 // files in one process), `fuzz`, `files` (those that are named), or `together` (those that are named, in one process). Tests that need a TPM simulator, services or minutes are named *.system.test.ts or are in tests/; fuzz
 // runs are *.fuzz.test.ts. Arguments that begin with a dash go to node, for example `--test-name-pattern=…`. The last line is `N passed, N
 // failed, N skipped`; failed and skipped tests are named before it.
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { memoryFolder } from './memory-folder.mjs';
@@ -60,13 +60,22 @@ process.exitCode = conclude(await runAll());
 
 async function runAll() {
   const waiting = groups();
+  // Tests that open a store run again with it on PostgreSQL: one server for the run, a database for each test.
+  const again = await filesOfStore();
+  using cluster = again.length > 0 || env.EDGEKEEP_TEST_STORE === 'postgres' ? await startCluster() : undefined;
+  if (cluster !== undefined) env.EDGEKEEP_TEST_CLUSTER = cluster.folder;
+  const onPostgres = new Set(again.map((file) => [file]));
+  waiting.push(...onPostgres);
   const results = [];
   const worker = async () => {
     for (let group = waiting.shift(); group !== undefined; group = waiting.shift()) {
       const seconds = Number(
         process.env.EDGEKEEP_TEST_FILE_SECONDS ?? fileSeconds[group.some(isFuzz) ? 'fuzz' : 'ordinary'],
       );
-      const result = await runTestFiles(group, { cwd: root, env, flags, seconds });
+      const isAgain = onPostgres.has(group);
+      const ofGroup = isAgain ? { ...env, EDGEKEEP_TEST_STORE: 'postgres' } : env;
+      const ran = await runTestFiles(group, { cwd: root, env: ofGroup, flags, seconds });
+      const result = isAgain ? { ...ran, file: `${ran.file} (PostgreSQL)` } : ran;
       tell(result);
       if (group.length === 1 || result.problems.length === 0) results.push(result);
       else {
@@ -78,6 +87,22 @@ async function runAll() {
   };
   await Promise.all(Array.from({ length: filesAtOnce }, worker));
   return results;
+}
+
+/** In a run of all tests. */
+async function filesOfStore() {
+  if (name !== 'all' || env.EDGEKEEP_TEST_STORE !== undefined) return [];
+  const { serverPrograms } = await import('../hub/src/store/testing-cluster.ts');
+  if (serverPrograms() === undefined && env.CI !== 'true') {
+    console.log('PostgreSQL is not installed: the store is tested on SQLite alone');
+    return [];
+  }
+  return files.filter((file) => /\/testing-(?:store|place)\.ts'/.test(readFileSync(join(root, file), 'utf8')));
+}
+
+async function startCluster() {
+  const { startTestCluster } = await import('../hub/src/store/testing-cluster.ts');
+  return startTestCluster();
 }
 
 function groups() {

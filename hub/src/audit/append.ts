@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
+import { numberedRowsOf } from '../store/engine/numbered-rows.ts';
 import { noteEntry } from '../store/entries.ts';
 import { prepared } from '../store/prepared.ts';
 
@@ -30,7 +31,14 @@ export function encodeUnsaltedEvent(event: AuditEvent): Uint8Array {
 
 /** As `appendEntry`, for a caller that needs the bytes of `encodeEvent`. */
 export async function appendEncodedEntry(trx: WriteTransaction, entry: Uint8Array): Promise<number> {
-  const [row] = await insertEntry(trx, { entry, leafHash: leafHash(entry) });
+  const leaf = leafHash(entry);
+  const counted = numberedRowsOf(trx);
+  if (counted !== undefined) {
+    const index = await counted.append([entry, leaf]);
+    noteEntry(trx);
+    return index;
+  }
+  const [row] = await insertEntry(trx, { entry, leafHash: leaf });
   if (row === undefined) throw new HubError('store-failed', 'the store took an entry of the log and gave it no number');
   noteEntry(trx);
   return row.log_index;

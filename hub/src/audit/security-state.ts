@@ -18,7 +18,7 @@ import { tableList } from '../store/security-tables.ts';
 import { appendEntry } from './append.ts';
 import { checkState, type StateFinding, type StateVerdict } from './state-check.ts';
 import { layoutOf, rowDigest, type StateReason } from './state-entry.ts';
-import { addToList, StateRecorder } from './state-recorder.ts';
+import { addToList, StateRecorder, storedName } from './state-recorder.ts';
 
 type Compared = Extract<StateVerdict, { readonly kind: 'compared' }>;
 
@@ -331,7 +331,7 @@ async function refuse(
     const content = kind === 'unlogged' ? await contentOf(trx, table, rowid) : '{}';
     const { numInsertedOrUpdatedRows = 0n } = await trx
       .insertInto('refused_row')
-      .values({ table_name: table, digest, name, content, refused_at: nowMs })
+      .values({ table_name: table, digest, name: storedName(name), content, refused_at: nowMs })
       .onConflict((c) => c.columns(['table_name', 'digest']).doNothing())
       .executeTakeFirst();
     noted += Number(numInsertedOrUpdatedRows);

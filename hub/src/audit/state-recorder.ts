@@ -169,8 +169,13 @@ export async function addToList(
   for (const some of chunks(rows))
     await trx
       .insertInto('security_row')
-      .values(some.map(([digest, name]) => ({ table_name: table, digest, name })))
+      .values(some.map(([digest, name]) => ({ table_name: table, digest, name: storedName(name) })))
       .execute();
+}
+
+/** A row from before texts with U+0000 were refused may have one in its name. */
+export function storedName(name: string): string {
+  return name.replaceAll('\0', '?');
 }
 
 function chunks<T>(all: readonly T[]): readonly T[][] {

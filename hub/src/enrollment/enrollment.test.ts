@@ -154,7 +154,8 @@ test('the evidence is about the sealing key, the witness key, the connection and
     enrollWith(hub, key, { token, answer: honest({ hub: 'other.example/log' }) }),
     enrollWith(hub, key, { token, answer: honest({ deviceId: 'press-2' }) }),
   ];
-  for (const each of dishonest) assert.equal(await refusalOf(each), 'enrollment-refused: qualifying-data-mismatch');
+  const refusals = await Promise.all(dishonest.map(refusalOf));
+  assert.deepEqual(new Set(refusals), new Set(['enrollment-refused: qualifying-data-mismatch']));
   assert.deepEqual(await rows(hub), []);
   await enrollWith(hub, key, { token, answer: honest({}) });
 });

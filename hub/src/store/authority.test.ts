@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { HubError } from '../common/error.ts';
 import { Acting, asHub, establish, rehearse, runActing } from './authority.ts';
+import { storePlace } from './testing-place.ts';
 import { Database, type WriteTransaction } from './database.ts';
 
 let folder = '';
 let database: Database;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-store-'));
-  database = await Database.open(join(folder, 'hub.sqlite'), 'required');
+  database = await Database.open(await storePlace(folder), 'required');
 });
 afterEach(async () => {
   await database[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { storePlace } from './testing-place.ts';
 import { Database } from './database.ts';
 
 let folder = '';
@@ -14,7 +15,7 @@ afterEach(async () => rm(folder, { recursive: true }));
 const publisher = (fingerprint: string) => ({ fingerprint, name: 'n', public_key: 'k', added_at: 1 });
 
 test('what a write resolved with is there after a reopen', async () => {
-  const path = join(folder, 'hub.sqlite');
+  const path = await storePlace(folder);
   const first = await Database.open(path);
   await first.write(async (trx) => trx.insertInto('publisher').values(publisher('a')).execute());
   await first[Symbol.asyncDispose]();
@@ -23,7 +24,7 @@ test('what a write resolved with is there after a reopen', async () => {
 });
 
 test('a write that throws undoes its own statements and not those of its group', async () => {
-  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  await using database = await Database.open(await storePlace(folder));
   const outcomes = await Promise.allSettled([
     database.write(async (trx) => trx.insertInto('publisher').values(publisher('a')).execute()),
     database.write(async (trx) => {
@@ -45,7 +46,7 @@ test('a write that throws undoes its own statements and not those of its group',
 });
 
 test('a closed store refuses writes', async () => {
-  const database = await Database.open(join(folder, 'hub.sqlite'));
+  const database = await Database.open(await storePlace(folder));
   await database[Symbol.asyncDispose]();
   await assert.rejects(
     database.write(async () => 1),

@@ -8,6 +8,7 @@ import { actingNow, actOn, runActing, undone } from './authority.ts';
 import type { Document } from './document.ts';
 import { entriesOf } from './entries.ts';
 import type { Engine, WriteGroup } from './engine/engine.ts';
+import { OutcomeUnknown } from './engine/outcome-unknown.ts';
 import { openEngine, type StorePlace } from './engine/place.ts';
 import type { RowChange } from './engine/row-watch.ts';
 import { migrate } from './migrate.ts';
@@ -19,6 +20,8 @@ export type WriteTransaction = Transaction<Tables>;
 
 // A group has a limit, so that a burst cannot hold the store, or the first request of the group, for long.
 const GROUP_MAX = 256;
+// The rows that almost every write adds.
+const auditEntries = { table: 'audit_entry', number: 'log_index', columns: ['entry', 'leaf_hash'] } as const;
 // A longer queue means that the disk has stopped: refuse new work.
 const QUEUE_MAX = 20_000;
 
@@ -60,6 +63,7 @@ export class Database {
   readonly #revisions = new Map<string, number>();
   #draining: Promise<void> | undefined;
   #closed = false;
+  #isUnknown = false;
   /** Called before each write of a request: throws where the hub must change nothing now. */
   assertMayWrite: () => void = () => {};
   /** Called after each group that was committed. */
@@ -83,7 +87,8 @@ export class Database {
     thread = new URL('./plain-thread.ts', import.meta.url),
     upgraded: (trx: WriteTransaction) => Promise<void> = async () => undefined,
   ): Promise<Database> {
-    const engine = await openEngine<Tables>(place, (milliseconds) => actingNow()?.charge(milliseconds));
+    const charge = (milliseconds: number) => actingNow()?.charge(milliseconds);
+    const engine = openEngine<Tables>(place, { charge, numbered: auditEntries });
     try {
       await engine.migrate(async (trx) => {
         await migrate(trx);
@@ -125,7 +130,8 @@ export class Database {
   /**
    * Runs `work` on the authority of its request, which is checked again in the same transaction before `work`. Resolves once that
    * transaction is durable. If `work` throws, its own statements are undone (a savepoint) and the others of the group are not affected.
-   * `work` must await only its own queries. Throws `authority-missing` where no door has established a caller: then nothing is written.
+   * `work` must await only its own queries, and changes nothing but the store in a way that a second run would not: an engine may undo a whole
+   * group and run it again. Throws `authority-missing` where no door has established a caller: then nothing is written.
    */
   async write<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
     this.assertMayWrite();
@@ -145,6 +151,8 @@ export class Database {
 
   async #enqueue<T>(work: (trx: WriteTransaction) => Promise<T>, isAsked = false): Promise<T> {
     if (this.#closed) throw new HubError('hub-stopping', 'the store is closed');
+    // What this process knows of the store may be wrong now: a start reads it again.
+    if (this.#isUnknown) throw unknownError(undefined);
     if (this.#queue.length >= QUEUE_MAX)
       throw new HubError('rate-limited', 'the store is not keeping up: try again later');
     return new Promise<T>((resolve, reject) => {
@@ -171,14 +179,24 @@ export class Database {
   async #commit(jobs: readonly Job[]): Promise<void> {
     const beganMs = performance.now();
     let done: GroupDone;
+    let began = false;
     try {
-      done = await this.#engine.group((group) => this.#run(jobs, group));
+      if (this.#isUnknown) throw unknownError(undefined);
+      done = await this.#engine.group((group) => {
+        // An engine may run a group again.
+        if (began) this.#recorder?.settled(false);
+        began = true;
+        return this.#run(jobs, group);
+      });
       this.#recorder?.settled(true);
       const commitMs = performance.now() - beganMs - done.milliseconds;
       for (const job of jobs) job.charge(commitMs / jobs.length);
     } catch (cause) {
       this.#recorder?.settled(false);
-      const error = new HubError('store-failed', 'the store could not commit', { cause });
+      this.#isUnknown ||= cause instanceof OutcomeUnknown;
+      const error = this.#isUnknown
+        ? unknownError(cause)
+        : new HubError('store-failed', 'the store could not commit', { cause });
       for (const job of jobs) job.fail(error);
       return;
     }
@@ -218,6 +236,12 @@ export class Database {
     await this.readApart.destroy();
     await this.#engine[Symbol.asyncDispose]();
   }
+}
+
+function unknownError(cause: unknown): HubError {
+  const message =
+    'whether a change was made is not known, because the connection to the store ended during its commit: the hub changes nothing until it is started again';
+  return new HubError('outcome-unknown', message, { cause });
 }
 
 /** What a group of writes did, if it is committed. */

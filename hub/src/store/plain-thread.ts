@@ -1,4 +1,4 @@
 // The reading thread of tools and tests: queries alone.
 import { answerQuestions } from './reading-thread.ts';
 
-answerQuestions({ pages: [], documents: [] });
+await answerQuestions({ pages: [], documents: [] });

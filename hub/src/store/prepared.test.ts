@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { storePlace } from './testing-place.ts';
 import { Database } from './database.ts';
 import { prepared } from './prepared.ts';
 import type { PublisherRow } from './tables/publisher.ts';
@@ -47,7 +48,7 @@ const publisher = (fingerprint: string, addedAt: number) => ({
 const names = (rows: readonly { fingerprint: string }[]) => rows.map(({ fingerprint }) => fingerprint).join('');
 
 test('each value is where its name is, each time, in the store and in a transaction, and the query is built once for a connection', async () => {
-  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  await using database = await Database.open(await storePlace(folder));
   await database.write(async (trx) => {
     for (const [at, name] of ['a', 'b', 'c', 'd'].entries()) await added(trx, publisher(name, at));
     assert.equal(names(await between(trx, { from: 0, to: 1, name: 'n' })), 'ab');
@@ -61,7 +62,7 @@ test('each value is where its name is, each time, in the store and in a transact
 });
 
 test('what a prepared statement wrote is undone with its transaction', async () => {
-  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  await using database = await Database.open(await storePlace(folder));
   const write = database.write(async (trx) => {
     await added(trx, publisher('a', 1));
     throw new Error('no');
@@ -71,7 +72,7 @@ test('what a prepared statement wrote is undone with its transaction', async () 
 });
 
 test('a text that looks like SQL or like a placeholder is a value', async () => {
-  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  await using database = await Database.open(await storePlace(folder));
   const names = ["'; drop table publisher; --", '?', 'name', ''];
   for (const fingerprint of names) {
     await database.write(async (trx) => added(trx, { ...publisher(fingerprint, 1), name: fingerprint }));

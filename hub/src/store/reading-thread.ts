@@ -5,7 +5,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { CompiledQuery, type Kysely } from 'kysely';
 import { HubError, type HubErrorCode, type Reason } from '../common/error.ts';
 import type { Document } from './document.ts';
-import { openReader } from './engine/place.ts';
+import { openReader, storePlaceSchema } from './engine/place.ts';
 import type { Parameter } from './engine/parameter.ts';
 import type { EncodedDocument, EncodedPage } from './page.ts';
 import type { Tables } from './schema.ts';
@@ -39,11 +39,11 @@ export interface Makers {
 }
 
 /** Answers questions until the thread is ended. */
-export function answerQuestions(makers: Makers): void {
+export async function answerQuestions(makers: Makers): Promise<void> {
   if (parentPort === null) throw new TypeError('this file runs as a thread');
   // On Linux this is the priority of the calling thread alone; elsewhere it would be the whole hub's.
   if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
-  answerOn(parentPort, openReader(String(workerData)), makers);
+  answerOn(parentPort, await openReader<Tables>(storePlaceSchema.parse(workerData)), makers);
 }
 
 function answerOn(questions: MessagePort, db: Kysely<Tables>, makers: Makers): void {

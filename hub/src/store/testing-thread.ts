@@ -6,7 +6,7 @@ import { answerQuestions } from './reading-thread.ts';
 
 const text = z.object({ text: z.string() });
 
-answerQuestions({
+await answerQuestions({
   pages: [
     encoded({ name: 'echo', query: text, answer: text, make: async (_db, query) => query }),
     {

@@ -6,6 +6,8 @@ export const storeErrorCodes = {
   'folder-unusable': 500,
   'name-reserved': 409,
   'store-failed': 500,
+  'store-unfit': 500,
+  'outcome-unknown': 500,
   'authority-missing': 500,
   'entry-missing': 500,
   'clock-behind': 503,

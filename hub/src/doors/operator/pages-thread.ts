@@ -9,7 +9,7 @@ import { peoplePage, tokenPage } from './people-page.ts';
 import { sitePage } from './site-page.ts';
 import { trustDocument } from './trust-fleet.ts';
 
-answerQuestions({
+await answerQuestions({
   pages: [
     encoded(alertPage),
     encoded(auditPage),

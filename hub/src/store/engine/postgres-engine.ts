@@ -1,0 +1,172 @@
+// PostgreSQL as the store (docs/design/postgresql.md).
+import { type CompiledQuery as Query, CompiledQuery, Kysely, type Transaction } from 'kysely';
+import type { Charge, Engine, Outcome, SqlOfEngine, WriteGroup } from './engine.ts';
+import { countRows, type NumberedTable } from './numbered-rows.ts';
+import type { PostgresPlace } from './postgres-place.ts';
+import { PostgresPool } from './postgres-pool.ts';
+import { assertFit } from './postgres-server.ts';
+import { nullableColumns, postgresSql } from './postgres-sql.ts';
+import { changeIn, listen, watchStatements } from './postgres-watch.ts';
+import { PostgresWriter } from './postgres-writer.ts';
+import type { RowChange, WatchedTable } from './row-watch.ts';
+
+// Reads of requests wait for a connection; long ones have the reading thread.
+const READERS_MAX = 4;
+// Of the transaction in which a store is made and migrated: a hub and its tools do so one after the other.
+const MIGRATION_LOCK = 4_913_206_575_101n;
+
+// What the migrations need to run here as they are: their type for bytes, and the smaller of two numbers.
+const asMigrationsExpect = [
+  'create schema if not exists engine',
+  `do $$ begin create domain blob as bytea; exception when duplicate_object then null; end $$`,
+  'create or replace function min(a bigint, b bigint) returns bigint immutable language sql as $$ select least(a, b) $$',
+];
+const ownTables = [
+  'drop function min(bigint, bigint)',
+  'create table if not exists engine.head (id integer primary key)',
+  'insert into engine.head values (1) on conflict do nothing',
+  'create table if not exists engine.writer (id uuid primary key, number bigint not null, at timestamptz not null default now())',
+  "delete from engine.writer where at < now() - interval '30 days'",
+];
+
+export interface PostgresOptions {
+  readonly charge: Charge;
+  readonly numbered: NumberedTable;
+}
+
+export class PostgresEngine<DB> implements Engine<DB> {
+  readonly read: Kysely<DB>;
+  readonly sql: SqlOfEngine;
+  readonly #place: PostgresPlace;
+  readonly #nullable = new Set<string>();
+  readonly #readers: PostgresPool;
+  readonly #writer: PostgresWriter;
+  readonly #writing: Kysely<DB>;
+  /** Changed rows of the write that runs now. */
+  readonly #changes: RowChange[] = [];
+
+  constructor(place: PostgresPlace, { charge, numbered }: PostgresOptions) {
+    this.#place = place;
+    this.sql = postgresSql(this.#nullable);
+    this.#readers = new PostgresPool(place, { mode: 'read', maxConnections: READERS_MAX, charge });
+    this.read = new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => this.#readers } });
+    this.#writer = new PostgresWriter(place, numbered, (notice) => {
+      const change = changeIn(notice);
+      if (change !== undefined) this.#changes.push(change);
+    });
+    this.#writing = new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => this.#writer } });
+    countRows(this.#writing, this.#writer.rows);
+  }
+
+  async migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void> {
+    const one = this.#one();
+    const db = new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => one } });
+    try {
+      await one.use((client) => assertFit(client, this.#place));
+      await db.transaction().execute(async (trx) => {
+        await trx.executeQuery(raw(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`));
+        for (const statement of asMigrationsExpect) await trx.executeQuery(raw(statement));
+        await work(trx);
+        for (const statement of ownTables) await trx.executeQuery(raw(statement));
+      });
+      for (const name of await one.use(nullableColumns)) this.#nullable.add(name);
+    } finally {
+      await db.destroy();
+      await one.destroy();
+    }
+  }
+
+  /** Runs the group without savepoints; where one of its writes fails after it wrote, all of it again with them. */
+  async group<T>(work: (group: WriteGroup<DB>) => Promise<T>): Promise<T> {
+    try {
+      return await this.#attempt(work, (trx, each) => this.#together(trx, each));
+    } catch (error) {
+      if (!(error instanceof UndoneTogether)) throw error;
+      return this.#attempt(work, (trx, each) => this.#inSavepoint(trx, each));
+    }
+  }
+
+  async watch(tables: readonly WatchedTable[]): Promise<void> {
+    const one = this.#one();
+    try {
+      await one.use(async (client) => {
+        const statements = await watchStatements(client, tables);
+        const lock = `select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
+        await client.query(['begin', lock, ...statements, 'commit'].join(';\n'));
+      });
+    } finally {
+      await one.destroy();
+    }
+    await this.#writer.always([listen]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Kysely ends a driver only after its first query.
+    await this.#readers.destroy();
+    await this.#writer.destroy();
+  }
+
+  #attempt<T>(work: (group: WriteGroup<DB>) => Promise<T>, write: Write<DB>): Promise<T> {
+    return this.#writing.transaction().execute((trx) =>
+      work({
+        trx,
+        write: (each) => {
+          this.#changes.length = 0;
+          return write(trx, each);
+        },
+        changes: () => this.#changes.splice(0),
+      }),
+    );
+  }
+
+  async #together<T>(trx: Transaction<DB>, each: (trx: Transaction<DB>) => Promise<T>): Promise<Outcome<T>> {
+    const { writes } = this.#writer;
+    let outcome: Outcome<T>;
+    try {
+      outcome = { kind: 'done', value: await each(trx) };
+    } catch (error) {
+      outcome = { kind: 'failed', error };
+    }
+    // Most writes that are refused have only read.
+    const nothingToUndo = outcome.kind === 'done' || this.#writer.writes === writes;
+    if (this.#writer.failed || !nothingToUndo) throw new UndoneTogether();
+    return outcome;
+  }
+
+  async #inSavepoint<T>(trx: Transaction<DB>, each: (trx: Transaction<DB>) => Promise<T>): Promise<Outcome<T>> {
+    await trx.executeQuery(savepoint.begin);
+    try {
+      const value = await each(trx);
+      await this.#writer.rows.flush();
+      await trx.executeQuery(savepoint.release);
+      return { kind: 'done', value };
+    } catch (error) {
+      await trx.executeQuery(savepoint.undo);
+      await trx.executeQuery(savepoint.release);
+      this.#writer.rows.forget();
+      return { kind: 'failed', error };
+    }
+  }
+
+  /** A connection for work beside reads and groups. */
+  #one(): PostgresPool {
+    return new PostgresPool(this.#place, { mode: 'write', maxConnections: 1 });
+  }
+}
+
+type Write<DB> = <T>(trx: Transaction<DB>, each: (trx: Transaction<DB>) => Promise<T>) => Promise<Outcome<T>>;
+
+/** A write failed whose statements cannot be undone apart from those of the others. */
+class UndoneTogether extends Error {
+  override readonly name = 'UndoneTogether';
+}
+
+function raw(sql: string): Query {
+  return CompiledQuery.raw(sql);
+}
+
+const savepoint = {
+  begin: raw('savepoint job'),
+  release: raw('release savepoint job'),
+  undo: raw('rollback to savepoint job'),
+} as const;

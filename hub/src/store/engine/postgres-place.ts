@@ -1,0 +1,22 @@
+// Where a PostgreSQL store is. It is data, so that a thread can open the same one; it has the password, so it is never printed.
+import { z } from 'zod';
+
+export const postgresPlaceSchema = z.strictObject({
+  kind: z.literal('postgres'),
+  /** A name or address; or the folder of a Unix socket, which begins with a slash. */
+  host: z.string(),
+  port: z.int(),
+  database: z.string(),
+  user: z.string(),
+  password: z.string().optional(),
+  /** PEM of the CAs that certify the server; without it, those that Node trusts. */
+  authorities: z.string().optional(),
+});
+
+export type PostgresPlace = z.infer<typeof postgresPlaceSchema>;
+
+/** For people: without the password. */
+export function postgresText({ host, port, database, user }: PostgresPlace): string {
+  const where = host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`;
+  return `the database ${database} of PostgreSQL at ${where} (as ${user})`;
+}

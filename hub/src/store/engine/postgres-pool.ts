@@ -1,0 +1,96 @@
+// Connections to PostgreSQL that queries share: for reads, and, with one connection, for migrations.
+import { performance } from 'node:perf_hooks';
+import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely';
+import { type ClientBase, DatabaseError, Pool, type PoolClient } from 'pg';
+import type { Charge } from './engine.ts';
+import { clientConfig, type ConnectionMode } from './postgres-client.ts';
+import type { PostgresPlace } from './postgres-place.ts';
+import { runQuery } from './postgres-query.ts';
+
+const IDLE_MS_MAX = 60_000;
+
+export interface PoolOptions {
+  readonly mode: ConnectionMode;
+  readonly maxConnections: number;
+  /** Hears of the time of each query: the server works for whom asks. */
+  readonly charge?: Charge;
+}
+
+export class PostgresPool implements Driver {
+  readonly #pool: Pool;
+  readonly #options: PoolOptions;
+
+  constructor(place: PostgresPlace, options: PoolOptions) {
+    const { maxConnections: max } = options;
+    this.#pool = new Pool({ ...clientConfig(place, options.mode), max, idleTimeoutMillis: IDLE_MS_MAX });
+    this.#options = options;
+    // An idle connection was lost: the next query gets a new one.
+    this.#pool.on('error', () => undefined);
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<PoolConnection> {
+    return new PoolConnection(await this.#pool.connect(), this.#options);
+  }
+
+  async beginTransaction(connection: PoolConnection): Promise<void> {
+    await connection.client.query('begin');
+  }
+
+  async commitTransaction(connection: PoolConnection): Promise<void> {
+    const { command } = await connection.client.query('commit');
+    if (command !== 'COMMIT') throw new Error('a statement of this transaction failed before its commit');
+  }
+
+  async rollbackTransaction(connection: PoolConnection): Promise<void> {
+    await connection.client.query('rollback');
+  }
+
+  async releaseConnection(connection: PoolConnection): Promise<void> {
+    connection.client.release(connection.broken);
+  }
+
+  /** Runs `work` with a connection of the pool, without Kysely. */
+  async use<T>(work: (client: ClientBase) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    try {
+      return await work(client);
+    } finally {
+      client.release();
+    }
+  }
+
+  async destroy(): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end();
+  }
+}
+
+class PoolConnection implements DatabaseConnection {
+  readonly client: PoolClient;
+  readonly #options: PoolOptions;
+  /** Whether the connection itself failed, and not a query on it. */
+  broken = false;
+
+  constructor(client: PoolClient, options: PoolOptions) {
+    this.client = client;
+    this.#options = options;
+  }
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    const { mode, charge } = this.#options;
+    const beganMs = performance.now();
+    try {
+      return await runQuery<Row>(this.client, query, mode === 'read');
+    } catch (error) {
+      this.broken = !(error instanceof DatabaseError);
+      throw error;
+    } finally {
+      charge?.(performance.now() - beganMs);
+    }
+  }
+
+  streamQuery(): never {
+    throw new TypeError('long reads give pages, not streams');
+  }
+}

@@ -1,0 +1,55 @@
+// The SQL of PostgreSQL, where it differs from SQLite's.
+import {
+  ColumnNode,
+  type OrderByItemNode,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  RawNode,
+  ReferenceNode,
+} from 'kysely';
+import type { ClientBase } from 'pg';
+import type { SqlOfEngine } from './engine.ts';
+
+/** `nullable` has the names of columns that may be null; it may grow later. */
+export function postgresSql(nullable: ReadonlySet<string>): SqlOfEngine {
+  return {
+    createAdapter: () => new PostgresAdapter(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new Compiler(nullable),
+  };
+}
+
+// SQLite sorts nulls first, PostgreSQL last. This is added only where a column has nulls: an index does not serve this order.
+class Compiler extends PostgresQueryCompiler {
+  readonly #nullable: ReadonlySet<string>;
+
+  constructor(nullable: ReadonlySet<string>) {
+    super();
+    this.#nullable = nullable;
+  }
+
+  protected override visitOrderByItem(node: OrderByItemNode): void {
+    super.visitOrderByItem(node);
+    const column = columnOf(node);
+    if (node.nulls !== undefined || column === undefined || !this.#nullable.has(column)) return;
+    this.append(isDescending(node) ? ' nulls last' : ' nulls first');
+  }
+}
+
+function columnOf({ orderBy }: OrderByItemNode): string | undefined {
+  const node = ReferenceNode.is(orderBy) ? orderBy.column : orderBy;
+  return ColumnNode.is(node) ? node.column.name : undefined;
+}
+
+function isDescending({ direction }: OrderByItemNode): boolean {
+  return direction !== undefined && RawNode.is(direction) && direction.sqlFragments.join('') === 'desc';
+}
+
+/** The names of columns that may be null, of any table. */
+export async function nullableColumns(client: ClientBase): Promise<readonly string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `select distinct column_name as name from information_schema.columns where table_schema = 'public' and is_nullable = 'YES'`,
+  );
+  return rows.map(({ name }) => name);
+}

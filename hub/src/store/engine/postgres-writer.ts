@@ -1,0 +1,191 @@
+// The connection of a hub's groups of writes. Each group locks one row first, so that groups of several hubs, and of a hub and its tools, come one
+// after the other, as on SQLite. A commit whose answer was lost is looked up by a number that its transaction wrote.
+import { randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
+import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely';
+import { Client, DatabaseError } from 'pg';
+import { CountedRows } from './counted-rows.ts';
+import type { NumberedTable } from './numbered-rows.ts';
+import { OutcomeUnknown } from './outcome-unknown.ts';
+import { clientConfig } from './postgres-client.ts';
+import type { PostgresPlace } from './postgres-place.ts';
+import { runQuery } from './postgres-query.ts';
+import { assertFit } from './postgres-server.ts';
+import type { Notice } from './postgres-watch.ts';
+
+// A server that restarts is back within seconds. As long as nobody knows, no other write begins.
+const LOOKUP_MS_MAX = 30_000;
+const LOOKUP_PAUSE_MS = 250;
+
+export class PostgresWriter implements Driver, DatabaseConnection {
+  readonly rows: CountedRows;
+  readonly #place: PostgresPlace;
+  readonly #onNotice: (notice: Notice) => void;
+  /** Of this connection among those that write. */
+  readonly #id = randomUUID();
+  /** Run on each new connection. */
+  #setUp: readonly string[] = [];
+  #client: Client | undefined;
+  #group = 0;
+  /** Statements of this group that wrote, and whether the server has ended its transaction. */
+  #writes = 0;
+  #failed = false;
+
+  constructor(place: PostgresPlace, numbered: NumberedTable, onNotice: (notice: Notice) => void) {
+    this.#place = place;
+    this.#onNotice = onNotice;
+    const ask = async (sql: string, parameters: readonly unknown[]) =>
+      (await this.#live().query<never>(sql, [...parameters])).rows;
+    this.rows = new CountedRows(numbered, ask, () => (this.#writes += 1));
+  }
+
+  get writes(): number {
+    return this.#writes;
+  }
+
+  /** Whether a statement failed: every further one of this transaction will. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Runs these statements on this connection, and on each that replaces it. */
+  async always(statements: readonly string[]): Promise<void> {
+    this.#setUp = [...this.#setUp, ...statements];
+    for (const statement of statements) await this.#client?.query(statement);
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<this> {
+    this.#client ??= await this.#connect();
+    return this;
+  }
+
+  async beginTransaction(): Promise<void> {
+    this.#group += 1;
+    this.#writes = 0;
+    this.#failed = false;
+    this.rows.forget();
+    try {
+      await this.#begin();
+    } catch (error) {
+      // An idle connection may have ended without a word, and nothing has begun on it.
+      if (this.#client !== undefined && !isEnd(error)) throw error;
+      await this.#drop();
+      await this.acquireConnection();
+      await this.#begin();
+    }
+  }
+
+  async commitTransaction(): Promise<void> {
+    await this.rows.flush();
+    try {
+      const { command } = await this.#live().query('commit');
+      if (command !== 'COMMIT') throw new Error('a statement of this group failed before its commit');
+    } catch (cause) {
+      if (this.#client !== undefined && !isEnd(cause)) throw cause;
+      await this.#drop();
+      if (!(await this.#isCommitted(cause))) throw cause;
+    }
+  }
+
+  async rollbackTransaction(): Promise<void> {
+    this.rows.forget();
+    // A lost connection has undone it.
+    await this.#client?.query('rollback').catch(() => this.#drop());
+  }
+
+  async releaseConnection(): Promise<void> {}
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    if (!query.sql.startsWith('select')) this.#writes += 1;
+    try {
+      if (this.rows.isIn(query.sql)) await this.rows.flush();
+      return await runQuery<Row>(this.#live(), query, true);
+    } catch (error) {
+      this.#failed = true;
+      throw error;
+    }
+  }
+
+  streamQuery(): never {
+    throw new TypeError('a group of writes reads no streams');
+  }
+
+  async destroy(): Promise<void> {
+    await this.#drop();
+  }
+
+  // One round trip. Each statement sees what was committed before it: the lock comes first.
+  async #begin(): Promise<void> {
+    await this.#live().query(
+      `begin; select id from engine.head where id = 1 for update; insert into engine.writer (id, number) values ('${this.#id}', ${this.#group}) on conflict (id) do update set number = excluded.number, at = now()`,
+    );
+  }
+
+  #live(): Client {
+    if (this.#client === undefined) throw new Error('the connection to PostgreSQL was lost');
+    return this.#client;
+  }
+
+  async #connect(): Promise<Client> {
+    const client = new Client(clientConfig(this.#place, 'write'));
+    // The query that runs fails as well; without one, the next group connects again.
+    const lost = () => {
+      if (this.#client === client) this.#client = undefined;
+    };
+    client.on('error', lost);
+    client.on('end', lost);
+    client.on('notice', this.#onNotice);
+    try {
+      await client.connect();
+      // Another server may answer than before.
+      await assertFit(client, this.#place);
+      for (const statement of this.#setUp) await client.query(statement);
+    } catch (error) {
+      // It may have ended already, and the error says why.
+      await client.end().catch(() => undefined);
+      throw error;
+    }
+    return client;
+  }
+
+  async #drop(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    // It may be lost already.
+    await client?.end().catch(() => undefined);
+  }
+
+  /** Whether the newest group was committed. Throws `OutcomeUnknown` with what was lost as its cause. */
+  async #isCommitted(cause: unknown): Promise<boolean> {
+    const untilMs = performance.now() + LOOKUP_MS_MAX;
+    for (;;) {
+      try {
+        this.#client ??= await this.#connect();
+        // The lock waits for the end of the lost transaction.
+        await this.#client.query('begin; select id from engine.head where id = 1 for update');
+        const { rows } = await this.#client.query<{ number: number }>(
+          'select number from engine.writer where id = $1',
+          [this.#id],
+        );
+        await this.#client.query('commit');
+        return rows[0]?.number === this.#group;
+      } catch {
+        // The server may still be starting: it is asked again.
+        await this.#drop();
+        if (performance.now() > untilMs)
+          throw new OutcomeUnknown('the connection was lost during a commit, and the server did not come back', {
+            cause,
+          });
+        await setTimeout(LOOKUP_PAUSE_MS);
+      }
+    }
+  }
+}
+
+/** Whether an error ended the connection: then the answer to a commit is missing. */
+function isEnd(error: unknown): boolean {
+  return !(error instanceof DatabaseError) || error.severity === 'FATAL' || error.severity === 'PANIC';
+}

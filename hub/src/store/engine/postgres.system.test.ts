@@ -1,0 +1,340 @@
+// PostgreSQL as the store: one writer at a time over several hubs, commits whose answer is lost, servers that cannot be the store.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { sql } from 'kysely';
+import { Client } from 'pg';
+import { appendEntry } from '../../audit/append.ts';
+import { type ChangeRecorder, Database } from '../database.ts';
+import { tableList } from '../security-tables.ts';
+import { serverPrograms, startTestCluster } from '../testing-cluster.ts';
+import { databaseOf, dropDatabase, withServer } from '../testing-place.ts';
+import type { PostgresPlace } from './postgres-place.ts';
+import type { RowChange } from './row-watch.ts';
+
+const isRootInCi = process.env['CI'] === 'true' && process.getuid?.() === 0;
+const missing = serverPrograms() === undefined && !isRootInCi ? 'PostgreSQL is not installed' : false;
+const onServer = { skip: missing };
+
+const publisher = (fingerprint: string) => ({ fingerprint, name: 'n', public_key: 'k', added_at: 1 });
+const entry = (subject: string) => ({ at: 1, kind: 'test', actor: 'hub', subject, data: {} });
+
+async function emptyStore(name: string) {
+  const place = await databaseOf(`${name} ${process.pid}`);
+  return { place, [Symbol.asyncDispose]: () => dropDatabase(place) };
+}
+
+async function indexesOf({ read }: Database): Promise<readonly number[]> {
+  const rows = await read.selectFrom('audit_entry').select('log_index').orderBy('log_index').execute();
+  return rows.map(({ log_index: index }) => index);
+}
+
+test('the entries of two hubs that write at once have all numbers, each once', onServer, async () => {
+  await using store = await emptyStore('two');
+  await using one = await Database.open(store.place);
+  await using other = await Database.open(store.place);
+  const given = await Promise.all(
+    Array.from({ length: 400 }, (_, at) =>
+      (at % 2 === 0 ? one : other).write((trx) => appendEntry(trx, entry(`${at}`))),
+    ),
+  );
+  const all = Array.from({ length: 400 }, (_, at) => at);
+  assert.deepEqual(
+    given.toSorted((a, b) => a - b),
+    all,
+  );
+  assert.deepEqual(await indexesOf(one), all);
+});
+
+test(
+  'a write that fails after it wrote is undone alone, and the others of its group are done once',
+  onServer,
+  async () => {
+    await using store = await emptyStore('undone');
+    await using database = await Database.open(store.place);
+    const outcomes = await Promise.allSettled(
+      ['a', 'b', 'a', 'c'].map((fingerprint) =>
+        database.write(async (trx) => {
+          const index = await appendEntry(trx, entry(fingerprint));
+          await trx.insertInto('publisher').values(publisher(fingerprint)).execute();
+          if (fingerprint === 'b') throw new Error('no');
+          return index;
+        }),
+      ),
+    );
+    assert.deepEqual(
+      outcomes.map((each) => (each.status === 'fulfilled' ? each.value : 'failed')),
+      [0, 'failed', 'failed', 1],
+    );
+    assert.deepEqual(await indexesOf(database), [0, 1]);
+    const rows = await database.read.selectFrom('publisher').select('fingerprint').orderBy('fingerprint').execute();
+    assert.deepEqual(
+      rows.map(({ fingerprint }) => fingerprint),
+      ['a', 'c'],
+    );
+  },
+);
+
+test('a write that caught the failure of its own statement fails, and is not taken for done', onServer, async () => {
+  await using store = await emptyStore('caught');
+  await using database = await Database.open(store.place);
+  const caught = database.write(async (trx) => {
+    await sql`select * from absent`.execute(trx).catch(() => undefined);
+    return 'done';
+  });
+  const other = database.write((trx) => appendEntry(trx, entry('other')));
+  await assert.rejects(caught, /aborted/);
+  assert.equal(await other, 0);
+});
+
+test('a write reads the entries that its group has appended', onServer, async () => {
+  await using store = await emptyStore('reads');
+  await using database = await Database.open(store.place);
+  const count = await database.write(async (trx) => {
+    await appendEntry(trx, entry('a'));
+    await appendEntry(trx, entry('b'));
+    const rows = await trx.selectFrom('audit_entry').select('log_index').execute();
+    return rows.length;
+  });
+  assert.equal(count, 2);
+});
+
+test(
+  'values come as they do from SQLite: numbers, bytes of their own, nulls first; U+0000 is refused',
+  onServer,
+  async () => {
+    await using store = await emptyStore('values');
+    await using database = await Database.open(store.place);
+    const bytes = new Uint8Array([0, 255, 39, 92]);
+    const row = await database.write(async (trx) => {
+      const { rows } =
+        await sql<object>`select ${bytes}::bytea as bytes, 9007199254740991::bigint as large, sum(x) as sum, 1 = 1 as yes, 0.1::float8 as part from (values (1::bigint), (2)) v(x)`.execute(
+          trx,
+        );
+      return rows[0];
+    });
+    assert.deepEqual({ ...row }, { bytes, large: Number.MAX_SAFE_INTEGER, sum: 3, yes: 1, part: 0.1 });
+    await assert.rejects(sql`select 9007199254740993::bigint as n`.execute(database.read), RangeError);
+    await database.write(async (trx) => {
+      const person = (name: string, disabled_at: number | null) => ({
+        name,
+        added_at: 1,
+        disabled_at,
+        disabled_reason: null,
+      });
+      await trx
+        .insertInto('person')
+        .values([person('b', 2), person('a', null), person('B', 1)])
+        .execute();
+    });
+    const named = async (direction: 'asc' | 'desc') => {
+      const people = database.read
+        .selectFrom('person')
+        .select('name')
+        .orderBy('disabled_at', direction)
+        .orderBy('name');
+      return (await people.execute()).map(({ name }) => name).join('');
+    };
+    assert.deepEqual([await named('asc'), await named('desc')], ['aBb', 'bBa']);
+    const nul = database.write((trx) => trx.insertInto('publisher').values(publisher('a\0b')).execute());
+    await assert.rejects(nul, { code: 'request-invalid', message: /U\+0000/ });
+  },
+);
+
+/** Rows as the recorder of a hub sees them. */
+async function changesOf(place: string | PostgresPlace): Promise<readonly RowChange[]> {
+  const heard: RowChange[] = [];
+  const recorder: ChangeRecorder = {
+    admit: async (_, changes) => void heard.push(...changes),
+    due: () => false,
+    record: async () => undefined,
+    settled: () => undefined,
+  };
+  await using database = await Database.open(place);
+  await database.watch(tableList.replayed, recorder);
+  const site = { description: 'S\u00fcd "\u20ac"', time_zone: 'UTC', networks: '', zone: null, created_at: 5 };
+  const where = { country: 'AT', latitude: -0.1, longitude: 0, radius_metres: null };
+  await database.write(async (trx) => {
+    await trx
+      .insertInto('site')
+      .values({ name: 'graz', ...site, ...where })
+      .execute();
+    await trx.updateTable('site').set({ latitude: 48.208176 }).where('name', '=', 'graz').execute();
+    await trx.updateTable('site').set({ latitude: 48.208176 }).where('name', '=', 'graz').execute();
+    const document = { device_id: 'a', version: 1, document: '{}', updated_at: 1 };
+    await trx
+      .insertInto('device_document')
+      .values([
+        { ...document, side: 'reported' },
+        { ...document, side: 'desired' },
+      ])
+      .execute();
+    await trx
+      .insertInto('device_hybrid_key')
+      .values({ device_id: 'a', public_key: new Uint8Array([1, 254]), registered_at: 2 })
+      .execute();
+    await trx.deleteFrom('site').execute();
+  });
+  await database
+    .write(async (trx) => {
+      await trx.insertInto('device_tag').values({ device_id: 'a', key: 'k', value: 'undone' }).execute();
+      throw new Error('no');
+    })
+    .catch(() => undefined);
+  return heard;
+}
+
+test('the changes of rows are those that SQLite reports, with the same texts', onServer, async () => {
+  await using store = await emptyStore('watch');
+  const folder = await mkdtemp('/tmp/edgekeep-watch-');
+  try {
+    const onSqlite = await changesOf(join(folder, 'hub.sqlite'));
+    assert.equal(onSqlite.length, 5);
+    const texts = (changes: readonly RowChange[]) => changes.map(({ table, before, after }) => [table, before, after]);
+    assert.deepEqual(texts(await changesOf(store.place)), texts(onSqlite));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('what another program changes is reported to nobody', onServer, async () => {
+  await using store = await emptyStore('foreign');
+  assert.equal((await changesOf(store.place)).length, 5);
+  const other = new Client({ ...store.place, password: '' });
+  const heard: unknown[] = [];
+  other.on('notice', (notice) => heard.push(notice));
+  await other.connect();
+  try {
+    await other.query("insert into device_tag (device_id, key, value) values ('b', 'k', 'v')");
+    assert.deepEqual(heard, []);
+    await other.query("select set_config('edgekeep.watch', 'on', false)");
+    await other.query("update device_tag set value = 'w'");
+    assert.equal(heard.length, 1);
+  } finally {
+    await other.end();
+  }
+});
+
+/** Between a hub and the server: cuts the connection at the next commit, before or after the server got it. */
+async function cuttingProxy(place: PostgresPlace) {
+  const folder = await mkdtemp('/tmp/edgekeep-cut-');
+  let cut: 'before' | 'after' | undefined;
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((client) => {
+    const upstream = connect(`${place.host}/.s.PGSQL.${place.port}`);
+    for (const each of [client, upstream]) {
+      sockets.add(each);
+      each.on('error', () => undefined);
+    }
+    let lost = false;
+    client.on('data', (bytes) => {
+      if (cut !== undefined && bytes.includes('commit')) {
+        if (cut === 'after') upstream.write(bytes);
+        lost = true;
+        if (cut === 'before') upstream.destroy();
+        cut = undefined;
+        client.destroy();
+        return;
+      }
+      upstream.write(bytes);
+    });
+    upstream.on('data', (bytes) => {
+      if (!lost) client.write(bytes);
+      // The server has answered: now nobody waits for it.
+      else upstream.end();
+    });
+    client.on('close', () => !lost && upstream.end());
+    upstream.on('close', () => client.destroy());
+  });
+  server.listen(join(folder, '.s.PGSQL.5432'));
+  await once(server, 'listening');
+  return {
+    place: { ...place, host: folder },
+    cutAt: (when: 'before' | 'after') => (cut = when),
+    async [Symbol.asyncDispose]() {
+      for (const each of sockets) each.destroy();
+      server.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+for (const [when, outcome] of [
+  ['after', 'is done, once'],
+  ['before', 'has failed, and nothing of it is there'],
+] as const) {
+  test(`a write whose connection ends ${when} the server got the commit ${outcome}`, onServer, async () => {
+    await using store = await emptyStore(`cut-${when}`);
+    await using proxy = await cuttingProxy(store.place);
+    await using database = await Database.open(proxy.place);
+    await database.write((trx) => appendEntry(trx, entry('first')));
+    proxy.cutAt(when);
+    const write = database.write((trx) => appendEntry(trx, entry('second')));
+    if (when === 'after') assert.equal(await write, 1);
+    else await assert.rejects(write, { code: 'store-failed' });
+    const next = await database.write((trx) => appendEntry(trx, entry('third')));
+    assert.equal(next, when === 'after' ? 2 : 1);
+    assert.deepEqual(
+      await indexesOf(database),
+      Array.from({ length: next + 1 }, (_, at) => at),
+    );
+  });
+}
+
+test('a hub goes on after the server has ended its connections', onServer, async () => {
+  await using store = await emptyStore('ended');
+  await using database = await Database.open(store.place);
+  await database.write((trx) => appendEntry(trx, entry('first')));
+  await database.read.selectFrom('audit_entry').selectAll().execute();
+  await withServer((client) =>
+    client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [store.place.database]),
+  );
+  const written = await database.write((trx) => appendEntry(trx, entry('second')));
+  assert.equal(written, 1);
+  assert.deepEqual(await indexesOf(database), [0, 1]);
+});
+
+const create = (database: string, how: string) =>
+  withServer((client) => client.query(`create database ${database} template template0 ${how}`));
+
+for (const [what, how, alter, why] of [
+  [
+    'another order of texts',
+    "encoding 'UTF8' lc_collate 'C.UTF-8' lc_ctype 'C.UTF-8'",
+    '',
+    /ordered by C\.UTF-8.*make it with create database/,
+  ],
+  ['another encoding', "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'", '', /encoding is SQL_ASCII/],
+  [
+    'synchronous_commit off',
+    "encoding 'UTF8' lc_collate 'C' lc_ctype 'C'",
+    'set synchronous_commit = off',
+    /synchronous_commit is off/,
+  ],
+] as const) {
+  test(`a database with ${what} is refused, with what to do`, onServer, async () => {
+    const database = `unfit_${process.pid}`;
+    const place = { ...(await databaseOf('any')), database };
+    await create(database, how);
+    try {
+      if (alter !== '') await withServer((client) => client.query(`alter database ${database} ${alter}`));
+      await assert.rejects(Database.open(place), { code: 'store-unfit', message: why });
+    } finally {
+      await dropDatabase(place);
+    }
+  });
+}
+
+test('a server that does not write to its disk is refused, with what to do', onServer, async () => {
+  for (const setting of ['fsync', 'full_page_writes']) {
+    using cluster = await startTestCluster([`${setting}=off`]);
+    const place = { ...(await databaseOf('any')), host: cluster.folder, database: 'postgres' };
+    await assert.rejects(Database.open(place), {
+      code: 'store-unfit',
+      message: new RegExp(`${setting} is off.*restart`),
+    });
+  }
+});

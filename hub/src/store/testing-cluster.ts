@@ -1,0 +1,114 @@
+// For tests: a PostgreSQL server of its own in a temporary folder, on a Unix socket, which ends with the process that started it. What Debian
+// installed runs no server.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client } from 'pg';
+
+const programs = '/usr/lib/postgresql';
+/** A database of a test takes 10 MB until the test ends. */
+const MEMORY_BYTES_MIN = 2 ** 31;
+export const clusterUser = 'edgekeep';
+
+export interface TestCluster {
+  /** The folder of its socket. */
+  readonly folder: string;
+  [Symbol.dispose](): void;
+}
+
+/** The programs of the newest server that is installed. */
+export function serverPrograms(): string | undefined {
+  if (!existsSync(programs)) return undefined;
+  const versions = readdirSync(programs).toSorted((a, b) => Number(b) - Number(a));
+  return versions.map((version) => join(programs, version, 'bin')).find((each) => existsSync(join(each, 'initdb')));
+}
+
+/** Makes one and starts it. `config` is added to its settings. */
+export async function startTestCluster(config: readonly string[] = []): Promise<TestCluster> {
+  const bin = serverPrograms();
+  if (bin === undefined) throw new TypeError('PostgreSQL is not installed: `node scripts/setup.mjs test`');
+  const folder = mkdtempSync(join(parent(), 'ek-pg-'));
+  const data = join(folder, 'data');
+  const { drop, ids } = ordinaryUser();
+  if (ids !== undefined) chownSync(folder, ids.uid, ids.gid);
+  const init = ['-D', data, '-U', clusterUser, '--auth=trust', '--encoding=UTF8', '--no-locale', '--no-sync'];
+  run([...drop, join(bin, 'initdb'), ...init]);
+  const settings = [
+    'listen_addresses=',
+    `unix_socket_directories=${folder}`,
+    'max_connections=200',
+    'shared_buffers=64MB',
+  ];
+  const words = [...settings, 'wal_level=minimal', 'max_wal_senders=0', ...config].flatMap((each) => ['-c', each]);
+  const args = ['--pdeathsig', 'INT', ...drop.slice(1), join(bin, 'postgres'), '-D', data, ...words];
+  const server = spawn('setpriv', args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/tmp' });
+  const ended = once(server, 'exit');
+  let log = '';
+  server.stderr.setEncoding('utf8').on('data', (text: string) => (log = `${log}${text}`.slice(-4_000)));
+  // Neither keeps this process alive.
+  server.unref();
+  if ('unref' in server.stderr && typeof server.stderr.unref === 'function') server.stderr.unref();
+  const stop = () => {
+    // An immediate shutdown: nobody needs what is in it.
+    server.kill('SIGQUIT');
+    try {
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    } catch {
+      // It is still ending, and leaves a few files in memory.
+    }
+  };
+  process.once('exit', stop);
+  await Promise.race([
+    isReady(folder),
+    ended.then(() => Promise.reject(new TypeError(`PostgreSQL did not start:\n${log}`))),
+  ]);
+  return {
+    folder,
+    [Symbol.dispose]() {
+      process.removeListener('exit', stop);
+      stop();
+    },
+  };
+}
+
+// In memory, where each commit waits for no disk; paths of sockets are short.
+function parent(): string {
+  try {
+    const { bavail, bsize } = statfsSync('/dev/shm');
+    if (bavail * bsize > MEMORY_BYTES_MIN) return '/dev/shm';
+  } catch {
+    // No such file system.
+  }
+  return '/tmp';
+}
+
+/** PostgreSQL does not run as root: words that run a program as an ordinary user. */
+function ordinaryUser() {
+  if (process.getuid?.() !== 0) return { drop: [], ids: undefined };
+  const { status, stdout } = spawnSync('id', ['-u', 'postgres'], { encoding: 'utf8' });
+  if (status !== 0) throw new TypeError('there is no user postgres: `node scripts/setup.mjs test` installs PostgreSQL');
+  const uid = Number(stdout);
+  const gid = Number(spawnSync('id', ['-g', 'postgres'], { encoding: 'utf8' }).stdout);
+  return { drop: ['setpriv', '--reuid', `${uid}`, '--regid', `${gid}`, '--clear-groups'], ids: { uid, gid } };
+}
+
+function run([program = '', ...args]: readonly string[]): void {
+  const { status, stderr } = spawnSync(program, args, { encoding: 'utf8', cwd: '/tmp' });
+  if (status !== 0) throw new TypeError(`${program} failed: ${stderr}`);
+}
+
+async function isReady(folder: string): Promise<void> {
+  for (;;) {
+    const client = new Client({ host: folder, user: clusterUser, database: 'postgres', password: '' });
+    try {
+      await client.connect();
+      return;
+    } catch {
+      // It is starting: the race with its end bounds this.
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+}
