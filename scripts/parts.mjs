@@ -59,6 +59,11 @@ export const parts = {
     packages: ['strongswan-pki', 'libstrongswan-standard-plugins'],
     without: "no pki of strongSwan: enrollment with another project's client is not tested",
   },
+  tinyproxy: {
+    programs: ['tinyproxy'],
+    packages: ['tinyproxy-bin'],
+    without: 'no tinyproxy: the way through an HTTP proxy is tested with our own alone',
+  },
   curl: { programs: ['curl'], packages: ['curl'], without: 'no curl: the HTTP examples are not tested' },
   python: {
     programs: ['python3'],
@@ -185,6 +190,7 @@ export const sets = {
     'tpm2-tools',
     'openssl',
     'curl',
+    'tinyproxy',
     'walk',
     'strongswan',
     'python',

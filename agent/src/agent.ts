@@ -9,7 +9,7 @@ import type { Witness } from './hub/witness.ts';
 import type { Bound, HubLink, HubLinkDependencies } from './hub/connection.ts';
 import type { DesiredStore } from './hub/desired.ts';
 import type { AgentError } from './error.ts';
-import { type Emit, failureEvent, unreachableEvent } from './event.ts';
+import { connectionFailure, type Emit, failureEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
 import type { HubTime } from './hub/hub-time.ts';
 import type { Clocks } from './hub/lifetime.ts';
@@ -56,6 +56,7 @@ export interface AgentDependencies {
   /** Invalidates in hardware every key that the root of trust was given so far. */
   readonly endLeases: () => Promise<void>;
   readonly forkProofFile: string;
+  readonly proxy: string | undefined;
   readonly checkinSeconds: number;
   readonly emit: Emit;
   readonly clocks: Clocks;
@@ -138,7 +139,7 @@ export class AgentLife {
   }
 
   status(): AgentStatus {
-    const { deviceId, tier, recovery, witness } = this.#dependencies;
+    const { deviceId, tier, recovery, witness, proxy = null } = this.#dependencies;
     const { result, state } = this.#attestation ?? {};
     return {
       deviceId,
@@ -146,6 +147,7 @@ export class AgentLife {
       state: recovery !== undefined && this.#state !== 'forked' ? 'recovery' : this.#state,
       connected: this.#link?.connected ?? false,
       why: recovery?.message ?? this.#why,
+      proxy,
       certificateNotAfter: this.#link?.credential?.notAfterMs ?? null,
       attestation:
         result === undefined
@@ -191,10 +193,8 @@ export class AgentLife {
       onRenewed: (notAfter) => emit({ kind: 'certificate-renewed', notAfter }),
       onRefused: (step, refusal) => this.#refused(step, refusal),
       onFailed: (error) => {
-        const event = failureEvent('connection', error);
-        if (event.kind !== 'failed' || !this.#shouldReport(`${event.code}: ${event.message}`)) return;
-        if (event.code === 'unexpected') emit(event);
-        else emit(unreachableEvent(event));
+        const { text, event } = connectionFailure(error);
+        if (this.#shouldReport(text)) emit(event);
       },
     };
   }

@@ -35,6 +35,7 @@ import { HighestVersions } from './model/versions.ts';
 import { HybridKey } from './hub/hybrid-key.ts';
 import { StateRecovery } from './state-recovery.ts';
 import { openWitnessKeys, type WitnessKeys } from './hub/witness-key.ts';
+import { chooseProxy } from './hub/proxy.ts';
 
 /** Replacements that a caller in the same process may pass for the real parts. */
 export interface AgentOptions {
@@ -110,6 +111,7 @@ export async function openDevice(
     desired: await DesiredStore.open(folder.desired),
     roots,
     keys,
+    proxy: chooseProxy(settings, folder, emit),
   };
 }
 

@@ -8,6 +8,10 @@ export type AgentEvent =
   | { readonly kind: 'started'; readonly deviceId: string; readonly tier: string }
   | { readonly kind: 'stage-measured'; readonly stage: string; readonly digest: string; readonly again: boolean }
   | { readonly kind: 'recovery'; readonly why: string }
+  /** The way to the hub is through this HTTP proxy; `from` is the settings file or a variable of the environment. */
+  | { readonly kind: 'proxy'; readonly proxy: string; readonly from: string }
+  /** The environment names a proxy, and the settings do not say that it counts: the hub is reached directly. */
+  | { readonly kind: 'proxy-ignored'; readonly variable: string }
   /** The firmware measured, and this machine has no log of it: no hub can accept its evidence. */
   | { readonly kind: 'firmware-log-missing'; readonly why: string }
   /** The system extended these PCRs after the boot, and no log explains them; a hub that quotes them refuses. */
@@ -53,6 +57,8 @@ export type AgentEvent =
   | { readonly kind: 'hub-unreachable'; readonly code: string; readonly why: string }
   /** No hub issued the certificate that came: somebody between ends TLS, or a captive portal answers in the place of the hub. */
   | { readonly kind: 'tls-intercepted'; readonly code: string; readonly why: string }
+  /** The HTTP proxy on the way does not let this device through; `code` is one of `proxy-…` in docs/errors.md. */
+  | { readonly kind: 'proxy-failed'; readonly code: string; readonly why: string }
   | { readonly kind: 'attested'; readonly status: string; readonly tier: string; readonly reasons: readonly Reason[] }
   /** The hub refused: `step` is what was asked for. */
   | {
@@ -120,20 +126,22 @@ export type Emit = (event: AgentEvent) => void;
 /** An event with its time, Unix milliseconds. */
 export type TimedEvent = AgentEvent & { readonly at: number };
 
-/** The hub was not reached: nobody answered, or somebody else on the way. */
-export function unreachableEvent({
-  code,
-  message: why,
-}: {
-  readonly code: string;
-  readonly message: string;
-}): AgentEvent {
-  const isIntercepted = code === 'tls-intercepted' || code === 'captive-portal';
-  return { kind: isIntercepted ? 'tls-intercepted' : 'hub-unreachable', code, why };
+/** Why there is no connection, as an event, and as text that is the same for the same cause. */
+export function connectionFailure(error: unknown): { readonly text: string; readonly event: AgentEvent } {
+  const event = failureEvent('connection', error);
+  const { code, message: why } = event;
+  const text = `${code}: ${why}`;
+  return { text, event: code === 'unexpected' ? event : { kind: unreachableKind(code), code, why } };
+}
+
+/** Nobody answered, the proxy on the way did not let this device through, or somebody else answered. */
+function unreachableKind(code: string): 'hub-unreachable' | 'tls-intercepted' | 'proxy-failed' {
+  if (code.startsWith('proxy-')) return 'proxy-failed';
+  return code === 'tls-intercepted' || code === 'captive-portal' ? 'tls-intercepted' : 'hub-unreachable';
 }
 
 /** A failure as an event: a failure of this machine by the closed list, anything else by its own code if it has one. */
-export function failureEvent(step: string, error: unknown): AgentEvent {
+export function failureEvent(step: string, error: unknown): Extract<AgentEvent, { kind: 'failed' }> {
   const local = localFailureOf(error);
   if (local !== undefined) return { kind: 'failed', step, ...local };
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unexpected';

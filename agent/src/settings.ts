@@ -12,6 +12,7 @@ import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { hostNameSchema, hostSchema } from '@edgekeep/wire/api/texts';
+import { proxySettingsSchema } from '@edgekeep/wire/link/proxy-settings';
 import { z } from 'zod';
 import { settingsByPresentNames } from '@edgekeep/wire/former-name';
 import { AgentError } from './error.ts';
@@ -106,6 +107,8 @@ export const agentSettingsSchema = z.strictObject({
     /** PEM: the keys that sign attestation results. */
     attestationKeyFiles: z.array(path).min(1).max(16),
   }),
+  /** An HTTP proxy on the way to the hub (spec/http-proxy.md); left out: none, also where the environment names one. */
+  proxy: proxySettingsSchema.optional(),
   /** Whether this device cosigns the log by ML-DSA-44 as well; the hub learns that key when the device enrolls. */
   postQuantumWitness: z.boolean().default(false),
   /** Holds a one-time enrollment token; removed once the device is enrolled. */

@@ -143,6 +143,7 @@ function lifeOf(
     deviceId,
     tier: rootOfTrust.tier,
     recovery: verdict.kind === 'recovery' ? verdict.error : undefined,
+    proxy: device.proxy?.name,
     witness,
     openLink: (callbacks) => new HubLink({ ...callbacks, ...linkOf(settings, device, timing) }),
     makeWorkloads: (link) => {
@@ -167,7 +168,7 @@ function lifeOf(
 }
 
 function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
-  const { folder, pinned, prover, roots, rootOfTrust, signer, byKeys, stateRecovery } = device;
+  const { folder, pinned, prover, roots, rootOfTrust, signer, byKeys, stateRecovery, proxy } = device;
   const { clocks, hubTime, random, emit } = timing;
   const { deviceId } = settings;
   const hub = pinned.logKey.name;
@@ -177,6 +178,7 @@ function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
       ...hubAddress(settings),
       acceptServer: (chain: Parameters<KnownRoots['assertNotRevoked']>[0]) => roots.assertNotRevoked(chain),
     },
+    ...(proxy && { proxy: proxy.read }),
     authorities: () => roots.trustedPem,
     generalAuthority: () => roots.generalAuthority,
     prover,

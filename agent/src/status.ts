@@ -40,6 +40,8 @@ export interface AgentStatus {
   readonly state: AgentState;
   readonly connected: boolean;
   readonly why: string;
+  /** The HTTP proxy on the way to the hub, without credentials. */
+  readonly proxy: string | null;
   readonly certificateNotAfter: number | null;
   readonly attestation: {
     readonly status: string;

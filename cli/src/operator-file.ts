@@ -5,6 +5,8 @@ import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { hostNameSchema } from '@edgekeep/wire/api/texts';
+import { isAbsolute } from 'node:path';
+import { proxyAddressIn } from '@edgekeep/wire/link/proxy-settings';
 import { z } from 'zod';
 
 const rootPem = z.string().superRefine((text, context) => {
@@ -12,11 +14,25 @@ const rootPem = z.string().superRefine((text, context) => {
   if (message !== undefined) context.addIssue({ code: 'custom', message });
 });
 
+const absolutePath = z.string().max(4_096).refine(isAbsolute, 'expected an absolute path');
+
+const proxyUrl = z
+  .string()
+  .max(1_024)
+  .superRefine((text, context) => void proxyAddressIn(text, context));
+
 /** A hub's address and its roots: an operator file, with or without its token. */
 export const operatorAddress = z.object({
   url: z.string().max(2_048).transform(hubUrl),
   serverName: hostNameSchema.optional(),
   root: rootPem,
+  /** The HTTP proxy on the way (spec/http-proxy.md); `none`: directly, also where the environment names one. */
+  proxy: z
+    .union([
+      z.literal('none'),
+      z.strictObject({ url: proxyUrl, credentialsFile: absolutePath.optional(), caFile: absolutePath.optional() }),
+    ])
+    .optional(),
 });
 
 export const operatorFile = operatorAddress.extend({ token: z.string() });

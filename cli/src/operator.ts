@@ -20,11 +20,13 @@ import { errorResponse } from '@edgekeep/wire/api/error-response';
 import { type Attempt, connectFailure } from '@edgekeep/wire/link/connect-failure';
 import { noteShown } from '@edgekeep/wire/link/refused-server';
 import { serverExpectation, tlsClientOptions } from '@edgekeep/wire/link/tls';
+import type { WireErrorCode } from '@edgekeep/wire/error';
 import type { ZodType } from 'zod';
 import { readSecretFile } from './bounded-file.ts';
 import { type Arguments, exitCodes, type ExitCode, UsageError } from './command.ts';
 import { warnOfFormerNamesSent } from './former-names.ts';
 import { type Access, operatorFile } from './operator-file.ts';
+import { type OperatorProxy, proxyTo, TunnelAgent } from './operator-proxy.ts';
 import { timeText } from './table.ts';
 
 /** Roots by the dozen fit. */
@@ -82,9 +84,15 @@ export async function openOperator(args: Pick<Arguments, 'option'>): Promise<Ope
   return operatorFromFile(operatorFileOf(args));
 }
 
-/** The hub's address and how to verify it: the operator file without its token. */
-export async function hubAddress(args: Pick<Arguments, 'option'>): Promise<Omit<Access, 'token'>> {
-  const { token: _, ...address } = await readAccess(operatorFileOf(args));
+/** The proxy between this command line and the hub of the operator file, and where the hub is. */
+export async function wayToHub(args: Pick<Arguments, 'option'>) {
+  const access = await readAccess(operatorFileOf(args));
+  return { proxy: await proxyTo(access), target: parseWebAddress(access.url) };
+}
+
+/** The hub's address and how to verify it: the operator file without its token, and without a proxy, which is its owner's own. */
+export async function hubAddress(args: Pick<Arguments, 'option'>): Promise<Omit<Access, 'token' | 'proxy'>> {
+  const { token: _, proxy: __, ...address } = await readAccess(operatorFileOf(args));
   return address;
 }
 
@@ -121,13 +129,18 @@ export async function operatorFromFile(
   wait: (milliseconds: number) => Promise<void> = delay,
 ): Promise<Operator> {
   const access = await readAccess(file);
+  const proxy = await proxyTo(access);
+  const way: Way =
+    proxy === undefined
+      ? { access, proxy, agent: connections, endpoint: parseWebAddress(access.url) }
+      : { access, proxy, agent: new TunnelAgent(proxy.proxy), endpoint: undefined };
   const askOnce = async (
     method: string,
     path: string,
     body: Body,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Uint8Array> => {
-    const response = await exchange(access, method, path, body, headers);
+    const response = await exchange(way, method, path, body, headers);
     warnOfFormerNamesSent(response.headers);
     const bytes = await readAnswer(access, response);
     const status = response.statusCode ?? 0;
@@ -175,13 +188,23 @@ async function readAnswer(access: Access, response: IncomingMessage): Promise<Ui
 
 type Body = string | Readable | undefined;
 
+/** How the hub is reached. */
+interface Way {
+  readonly access: Access;
+  readonly proxy: OperatorProxy | undefined;
+  readonly agent: Agent;
+  /** Undefined behind a proxy. */
+  readonly endpoint: Attempt['endpoint'];
+}
+
 async function exchange(
-  access: Access,
+  way: Way,
   method: string,
   path: string,
   body: Body,
   headers: Readonly<Record<string, string>>,
 ): Promise<IncomingMessage> {
+  const { access, agent } = way;
   const { host, port } = parseWebAddress(access.url);
   const { pathname, search } = new URL(path, 'https://hub');
   const expected = { authoritiesPem: [access.root], serverName: access.serverName ?? withoutZone(host) };
@@ -194,7 +217,7 @@ async function exchange(
         port,
         path: pathname + search,
         method,
-        agent: connections,
+        agent,
         timeout: answerMilliseconds,
         headers: {
           host: hostHeader({ host, port }),
@@ -215,8 +238,8 @@ async function exchange(
     outgoing.on('response', () => (settled = true));
     const fail = (cause: Error) => {
       settled = true;
-      const attempt = { endpoint: { host, port }, expectation: serverExpectation(expected)(), shown: shown() };
-      notReached(access, cause, attempt).then(reject, reject);
+      const attempt = { endpoint: way.endpoint, expectation: serverExpectation(expected)(), shown: shown() };
+      notReached(way, cause, attempt).then(reject, reject);
     };
     outgoing.on('error', fail);
     // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
@@ -235,8 +258,10 @@ async function exchange(
   });
 }
 
-async function notReached({ url }: Access, cause: Error, attempt: Attempt): Promise<Unreachable> {
-  const { code, message } = await connectFailure(cause, attempt);
+async function notReached({ access: { url }, proxy }: Way, cause: Error, attempt: Attempt): Promise<Unreachable> {
+  const { code, message: why } = await connectFailure(cause, attempt);
+  const message = proxy === undefined ? why : `${why} (through the proxy ${proxy.name}, from ${proxy.from})`;
+  if (isOfProxy(code)) return new Unreachable(`the hub at ${url} cannot be reached: ${message}`, { cause }, code);
   if (code === 'unreachable')
     return new Unreachable(`the hub at ${url} cannot be reached: ${message}. Is \`edgekeep hub run\` running?`, {
       cause,
@@ -256,7 +281,8 @@ async function notReached({ url }: Access, cause: Error, attempt: Attempt): Prom
 
 const othersCodes = ['other-server', 'tls-intercepted', 'captive-portal'] as const;
 const ownFaultCodes = ['hub-certificate-expired', 'clock-behind', 'hub-name-differs'] as const;
-type UnreachableCode = 'unreachable' | (typeof othersCodes)[number] | (typeof ownFaultCodes)[number];
+type ProxyCode = Extract<WireErrorCode, `proxy-${string}`>;
+type UnreachableCode = 'unreachable' | ProxyCode | (typeof othersCodes)[number] | (typeof ownFaultCodes)[number];
 
 function isOfAnother(code: string): code is (typeof othersCodes)[number] {
   return othersCodes.some((each) => each === code);
@@ -264,6 +290,10 @@ function isOfAnother(code: string): code is (typeof othersCodes)[number] {
 
 function isOwnFault(code: string): code is (typeof ownFaultCodes)[number] {
   return ownFaultCodes.some((each) => each === code);
+}
+
+function isOfProxy(code: WireErrorCode): code is ProxyCode {
+  return code.startsWith('proxy-');
 }
 
 // Nothing was done yet, so it is no success.

@@ -17,6 +17,18 @@ export const wireErrorCodes = [
   'clock-behind',
   /** The hub's own certificate does not have the name by which it was reached. */
   'hub-name-differs',
+  /** There is no connection to the proxy: name not found, refused. */
+  'proxy-unreachable',
+  /** The proxy of an `https` URL is not the expected one, or does not speak TLS. */
+  'proxy-tls-refused',
+  /** The proxy did not connect to the hub. */
+  'proxy-refused',
+  /** The proxy asks for credentials, and none are set that it takes. */
+  'proxy-credentials-required',
+  /** The proxy refused the credentials. */
+  'proxy-credentials-refused',
+  /** What answers there is no HTTP proxy, or it ended before its answer was whole. */
+  'proxy-answer-invalid',
   /** The connection ended before the answer was complete. */
   'connection-lost',
   /** No data for as long as the settings allow. */

@@ -10,6 +10,7 @@ import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/w
 import { bindResponse, challengeResponse, type ImaLogKnown } from '@edgekeep/wire/api/attest';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
 import { HubConnection, type HubConnectionSettings } from '@edgekeep/wire/link/hub-connection';
+import type { Proxy } from '@edgekeep/wire/link/proxy';
 import type { Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
 import { type Answer, postToHub, type Refusal, type Send } from '../hub-api.ts';
@@ -40,6 +41,8 @@ export interface Bound {
 
 export interface HubLinkDependencies {
   readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'acceptServer'>;
+  /** The proxy on the way; called before each connection, because its credentials change. Left out: none. */
+  readonly proxy?: () => Promise<Proxy>;
   /** The roots that may vouch for the hub, PEM; called before each connection, because a device learns new ones. */
   readonly authorities: () => readonly string[];
   /** Whether a CA without a class may have issued the hub's certificate; called likewise. */
@@ -205,11 +208,12 @@ export class HubLink {
     }
   }
 
-  #connect(credential: Credential | undefined): Promise<HubConnection> {
+  async #connect(credential: Credential | undefined): Promise<HubConnection> {
     const { hub, authorities, generalAuthority } = this.#dependencies;
     const { signal } = this.#disposal;
+    const proxy = await this.#dependencies.proxy?.();
     const trusted = { authoritiesPem: authorities(), generalAuthority: generalAuthority() };
-    return HubConnection.open({ ...hub, ...trusted, credential, signal });
+    return HubConnection.open({ ...hub, ...trusted, proxy, credential, signal });
   }
 
   /** A connection that is bound before any other request on it, or the reason against it, which `onRefused` has received. */

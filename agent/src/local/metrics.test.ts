@@ -10,6 +10,7 @@ const status: AgentStatus = {
   state: 'online',
   connected: true,
   why: '',
+  proxy: 'http://proxy.plant.example:3128',
   certificateNotAfter: 1_795_840_285_000,
   attestation: { status: 'affirming', tier: 'tpm', at: 1_795_235_485_000, reasons: [], deviceState: 'active' },
   log: { size: 24, continues: true, forked: false },

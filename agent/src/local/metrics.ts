@@ -23,12 +23,18 @@ export function metricsText(status: AgentStatus, missingWalls: readonly string[]
   return [...ofAgent(status), ...ofModels(status.models), ...ofProcess(missingWalls)].join('');
 }
 
-function ofAgent({ state, connected, certificateNotAfter, attestation, log }: AgentStatus): readonly string[] {
+function ofAgent({ state, connected, proxy, certificateNotAfter, attestation, log }: AgentStatus): readonly string[] {
   return [
     metric('gauge', 'edgekeep_agent_state', 'The state of the device: 1 for the present one.', among(states, state)),
     metric('gauge', 'edgekeep_agent_connected', 'Whether the agent has a connection to its hub.', [
       [{}, Number(connected)],
     ]),
+    metric(
+      'gauge',
+      'edgekeep_agent_proxy_info',
+      'The HTTP proxy on the way to the hub: 1 for the one that is used; none where there is none.',
+      proxy === null ? [] : [[{ proxy }, 1]],
+    ),
     metric('gauge', 'edgekeep_agent_log_size', 'Entries of the hub’s audit log that this device has seen.', [
       [{}, log.size],
     ]),

@@ -1,13 +1,14 @@
 // `edgekeep doctor`: what this machine needs to hold model keys, what it lacks, and what to do next.
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
-import { type Command, exitCodes, UsageError } from '../command.ts';
-import { findingText } from '@edgekeep/host/finding';
+import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
+import { type Finding, findingText } from '@edgekeep/host/finding';
 import { examineBootLog } from './boot-log.ts';
-import { openOperator, operatorOption } from '../operator.ts';
+import { openOperator, operatorOption, wayToHub } from '../operator.ts';
 import { examineClock, examineEntropy, examineFences, examineMemory, examineNode, examineRights } from './machine.ts';
 import { readMakers } from './makers.ts';
 import { examineDice } from './dice.ts';
 import { examineHub } from './policy.ts';
+import { examineAgentProxy, examineOperatorProxy } from './proxy.ts';
 import { examineSecureElements } from './pkcs11.ts';
 import { examineSimulator, examineTpm, rootSubject } from './tpm.ts';
 
@@ -21,12 +22,14 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
 
   --tpm ADDRESS   device:PATH, unix:PATH or tcp:HOST:PORT (default: ${deviceDefault}). A socket is a
                   TPM without resource manager: no other program may use it
-  --state FOLDER  the state folder of an agent: compares the TPM with the one that it enrolled with
+  --state FOLDER  the state folder of an agent: compares the TPM with the one that it enrolled with, and tries the HTTP proxy
+                  of its agent.json
   --pkcs11 MODULE  loads this PKCS#11 module and lists its tokens; no PIN is used
   --dice FOLDER   reads what the boot stages of a DICE device passed on
   --vendor-roots  judges certificates of this machine's maker as enrollment will, by these makers' roots and intermediates: PEM, DER, PKCS#7, or
                   the file vendor-roots.json of a kit; may be repeated
-  --operator FILE  the operator file of a hub: reports what it allows, and judges this machine's maker by its present trust
+  --operator FILE  the operator file of a hub: tries the HTTP proxy on the way there, reports what the hub allows, and judges this
+                  machine's maker by its present trust
 `,
   positionals: { min: 0, max: 0 },
   options: {
@@ -40,7 +43,10 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
   run: async (args) => {
     const address = parseTpmAddress(args.option('tpm') ?? deviceDefault);
     if (address === undefined) throw new UsageError('--tpm: expected device:PATH, unix:PATH or tcp:HOST:PORT');
-    const makers = await readMakers(args);
+    const way = await examineOperatorWay(args);
+    // A hub behind a proxy that does not let this machine through is not asked.
+    const hub = way.some(({ state }) => state === 'failed') ? undefined : args.option('operator');
+    const makers = await readMakers({ ...args, option: (name) => (name === 'operator' ? hub : args.option(name)) });
     const nowSeconds = Math.floor(Date.now() / 1_000);
     const findings = [
       examineNode(),
@@ -55,10 +61,18 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
       ...(await examineMemory()),
       ...(await examineRights()),
       ...(await examineFences()),
-      ...(await examineHub(args.option('operator') === undefined ? undefined : await openOperator(args))),
+      ...(await examineAgentProxy(args.option('state'))),
+      ...way,
+      ...(await examineHub(hub === undefined ? undefined : await openOperator(args))),
     ];
     const rootSha256 = findings.find(({ subject }) => subject === rootSubject)?.found;
     const value = { findings, ...(rootSha256 === undefined ? {} : { rootSha256 }) };
     return { exitCode: exitCodes.ok, value, text: findings.map(findingText).join('\n') };
   },
 };
+
+async function examineOperatorWay(args: Arguments): Promise<readonly Finding[]> {
+  if (args.option('operator') === undefined) return [];
+  const { proxy, target } = await wayToHub(args);
+  return [await examineOperatorProxy(proxy, target)];
+}

@@ -7,13 +7,13 @@ import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { type KitOrder, kitFiles, tokenFileName } from './kit-files.ts';
-import { hubIn } from './kit-hub.ts';
+import { hubIn, proxyIn } from './kit-hub.ts';
 import { rootOfTrustHelp, rootOfTrustIn, rootOfTrustOptions, rootOfTrustUsage } from './kit-root-of-trust.ts';
 
 const tokenLifeSeconds = 86_400;
 
 export const command: Command = {
-  usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]]`,
+  usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]] [--proxy URL]`,
   help: `
 Writes DIR with agent.json, the keys the device pins, and a one-time enrollment token (24 hours). Carry it to the device, then run
 \`edgekeep agent run --state DIR\` there: the agent enrolls, attests, removes the token and serves the models. vendor-roots.json in it lists the makers that
@@ -24,6 +24,7 @@ the hub trusts: \`edgekeep doctor --vendor-roots DIR/vendor-roots.json\` there j
 ${rootOfTrustHelp}
 --idevid    without a token: the device has an IDevID of a manufacturer that the hub trusts (docs/manufacturing.md)
 --hub       how the device reaches the hub, an IPv6 address with a port in brackets (default: the first name in the hub's certificate, its port)
+--proxy     the HTTP proxy on the way there, http://HOST:PORT; where it asks for a user, docs/networks.md says what to add
 ${operatorHelp}
 `,
   positionals: { min: 1, max: 1 },
@@ -34,6 +35,7 @@ ${operatorHelp}
     model: { type: 'string', multiple: true },
     idevid: { type: 'boolean' },
     hub: { type: 'string' },
+    proxy: { type: 'string' },
   },
   async run(args) {
     const [deviceId = ''] = args.positionals;
@@ -47,6 +49,7 @@ ${operatorHelp}
       idevid: args.flag('idevid'),
       models: args.all('model'),
       hub: hubIn(args),
+      proxy: proxyIn(args),
     };
     // First: a folder that is there already costs no token.
     await mkdir(folder, { mode: 0o700 });

@@ -9,7 +9,7 @@ import { countIn, secondsIn } from '../number-option.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 import { kitFiles, tokenFileName } from './kit-files.ts';
-import { hubIn } from './kit-hub.ts';
+import { hubIn, proxyIn } from './kit-hub.ts';
 import {
   type KitRootOfTrust,
   rootOfTrustHelp,
@@ -20,7 +20,7 @@ import {
 import { devicePlaceholder, packageScript } from './package-script.ts';
 
 export const command: Command = {
-  usage: `enroll package [ID | --enrollment-group NAME --uses N] --out FILE [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]] [--hours N]`,
+  usage: `enroll package [ID | --enrollment-group NAME --uses N] --out FILE [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]] [--proxy URL] [--hours N]`,
   help: `
 Writes a shell script with the address of the hub, the root and keys that the device pins, its settings and its enrollment token. On the
 device, where the package edgekeep-agent is installed, root runs \`sh FILE\`; nothing else is copied. Without --enrollment-group it is for
@@ -33,6 +33,7 @@ one device, works once, and removes itself. It is a secret: only you can read it
 ${rootOfTrustHelp}
 --idevid            without a token: the device has an IDevID of a manufacturer that the hub trusts (docs/manufacturing.md)
 --hub               how the device reaches the hub, an IPv6 address with a port in brackets (default: the first name in the hub's certificate, its port)
+--proxy             the HTTP proxy on the way there, http://HOST:PORT; where it asks for a user, docs/networks.md says what to add
 --hours             how long its token is valid (default: 24)
 ${operatorHelp}
 `,
@@ -46,6 +47,7 @@ ${operatorHelp}
     model: { type: 'string', multiple: true },
     idevid: { type: 'boolean' },
     hub: { type: 'string' },
+    proxy: { type: 'string' },
     hours: { type: 'string' },
   },
   async run(args) {
@@ -101,6 +103,7 @@ function orderIn(args: Arguments) {
     out: args.required('out'),
     models: args.all('model'),
     hub: hubIn(args),
+    proxy: proxyIn(args),
     root: rootOfTrustIn(args),
   };
 }
@@ -114,6 +117,7 @@ async function write(operator: Operator, order: PackageOrder) {
     idevid,
     models: order.models,
     hub: order.hub,
+    proxy: order.proxy,
   });
   // Last: what fails above costs no token.
   const token = idevid ? undefined : await newToken(operator, order);

@@ -17,6 +17,8 @@ export interface KitOrder {
   readonly models: readonly string[];
   /** How devices reach the hub; undefined: by its name, at its port. */
   readonly hub: KitHub | undefined;
+  /** The URL of the HTTP proxy on the way there. */
+  readonly proxy: string | undefined;
 }
 
 /** All files but the token; `lines` are for people, about makers and publishers that the hub trusts. */
@@ -36,6 +38,7 @@ export async function kitFiles(operator: Operator, order: KitOrder) {
       logKey: hub.logKey,
       attestationKeyFiles: ['attestation-key.pem'],
     },
+    ...(order.proxy === undefined ? {} : { proxy: { url: order.proxy } }),
     rootOfTrust: order.rootOfTrust,
     publisherKeyFiles: publishers.map(([name]) => name),
     models: order.models.map((name) => ({ name })),

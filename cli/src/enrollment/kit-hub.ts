@@ -3,6 +3,8 @@
 import { parseEndpoint } from '@edgekeep/core/canonical/endpoint';
 import { type Host, hostText, isLinkLocal, isUnspecified, parseHost } from '@edgekeep/core/canonical/host';
 import { CoreError } from '@edgekeep/core/error';
+import { proxyName } from '@edgekeep/wire/link/proxy';
+import { proxySettingsSchema } from '@edgekeep/wire/link/proxy-settings';
 import { type Arguments, UsageError } from '../command.ts';
 
 export interface KitHub {
@@ -19,6 +21,16 @@ export function hubIn(args: Pick<Arguments, 'option'>): KitHub | undefined {
     const { host, port } = parseEndpoint(text);
     return { host: usableElsewhere(host), port };
   });
+}
+
+/** `--proxy URL`: the HTTP proxy on the way there (spec/http-proxy.md); undefined without it. */
+export function proxyIn(args: Pick<Arguments, 'option'>): string | undefined {
+  const text = args.option('proxy');
+  if (text === undefined) return undefined;
+  const { success, data, error } = proxySettingsSchema.safeParse({ url: text });
+  if (!success || data.url === undefined)
+    throw new UsageError(`--proxy: ${error?.issues.map(({ message }) => message).join('; ') ?? 'expected a URL'}`);
+  return proxyName(data.url);
 }
 
 /** The hub's own name. Throws `UsageError` where no device can reach the hub by it. */

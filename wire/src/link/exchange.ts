@@ -61,13 +61,15 @@ export interface Exchange {
   readonly socket: TLSSocket;
   /** Host header. */
   readonly host: string;
+  /** The other end for people, with the proxy on the way. */
+  readonly where: string;
   readonly limits: ExchangeLimits;
 }
 
 /** Sends a request and reads the whole answer, with a limit. After a WireError the connection must not be used again. */
 export async function sendRequest(exchange: Exchange, input: HubRequest): Promise<HubResponse> {
   const { requestTimeoutMs } = exchange.limits;
-  using deadline = new Deadline(exchange.socket, exchange.host);
+  using deadline = new Deadline(exchange.socket, exchange.where);
   deadline.arm(requestTimeoutMs, `no complete answer within ${requestTimeoutMs} ms`);
   using _ = abortWith(exchange.socket, input.signal);
   try {
@@ -97,7 +99,7 @@ export async function sendDownload(exchange: Exchange, input: DownloadRequest): 
   const { idleTimeoutMs } = exchange.limits;
   const { path, range, signal, onChunk } = input;
   const headers = { ...input.headers, ...(range && { range: rangeHeader(range) }) };
-  using deadline = new Deadline(exchange.socket, exchange.host);
+  using deadline = new Deadline(exchange.socket, exchange.where);
   using _ = abortWith(exchange.socket, signal);
   const silence = `nothing came for ${idleTimeoutMs} ms`;
   deadline.arm(idleTimeoutMs, silence);
@@ -161,7 +163,7 @@ function headOf(exchange: Exchange, input: HubRequest): Promise<IncomingMessage>
   sent.on('error', reject);
   sent.once('response', resolve);
   // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
-  sent.once('close', () => reject(lossError(undefined, exchange.host)));
+  sent.once('close', () => reject(lossError(undefined, exchange.where)));
   sent.end(body);
   return promise;
 }
@@ -169,7 +171,7 @@ function headOf(exchange: Exchange, input: HubRequest): Promise<IncomingMessage>
 async function readWhole(response: IncomingMessage, exchange: Exchange): Promise<HubResponse> {
   const { maxResponseLength } = exchange.limits;
   const tooLarge = () =>
-    new WireError('response-too-large', `${exchange.host}: an answer of over ${maxResponseLength} bytes`);
+    new WireError('response-too-large', `${exchange.where}: an answer of over ${maxResponseLength} bytes`);
   if (Number(response.headers['content-length'] ?? 0) > maxResponseLength) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -190,18 +192,18 @@ async function* bytesOf(response: IncomingMessage): AsyncGenerator<Uint8Array> {
 /** Destroys the connection after a time-out; the exchange then fails with `timeout`. */
 class Deadline {
   readonly #socket: TLSSocket;
-  readonly #host: string;
+  readonly #where: string;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(socket: TLSSocket, host: string) {
+  constructor(socket: TLSSocket, where: string) {
     this.#socket = socket;
-    this.#host = host;
+    this.#where = where;
   }
 
   arm(timeoutMs: number, problem: string): void {
     this.disarm();
     this.#timer = setTimeout(
-      () => this.#socket.destroy(new WireError('timeout', `${this.#host}: ${problem}`)),
+      () => this.#socket.destroy(new WireError('timeout', `${this.#where}: ${problem}`)),
       timeoutMs,
     );
   }
@@ -229,15 +231,15 @@ function exchangeError(error: unknown, exchange: Exchange): WireError {
   if (error instanceof WireError) return error;
   const code = codeOf(error);
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return new WireError('response-too-large', `${exchange.host}: headers over ${RESPONSE_HEADER_LENGTH_MAX} bytes`);
+    return new WireError('response-too-large', `${exchange.where}: headers over ${RESPONSE_HEADER_LENGTH_MAX} bytes`);
   }
   if (code.startsWith('HPE_')) return invalid(exchange, 'not HTTP/1.1', error);
   if (code === 'ERR_INVALID_CHAR' || code === 'ERR_UNESCAPED_CHARACTERS' || code === 'ERR_HTTP_INVALID_HEADER_VALUE') {
     return new WireError('settings-invalid', 'a request with characters HTTP does not allow', { cause: error });
   }
-  return lossError(error instanceof Error ? error : undefined, exchange.host);
+  return lossError(error instanceof Error ? error : undefined, exchange.where);
 }
 
 function invalid(exchange: Exchange, problem: string, cause?: unknown): WireError {
-  return new WireError('response-invalid', `${exchange.host}: the answer is invalid: ${problem}`, { cause });
+  return new WireError('response-invalid', `${exchange.where}: the answer is invalid: ${problem}`, { cause });
 }

@@ -18,7 +18,8 @@ import {
   sendDownload,
   sendRequest,
 } from './exchange.ts';
-import { ignoreError, lossError, openSecureSocket } from './secure-socket.ts';
+import type { Proxy } from './proxy.ts';
+import { ignoreError, lossError, openSecureSocket, wayTo } from './secure-socket.ts';
 import type { TlsClientCredential, TlsClientInput } from './tls.ts';
 
 export interface HubConnectionSettings {
@@ -26,6 +27,8 @@ export interface HubConnectionSettings {
   readonly port: number;
   /** The local address to use; left out: the system's choice. */
   readonly localAddress?: string;
+  /** The way there; left out: none, directly. */
+  readonly proxy?: Proxy | undefined;
   /** The name in the server's certificate, if it is not `host`. */
   readonly serverName?: string;
   /** The only authorities that may vouch for the hub, PEM. */
@@ -59,12 +62,13 @@ export class HubConnection {
 
   /** Connects. The caller decides whether and when to try again. Throws WireError. */
   static async open(settings: HubConnectionSettings): Promise<HubConnection> {
-    const { host, port, localAddress, authoritiesPem, credential, generalAuthority } = settings;
+    const { host, port, localAddress, proxy, authoritiesPem, credential, generalAuthority } = settings;
     let serverChain: readonly Certificate[] = [];
     const socket = await openSecureSocket({
       host,
       port,
       ...(localAddress && { localAddress }),
+      proxy,
       serverName: settings.serverName ?? canonicalHostName(withoutZone(host)) ?? host,
       authoritiesPem,
       ...(generalAuthority && { generalAuthority }),
@@ -97,6 +101,7 @@ export class HubConnection {
       socket,
       agent: new PreparedSocketAgent(socket),
       host: hostHeader(endpoint),
+      where: wayTo(endpoint),
       limits: { ...hubConnectionDefaults.limits, ...limits },
     };
     socket.once('close', () => this.#drop(socket.errored ?? undefined));
@@ -127,7 +132,7 @@ export class HubConnection {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#drop(new WireError('closed', `${this.#exchange.host}: closed by its owner`));
+    this.#drop(new WireError('closed', `${this.#exchange.where}: closed by its owner`));
     await this.#turn;
   }
 
@@ -150,8 +155,8 @@ export class HubConnection {
 
   #drop(cause: Error | undefined): void {
     if (this.#ended !== undefined) return;
-    const { socket, host } = this.#exchange;
-    const reason = lossError(cause, host);
+    const { socket, where } = this.#exchange;
+    const reason = lossError(cause, where);
     this.#ended = reason;
     socket.destroy(reason);
     this.#closed.resolve(reason);
