@@ -1,7 +1,6 @@
 // Every route of both listeners, asked on a real hub as nobody, without permission, wrongly and rightly: each answer is in the OpenAPI
 // document of its listener.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -13,10 +12,8 @@ import { operatorRequests } from '../attacks/half-sent/operator-requests.ts';
 import { zeroNonce } from '../support/device-link.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestDevice } from '../support/test-device.ts';
-import { OpenApiDocument } from './validator.ts';
+import { documentOf, Held } from './held.ts';
 
-const documentOf = (listener: string) =>
-  new OpenApiDocument(readFileSync(join(import.meta.dirname, `../../spec/openapi/${listener}.json`), 'utf8'));
 const operatorDocument = documentOf('operator');
 
 let world: HubWorld;
@@ -45,26 +42,6 @@ interface Ask {
   readonly body?: string;
   readonly contentType?: string;
   readonly token?: string;
-}
-
-class Held {
-  readonly #document: OpenApiDocument;
-  readonly seen = new Set<string>();
-  readonly problems: string[] = [];
-
-  constructor(document: OpenApiDocument) {
-    this.#document = document;
-  }
-
-  hold({ method, url }: Route, answer: { status: number; body: Uint8Array; headers: IncomingHttpHeaders }): void {
-    this.seen.add(`${method} ${url} ${answer.status}`);
-    this.problems.push(...this.#document.problemsOf(method, url, answer));
-  }
-
-  /** How many routes answered with this status. */
-  count(status: number): number {
-    return [...this.seen].filter((each) => each.endsWith(` ${status}`)).length;
-  }
 }
 
 test('each route of the operator listener answers what its document says: to nobody, to a caller without permission, to one who is wrong or right', async () => {

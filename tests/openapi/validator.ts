@@ -29,7 +29,7 @@ const documentSchema = z.looseObject({
   components: z.looseObject({ schemas: z.record(z.string(), schemaObject) }),
 });
 
-interface HubAnswer {
+export interface HubAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Uint8Array;
@@ -68,13 +68,25 @@ export class OpenApiDocument {
     if (schema === undefined) return [...missing, `${where}: ${mediaType} is not in the document`];
     if (mediaType !== 'application/json') return missing;
     const validate = this.#validatorOf(schema);
-    if (validate(JSON.parse(Buffer.from(body).toString('utf8')))) return missing;
+    const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
+    if (validate(value))
+      return [...missing, ...undeclaredCode(declared.description, value).map((code) => `${where}: ${code}`)];
     return [...missing, `${where}: ${this.#ajv.errorsText(validate.errors)}`];
   }
 
   #validatorOf(schema: object): ValidateFunction {
     return this.#ajv.compile(closed(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"api#/'))));
   }
+}
+
+const refusal = z.looseObject({ error: z.looseObject({ code: z.string() }) });
+
+/** The code of a refusal that the operation does not name, where it names any for this status. */
+function undeclaredCode(description: string, value: unknown): string[] {
+  const { data } = refusal.safeParse(value);
+  if (data === undefined || !description.includes(' Codes: ') || description.includes(`\`${data.error.code}\``))
+    return [];
+  return [`the code ${data.error.code} is not in the document`];
 }
 
 // The document leaves room for members of later versions; the answers of this one have those that it names and no other.

@@ -19,7 +19,15 @@ export interface DeviceListener {
 
 export type Released = z.infer<typeof releaseResponse>;
 
+/** An answer to a device, as it came. */
+export interface Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly answer: Awaited<ReturnType<HubConnection['request']>>;
+}
+
 export class DeviceLink {
+  static readonly #watching = new Set<(exchange: Exchange) => void>();
   readonly #connection: HubConnection;
   #ending = false;
 
@@ -38,6 +46,12 @@ export class DeviceLink {
         credential,
       }),
     );
+  }
+
+  /** Shows the answers on every link of this process until it is disposed. */
+  static watch(watch: (exchange: Exchange) => void): Disposable {
+    DeviceLink.#watching.add(watch);
+    return { [Symbol.dispose]: () => void DeviceLink.#watching.delete(watch) };
   }
 
   /** RFC 9266 channel binding. */
@@ -71,7 +85,9 @@ export class DeviceLink {
   }
 
   async #request(input: HubRequest): Promise<Answer> {
-    const { status, headers, body } = await this.#connection.request(input);
+    const answer = await this.#connection.request(input);
+    for (const watch of DeviceLink.#watching) watch({ method: input.method, path: input.path, answer });
+    const { status, headers, body } = answer;
     this.#ending ||= headers.connection === 'close';
     return { status, body };
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { parseJson } from '@edgekeep/core/json';
 import { approvalRequired, type ApprovalRequired, approvalView, type ApprovalView } from '@edgekeep/wire/api/approval';
-import { accepted, type Answer } from './answer.ts';
+import { accepted } from './answer.ts';
 import type { HubWorld } from './hub-world.ts';
 
 export class TestPerson {
@@ -17,7 +17,7 @@ export class TestPerson {
     this.token = token;
   }
 
-  ask(method: string, path: string, body?: object): Promise<Answer> {
+  ask(method: string, path: string, body?: object) {
     return this.#world.askOperator(method, path, {
       token: this.token,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -31,7 +31,7 @@ export class TestPerson {
     return parseJson(answer.body, approvalRequired, 'answer').approvalRequired;
   }
 
-  approve({ id, digest }: { readonly id: string; readonly digest: string }): Promise<Answer> {
+  approve({ id, digest }: { readonly id: string; readonly digest: string }) {
     return this.ask('POST', `/v1/approvals/${id}/approve`, { digest });
   }
 

@@ -184,7 +184,7 @@ export async function actOn<Trx extends Kysely<Tables>, T>(
     if (attempt.kind === 'done') return attempt.value;
     for (const { askAgain } of attempt.of) await askAgain();
   }
-  throw new HubError('conflict', 'the policy, or the facts that it uses, change too fast: try again');
+  throw new HubError('rate-limited', 'the policy, or the facts that it uses, change too fast: try again');
 }
 
 const hubItself: Authority = { name: 'hub', stands: () => Promise.resolve() };

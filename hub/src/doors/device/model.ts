@@ -77,7 +77,7 @@ function addFiles(app: HttpServer, dependencies: ModelDeviceRouteDependencies): 
 
   app.get(
     '/v1/models/:name/:version/files/*',
-    { ...door.lets('bound'), schema: { params: file, refuses: [416], response: { 200: sealed, 206: sealed } } },
+    { ...door.lets('bound'), schema: { params: file, response: { 200: sealed, 206: sealed } } },
     async (request, reply) => {
       const device = door.bound(request);
       const { name, version, '*': path } = request.params;

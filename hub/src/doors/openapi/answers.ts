@@ -1,8 +1,11 @@
 // What a route declares of itself: its name, one line, its answers. The OpenAPI documents are made of it (openapi.ts), and a route that says
-// too little does not start. Refusals that follow from who may ask, from the method and from the body are the same for all routes.
+// too little does not start. Refusals that follow from who may ask, from a name in the address and from having a body are the same for all
+// routes; each operation names the codes of the others.
 import type { FastifySchema } from 'fastify';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import { hubErrorCodes } from '../../common/declarations.ts';
+import type { HubErrorCode } from '../../common/error.ts';
 import { bodyBytes, type DeclaredRoute, readsBody } from '../http/body-limits.ts';
 import { namedSchemas } from './named-schemas.ts';
 
@@ -10,8 +13,6 @@ declare module 'fastify' {
   interface FastifySchema {
     /** The media type of a body that no schema checks. */
     takes?: string;
-    /** Statuses of refusals that follow from nothing else in the declaration. */
-    refuses?: readonly number[];
     /** How a caller proves who it is where the connection does not: names of texts.ts. */
     proofs?: readonly string[];
     /** Not part of the API: the document itself. */
@@ -19,8 +20,13 @@ declare module 'fastify' {
   }
 }
 
-/** For each route (`METHOD address`) the name of its operation, unique on a listener, and one line: what it does. */
-export type Operations = Readonly<Record<string, readonly [operationId: string, summary: string]>>;
+/**
+ * For each route (`METHOD address`) the name of its operation, unique on a listener, one line: what it does, and the codes of the refusals
+ * that follow from what it does and not from its declaration.
+ */
+export type Operations = Readonly<
+  Record<string, readonly [operationId: string, summary: string, refusals?: readonly HubErrorCode[]]>
+>;
 
 export type Listener = 'device' | 'operator';
 
@@ -71,15 +77,23 @@ export function ownAnswers({ schema }: AnsweringRoute): ReadonlyMap<number, z.Zo
 // Any request may be malformed, one too many, or come while the hub fails or stops.
 const always = [400, 429, 500, 503];
 
+/** The codes that a route declares, by their status. */
+export function ownRefusals({ method, url }: AnsweringRoute, operations: Operations): ReadonlyMap<number, string[]> {
+  const [, , codes = []] = operations[`${String(method)} ${url}`] ?? [];
+  const found = new Map<number, string[]>();
+  for (const code of codes) found.set(hubErrorCodes[code], [...(found.get(hubErrorCodes[code]) ?? []), code]);
+  return found;
+}
+
 /** The statuses of the refusals of a route, in the envelope of `errorResponse`. */
-export function refusalsOf(route: AnsweringRoute, listener: Listener): ReadonlySet<number> {
-  const { method, url, config, schema } = route;
-  const statuses = new Set([...always, ...(schema?.refuses ?? [])]);
+export function refusalsOf(route: AnsweringRoute, listener: Listener, operations: Operations): ReadonlySet<number> {
+  const { method, url, config } = route;
+  const statuses = new Set([...always, ...ownRefusals(route, operations).keys()]);
   const who = config?.who ?? 'anyone';
   // On the device listener also a public route is refused on a connection that the policy no longer permits.
   if (listener === 'device' || who !== 'anyone') for (const status of [401, 403]) statuses.add(status);
   if (/[:*]/.test(url)) statuses.add(404);
-  if (readsBody(method)) for (const status of [404, 409, 413, 415, 422]) statuses.add(status);
+  if (readsBody(method)) for (const status of [413, 415]) statuses.add(status);
   return statuses;
 }
 

@@ -14,6 +14,7 @@ import {
   type Listener,
   type Operations,
   ownAnswers,
+  ownRefusals,
   refusalsOf,
 } from './answers.ts';
 import { apiTexts, securitySchemes, tagOf, tags } from './texts.ts';
@@ -47,27 +48,40 @@ export function openApiRoute(app: HttpServer, options: OpenApiOptions): void {
   });
   // Made once: anybody may ask for it.
   let document: Document | undefined;
+  let making: Promise<Document> | undefined;
   const hidden = { hide: true, response: { 200: jsonTextOf(z.unknown()), 304: noBody } };
   app.get('/openapi.json', { schema: hidden }, async (request, reply) => {
-    document ??= documentOf(utf8(JSON.stringify(describe(routes, options))));
+    if (document === undefined) {
+      making ??= makeDocument(routes, options).finally(() => (making = undefined));
+      document = await making;
+    }
     return sendDocument(request, reply, { type: 'application/json; charset=utf-8', document });
   });
 }
 
-function statusesOf(route: AnsweringRoute, { listener, held }: OpenApiOptions): ReadonlySet<number> {
-  return new Set([...ownAnswers(route).keys(), ...(held?.(route).keys() ?? []), ...refusalsOf(route, listener)]);
+function statusesOf(route: AnsweringRoute, { listener, operations, held }: OpenApiOptions): ReadonlySet<number> {
+  return new Set([
+    ...ownAnswers(route).keys(),
+    ...(held?.(route).keys() ?? []),
+    ...refusalsOf(route, listener, operations),
+  ]);
 }
 
-function describe(routes: readonly AnsweringRoute[], options: OpenApiOptions): object {
+async function makeDocument(routes: readonly AnsweringRoute[], options: OpenApiOptions): Promise<Document> {
+  return documentOf(utf8(JSON.stringify(await describe(routes, options))));
+}
+
+async function describe(routes: readonly AnsweringRoute[], options: OpenApiOptions): Promise<object> {
   const { listener } = options;
   const book = new SchemaBook(options.lists);
   for (const route of routes) noteSchemas(book, route, options);
+  await book.convert();
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes.toSorted((a, b) => compare(a.url, b.url))) {
     const path = (paths[pathOf(route.url)] ??= {});
     path[String(route.method).toLowerCase()] = operationOf(book, route, options);
   }
-  const refused = new Set(routes.flatMap((route) => [...refusalsOf(route, listener)]));
+  const refused = new Set(routes.flatMap((route) => [...refusalsOf(route, listener, options.operations)]));
   const used = new Set(routes.map(({ url }) => tagOf(url)));
   const { title, description, port } = apiTexts[listener];
   return {
@@ -108,10 +122,9 @@ function operationOf(book: SchemaBook, route: AnsweringRoute, { listener, operat
   const own = new Map([...ownAnswers(route), ...(held?.(route) ?? [])]);
   const responses: Record<string, object> = {};
   for (const [status, answer] of own) responses[status] = answerOf(book, status, answer);
-  for (const status of refusalsOf(route, listener)) {
-    if (own.has(status)) continue;
-    responses[status] = refusalOf(status);
-  }
+  const codes = ownRefusals(route, operations);
+  for (const status of refusalsOf(route, listener, operations))
+    if (!own.has(status)) responses[status] = refusalOf(status, codes.get(status));
   const parameters = [...parametersOf(book, schema.params, 'path'), ...parametersOf(book, schema.querystring, 'query')];
   return {
     operationId,
@@ -170,7 +183,7 @@ function schemaOfBytes(mediaType: string): JsonSchema {
   return { type: 'string', ...(isText ? {} : { format: 'binary' }) };
 }
 
-function refusalOf(status: number): object {
+function refusalOf(status: number, codes: readonly string[] = []): object {
   const headers = [429, 503].includes(status)
     ? {
         headers: {
@@ -183,7 +196,8 @@ function refusalOf(status: number): object {
       }
     : {};
   const schema = { $ref: `#/components/schemas/${refusalName(status)}` };
-  const description = statusTexts.get(status) ?? `Status ${status}.`;
+  const text = statusTexts.get(status) ?? `Status ${status}.`;
+  const description = codes.length === 0 ? text : `${text} Codes: ${codes.map((code) => `\`${code}\``).join(', ')}.`;
   return { description, ...headers, content: { 'application/json': { schema } } };
 }
 

@@ -1,5 +1,6 @@
 // The schemas of a document: those with a name are components, everything else is in its place. A schema that is sent in another form than
 // it is read (defaults, conversions) has a second component for requests.
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { namedSchemas } from './named-schemas.ts';
 
@@ -23,10 +24,24 @@ export class SchemaBook {
     this.#lists = lists;
   }
 
-  /** Notes a schema before anything is asked about any of them. */
+  /** Notes a schema before `convert`. */
   note(schema: z.ZodType): void {
     if (!namedSchemas.has(schema) && !this.#inlines.has(schema))
       this.#inlines.set(schema, `inline ${this.#inlines.size}`);
+  }
+
+  /** Converts all schemas, before anything is asked about any of them. Tens of milliseconds: requests are served between its steps. */
+  async convert(): Promise<void> {
+    const input = converted('input', this.#inlines);
+    await setImmediate();
+    const output = converted('output', this.#inlines);
+    await setImmediate();
+    const differing = [...input.keys()].filter((id) => {
+      const needed = [...reached(input, new Set([id])), ...reached(output, new Set([id]))];
+      return needed.some((each) => JSON.stringify(input.get(each)) !== JSON.stringify(output.get(each)));
+    });
+    this.#made = { input, output, differing: new Set(differing) };
+    await setImmediate();
   }
 
   /** The schema by its name, or in its place where it has none. */
@@ -73,16 +88,7 @@ export class SchemaBook {
   }
 
   #conversion() {
-    if (this.#made !== undefined) return this.#made;
-    const input = converted('input', this.#inlines);
-    const output = converted('output', this.#inlines);
-    const differing = new Set(
-      [...input.keys()].filter((id) => {
-        const needed = [...reached(input, new Set([id])), ...reached(output, new Set([id]))];
-        return needed.some((each) => JSON.stringify(input.get(each)) !== JSON.stringify(output.get(each)));
-      }),
-    );
-    this.#made = { input, output, differing };
+    if (this.#made === undefined) throw new TypeError('schemas that were not converted');
     return this.#made;
   }
 }
