@@ -14,7 +14,7 @@ import { z } from 'zod';
 import { edgekeep, edgekeepJson } from './main-job/edgekeep.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { runProgram } from './support/run-program.ts';
-import { allowSoftware, Story } from './support/test-agent.ts';
+import { allowSoftware, Story, TestAgent } from './support/test-agent.ts';
 
 const isThere = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
 const skip = isThere ? await skipWithout('curl', 'openssl') : 'this machine has no ::1';
@@ -161,6 +161,21 @@ describe('a hub whose listeners are at ::1', { skip }, () => {
     assert.match(out, /^MI/);
   });
 
+  test('the attestation door of a device is at ::1 too', async () => {
+    const request = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '30'];
+    const names = ['-subj', '/CN=press-9', '-addext', 'subjectAltName=IP:::1'];
+    await run('openssl', 'req', '-x509', ...request, ...names, '-keyout', 'door.key', '-out', 'door.pem');
+    const files = { certificateFile: join(folder, 'door.pem'), keyFile: join(folder, 'door.key') };
+    await using agent = await TestAgent.prepare(world, 'press-9', { attestDoor: { host: '[::1]', port: 0, ...files } });
+    const story = await agent.start({}, world.hub.deviceAddress, '::1');
+    await story.next('attested');
+    const { attestPort: port = 0 } = agent.agent;
+    const url = `${httpsUrl({ host: '::1', port })}/attest?nonce=${'ab'.repeat(32)}`;
+    const { status, out } = await run('curl', '-sS', '-f', '--cacert', 'door.pem', url);
+    assert.equal(status, 0, out);
+    assert.match(out, /^\{"/);
+  });
+
   test('an auditor verifies the log by its URL', async () => {
     await world.integrated();
     const url = `${httpsUrl(world.hub.operatorAddress)}/log`;
@@ -205,6 +220,31 @@ test('a hub at :: serves both families, and its address is in no operator file a
     await agent[Symbol.asyncDispose]();
   }
 });
+
+const linkLocal = Object.entries(networkInterfaces())
+  .flatMap(([name, all = []]) => all.map(({ address }) => ({ name, address })))
+  .find(({ address }) => address.startsWith('fe80:'));
+const withoutLinkLocal = linkLocal === undefined ? 'no interface of this machine has a link-local address' : false;
+
+test(
+  'a hub at a link-local address is reached by the name of the interface, which gets into no certificate',
+  { skip: withoutLinkLocal },
+  async () => {
+    const { name = '', address = '' } = linkLocal ?? {};
+    const listener = { host: `${address}%25${name}`, port: 0 };
+    await using world = await HubWorld.open({
+      settings: { device: listener, operator: listener, names: [address] },
+    });
+    const { url } = withUrl.parse(JSON.parse(await readFile(world.operatorFile, 'utf8')));
+    assert.equal(url, `https://[${address}%${name}]:${world.hub.operatorAddress.port}`);
+    const { code, stderr } = await edgekeep('device', 'list', '--operator', world.operatorFile);
+    assert.equal(code, 0, stderr);
+    await using agent = await TestAgent.prepare(world, 'press-1');
+    const story = await agent.start({}, world.hub.deviceAddress, address);
+    await story.next('connected');
+    assert.match(JSON.stringify(await world.device('press-1')), new RegExp(`"address":"${RegExp.escape(address)}"`));
+  },
+);
 
 test('hub init at all addresses writes the loopback address of that family for this machine', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-everywhere-'));

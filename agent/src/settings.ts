@@ -11,7 +11,7 @@ import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
-import { hostNameSchema, hostSchema } from '@edgekeep/wire/api/texts';
+import { hostNameSchema, hostSchema, listenHostSchema } from '@edgekeep/wire/api/texts';
 import { proxySettingsSchema } from '@edgekeep/wire/link/proxy-settings';
 import { z } from 'zod';
 import { settingsByPresentNames } from '@edgekeep/wire/former-name';
@@ -155,7 +155,7 @@ export const agentSettingsSchema = z.strictObject({
   attestDoor: z
     .strictObject({
       /** The address to listen on. */
-      host: hostSchema,
+      host: listenHostSchema,
       /** TCP port, 0 for a free one. */
       port: port.default(8446),
       /** PEM: the certificate of this listener, from your own CA, leaf first. */

@@ -125,7 +125,11 @@ export class TestAgent {
   }
 
   /** `hubAddress` is where it looks for the hub; left out: where it is. */
-  async start(options: AgentOptions = {}, hubAddress = this.#world.hub.deviceAddress): Promise<Story> {
+  async start(
+    options: AgentOptions = {},
+    hubAddress = this.#world.hub.deviceAddress,
+    serverName = 'localhost',
+  ): Promise<Story> {
     const { clock } = this.#world;
     const { host, port } = hubAddress;
     const settings = parseAgentSettings({
@@ -134,7 +138,7 @@ export class TestAgent {
       hub: {
         host,
         port,
-        serverName: 'localhost',
+        serverName,
         caFile: 'hub-ca.pem',
         logKey: this.#logKey,
         attestationKeyFiles: ['attestation.pem'],

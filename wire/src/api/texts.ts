@@ -50,8 +50,14 @@ export const hostNameSchema = z
     }),
   );
 
-/** A host that this machine reaches, or an address that it listens on, in canonical form; a link-local address has its zone. */
+/** A host that this machine reaches, in canonical form; a link-local address may have its zone. */
 export const hostSchema = z
+  .string()
+  .max(1_024)
+  .transform((text, context) => parsed(text, context, () => hostText(parseHost(text))));
+
+/** An address that this machine listens on, or a name for one; a link-local address has its zone. */
+export const listenHostSchema = z
   .string()
   .max(1_024)
   .transform((text, context) => parsed(text, context, () => hostText(withZone(parseHost(text)))));

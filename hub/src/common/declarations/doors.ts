@@ -1,5 +1,5 @@
 // The error codes and settings of `doors`.
-import { hostSchema } from '@edgekeep/wire/api/texts';
+import { listenHostSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 
 export const doorsErrorCodes = {
@@ -12,7 +12,7 @@ export const doorsErrorCodes = {
 const listener = (port: number) =>
   z.strictObject({
     /** Address to listen on; loopback by default. `::` is every address of both families. */
-    host: hostSchema.prefault('127.0.0.1'),
+    host: listenHostSchema.prefault('127.0.0.1'),
     /** TCP port; 0 takes a free one. */
     port: z.int().min(0).max(65_535).default(port),
   });
