@@ -4,9 +4,10 @@
 import { endpointText, hostHeader } from '@edgekeep/core/canonical/endpoint';
 import { withoutZone } from '@edgekeep/core/canonical/host';
 import { messageOf } from '@edgekeep/core/message-of';
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, getCACertificates } from 'node:tls';
 import { WireError } from '../error.ts';
+import { indicatedName } from './indicated-name.ts';
 import { type Proxy, proxyName } from './proxy.ts';
 import { type AnswerHead, parseAnswerHead } from './tunnel-answer.ts';
 
@@ -55,7 +56,7 @@ function dial({ proxy, localAddress }: TunnelInput, where: string): Socket {
         ? connectTcp(place)
         : connectTls({
             ...place,
-            servername: isIP(withoutZone(host)) === 0 ? host : '',
+            servername: indicatedName(withoutZone(host)),
             ca: [...(authoritiesPem ?? [...getCACertificates('default'), ...getCACertificates('system')])],
             ALPNProtocols: ['http/1.1'],
           });

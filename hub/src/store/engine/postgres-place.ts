@@ -1,4 +1,5 @@
 // Where a PostgreSQL store is. It is data, so that a thread can open the same one; it has the password, so it is never printed.
+import { endpointText } from '@edgekeep/core/canonical/endpoint';
 import { z } from 'zod';
 
 export const postgresPlaceSchema = z.strictObject({
@@ -17,6 +18,6 @@ export type PostgresPlace = z.infer<typeof postgresPlaceSchema>;
 
 /** For people: without the password. */
 export function postgresText({ host, port, database, user }: PostgresPlace): string {
-  const where = host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`;
+  const where = host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : endpointText({ host, port });
   return `the database ${database} of PostgreSQL at ${where} (as ${user})`;
 }
