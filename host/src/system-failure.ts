@@ -57,10 +57,14 @@ const ofMachine: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EI
 /** Primary result codes of SQLite: read-only, failing or full disk, full disk. */
 const ofMachineInSqlite: ReadonlySet<number> = new Set([8, 10, 13]);
 
-/** Whether the machine lacks something now: disk space, a free port, open files. Neither the input nor the program is wrong. */
+/**
+ * Whether the machine lacks something now: disk space, a free port, open files, a TPM that works (errors that say so: `ofMachine`). Neither the
+ * input nor the program is wrong.
+ */
 export function isMachineFailure(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
     if ('code' in at && typeof at.code === 'string' && ofMachine.has(at.code)) return true;
+    if ('ofMachine' in at && at.ofMachine === true) return true;
     if ('errcode' in at && typeof at.errcode === 'number' && ofMachineInSqlite.has(at.errcode & 0xff)) return true;
   }
   return false;

@@ -59,6 +59,16 @@ export function appraiseEndorsement(input: EndorsementOrder): EndorsementApprais
   return verdict;
 }
 
+/** Whether the certificate can be read and is of another key; what cannot be read is refused elsewhere. */
+export function isOfAnotherKey(certificate: Uint8Array, key: KeyObject): boolean {
+  try {
+    return !key.equals(publicKeyOf(parseForeignCertificate(certificate, 'the endorsement certificate')));
+  } catch (error) {
+    if (error instanceof CoreError) return false;
+    throw error;
+  }
+}
+
 function parsedOr(der: Uint8Array, at: number, unreadable: EndorsementReason[]): readonly Certificate[] {
   try {
     return [

@@ -2,18 +2,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { toBase64url } from '@edgekeep/core/bytes';
-import { CoreError } from '@edgekeep/core/error';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
 import { makeImportBlob } from '@edgekeep/core/tpm/import-blob';
 import { pcrDigest } from '@edgekeep/core/tpm/pcr-selection';
 import { emptyPolicy, policyPcr } from '@edgekeep/core/tpm/policy';
 import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
 import type { TpmSimulator } from './simulator.ts';
-import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from './testing.ts';
+import { simulatorTools, skipWithout, testSimulators, type TestSimulators, tpm2 } from './testing.ts';
 import { leaseKey } from './testing-lease.ts';
 import { TpmRootOfTrust } from './tpm-root-of-trust.ts';
 
@@ -30,10 +30,10 @@ before(async () => {
 after(() => simulators?.[Symbol.asyncDispose]());
 
 /** Forwards everything, through `alter` on the way back; `seen` is every byte in both directions. */
-async function relay(name: string, alter: (response: Buffer) => Buffer = (response) => response) {
+async function relay(name: string, alter: (response: Buffer) => Buffer = (response) => response, of = simulator) {
   const seen: Buffer[] = [];
   const server = createServer((client) => {
-    const tpm = connect({ path: simulator.socketPath });
+    const tpm = connect({ path: of.socketPath });
     client.on('data', (chunk) => {
       seen.push(chunk);
       tpm.write(chunk);
@@ -105,6 +105,33 @@ test('who listens while a leased key is opened gets neither the key nor what ope
   await assert.rejects(device.openKey(overheard), { name: 'HardwareError', code: 'tpm-policy-refused' });
 });
 
+// SECURITY.md: DEV-96
+test(
+  'who listens while hierarchies with passwords are used does not get the passwords',
+  { skip: skip === false ? await skipWithout('tpm2_changeauth') : skip },
+  async () => {
+    const owned = await simulators.start('owned');
+    const passwords = {
+      endorsement: `e-${randomBytes(12).toString('hex')}`,
+      owner: `o-${randomBytes(12).toString('hex')}`,
+    };
+    const files = { endorsement: join(simulators.folder, 'endorsement'), owner: join(simulators.folder, 'owner') };
+    for (const hierarchy of ['endorsement', 'owner'] as const) {
+      await tpm2(owned, simulators.folder, 'changeauth', '-c', hierarchy, passwords[hierarchy]);
+      await writeFile(files[hierarchy], `${passwords[hierarchy]}\n`, { mode: 0o600 });
+    }
+    using bus = await relay('owned.sock', (response) => response, owned);
+    const options = { endorsementPasswordFile: files.endorsement, ownerPasswordFile: files.owner };
+    await using device = await TpmRootOfTrust.open(bus.address, options);
+    const secret = randomBytes(32);
+    assert.deepEqual(Buffer.from(await device.openKey(await wrap(device, secret))), secret);
+    await device.certifyLeaseCounter(randomBytes(32));
+    // The relay does see commands with authorizations.
+    assert.ok(bus.saw(Uint8Array.of(0x80, 0x02)));
+    for (const password of Object.values(passwords)) assert.ok(!bus.saw(Buffer.from(password)));
+  },
+);
+
 // SECURITY.md: DEV-23
 test('an answer altered on the bus is refused', { skip }, async () => {
   let altering = false;
@@ -120,5 +147,5 @@ test('an answer altered on the bus is refused', { skip }, async () => {
   const wrapped = await wrap(device, randomBytes(32));
   await device.openKey(wrapped);
   altering = true;
-  await assert.rejects(device.openKey(wrapped), (error) => error instanceof CoreError && /HMAC/.test(error.message));
+  await assert.rejects(device.openKey(wrapped), { code: 'tpm-response-invalid', message: /HMAC/ });
 });

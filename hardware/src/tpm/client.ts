@@ -12,11 +12,13 @@ import {
   parseResponse,
   type TpmCommand,
 } from '@edgekeep/core/tpm/command';
+import { CoreError } from '@edgekeep/core/error';
 import { getHandles, handleRanges } from '@edgekeep/core/tpm/commands/capability';
-import { flushContext } from '@edgekeep/core/tpm/commands/lifecycle';
+import { flushContext, getRandom } from '@edgekeep/core/tpm/commands/lifecycle';
 import { startAuthSession } from '@edgekeep/core/tpm/commands/session';
 import type { TpmPublic } from '@edgekeep/core/tpm/public-area';
-import { describeResponseCode, retryCodes } from '@edgekeep/core/tpm/response-code';
+import { hierarchies } from '@edgekeep/core/tpm/public-area';
+import { retryCodes } from '@edgekeep/core/tpm/response-code';
 import { shareSeed } from '@edgekeep/core/tpm/seed';
 import {
   authorizeCommand,
@@ -29,6 +31,7 @@ import {
 } from '@edgekeep/core/tpm/session';
 import { HardwareError } from '../error.ts';
 import { Serial } from '@edgekeep/host/serial';
+import { failureCode, refusal } from './refusal.ts';
 import type { TpmTransport } from './transport.ts';
 
 /** An open session; the TPM changes its nonce with every command. */
@@ -44,7 +47,13 @@ export class TpmSession {
   }
 }
 
-/** `password`: the empty one. A session with `encrypt` has the TPM encrypt the first response parameter; `authValue` is for PolicyAuthValue. */
+/** Of hierarchies whose owner set one. */
+export interface HierarchyPasswords {
+  readonly endorsement?: Uint8Array | undefined;
+  readonly owner?: Uint8Array | undefined;
+}
+
+/** `password`: the empty one, or the password of the hierarchy that authorizes. A session with `encrypt` has the TPM encrypt the first response parameter; `authValue` is for PolicyAuthValue. */
 export type Authorization =
   | 'password'
   | { readonly session: TpmSession; readonly encrypt?: boolean; readonly authValue?: Uint8Array | undefined };
@@ -60,15 +69,31 @@ const attemptPauseMilliseconds = 50;
 
 export class TpmClient {
   readonly #transport: TpmTransport;
+  readonly #passwords: ReadonlyMap<number, Uint8Array | undefined>;
   readonly #serial = new Serial();
 
-  constructor(transport: TpmTransport) {
+  constructor(transport: TpmTransport, { endorsement, owner }: HierarchyPasswords = {}) {
     this.#transport = transport;
+    this.#passwords = new Map([
+      [hierarchies.endorsement, endorsement],
+      [hierarchies.owner, owner],
+    ]);
   }
 
-  /** Runs one command after all earlier ones. Throws `tpm-failed` with the TPM's response code, or an error of the transport. */
+  /**
+   * Runs one command after all earlier ones. Throws `tpm-failed` with the TPM's response code, the cause that this code has (refusal.ts), or an
+   * error of the transport.
+   */
   execute<Response>(command: TpmCommand<Response>, authorizations: readonly Authorization[] = []): Promise<Response> {
-    return this.#serial.run(() => this.#execute(command, authorizations));
+    return this.#serial.run(async () => {
+      try {
+        return await this.#authorized(command, authorizations);
+      } catch (cause) {
+        // Bytes that are no answer of a TPM 2.0, or whose HMAC is not the TPM's.
+        if (!(cause instanceof CoreError)) throw cause;
+        throw new HardwareError('tpm-response-invalid', cause.message, { cause });
+      }
+    });
   }
 
   /** Starts a session; with a salt key only the TPM that holds the key can read what the session encrypts. */
@@ -107,6 +132,24 @@ export class TpmClient {
     await this.#transport.close();
   }
 
+  // A password never crosses the bus: an HMAC session proves it. Nothing is loaded yet to which the session could be salted.
+  async #authorized<Response>(
+    command: TpmCommand<Response>,
+    authorizations: readonly Authorization[],
+  ): Promise<Response> {
+    const [first, ...others] = authorizations;
+    const authValue = first === 'password' ? this.#passwords.get(command.handles[0]?.handle ?? 0) : undefined;
+    if (authValue === undefined) return this.#execute(command, authorizations);
+    const nonceCaller = randomBytes(hashSize('sha256'));
+    const started = await this.#execute(startAuthSession({ type: 'hmac', hash: 'sha256', nonceCaller }), []);
+    const session = new TpmSession({ ...started, hash: 'sha256', key: new Uint8Array(0) });
+    try {
+      return await this.#execute(command, [{ session, authValue }, ...others]);
+    } finally {
+      await this.#execute(flushContext(session.handle), []);
+    }
+  }
+
   async #execute<Response>(command: TpmCommand<Response>, authorizations: readonly Authorization[]): Promise<Response> {
     const prepared = prepare(command, authorizations);
     const bytes = encodeCommand(command, prepared.entries, prepared.parameters);
@@ -118,12 +161,18 @@ export class TpmClient {
       }
       const { responseCode } = response;
       if (!retryCodes.has(responseCode) || attempt === ATTEMPTS_MAX) {
-        throw new HardwareError('tpm-failed', `${command.name}: ${describeResponseCode(responseCode)}`, {
-          responseCode,
-        });
+        const isFailing = responseCode === failureCode && (await this.#isInFailureMode());
+        throw refusal(command, responseCode, { hasPassword: prepared.session !== undefined, isFailing });
       }
       await delay(attemptPauseMilliseconds);
     }
+  }
+
+  // Some TPMs answer so for a blob that they cannot decrypt. One in failure mode answers nothing else to any command.
+  async #isInFailureMode(): Promise<boolean> {
+    const command = getRandom(1);
+    const answer = parseResponse(await this.#transport.transmit(encodeCommand(command, [])), command, 0);
+    return answer.kind === 'error' && answer.responseCode === failureCode;
   }
 }
 

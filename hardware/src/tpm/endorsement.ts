@@ -21,11 +21,10 @@ export async function loadEndorsementKey(client: TpmClient, kind: EndorsementKey
   const template = endorsementTemplate(kind);
   const handle = template.persistentHandle;
   const persistent = await client.execute(getHandles(handleRanges.persistent));
-  if (persistent.includes(handle)) {
-    const { publicArea, name } = await client.execute(readPublic(handle));
-    if (followsTemplate(publicArea, template.template)) {
-      return { kind, template, publicArea, entity: { handle, name }, transient: false };
-    }
+  const kept = persistent.includes(handle) ? await readKept(client, handle) : undefined;
+  if (kept !== undefined && followsTemplate(kept.publicArea, template.template)) {
+    const { publicArea, name } = kept;
+    return { kind, template, publicArea, entity: { handle, name }, transient: false };
   }
   const created = await client.execute(createPrimary('endorsement', template.template), ['password']);
   if (!followsTemplate(created.publicArea, template.template)) {
@@ -37,6 +36,16 @@ export async function loadEndorsementKey(client: TpmClient, kind: EndorsementKey
   }
   const entity = { handle: created.handle, name: created.name };
   return { kind, template, publicArea: created.publicArea, entity, transient: true };
+}
+
+// A TPM whose owner hierarchy is disabled lists what that hierarchy keeps, and does not show it: the key is made again.
+async function readKept(client: TpmClient, handle: number) {
+  try {
+    return await client.execute(readPublic(handle));
+  } catch (error) {
+    if (error instanceof HardwareError && error.code === 'tpm-failed') return undefined;
+    throw error;
+  }
 }
 
 /** Everything except the key itself matches the template. */

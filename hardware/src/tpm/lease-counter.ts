@@ -9,8 +9,9 @@ import { nvCertify, nvDefineSpace, nvIncrement, nvName, nvReadPublic } from '@ed
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
 import { HardwareError } from '../error.ts';
 import type { TpmClient } from './client.ts';
+import { counterTaken } from './condition.ts';
 
-/** The counter's value, signed; the counter is made when this TPM has none. Throws `lease-counter-unusable`. */
+/** The counter's value, signed; the counter is made when this TPM has none. Throws one of `leaseCounterCodes`. */
 export async function certifyLeaseCounter(
   client: TpmClient,
   attestationKey: Entity,
@@ -22,7 +23,7 @@ export async function certifyLeaseCounter(
   return { attest: Uint8Array.from(attest), signature: encodeTpmSignature(signature) };
 }
 
-/** Increments the counter: no key that was wrapped for an earlier value opens again. Throws `lease-counter-unusable`. */
+/** Increments the counter: no key that was wrapped for an earlier value opens again. Throws as above. */
 export async function countUp(client: TpmClient): Promise<void> {
   await ensureLeaseCounter(client);
   await client.execute(nvIncrement(leaseCounter, leaseCounter), ['password']);
@@ -34,7 +35,7 @@ async function ensureLeaseCounter(client: TpmClient): Promise<void> {
   const { name } = await client.execute(nvReadPublic(leaseCounter.handle));
   if (equalBytes(name, leaseCounter.name)) return;
   if (!equalBytes(name, unwritten.name)) {
-    throw unusable('its NV index is used for something else: remove that if it is not needed');
+    throw counterTaken();
   }
   await client.execute(nvIncrement(unwritten, unwritten), ['password']);
 }

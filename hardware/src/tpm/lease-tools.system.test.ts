@@ -26,7 +26,7 @@ test('where the owner has a password, a counter that the owner defined is used',
   await run('changeauth', '-c', 'owner', 'password');
   {
     await using device = await TpmRootOfTrust.open(simulator.address);
-    await assert.rejects(device.endLeases(), { name: 'HardwareError', code: 'lease-counter-unusable' });
+    await assert.rejects(device.endLeases(), { name: 'HardwareError', code: 'tpm-owner-password' });
   }
   // As spec/tpm.md defines.
   await run('nvdefine', '-C', 'o', '-P', 'password', '-s', '8', '-a', 'nt=counter|authread|authwrite|no_da', index);
@@ -38,7 +38,7 @@ test('something else in the place of the counter is not taken for it', { skip },
   const simulator = await simulators.start('taken');
   await tpm2(simulator, simulators.folder, 'nvdefine', '-C', 'o', '-s', '8', '-a', 'authread|authwrite', index);
   await using device = await TpmRootOfTrust.open(simulator.address);
-  await assert.rejects(device.certifyLeaseCounter(new Uint8Array(32)), { code: 'lease-counter-unusable' });
+  await assert.rejects(device.certifyLeaseCounter(new Uint8Array(32)), { code: 'lease-counter-taken' });
 });
 
 test('the Name of the counter and the policy of the terms are those of tpm2-tools', { skip }, async () => {

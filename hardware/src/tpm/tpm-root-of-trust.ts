@@ -28,12 +28,14 @@ import type { LocalSeal, OpenKeyOptions, RootOfTrust, SignedMeasurements, TpmIde
 import { secretFor } from '../wrapped-key-context.ts';
 import { Serial } from '@edgekeep/host/serial';
 import { readCertificate, readCertificateChain } from './certificate-store.ts';
-import { TpmClient } from './client.ts';
+import { type HierarchyPasswords, TpmClient } from './client.ts';
+import { readCondition, type TpmCondition } from './condition.ts';
 import { followsTemplate, type LoadedEndorsementKey, loadEndorsementKey, withEndorsementKey } from './endorsement.ts';
 import { proveIdevid, readIdevidChain, signWithIdevidKey, withIdevidKey, writeIdevidChain } from './idevid.ts';
 import { openImportedKey, refusedAs } from './key-opening.ts';
 import { certifyLeaseCounter, countUp } from './lease-counter.ts';
 import { sealLocally, unsealLocally } from './local-seal.ts';
+import { readPassword } from './password-file.ts';
 import { openTransport, type TpmAddress } from './transport.ts';
 
 export interface TpmOptions {
@@ -41,6 +43,9 @@ export interface TpmOptions {
   readonly endorsementKey?: EndorsementKeyKind;
   /** Where the IDevID is when the TPM has no room for it. */
   readonly idevidFile?: string | undefined;
+  /** Files with the passwords of hierarchies, where their owner set one. */
+  readonly endorsementPasswordFile?: string | undefined;
+  readonly ownerPasswordFile?: string | undefined;
 }
 
 interface LoadedAttestationKey {
@@ -54,6 +59,7 @@ const randomBytesPerCommand = 32;
 export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
   readonly tier = 'tpm';
   readonly #client: TpmClient;
+  readonly #passwords: HierarchyPasswords;
   #kind: EndorsementKeyKind;
   readonly #idevidFile: string | undefined;
   readonly #endorsementKeys = new Map<EndorsementKeyKind, LoadedEndorsementKey>();
@@ -61,22 +67,33 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
   /** A TPM has three slots for loaded objects, and each operation here needs up to all of them. */
   readonly #serial = new Serial();
 
-  private constructor(client: TpmClient, { endorsementKey = 'rsa-2048', idevidFile }: TpmOptions) {
+  private constructor(
+    client: TpmClient,
+    passwords: HierarchyPasswords,
+    { endorsementKey = 'rsa-2048', idevidFile }: TpmOptions,
+  ) {
     this.#client = client;
+    this.#passwords = passwords;
     this.#kind = endorsementKey;
     this.#idevidFile = idevidFile;
   }
 
-  /** Opens the TPM at `address` and unloads what an earlier user left in it. Throws `tpm-unreachable`. */
+  /** Opens the TPM at `address` and unloads what an earlier user left in it. Throws the cause (docs/agent-causes.md) where that fails. */
   static async open(address: TpmAddress, options: TpmOptions = {}): Promise<TpmRootOfTrust> {
-    const client = new TpmClient(await openTransport(address));
+    const passwords = await readPasswords(options);
+    const client = new TpmClient(await openTransport(address), passwords);
     try {
       await client.flushLeftovers();
     } catch (error) {
       await client[Symbol.asyncDispose]();
       throw error;
     }
-    return new TpmRootOfTrust(client, options);
+    return new TpmRootOfTrust(client, passwords, options);
+  }
+
+  /** What keeps this TPM from its work, before anything is asked of it. */
+  condition(): Promise<TpmCondition> {
+    return this.#serial.run(() => readCondition(this.#client, this.#passwords));
   }
 
   /** The endorsement keys for which the TPM holds a certificate, the strongest first. */
@@ -142,7 +159,7 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
         const asked = [{ bank, pcrs: pcrs.slice(start, start + pcrsPerRead) }];
         const { selections, values } = await this.#client.execute(pcrRead(asked));
         if (!equalPcrSelections(asked, selections)) {
-          throw new HardwareError('tpm-response-invalid', `the TPM does not have the ${bank} PCRs ${pcrs.join(', ')}`);
+          throw new HardwareError('tpm-bank-missing', `the TPM does not have the ${bank} PCRs ${pcrs.join(', ')}`);
         }
         for (const [index, value] of values.entries()) found.set(pcrs[start + index] ?? -1, value);
       }
@@ -282,6 +299,14 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
     if (this.#attestationKey !== undefined) await this.#client.flush(this.#attestationKey.entity.handle);
     this.#attestationKey = undefined;
   }
+}
+
+async function readPasswords(options: TpmOptions): Promise<HierarchyPasswords> {
+  const { endorsementPasswordFile, ownerPasswordFile } = options;
+  return {
+    endorsement: endorsementPasswordFile === undefined ? undefined : await readPassword(endorsementPasswordFile),
+    owner: ownerPasswordFile === undefined ? undefined : await readPassword(ownerPasswordFile),
+  };
 }
 
 /** TPM_PT_MANUFACTURER is four ASCII characters, padded with zeros or spaces. */

@@ -8,7 +8,7 @@ import { test, type TestContext } from 'node:test';
 import { getRandom } from '@edgekeep/core/tpm/commands/lifecycle';
 import { HardwareError } from '../error.ts';
 import { TpmClient } from './client.ts';
-import { openTransport, parseTpmAddress } from './transport.ts';
+import { openTransport, parseTpmAddress, unreachable } from './transport.ts';
 
 /** A TPM that answers each command with the next of `answers` and then closes. */
 async function scripted(context: TestContext, answers: readonly string[]) {
@@ -40,10 +40,36 @@ test('a busy TPM is asked again', async (context) => {
 });
 
 test('a command the TPM refuses is an error with its response code, and the next one still works', async (context) => {
-  const client = await scripted(context, ['80010000000a00000101', random]);
+  const client = await scripted(context, ['80010000000a00000120', random]);
   const [first, second] = [client.execute(getRandom(32)), client.execute(getRandom(32))];
-  await assert.rejects(first, (error) => error instanceof HardwareError && error.responseCode === 0x101);
+  await assert.rejects(first, (error) => error instanceof HardwareError && error.responseCode === 0x120);
   assert.equal((await second).length, 2);
+});
+
+test('a TPM is in failure mode when it refuses every command so, and not when it refused one', async (context) => {
+  const failure = '80010000000a00000101';
+  const once = await scripted(context, [failure, random]);
+  await assert.rejects(once.execute(getRandom(32)), { code: 'tpm-failed', responseCode: 0x101 });
+  const always = await scripted(context, [failure, failure]);
+  await assert.rejects(always.execute(getRandom(32)), { code: 'tpm-failure-mode', responseCode: 0x101 });
+});
+
+test('what the system refuses has its own cause: busy, no right, a full queue; all else is no TPM', () => {
+  const codeOf = (code: string) => unreachable('device:/dev/tpm0', Object.assign(new Error(code), { code })).code;
+  assert.deepEqual(['EBUSY', 'EACCES', 'EPERM', 'EAGAIN', 'ENOENT', 'ECONNREFUSED', 'EIO'].map(codeOf), [
+    'tpm-busy',
+    'tpm-permission',
+    'tpm-permission',
+    'tpm-timeout',
+    ...Array(3).fill('tpm-unreachable'),
+  ]);
+});
+
+test('a connection that broke is opened anew at the next command', async (context) => {
+  const client = await scripted(context, [random]);
+  await client.execute(getRandom(32));
+  await assert.rejects(client.execute(getRandom(32)), { code: 'tpm-unreachable', message: /connection was closed/ });
+  await assert.rejects(client.execute(getRandom(32)), { code: 'tpm-unreachable', message: /connection was closed/ });
 });
 
 test('an answer with an impossible length, bytes behind it, or none at all is an error', async (context) => {

@@ -62,26 +62,66 @@ async function openDevice(path: string): Promise<TpmTransport> {
   const file = await open(path, 'r+').catch((cause: unknown) => {
     throw unreachable(address, cause);
   });
+  let hangs = false;
   return {
     address,
-    transmit: (command) => transmitToDevice(file, address, command),
-    close: () => file.close(),
+    transmit: async (command) => {
+      try {
+        return await beforeDeadline(transmitToDevice(file, command), address);
+      } catch (cause) {
+        if (!(cause instanceof HardwareError)) throw unreachable(address, cause);
+        hangs = true;
+        throw cause;
+      }
+    },
+    // Closing waits for a read that never ends.
+    close: async () => (hangs ? undefined : file.close()),
   };
 }
 
 /** The driver takes a command in one write and gives its response in one read. */
-async function transmitToDevice(file: FileHandle, address: string, command: Uint8Array): Promise<Uint8Array> {
+async function transmitToDevice(file: FileHandle, command: Uint8Array): Promise<Uint8Array> {
+  await file.write(command);
+  const buffer = new Uint8Array(RESPONSE_BYTES_MAX);
+  const { bytesRead } = await file.read(buffer, 0, buffer.length);
+  return buffer.subarray(0, bytesRead);
+}
+
+/** A driver that waits for its TPM for ever must not stop the agent without a word. */
+async function beforeDeadline(answer: Promise<Uint8Array>, address: string): Promise<Uint8Array> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(silent(address, ANSWER_MILLISECONDS_MAX)), ANSWER_MILLISECONDS_MAX);
   try {
-    await file.write(command);
-    const buffer = new Uint8Array(RESPONSE_BYTES_MAX);
-    const { bytesRead } = await file.read(buffer, 0, buffer.length);
-    return buffer.subarray(0, bytesRead);
-  } catch (cause) {
-    throw unreachable(address, cause);
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
+/** A simulator that was started again, or that answers again after a silence, is used again: a broken connection is opened anew. */
 async function openSocket(address: string, dial: () => Socket): Promise<TpmTransport> {
+  let socket = await connected(address, dial);
+  let limit = FIRST_ANSWER_MILLISECONDS_MAX;
+  let isClosed = false;
+  return {
+    address,
+    transmit: async (command) => {
+      if (socket.destroyed && !isClosed) {
+        socket = await connected(address, dial);
+        limit = FIRST_ANSWER_MILLISECONDS_MAX;
+      }
+      const response = await transmitToSocket(socket, address, command, limit);
+      limit = ANSWER_MILLISECONDS_MAX;
+      return response;
+    },
+    close: async () => {
+      isClosed = true;
+      socket.destroy();
+    },
+  };
+}
+
+async function connected(address: string, dial: () => Socket): Promise<Socket> {
   const socket = dial();
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
@@ -92,18 +132,7 @@ async function openSocket(address: string, dial: () => Socket): Promise<TpmTrans
   socket.on('error', () => undefined);
   // The TPM must not keep the process alive: it only answers.
   socket.unref();
-  let limit = FIRST_ANSWER_MILLISECONDS_MAX;
-  return {
-    address,
-    transmit: async (command) => {
-      const response = await transmitToSocket(socket, address, command, limit);
-      limit = ANSWER_MILLISECONDS_MAX;
-      return response;
-    },
-    close: async () => {
-      socket.destroy();
-    },
-  };
+  return socket;
 }
 
 function transmitToSocket(
@@ -137,8 +166,7 @@ function transmitToSocket(
     };
     const timer = setTimeout(() => {
       socket.destroy();
-      const hint = maxMilliseconds === FIRST_ANSWER_MILLISECONDS_MAX ? ': does another program use it?' : '';
-      fail(new HardwareError('tpm-timeout', `${address}: no answer in ${maxMilliseconds / 1000} s${hint}`));
+      fail(silent(address, maxMilliseconds));
     }, maxMilliseconds);
     if (socket.destroyed) return fail(unreachable(address, 'the connection is closed'));
     socket.ref();
@@ -147,7 +175,29 @@ function transmitToSocket(
   });
 }
 
-function unreachable(address: string, cause: unknown): HardwareError {
+function silent(address: string, maxMilliseconds: number): HardwareError {
+  const hint = maxMilliseconds === FIRST_ANSWER_MILLISECONDS_MAX ? ': does another program use it?' : '';
+  return new HardwareError('tpm-timeout', `${address}: no answer in ${maxMilliseconds / 1000} s${hint}`);
+}
+
+/** What the system says when a device or a socket exists and this user may not use it. */
+const forbidden: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM']);
+
+/** The cause of what the system refused. */
+export function unreachable(address: string, cause: unknown): HardwareError {
   const reason = messageOf(cause);
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (forbidden.has(code)) {
+    return new HardwareError('tpm-permission', `${address} exists, and this user may not use it (${reason})`, {
+      cause,
+    });
+  }
+  // The queue of a simulator that takes no connection is full.
+  if (code === 'EAGAIN') {
+    return new HardwareError('tpm-timeout', `${address} takes no connection: it hangs, or another program uses it`, {
+      cause,
+    });
+  }
+  if (code === 'EBUSY') return new HardwareError('tpm-busy', `another program has ${address} open`, { cause });
   return new HardwareError('tpm-unreachable', `no TPM at ${address}: ${reason}`, { cause });
 }

@@ -23,7 +23,41 @@ export const properties = {
   vendorString1: 0x106,
   firmwareVersion1: 0x10b,
   firmwareVersion2: 0x10c,
+  permanent: 0x200,
+  startupClear: 0x201,
+  nvCountersAvailable: 0x20b,
+  lockoutCounter: 0x20e,
+  maxAuthFail: 0x20f,
+  lockoutIntervalSeconds: 0x210,
 } as const;
+
+/** TPMA_PERMANENT (Part 2, 8.6). */
+export const permanentBits = { ownerAuthSet: 1 << 0, endorsementAuthSet: 1 << 1, inLockout: 1 << 9 } as const;
+/** TPMA_STARTUP_CLEAR (Part 2, 8.7): whether the owner's and the endorsement hierarchy are enabled. */
+export const startupClearBits = { shEnable: 1 << 1, ehEnable: 1 << 2 } as const;
+
+/** TPM_NUM_PCR_BANKS is at most 16 in the reference code. */
+const BANKS_MAX = 16;
+
+/** A bank of PCRs, by the number of its hash (TPM_ALG_ID); one that is not allocated has no PCRs, or is left out. */
+export interface AllocatedBank {
+  readonly algorithm: number;
+  readonly pcrCount: number;
+}
+
+/** The PCR banks as this TPM has allocated them; also those of a hash that this product does not know. */
+export function getBanks(): TpmCommand<readonly AllocatedBank[]> {
+  return getCapability(capabilities.pcrs, 0, BANKS_MAX, (response) => {
+    const banks: AllocatedBank[] = [];
+    for (let left = readCount(response); left > 0; left--) {
+      const algorithm = response.u16();
+      const bitmap = response.bytes(response.u8());
+      const pcrCount = [...bitmap].reduce((sum, octet) => sum + octet.toString(2).replaceAll('0', '').length, 0);
+      banks.push({ algorithm, pcrCount });
+    }
+    return banks;
+  });
+}
 
 /** The handles in use from `first` on, of the same range. */
 export function getHandles(first: number): TpmCommand<readonly number[]> {

@@ -1,32 +1,11 @@
-// The TPM's clock (TPM 2.0 Part 3, 29): reading it, and setting it, which only goes forward; and TPM2_Clear (24.6), which resets it.
+// Setting the TPM's clock (TPM 2.0 Part 3, 29), which only goes forward; and TPM2_Clear (24.6), which resets it.
 import { ByteWriter } from '../../bytes.ts';
-import { type ClockInfo, readClockInfo } from '../attest.ts';
 import { entityOf, type TpmCommand } from '../command.ts';
 import { commandCodes } from '../command-code.ts';
 import { hierarchies } from '../public-area.ts';
 
 const none = new Uint8Array(0);
 const nothing = () => undefined;
-
-/** TPMS_TIME_INFO (Part 2, 10.11.2). */
-export interface TimeInfo {
-  /** Milliseconds since the TPM was last powered on. */
-  readonly time: bigint;
-  readonly clockInfo: ClockInfo;
-}
-
-export function readClock(): TpmCommand<TimeInfo> {
-  return {
-    name: 'TPM2_ReadClock',
-    code: commandCodes.readClock,
-    handles: [],
-    parameters: none,
-    parse: (response) => {
-      const time = response.u64();
-      return { time, clockInfo: readClockInfo(response) };
-    },
-  };
-}
 
 /** Sets the clock to `clock` milliseconds, not below its present value. Authorization: the owner hierarchy. */
 export function clockSet(clock: bigint): TpmCommand<undefined> {
