@@ -10,6 +10,9 @@ const FIRMWARE_PCR_MAX = 7;
 export const firmwareLogMissingText =
   'no firmware event log: its Secure Boot is probably off, GRUB then boots without the EFI stub of the kernel, which keeps the log. Turn Secure Boot on, or boot a unified kernel image';
 
+export const firmwareLogEmptyText =
+  'the firmware event log has no event of the firmware: it kept none for the operating system, or the file is a copy that was made too early. Update the firmware, or copy the log again when the machine starts';
+
 /** Whether a log has no event of a firmware. */
 export function isWithoutFirmware(events: readonly Pick<ExtendedEvent, 'pcr'>[]): boolean {
   return events.every(({ pcr }) => pcr > FIRMWARE_PCR_MAX);
@@ -21,6 +24,9 @@ export const logReasons: ReadonlySet<ReasonCode> = new Set([
   'firmware-log-missing',
   'ima-log-missing',
 ]);
+
+/** The evidence is this device's own and fresh, and does not explain its boot. */
+export const unexplainedReasons: ReadonlySet<ReasonCode> = new Set([...logReasons, 'pcr-bank-missing']);
 
 export interface SentLogs {
   /** The events that the boot log replays. */

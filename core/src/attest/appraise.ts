@@ -5,7 +5,7 @@ import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import type { ClockInfo } from '../tpm/attest.ts';
 import { pcrDigest } from '../tpm/pcr-selection.ts';
-import { logReasons, namedAbsent } from './absent-evidence.ts';
+import { logReasons, namedAbsent, unexplainedReasons } from './absent-evidence.ts';
 import { appraiseBoot, appraiseLayers, type BootRules, type ReleaseName } from './appraise-boot.ts';
 import type { DiceLayer, DiceTrust } from './dice/chain.ts';
 import { type DiceFacts, verifyDiceEvidence } from './dice-appraise.ts';
@@ -271,7 +271,7 @@ function reason(code: ReasonCode, message: string): Reason {
 function vectorOfBroken(reasons: readonly Reason[]): TrustVector {
   const notToBeTrusted: readonly ReasonCode[] = ['reset-count-decreased', 'clock-decreased', 'tier-mismatch'];
   const onlyOld = reasons.every(({ code }) => notToBeTrusted.includes(code));
-  const onlyLog = reasons.every(({ code }) => logReasons.has(code));
+  const onlyLog = reasons.every(({ code }) => unexplainedReasons.has(code));
   if (onlyLog)
     return { 'instance-identity': trustValues.recognizedInstance, executables: trustValues.cryptographyFailed };
   return { 'instance-identity': onlyOld ? trustValues.untrustworthyInstance : trustValues.cryptographyFailed };

@@ -116,6 +116,10 @@ interface Explained {
 function explainPcrs(attest: QuoteAttest, expected: QuoteExpectations, hash: TpmHash): Explained {
   const { pcrs, pcrValue, imaValues } = expected;
   const wanted: readonly PcrSelection[] = [{ bank: 'sha256', pcrs }];
+  if (pcrs.length > 0 && attest.selections.every((each) => each.bank === 'sha1' || each.pcrs.length === 0)) {
+    const message = `the quote covers ${describeSelections(attest.selections)}, and no PCR of the SHA-256 bank, so the TPM has that bank turned off: turn it on in the setup of the firmware, or tpm2_pcrallocate sha256:all, and restart the machine`;
+    return { reason: { code: 'pcr-bank-missing', message } };
+  }
   if (pcrs.length === 0 || !equalPcrSelections(attest.selections, wanted)) {
     const message = `the quote covers ${describeSelections(attest.selections)}, expected ${describeSelections(wanted)}`;
     return { reason: { code: 'pcr-selection-mismatch', message } };

@@ -14,6 +14,7 @@ export const reasonCodes = [
   'not-a-quote',
   'tier-mismatch',
   'pcr-selection-mismatch',
+  'pcr-bank-missing',
   'pcr-digest-mismatch',
   'firmware-log-missing',
   'ima-log-missing',

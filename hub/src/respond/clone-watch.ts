@@ -30,7 +30,8 @@ const cloneReasons: Readonly<Record<string, string>> = {
   'tier-mismatch': 'but not its root of trust',
   'not-a-quote': 'but shows no quote of its root of trust',
   'qualifying-data-mismatch': 'and replays evidence that was made for another connection',
-  'reset-count-decreased': 'and a TPM in the state of an earlier boot: a virtual TPM was copied or set back',
+  'reset-count-decreased':
+    'and a TPM in the state of an earlier boot: a virtual TPM was copied or set back, or a TPM was cleared',
   'clock-decreased': 'and a TPM whose clock went back: a virtual TPM was copied or set back',
 };
 const unproven: Reason = {
