@@ -6,10 +6,11 @@ import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backof
 import type { Attributes } from '@edgekeep/wire/api/attributes';
 import type { Attestation } from './hub/attestation.ts';
 import type { Witness } from './hub/witness.ts';
-import type { Bound, HubLink, HubLinkDependencies } from './hub/connection.ts';
+import type { Bound, HubLink, LinkCallbacks } from './hub/connection.ts';
 import type { DesiredStore } from './hub/desired.ts';
 import type { AgentError } from './error.ts';
-import { connectionFailure, type Emit, failureEvent } from './event.ts';
+import { connectionFailure, isFinal } from './final-cause.ts';
+import { type Emit, failureEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
 import type { HubTime } from './hub/hub-time.ts';
 import type { Clocks } from './hub/lifetime.ts';
@@ -20,11 +21,6 @@ import { localFailureOf } from './local-failure.ts';
 import { type AgentState, type AgentStatus, modelStatus } from './status.ts';
 import { pause } from './wait.ts';
 import type { Workloads } from './local/workload.ts';
-
-type LinkCallbacks = Pick<
-  HubLinkDependencies,
-  'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'
->;
 
 /** How often the agent asks the hub for its roots on a connection that stays open, milliseconds. */
 const rootsEveryMs = 600_000;
@@ -194,7 +190,9 @@ export class AgentLife {
       onRefused: (step, refusal) => this.#refused(step, refusal),
       onFailed: (error) => {
         const { text, event } = connectionFailure(error);
-        if (this.#shouldReport(text)) emit(event);
+        if (!this.#shouldReport(text)) return;
+        if (event.kind === 'stopped') this.#setState('stopped', event.why);
+        emit(event);
       },
     };
   }
@@ -210,6 +208,8 @@ export class AgentLife {
       try {
         await this.#checkIn(link);
       } catch (error) {
+        // What cannot heal is not asked for again on this connection.
+        if (isFinal(error)) this.#attestNotBeforeMs = Number.POSITIVE_INFINITY;
         const event = failureEvent('check-in', error);
         const text = event.kind === 'failed' ? `${event.code}: ${event.message}` : event.kind;
         if (!signal.aborted && link.connected && this.#shouldReport(text)) this.#dependencies.emit(event);

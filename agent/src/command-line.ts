@@ -1,5 +1,6 @@
 // The agent as a process: one for this machine. Events go to standard output, one JSON object per line; SIGTERM and SIGINT lock every model
 // and end it.
+import { CoreError } from '@edgekeep/core/error';
 import { messageOf } from '@edgekeep/core/message-of';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,6 +8,7 @@ import { HardwareError } from '@edgekeep/hardware/error';
 import { HostError } from '@edgekeep/host/error';
 import { isMachineFailure } from '@edgekeep/host/system-failure';
 import { formerPlace, ownersWords, standardFolders } from '@edgekeep/host/standard-folders';
+import { WireError } from '@edgekeep/wire/error';
 import { AgentError } from './error.ts';
 import { localFailureOf } from './local-failure.ts';
 import { readAgentSettings } from './settings.ts';
@@ -39,19 +41,16 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unexpected';
     const message = messageOf(error);
     process.stderr.write(`${JSON.stringify({ error: local ?? { code, message } })}\n`);
-    const isInUse = error instanceof AgentError && error.code === 'state-in-use';
-    if (isInUse || isMachineFailure(error) || isHardwareMissing(error)) return exitCodes.machine;
-    const isInput =
-      local !== undefined ||
-      (error instanceof HostError && error.code === 'folder-unusable') ||
-      (error instanceof AgentError && ['settings-invalid', 'state-invalid'].includes(error.code));
-    return isInput ? exitCodes.input : exitCodes.internal;
+    return exitCodeOf(error);
   }
 }
 
-/** It may be there a moment later, so a service is started again. */
-const isHardwareMissing = (error: unknown): boolean =>
-  error instanceof HardwareError && ['tpm-unreachable', 'tpm-timeout', 'pkcs11-token-missing'].includes(error.code);
+/** As of every verb (docs/errors.md): a code of ours, or of a file, is no fault of this program. */
+function exitCodeOf(error: unknown): number {
+  if (isMachineFailure(error)) return exitCodes.machine;
+  const isKnown = [AgentError, HardwareError, HostError, CoreError, WireError].some((known) => error instanceof known);
+  return isKnown || localFailureOf(error) !== undefined ? exitCodes.input : exitCodes.internal;
+}
 
 interface CommandLineOptions {
   /** Left out: the standard folder. */

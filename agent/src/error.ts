@@ -10,11 +10,16 @@ export const agentErrorCodes = [
   'measured-start-inconsistent',
   'tpm-differs',
   'stage-pcr-foreign',
+  // evidence that the machine lacks
+  'firmware-log-missing',
+  'firmware-log-unreadable',
+  'firmware-log-bank-missing',
   // the hub
   'hub-offline',
   'hub-refused',
   'hub-answer-invalid',
   'endorsement-certificate-missing',
+  'endorsement-key-differs',
   // models
   'model-refused',
   'model-rollback',
@@ -39,6 +44,17 @@ export const agentErrorCodes = [
 
 export type AgentErrorCode = (typeof agentErrorCodes)[number];
 
+/** The machine is not as this device needs it: exit status 6, and no attempt helps before somebody changes it. */
+const ofMachineCodes: ReadonlySet<AgentErrorCode> = new Set([
+  'state-in-use',
+  'tpm-differs',
+  'endorsement-certificate-missing',
+  'endorsement-key-differs',
+  'firmware-log-missing',
+  'firmware-log-unreadable',
+  'firmware-log-bank-missing',
+]);
+
 /** `code` is stable and documented in docs/errors.md; `message` says what was expected, what came, and what to do next. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
@@ -47,5 +63,9 @@ export class AgentError extends Error {
   constructor(code: AgentErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+  }
+
+  get ofMachine(): boolean {
+    return ofMachineCodes.has(this.code);
   }
 }

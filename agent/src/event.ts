@@ -14,6 +14,12 @@ export type AgentEvent =
   | { readonly kind: 'proxy-ignored'; readonly variable: string }
   /** The firmware measured, and this machine has no log of it: no hub can accept its evidence. */
   | { readonly kind: 'firmware-log-missing'; readonly why: string }
+  /** There is a log, without an event of the firmware. */
+  | { readonly kind: 'firmware-log-empty'; readonly why: string }
+  /** The TPM's counters began anew since this device used it: the hub refuses it until an operator wipes the device. */
+  | { readonly kind: 'tpm-cleared'; readonly why: string }
+  /** No further attempt can succeed before a person changes something: the agent asks its hub for nothing more. */
+  | { readonly kind: 'stopped'; readonly code: string; readonly why: string }
   /** The system extended these PCRs after the boot, and no log explains them; a hub that quotes them refuses. */
   | { readonly kind: 'extended-later'; readonly pcrs: readonly number[] }
   /** In the PCR of the stages is what something else measured. */
@@ -125,20 +131,6 @@ export type Emit = (event: AgentEvent) => void;
 
 /** An event with its time, Unix milliseconds. */
 export type TimedEvent = AgentEvent & { readonly at: number };
-
-/** Why there is no connection, as an event, and as text that is the same for the same cause. */
-export function connectionFailure(error: unknown): { readonly text: string; readonly event: AgentEvent } {
-  const event = failureEvent('connection', error);
-  const { code, message: why } = event;
-  const text = `${code}: ${why}`;
-  return { text, event: code === 'unexpected' ? event : { kind: unreachableKind(code), code, why } };
-}
-
-/** Nobody answered, the proxy on the way did not let this device through, or somebody else answered. */
-function unreachableKind(code: string): 'hub-unreachable' | 'tls-intercepted' | 'proxy-failed' {
-  if (code.startsWith('proxy-')) return 'proxy-failed';
-  return code === 'tls-intercepted' || code === 'captive-portal' ? 'tls-intercepted' : 'hub-unreachable';
-}
 
 /** A failure as an event: a failure of this machine by the closed list, anything else by its own code if it has one. */
 export function failureEvent(step: string, error: unknown): Extract<AgentEvent, { kind: 'failed' }> {

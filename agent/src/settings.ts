@@ -33,6 +33,10 @@ const rootOfTrust = z.discriminatedUnion('kind', [
       .default('device:/dev/tpmrm0'),
     /** The endorsement key that identifies the device; `preferred`: the one that it enrolled with, else the strongest that its maker certified. */
     endorsementKey: z.enum(['preferred', 'rsa-2048', 'p-256', 'p-384']).default('preferred'),
+    /** The password of the TPM's endorsement hierarchy, alone on one line of a file that others cannot read; left out: it has none. */
+    endorsementPasswordFile: path.optional(),
+    /** The same of its owner, for the lease counter. */
+    ownerPasswordFile: path.optional(),
   }),
   /** A secure element behind its vendor's PKCS#11 module (docs/secure-elements.md). */
   z.strictObject({

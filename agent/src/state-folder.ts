@@ -18,6 +18,8 @@ export interface StateFolder {
   readonly enrolled: string;
   /** The TPM with which it was registered. */
   readonly enrolledTpm: string;
+  /** Its counters at the last start. */
+  readonly tpmClock: string;
   readonly witnessKey: string;
   readonly postQuantumWitnessKey: string;
   /** The private half of the device's hybrid key. */
@@ -54,6 +56,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     idevid: at('idevid.pem'),
     enrolled: at('enrolled.json'),
     enrolledTpm: at('enrolled-tpm.json'),
+    tpmClock: at('tpm-clock.json'),
     witnessKey: at('witness-key.pem'),
     postQuantumWitnessKey: at('witness-ml-dsa-44-key.pem'),
     hybridKey: at('hybrid-key.json'),

@@ -12,6 +12,8 @@ export type AgentState =
   | 'retired'
   /** A stage of the measured start did not verify: no model is run. */
   | 'recovery'
+  /** The root of trust does not work, and no attempt heals it: held models are served until their leases end. */
+  | 'stopped'
   /** The hub's log was caught with two histories: the agent does not talk to the hub. */
   | 'forked';
 

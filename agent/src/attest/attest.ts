@@ -11,7 +11,7 @@ import { replayedBootLog } from '@edgekeep/core/attest/userspace-log';
 import { concat, toBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
-import { HardwareError } from '@edgekeep/hardware/error';
+import { HardwareError, leaseCounterCodes } from '@edgekeep/hardware/error';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { type ImaLogKnown, imaLogResponse } from '@edgekeep/wire/api/attest';
 import { AgentError } from '../error.ts';
@@ -26,6 +26,8 @@ export interface ProverDependencies {
   readonly imaLogFile: string | undefined;
   /** What the system measured behind the end of the event log; left out: nothing. */
   readonly later?: LaterMeasurements;
+  /** Hears why this TPM has no lease counter. */
+  readonly onCounterMissing?: (error: HardwareError) => void;
 }
 
 export class Prover {
@@ -84,8 +86,9 @@ export class Prover {
       return await this.#dependencies.rootOfTrust.certifyLeaseCounter?.(qualifyingData(purpose, nonce, bound));
     } catch (error) {
       // The hub decides whether it accepts evidence without it.
-      if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return undefined;
-      throw error;
+      if (!(error instanceof HardwareError && leaseCounterCodes.has(error.code))) throw error;
+      this.#dependencies.onCounterMissing?.(error);
+      return undefined;
     }
   }
 

@@ -1,7 +1,6 @@
 // The root of trust and its boot log, opened from the settings. The machine's own firmware and IMA logs belong only to a TPM that is a
 // device of this machine.
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { BootLog } from '@edgekeep/hardware/boot/boot-log';
 import { kernelFirmwareLog, kernelImaLog, systemdLog } from '@edgekeep/hardware/boot/kernel-logs';
 import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
@@ -9,6 +8,7 @@ import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
+import type { TpmCondition } from '@edgekeep/hardware/tpm/condition';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
@@ -16,6 +16,7 @@ import { AgentError } from '../error.ts';
 import type { Answer } from '../hub-api.ts';
 import { enrolledKind } from './enrolled-tpm.ts';
 import { chooseEndorsementKey, enrollByAnyKey } from './endorsement-choice.ts';
+import { type FirmwareLog, readFirmwareLog } from './firmware-log.ts';
 import { LaterMeasurements } from './later-measurements.ts';
 import type { AgentSettings } from '../settings.ts';
 import { readIfThere, type StateFolder } from '../state-folder.ts';
@@ -59,12 +60,20 @@ export async function openRootOfTrust(
   }
   const address = parseTpmAddress(chosen.address);
   if (address === undefined) throw new AgentError('settings-invalid', `not the address of a TPM: ${chosen.address}`);
-  const tpm = await TpmRootOfTrust.open(address, { idevidFile: folder.idevid });
+  const { endorsementPasswordFile, ownerPasswordFile } = chosen;
+  const tpm = await TpmRootOfTrust.open(address, {
+    idevidFile: folder.idevid,
+    endorsementPasswordFile: endorsementPasswordFile && folder.resolve(endorsementPasswordFile),
+    ownerPasswordFile: ownerPasswordFile && folder.resolve(ownerPasswordFile),
+  });
   try {
+    const condition = await tpm.condition();
+    const [cause] = condition.stopping;
+    if (cause !== undefined) throw cause;
     const enrolledWith = await enrolledKind(folder.enrolledTpm);
     const isEnrolled = (await readIfThere(folder.enrolled)) !== undefined;
     const choice = await chooseEndorsementKey(tpm, { wanted: chosen.endorsementKey, enrolledWith, isEnrolled });
-    return { rootOfTrust: tpm, byKeys: (attempt) => enrollByAnyKey(tpm, choice, attempt) };
+    return { rootOfTrust: tpm, byKeys: (attempt) => enrollByAnyKey(tpm, choice, attempt), condition };
   } catch (error) {
     await tpm[Symbol.asyncDispose]();
     throw error;
@@ -75,6 +84,8 @@ export interface OpenedRoot {
   readonly rootOfTrust: RootOfTrust;
   /** Tries an enrollment by each endorsement key that may identify this device. */
   readonly byKeys: <T>(attempt: () => Promise<Answer<T>>) => Promise<Answer<T>>;
+  /** Of a TPM that was opened here. */
+  readonly condition?: TpmCondition;
 }
 
 /** A root of trust with one identity. */
@@ -88,16 +99,18 @@ export async function openBootLog(
   bootId: string,
   rootOfTrust: RootOfTrust,
   later: LaterMeasurements,
-): Promise<BootLog> {
+): Promise<{ readonly bootLog: BootLog; readonly firmwareLog: FirmwareLog }> {
   const named = settings.measuredStart.firmwareLogFile;
-  const firmwareLog = await firmwareLogBytes(settings, named === undefined ? undefined : folder.resolve(named));
-  return BootLog.open({
+  const inKernel = isOfThisMachine(settings) ? kernelFirmwareLog : undefined;
+  const firmwareLog = await readFirmwareLog({ named: named && folder.resolve(named), inKernel });
+  const bootLog = await BootLog.open({
     folder: folder.bootLogs,
     bootId,
     rootOfTrust,
     measuredLater: (log) => later.records(log),
-    ...(firmwareLog === undefined ? {} : { firmwareLog }),
+    ...(firmwareLog.bytes === undefined ? {} : { firmwareLog: firmwareLog.bytes }),
   });
+  return { bootLog, firmwareLog };
 }
 
 /** What the system measured after the boot; it has a log only where it is this machine's TPM. */
@@ -115,16 +128,6 @@ export function laterMeasurements(
 export function imaLogFile(settings: AgentSettings, folder: StateFolder): string | undefined {
   const named = settings.measuredStart.imaLogFile;
   return named === undefined ? (isOfThisMachine(settings) ? kernelImaLog : undefined) : folder.resolve(named);
-}
-
-async function firmwareLogBytes(settings: AgentSettings, named: string | undefined): Promise<Uint8Array | undefined> {
-  // A log that the settings name must exist; not every kernel has one.
-  if (named !== undefined) return readFile(named);
-  if (!isOfThisMachine(settings)) return undefined;
-  return readIfThere(kernelFirmwareLog).catch((cause: unknown) => {
-    const message = `${kernelFirmwareLog} is not readable for this user: copy it at start and name the copy in measuredStart.firmwareLogFile`;
-    throw new AgentError('settings-invalid', message, { cause });
-  });
 }
 
 function isOfThisMachine({ rootOfTrust }: AgentSettings): boolean {

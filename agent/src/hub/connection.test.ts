@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { TLSSocket } from 'node:tls';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toHex } from '@edgekeep/core/bytes';
+import { HardwareError } from '@edgekeep/hardware/error';
 import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { tlsServerOptions } from '@edgekeep/wire/link/tls';
@@ -73,7 +74,7 @@ interface Seen {
   readonly nextRefusal: () => Promise<void>;
 }
 
-function linkTo(t: TestContext, port: number): Seen {
+function linkTo(t: TestContext, port: number, acquire?: () => Promise<Answer<Identity>>): Seen {
   const signed: string[] = [];
   const refused: string[] = [];
   const failed: unknown[] = [];
@@ -95,7 +96,7 @@ function linkTo(t: TestContext, port: number): Seen {
     authorities: () => [authority.authorityPem],
     generalAuthority: () => 'accepted',
     prover,
-    acquire: async () => identity,
+    acquire: acquire ?? (async () => identity),
     renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),
     onConnected: (next) => {
       bounds.push(next);
@@ -210,4 +211,26 @@ test('a link that is disposed while it is being bound ends, and closes what it o
   await link[Symbol.asyncDispose]();
   await Promise.all(closed);
   assert.equal(link.connected, false);
+});
+
+test('a cause that cannot heal ends the attempts, and one that can is tried again', async (t) => {
+  const hub = await startHub(t, () => yes());
+  let broken = 0;
+  const asked = Promise.withResolvers<void>();
+  linkTo(t, hub.port, async () => {
+    broken += 1;
+    asked.resolve();
+    throw new HardwareError('tpm-failure-mode', 'broken');
+  });
+  await asked.promise;
+  // Another device beside it, with the same pauses, that has a silent TPM.
+  let silent = 0;
+  const often = Promise.withResolvers<void>();
+  linkTo(t, hub.port, async () => {
+    silent += 1;
+    if (silent === 10) often.resolve();
+    throw new HardwareError('tpm-timeout', 'silent');
+  });
+  await often.promise;
+  assert.equal(broken, 1);
 });

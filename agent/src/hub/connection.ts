@@ -13,6 +13,7 @@ import { HubConnection, type HubConnectionSettings } from '@edgekeep/wire/link/h
 import type { Proxy } from '@edgekeep/wire/link/proxy';
 import type { Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
+import { isFinal } from '../final-cause.ts';
 import { type Answer, postToHub, type Refusal, type Send } from '../hub-api.ts';
 import type { HubChannel, Identity } from './identity.ts';
 import type { HubTime } from './hub-time.ts';
@@ -67,6 +68,11 @@ export interface HubLinkDependencies {
   readonly random: () => number;
 }
 
+export type LinkCallbacks = Pick<
+  HubLinkDependencies,
+  'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'
+>;
+
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
 /** A certificate with less remaining life than this is not worth a connection. */
 const LIFE_LEFT_MS_MIN = 5_000;
@@ -84,7 +90,9 @@ const certificateCodes: readonly string[] = [
 
 type Attempt =
   | { readonly kind: 'up'; readonly connection: HubConnection; readonly bound: Bound }
-  | { readonly kind: 'down' };
+  | { readonly kind: 'down' }
+  /** No further attempt can succeed. */
+  | { readonly kind: 'final' };
 
 export class HubLink {
   readonly #dependencies: HubLinkDependencies;
@@ -179,6 +187,7 @@ export class HubLink {
       if (signal.aborted) return;
       failures += 1;
       const attempt = await this.#attempt();
+      if (attempt.kind === 'final') return;
       if (attempt.kind === 'down') continue;
       const since = performance.now();
       await this.#stay(attempt);
@@ -204,7 +213,7 @@ export class HubLink {
       return await this.#open(this.#identity);
     } catch (error) {
       if (!this.#disposal.signal.aborted) onFailed(error);
-      return { kind: 'down' };
+      return { kind: isFinal(error) ? 'final' : 'down' };
     }
   }
 
@@ -309,7 +318,7 @@ export class HubLink {
       const before = this.#identity;
       this.#identity = answer.value;
       const attempt = await this.#open(answer.value);
-      if (attempt.kind === 'down') {
+      if (attempt.kind !== 'up') {
         this.#identity = before;
         return undefined;
       }

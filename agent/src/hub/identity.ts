@@ -9,7 +9,7 @@ import { challengeResponse } from '@edgekeep/wire/api/attest';
 import { type DeviceIdentity, identityKeys } from '@edgekeep/wire/api/device';
 import { certificateResponse, enrollChallengeResponse, type IdevidProofDocument } from '@edgekeep/wire/api/enrollment';
 import type { ImaReader, Prover } from '../attest/attest.ts';
-import { AgentError } from '../error.ts';
+import { assertEndorsed } from '../attest/endorsed.ts';
 import { type Answer, postToHub, type Send } from '../hub-api.ts';
 import type { HubTime } from './hub-time.ts';
 import { type Clocks, readClocks } from './lifetime.ts';
@@ -182,15 +182,6 @@ function proofDocument({ signature, residency }: IdevidProof): IdevidProofDocume
       signature: toBase64url(certified),
     },
   };
-}
-
-// Only a device that enrolls needs it.
-function assertEndorsed(identity: RootOfTrustIdentity): void {
-  if (identity.tier !== 'tpm' || identity.endorsementKey.certificate !== undefined) return;
-  throw new AgentError(
-    'endorsement-certificate-missing',
-    `this TPM (${identity.manufacturer}) holds no certificate for its ${identity.endorsementKey.kind} endorsement key: set rootOfTrust.endorsementKey to one it has`,
-  );
 }
 
 /** As the hub reads it. */

@@ -13,6 +13,7 @@ const states: readonly AgentState[] = [
   'quarantined',
   'retired',
   'recovery',
+  'stopped',
   'forked',
 ];
 const modelStates: readonly ModelStatus['state'][] = ['serving', 'ready', 'locked'];

@@ -14,7 +14,7 @@ import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { releasePolicyDigest } from '@edgekeep/core/model/release-policy';
-import { HardwareError } from '@edgekeep/hardware/error';
+import { HardwareError, leaseCounterCodes } from '@edgekeep/hardware/error';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import {
   entryVersionHeader,
@@ -121,7 +121,7 @@ export async function endLeases(rootOfTrust: Pick<RootOfTrust, 'endLeases'>, emi
     await rootOfTrust.endLeases?.();
   } catch (error) {
     // Without a counter no key was released under its terms.
-    if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return;
+    if (error instanceof HardwareError && leaseCounterCodes.has(error.code)) return;
     emit(failureEvent('lease', error));
   }
 }

@@ -1,6 +1,6 @@
 // The logs of this machine's boot, without which no hub can accept what its TPM quotes.
 import { readFile, stat } from 'node:fs/promises';
-import { firmwareLogMissingText, isWithoutFirmware } from '@edgekeep/core/attest/absent-evidence';
+import { firmwareLogEmptyText, firmwareLogMissingText, isWithoutFirmware } from '@edgekeep/core/attest/absent-evidence';
 import { UNIFIED_IMAGE_PCR } from '@edgekeep/core/attest/boot-phase';
 import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { replayEventLog } from '@edgekeep/core/attest/replay';
@@ -11,9 +11,16 @@ import { readBounded } from '../attest/input.ts';
 import { type Finding, missing, ok, warning } from '@edgekeep/host/finding';
 
 const subject = 'boot log';
+const [, emptyNext = ''] = firmwareLogEmptyText.split('. ');
+const copyIt =
+  'copy it when the machine starts, as edgekeep-agent.service does, and name the copy in measuredStart.firmwareLogFile';
 
 /** `mounts` lists what is mounted, as /proc/mounts does. */
-export async function examineBootLog(path = kernelFirmwareLog, mounts = '/proc/mounts'): Promise<Finding> {
+export async function examineBootLog(
+  path = kernelFirmwareLog,
+  mounts = '/proc/mounts',
+  from: 'kernel' | 'named' = 'kernel',
+): Promise<Finding> {
   try {
     await stat(path);
     return describeLog(await readBounded(path, EVENT_LOG_BYTES_MAX));
@@ -22,14 +29,21 @@ export async function examineBootLog(path = kernelFirmwareLog, mounts = '/proc/m
       return warning(subject, error.message, 'a hub refuses it as well: is there firmware to update?');
     }
     if (!(error instanceof Error) || !('code' in error)) throw error;
-    if (error.code === 'EACCES' || error.code === 'EPERM') {
-      const next = 'copy it when the machine starts, and name the copy in measuredStart.firmwareLogFile';
-      return warning(subject, `${path} is not readable for this user`, next);
+    if (error.code !== 'ENOENT') {
+      const why = `${path} is there, and cannot be read by this user: ${error.message} (firmware-log-unreadable)`;
+      return warning(subject, why, copyIt);
     }
-    if (error.code !== 'ENOENT') throw error;
+    if (from === 'named')
+      return missing(subject, `no ${path}, which measuredStart.firmwareLogFile names (firmware-log-missing)`, copyIt);
     // Without the list of mounts, the more useful of the two answers is given.
     return absent(path, await readFile(mounts, 'utf8').catch(() => ''));
   }
+}
+
+/** Of a TPM in which a firmware measured, without a log in the kernel or in the settings. */
+export function logMissing(): Finding {
+  const [found = '', ...next] = firmwareLogMissingText.split('. ');
+  return missing(subject, `${found} (firmware-log-missing)`, next.join('. '));
 }
 
 function absent(path: string, mounts: string): Finding {
@@ -40,23 +54,23 @@ function absent(path: string, mounts: string): Finding {
       'mount -t securityfs securityfs /sys/kernel/security',
     );
   }
-  const [found = '', ...next] = firmwareLogMissingText.split('. ');
-  return missing(subject, found, next.join('. '));
+  return logMissing();
 }
 
 function describeLog(bytes: Uint8Array): Finding {
+  if (bytes.length === 0) return warning(subject, 'it is empty (firmware-log-empty)', emptyNext);
   const log = parseEventLog(bytes);
   if (!log.banks.includes('sha256')) {
     const next = 'turn the SHA-256 bank of the TPM on, in the firmware: only that bank is quoted';
-    return warning(subject, `${log.events.length} events, without a SHA-256 bank`, next);
+    const found = `${log.events.length} events, without a SHA-256 bank (firmware-log-bank-missing)`;
+    return warning(subject, found, next);
   }
   const replayed = replayEventLog(log, 'sha256');
   const state = secureBootOf(replayed);
   const secureBoot = state === undefined ? undefined : state.on ? 'on' : 'off';
   const kernel = kernelOf(replayed.values);
   const found = `${log.events.length} events, Secure Boot ${secureBoot ?? 'unknown'}, ${kernel}`;
-  if (isWithoutFirmware(replayed.events))
-    return warning(subject, found, 'no firmware event is in it: a hub refuses it');
+  if (isWithoutFirmware(replayed.events)) return warning(subject, `${found} (firmware-log-empty)`, emptyNext);
   if (secureBoot === 'off')
     return warning(subject, found, 'turn Secure Boot on: anything that is signed by nobody boots');
   return ok(subject, found);

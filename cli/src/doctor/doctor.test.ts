@@ -40,7 +40,7 @@ test('a TPM address that is none is a usage error', async () => {
 test('doctor reports a machine without a TPM', async () => {
   const [finding] = await examineTpm(
     { kind: 'device', path: '/nonexistent/tpmrm0' },
-    { makers: undefined, nowSeconds: 0, stateFolder: undefined },
+    { makers: undefined, nowSeconds: 0, stateFolder: undefined, looksForLog: true },
   );
   assert.equal(finding?.state, 'missing');
 });

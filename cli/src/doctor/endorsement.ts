@@ -3,7 +3,11 @@
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
-import { appraiseEndorsement, type EndorsementAppraisal } from '@edgekeep/core/identity/endorsement-appraisal';
+import {
+  appraiseEndorsement,
+  type EndorsementAppraisal,
+  isOfAnotherKey,
+} from '@edgekeep/core/identity/endorsement-appraisal';
 import { makerOf } from '@edgekeep/core/identity/maker-authority';
 import { printable } from '@edgekeep/core/canonical/printable';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
@@ -26,12 +30,17 @@ export function examineEndorsement(
 ): Finding {
   const { certificate, kind, publicArea } = endorsementKey;
   if (certificate === undefined) {
-    const found = `none for the ${kind} endorsement key: a hub refuses this TPM`;
+    const found = `none for the ${kind} endorsement key: a hub refuses this TPM (endorsement-certificate-missing)`;
     return warning(
       subject,
       found,
       'get it from the maker into the TPM, or set rootOfTrust.endorsementKey to a key that has one',
     );
+  }
+  const key = publicKeyOf(parsePublic(publicArea));
+  if (isOfAnotherKey(certificate, key)) {
+    const found = `${shown(certificate, kind)}; it is of another key than the TPM's: a hub refuses it (endorsement-key-differs)`;
+    return warning(subject, found, "get the maker's certificate of this key, or replace the TPM");
   }
   const verdict = appraiseEndorsement({
     certificates: [certificate, ...endorsementChain],
@@ -39,7 +48,7 @@ export function examineEndorsement(
     intermediates: trust?.intermediates ?? [],
     judgedAt: trust?.judgedAt ?? 'now',
     nowSeconds,
-    key: publicKeyOf(parsePublic(publicArea)),
+    key,
   });
   if (verdict.kind === 'valid') return valid(verdict, kind);
   const reasons = verdict.reasons.map(({ message }) => message);

@@ -1,6 +1,5 @@
 // The root of trust of this machine: a TPM, its maker, whether its maker certified it; or the simulator for trials.
 import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,10 +17,12 @@ import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { type EndorsementKeyKind, endorsementKeyKinds } from '@edgekeep/core/tpm/template';
-import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import type { ClockInfo } from '@edgekeep/core/tpm/attest';
+import { type TpmOptions, TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import type { TpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { logMissing } from './boot-log.ts';
 import { examineEndorsement } from './endorsement.ts';
-import { type Finding, missing, ok, warning } from '@edgekeep/host/finding';
+import { failed, type Finding, missing, ok, warning } from '@edgekeep/host/finding';
 import type { Makers, MakerTrust } from './makers.ts';
 
 const run = promisify(execFile);
@@ -39,44 +40,73 @@ export async function examineTpm(
     readonly nowSeconds: number;
     /** Of an agent on this machine. */
     readonly stateFolder: string | undefined;
-  },
+    /** Whether the firmware's log is looked for elsewhere. */
+    readonly looksForLog: boolean;
+  } & Pick<TpmOptions, 'endorsementPasswordFile' | 'ownerPasswordFile'>,
 ): Promise<readonly Finding[]> {
-  const { makers, nowSeconds, stateFolder } = by;
-  const obstacle = address.kind === 'device' ? await deviceObstacle(address.path) : undefined;
-  if (obstacle !== undefined) return [obstacle];
+  const { makers, nowSeconds, stateFolder, looksForLog, ...passwords } = by;
   try {
-    await using device = await TpmRootOfTrust.open(address);
+    await using device = await TpmRootOfTrust.open(address, passwords);
+    const condition = await device.condition();
+    if (condition.stopping.length > 0) return condition.stopping.map(causeFinding);
     const chosen = await chosenKind(device, stateFolder);
     await device.useEndorsementKey(chosen.kind);
     const described = await device.describe();
     return [
       tpmFinding(described),
+      ...condition.lacking.map(lackFinding),
       keysFinding(chosen),
       ok(rootSubject, sha256Hex(publicKeyOf(parsePublic(described.endorsementKey.publicArea)).export(spki))),
       ...(stateFolder === undefined ? [] : [await enrolledFinding(stateFolder, described)]),
+      ...(stateFolder === undefined ? [] : await clearedFinding(stateFolder, condition.clock)),
       examineEndorsement(described, makers?.tpm, nowSeconds),
       ...(await describeIdevid(device, makers?.idevid, nowSeconds)),
+      ...(!looksForLog && (await isMeasured(device)) ? [logMissing()] : []),
     ];
   } catch (error) {
     if (!(error instanceof HardwareError)) throw error;
-    return [
-      warning(
-        'TPM',
-        error.message,
-        'is the address right, and does no other program use it? A power cycle clears a failing TPM',
-      ),
-    ];
+    return [causeFinding(error)];
   }
 }
 
-async function deviceObstacle(path: string): Promise<Finding | undefined> {
-  if (!(await permits(path, constants.F_OK))) return missing('TPM', `no ${path}`, firmwareHint);
-  if (await permits(path, constants.R_OK | constants.W_OK)) return undefined;
-  return warning(
-    'TPM',
-    `${path} exists, but this user has no permission`,
-    'add the user to the group of the device, often `tss`',
-  );
+async function isMeasured(device: TpmRootOfTrust): Promise<boolean> {
+  const values = await device.readPcrs({ bank: 'sha256', pcrs: [0, 1, 2, 3, 4, 5, 6, 7] });
+  return [...values.values()].some((value) => value.some((byte) => byte !== 0));
+}
+
+const otherwise = 'is the address right, and does no other program use it? A power cycle clears a failing TPM';
+
+/** What stops an agent here. */
+function causeFinding({ code, found, cure }: HardwareError): Finding {
+  const text = `${found} (${code})`;
+  // A machine without a TPM can still be a device.
+  if (code === 'tpm-unreachable') return missing('TPM', text, firmwareHint);
+  return failed('TPM', text, cure ?? otherwise);
+}
+
+function lackFinding({ code, found, cure }: HardwareError): Finding {
+  return warning('TPM', `${found} (${code})`, cure ?? otherwise);
+}
+
+const clockSchema = z.object({ resetCount: z.number(), clock: z.string().regex(/^\d{1,20}$/) });
+
+/** Nothing before the agent started once. */
+async function clearedFinding(stateFolder: string, now: ClockInfo): Promise<readonly Finding[]> {
+  const file = join(stateFolder, 'tpm-clock.json');
+  const bytes = await orIfMissing(readFile(file), undefined);
+  const enrolled = await orIfMissing(readFile(join(stateFolder, 'enrolled.json')), undefined);
+  if (bytes === undefined || enrolled === undefined) return [];
+  const last = parseJson(bytes, clockSchema, file);
+  const isBehind =
+    now.resetCount < last.resetCount || (now.resetCount === last.resetCount && now.clock < BigInt(last.clock));
+  if (!isBehind) return [];
+  return [
+    failed(
+      'enrolled TPM',
+      `it is at reset ${now.resetCount}, and the agent used it at reset ${last.resetCount}: it was cleared, or set back (tpm-cleared)`,
+      '`edgekeep device mark-wiped` at the hub, then enroll with an empty state folder',
+    ),
+  ];
 }
 
 /** An existing file says nothing about its libraries. */
@@ -92,14 +122,6 @@ async function runSimulator(program: string): Promise<Finding> {
       'install it again: apt install --reinstall swtpm',
     );
   }
-}
-
-async function permits(path: string, mode: number): Promise<boolean> {
-  // Two checks with two modes distinguish "does not exist" from "not permitted".
-  return access(path, mode).then(
-    () => true,
-    () => false,
-  );
 }
 
 function tpmFinding({ manufacturer, firmwareVersion }: TpmIdentity): Finding {
@@ -144,7 +166,7 @@ async function enrolledFinding(stateFolder: string, { endorsementKey }: TpmIdent
   if (digest === sha256Hex(endorsementKey.publicArea)) return ok('enrolled TPM', 'the agent enrolled with this TPM');
   return warning(
     'enrolled TPM',
-    `the agent enrolled with another TPM: endorsement key ${digest.slice(0, 16)}…, and does not start here`,
+    `the agent enrolled with another TPM: endorsement key ${digest.slice(0, 16)}…, and does not start here (tpm-differs)`,
     'put the disk back into its machine; after a repair: `edgekeep device mark-wiped` and `replace-root`, then enroll with an empty state folder',
   );
 }

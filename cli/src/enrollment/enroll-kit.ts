@@ -40,12 +40,13 @@ ${operatorHelp}
   async run(args) {
     const [deviceId = ''] = args.positionals;
     const folder = args.required('out');
-    const { tier, settings: rootOfTrust } = rootOfTrustIn(args);
+    const { tier, settings: rootOfTrust, firmwareLog } = rootOfTrustIn(args);
     const operator = await openOperator(args);
     const order = {
       deviceId,
       tier,
       rootOfTrust,
+      firmwareLog,
       idevid: args.flag('idevid'),
       models: args.all('model'),
       hub: hubIn(args),

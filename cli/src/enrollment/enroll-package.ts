@@ -114,6 +114,7 @@ async function write(operator: Operator, order: PackageOrder) {
     deviceId: deviceId ?? devicePlaceholder,
     tier: root.tier,
     rootOfTrust: root.settings,
+    firmwareLog: root.firmwareLog,
     idevid,
     models: order.models,
     hub: order.hub,

@@ -13,6 +13,8 @@ export interface KitOrder {
   readonly deviceId: string;
   readonly tier: KitRootOfTrust['tier'];
   readonly rootOfTrust: KitRootOfTrust['settings'];
+  /** On the device; undefined: the kernel's. */
+  readonly firmwareLog: string | undefined;
   readonly idevid: boolean;
   readonly models: readonly string[];
   /** How devices reach the hub; undefined: by its name, at its port. */
@@ -42,6 +44,7 @@ export async function kitFiles(operator: Operator, order: KitOrder) {
     rootOfTrust: order.rootOfTrust,
     publisherKeyFiles: publishers.map(([name]) => name),
     models: order.models.map((name) => ({ name })),
+    ...(order.firmwareLog === undefined ? {} : { measuredStart: { firmwareLogFile: order.firmwareLog } }),
   };
   const files = [
     ['agent.json', `${JSON.stringify(settings, null, 2)}\n`],

@@ -105,7 +105,7 @@ test('who listens while a leased key is opened gets neither the key nor what ope
   await assert.rejects(device.openKey(overheard), { name: 'HardwareError', code: 'tpm-policy-refused' });
 });
 
-// SECURITY.md: DEV-96
+// SECURITY.md: DEV-99
 test(
   'who listens while hierarchies with passwords are used does not get the passwords',
   { skip: skip === false ? await skipWithout('tpm2_changeauth') : skip },
