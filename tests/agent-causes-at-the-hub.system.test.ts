@@ -50,7 +50,7 @@ describe('what a hub answers to a TPM that lacks something', { skip }, () => {
     assert.match(JSON.stringify(await reasonsInLog('press-sha1')), /pcr-bank-missing/);
   });
 
-  test('a TPM that measured and a device without a log are told apart from a false log', async () => {
+  test('evidence without a log of what was measured is named so, and not as a false log', async () => {
     const device = fleet.keep(await TestDevice.withTpm('press-bare', await fleet.simulator('bare'), healthyBoot));
     device.eventLog = encodeEventLogHeader();
     await device.enroll(fleet.world);

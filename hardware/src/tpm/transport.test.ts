@@ -8,7 +8,8 @@ import { test, type TestContext } from 'node:test';
 import { getRandom } from '@edgekeep/core/tpm/commands/lifecycle';
 import { HardwareError } from '../error.ts';
 import { TpmClient } from './client.ts';
-import { openTransport, parseTpmAddress, unreachable } from './transport.ts';
+import { openTransport, parseTpmAddress } from './transport.ts';
+import { unreachable } from './unreachable.ts';
 
 /** A TPM that answers each command with the next of `answers` and then closes. */
 async function scripted(context: TestContext, answers: readonly string[]) {

@@ -1,5 +1,4 @@
 // The connection to a TPM: bytes of one command out, bytes of one response in. A kernel device, or a socket that carries the same bytes.
-import { messageOf } from '@edgekeep/core/message-of';
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { concat } from '@edgekeep/core/bytes';
@@ -8,6 +7,7 @@ import { hostText } from '@edgekeep/core/canonical/host';
 import { CoreError } from '@edgekeep/core/error';
 import { headerBytes, RESPONSE_BYTES_MAX, responseLength } from '@edgekeep/core/tpm/command';
 import { HardwareError } from '../error.ts';
+import { unreachable } from './unreachable.ts';
 
 /** Takes one command at a time; the client above keeps the order. */
 export interface TpmTransport {
@@ -178,26 +178,4 @@ function transmitToSocket(
 function silent(address: string, maxMilliseconds: number): HardwareError {
   const hint = maxMilliseconds === FIRST_ANSWER_MILLISECONDS_MAX ? ': does another program use it?' : '';
   return new HardwareError('tpm-timeout', `${address}: no answer in ${maxMilliseconds / 1000} s${hint}`);
-}
-
-/** What the system says when a device or a socket exists and this user may not use it. */
-const forbidden: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM']);
-
-/** The cause of what the system refused. */
-export function unreachable(address: string, cause: unknown): HardwareError {
-  const reason = messageOf(cause);
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  if (forbidden.has(code)) {
-    return new HardwareError('tpm-permission', `${address} exists, and this user may not use it (${reason})`, {
-      cause,
-    });
-  }
-  // The queue of a simulator that takes no connection is full.
-  if (code === 'EAGAIN') {
-    return new HardwareError('tpm-timeout', `${address} takes no connection: it hangs, or another program uses it`, {
-      cause,
-    });
-  }
-  if (code === 'EBUSY') return new HardwareError('tpm-busy', `another program has ${address} open`, { cause });
-  return new HardwareError('tpm-unreachable', `no TPM at ${address}: ${reason}`, { cause });
 }
