@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { auditList } from '@edgekeep/wire/api/audit';
-import { deviceDetail, deviceList, replaceRootResponse, stateResponse } from '@edgekeep/wire/api/device-view';
+import { stateResponse } from '@edgekeep/wire/api/device-view';
 import { tpm2 } from '@edgekeep/hardware/tpm/testing';
 import { encodeEventLogHeader } from '@edgekeep/core/attest/event-log';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
