@@ -108,7 +108,7 @@ test('who listens while a leased key is opened gets neither the key nor what ope
 // SECURITY.md: DEV-99
 test(
   'who listens while hierarchies with passwords are used does not get the passwords',
-  { skip: skip === false ? await skipWithout('tpm2_changeauth') : skip },
+  { skip: skip === false ? await skipWithout('tpm2_quote') : skip },
   async () => {
     const owned = await simulators.start('owned');
     const passwords = {
