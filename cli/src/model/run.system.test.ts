@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -76,4 +78,32 @@ test('a program that is not installed is named, as before', async () => {
   const [code] = await once(child, 'close');
   assert.equal(code, 3, errors);
   assert.match(errors, /ENOENT.*edgekeep-test-no-such-program/);
+});
+
+test('an admin socket that offers another protocol, or closes without an answer, ends the command', async () => {
+  const path = join(folder, 'other.sock');
+  for (const answer of ['HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n', '']) {
+    const other = createTcpServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => (answer === '' ? socket.destroy() : socket.write(answer)));
+    }).listen(path);
+    await once(other, 'listening');
+    try {
+      const run = spawn(process.execPath, [
+        findProgram('@edgekeep/cli/main').file,
+        'model',
+        'run',
+        'engine',
+        '--socket',
+        path,
+        '--',
+        'true',
+      ]);
+      const [said, [code]] = await Promise.all([text(run.stderr), once(run, 'exit')]);
+      assert.notEqual(code, 0);
+      assert.match(said, /admin socket .*(without an answer|hang up|ECONNRESET)/);
+    } finally {
+      other.close();
+    }
+  }
 });

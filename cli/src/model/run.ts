@@ -183,6 +183,10 @@ class LocalAgent {
           }),
         ),
       );
+      // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
+      outgoing.once('close', () =>
+        reject(new Unreachable(`the agent's admin socket ${this.#socketPath} ended the connection without an answer`)),
+      );
       outgoing.end();
     });
     if (response.statusCode === 200) return response;

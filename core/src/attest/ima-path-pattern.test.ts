@@ -120,3 +120,19 @@ test('a path made for a slow match is read once, and a budget that is used up ma
   assert.equal(new PathPatterns(['.*']).matches('/x', { left: 0 }), false);
   assert.equal(new PathPatterns(['.*']).matches('x'.repeat(4_097), budget()), false);
 });
+
+test('a loop of nodes that take no character ends in every round, however many there were before', () => {
+  // Each path leads through sets of nodes that none before it reached.
+  const pattern = '/((a*)*|(b*)*)*a(a|b){12}';
+  const patterns = new PathPatterns([pattern]);
+  const expected = new RegExp(`^${pattern}$`);
+  let random = 1;
+  const letter = () => {
+    random = (random * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return random % 65_536 < 32_768 ? 'a' : 'b';
+  };
+  for (let times = 0; times < 20; times += 1) {
+    const path = `/${Array.from({ length: 18 }, letter).join('')}`;
+    assert.equal(patterns.matches(path, budget()), expected.test(path), path);
+  }
+});

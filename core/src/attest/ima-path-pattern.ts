@@ -10,6 +10,8 @@ const PATH_LENGTH_MAX = 4_096; // PATH_MAX of Linux
 // A set of nodes that was reached before is found again; devices must not fill the memory with them.
 const KNOWN_STATES_MAX = 4_096;
 const BYTE_VALUES = 256;
+/** What a byte holds: visits are forgotten after a few hundred rounds, which tests reach. */
+const ROUND_MAX = 255;
 
 /** Takes one character to `next`; one without `accepts` takes none to `next` and `other`. */
 interface Node {
@@ -38,8 +40,8 @@ export class PathPatterns {
   /** Where an interval of characters begins, ascending. */
   readonly #begins: Uint32Array;
   readonly #intervalOfByte: Uint16Array;
-  /** By node: visited in this round. */
-  readonly #seen: Uint32Array;
+  /** By node: the round in which it was visited last. */
+  readonly #seen: Uint8Array;
   #round = 0;
   #known = new Map<string, State>();
   #first: State | undefined;
@@ -51,7 +53,7 @@ export class PathPatterns {
     this.#start = patterns.map((pattern) => new PatternReader(pattern, nodes, begins).read());
     this.#nodes = nodes;
     this.#begins = Uint32Array.from(begins).toSorted();
-    this.#seen = new Uint32Array(nodes.length);
+    this.#seen = new Uint8Array(nodes.length);
     this.#intervalOfByte = Uint16Array.from({ length: BYTE_VALUES }, (_, code) => this.#search(code));
   }
 
@@ -96,9 +98,18 @@ export class PathPatterns {
     );
   }
 
+  // A number that does not fit is never found again, and a loop of nodes without characters would have no end.
+  #beginRound(): void {
+    if (this.#round === ROUND_MAX) {
+      this.#seen.fill(0);
+      this.#round = 0;
+    }
+    this.#round += 1;
+  }
+
   // The nodes that take a character, and the end, from `from` without taking one.
   #stateOf(from: readonly number[], budget: MatchBudget): State {
-    this.#round += 1;
+    this.#beginRound();
     const open = [...from];
     const nodes: number[] = [];
     let ends = false;

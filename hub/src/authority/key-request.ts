@@ -37,6 +37,11 @@ export interface KeyRequestOrder {
 export async function requestKeys(dependencies: KeyOrderDependencies, order: KeyRequestOrder): Promise<Uint8Array> {
   const { database, keyStore, clock, settings } = dependencies;
   const { stolenAtSeconds, actor } = order;
+  if (stolenAtSeconds !== undefined && stolenAtSeconds * 1_000 > clock())
+    throw new HubError(
+      'request-invalid',
+      'the time of the theft is in the future: the key would count for the thief until then',
+    );
   const before = await readHubKeys(database.read);
   const stolen = stolenIds(before.rows, order);
   const purposes = replacedPurposes(before.rows, order.purposes, stolen);

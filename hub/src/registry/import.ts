@@ -146,7 +146,7 @@ async function writeBatch(
   const problems: Problem[] = [];
   const good: ExpectedLine[] = [];
   for (const { line, value } of expected) {
-    const message = problemWith(value, known) ?? problemAlone(value, deciding) ?? listing.add(value);
+    const message = problemWith(value, known) ?? problemAlone(value, known, deciding) ?? listing.add(value);
     if (message !== undefined) {
       problems.push({ line, message });
       continue;
@@ -192,7 +192,12 @@ interface Facts {
   readonly groups: ReadonlySet<string>;
   readonly sites: ReadonlySet<string>;
   readonly hubNames: readonly string[];
+  /** What the ids of the batch have already: each group, tag and site, as `hasOf` writes it. */
+  readonly has: ReadonlySet<string>;
 }
+
+const hasOf = (id: string, kind: 'group' | 'site' | 'tag', ...values: readonly string[]) =>
+  JSON.stringify([id, kind, ...values]);
 
 // What the store has about the ids and roots of trust of a batch: devices, and those that were expected before.
 async function factsAbout(trx: WriteTransaction, lines: readonly Numbered<ExpectedLine>[]): Promise<Facts> {
@@ -229,7 +234,30 @@ async function factsAbout(trx: WriteTransaction, lines: readonly Numbered<Expect
     groups: new Set(groups.map(({ name }) => name)),
     sites: new Set(sites.map(({ name }) => name)),
     hubNames: await hubNamesOf(trx),
+    has: new Set(await hadBy(trx, ids)),
   };
+}
+
+// Groups, tags and sites of these ids. A device is where its own row says; one that has not enrolled, where it is expected.
+async function hadBy(trx: WriteTransaction, ids: readonly string[]): Promise<readonly string[]> {
+  const groups = await inBatches(ids, (some) =>
+    trx.selectFrom('device_group_member').selectAll().where('device_id', 'in', some).execute(),
+  );
+  const tags = await inBatches(ids, (some) =>
+    trx.selectFrom('device_tag').selectAll().where('device_id', 'in', some).execute(),
+  );
+  const expected = await inBatches(ids, (some) =>
+    trx.selectFrom('expected_device').select(['id', 'site']).where('id', 'in', some).execute(),
+  );
+  const enrolled = await inBatches(ids, (some) =>
+    trx.selectFrom('device').select(['id', 'site']).where('id', 'in', some).execute(),
+  );
+  const sites = new Map([...expected, ...enrolled].map(({ id, site }) => [id, site]));
+  return [
+    ...groups.map(({ device_id: id, group_name: name }) => hasOf(id, 'group', name)),
+    ...tags.map(({ device_id: id, key, value }) => hasOf(id, 'tag', key, value)),
+    ...[...sites].flatMap(([id, site]) => (site === null ? [] : [hasOf(id, 'site', site)])),
+  ];
 }
 
 function problemWith({ id, groups, site, rootSha256 }: ExpectedLine, facts: Facts): string | undefined {
@@ -245,15 +273,19 @@ function problemWith({ id, groups, site, rootSha256 }: ExpectedLine, facts: Fact
   return owner === undefined || owner === id ? undefined : `this root of trust belongs to ${owner}`;
 }
 
-// An import is a stream, which cannot wait for a second person as other requests do.
-function problemAlone({ groups, tags, site }: ExpectedLine, deciding: DecidingFacts | undefined): string | undefined {
+// An import is a stream, which cannot wait for a second person as other requests do. What a line repeats, it does not change.
+function problemAlone(
+  { id, groups, tags, site }: ExpectedLine,
+  { has }: Pick<Facts, 'has'>,
+  deciding: DecidingFacts | undefined,
+): string | undefined {
   if (deciding === undefined) return undefined;
-  const group = groups.find((name) => deciding.groups.has(name));
+  const group = groups.find((name) => deciding.groups.has(name) && !has.has(hasOf(id, 'group', name)));
   if (group !== undefined)
     return `group ${group} decides what its members may do: two people add the device, by \`edgekeep group add\``;
-  if (deciding.tags && Object.keys(tags).length > 0)
+  if (deciding.tags && Object.entries(tags).some((tag) => !has.has(hasOf(id, 'tag', ...tag))))
     return 'tags decide what devices may do: two people set them, by `edgekeep device tag`';
-  if (deciding.sites && site !== undefined)
+  if (deciding.sites && site !== undefined && !has.has(hasOf(id, 'site', site)))
     return 'sites decide what devices may do: two people move the device, by `edgekeep site assign`';
   return undefined;
 }
