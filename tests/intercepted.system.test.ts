@@ -73,11 +73,14 @@ test('the agent has an event for it, once, and connects as soon as the way is fr
     const { code, why } = await story.next('tls-intercepted');
     assert.equal(code, 'tls-intercepted');
     assert.match(why, /^127\.0\.0\.1:\d+: somebody between ends TLS.*issuer "O=Corp, CN=Corp TLS/);
-    assert.match(agent.agent.status().why, /somebody between ends TLS/);
+    const { why: reason, hubFailure } = agent.agent.status();
+    assert.match(reason, /somebody between ends TLS/);
+    assert.equal(hubFailure, 'tls-intercepted');
     assert.deepEqual(proxy.read, []);
     await agent.stop();
   }
   const story = await agent.start();
   await story.next('enrolled');
   await story.next('connected');
+  assert.equal(agent.agent.status().hubFailure, null);
 });

@@ -82,12 +82,11 @@ export class AgentLife {
   /** Of this connection, until it was looked at. */
   #bound: Bound | undefined;
   #attestFailures = 0;
-  /** Of elapsed time. */
+  /** Of elapsed time, both. */
   #attestNotBeforeMs = 0;
+  #rootsAskedMs = 0;
   /** The attributes that the hub has from this connection, as JSON. */
   #reported = '';
-  /** Of elapsed time. */
-  #rootsAskedMs = 0;
   #logContinues = false;
   /** How many check-ins in a row failed on this machine. */
   #failedCheckIns = 0;
@@ -142,6 +141,7 @@ export class AgentLife {
       tier,
       state: recovery !== undefined && this.#state !== 'forked' ? 'recovery' : this.#state,
       connected: this.#link?.connected ?? false,
+      hubFailure: this.#link?.failure ?? null,
       why: recovery?.message ?? this.#why,
       proxy,
       certificateNotAfter: this.#link?.credential?.notAfterMs ?? null,

@@ -42,6 +42,8 @@ export interface AgentStatus {
   readonly state: AgentState;
   readonly connected: boolean;
   readonly why: string;
+  /** Why the hub was not reached (docs/errors.md, "Wire"): the code of the last attempt; null while there is a connection. */
+  readonly hubFailure: string | null;
   /** The HTTP proxy on the way to the hub, without credentials. */
   readonly proxy: string | null;
   readonly certificateNotAfter: number | null;

@@ -6,6 +6,7 @@ import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-d
 import { parseBase64url } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { Serial } from '@edgekeep/host/serial';
+import { WireError } from '@edgekeep/wire/error';
 import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/wire/link/backoff';
 import { bindResponse, challengeResponse, type ImaLogKnown } from '@edgekeep/wire/api/attest';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
@@ -102,6 +103,7 @@ export class HubLink {
   readonly #running: Promise<void>;
   #identity: Identity | undefined;
   #connection: HubConnection | undefined;
+  #failure: string | undefined;
   #renewalFailures = 0;
   /** Of this certificate; a little earlier by chance, so that a fleet does not renew at the same time. */
   #renewalShare = 0;
@@ -114,6 +116,11 @@ export class HubLink {
 
   get connected(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** The code of the last attempt, where it failed before the hub answered; undefined once there is a connection. */
+  get failure(): string | undefined {
+    return this.#failure;
   }
 
   get credential(): Credential | undefined {
@@ -212,6 +219,7 @@ export class HubLink {
       }
       return await this.#open(this.#identity);
     } catch (error) {
+      this.#failure = error instanceof WireError ? error.code : undefined;
       if (!this.#disposal.signal.aborted) onFailed(error);
       return { kind: isFinal(error) ? 'final' : 'down' };
     }
@@ -263,6 +271,7 @@ export class HubLink {
   async #stay(first: Extract<Attempt, { kind: 'up' }>): Promise<void> {
     let { connection } = first;
     this.#connection = connection;
+    this.#failure = undefined;
     this.#dependencies.onConnected(first.bound);
     const { signal } = this.#disposal;
     for (;;) {

@@ -10,6 +10,7 @@ const status: AgentStatus = {
   state: 'online',
   connected: true,
   why: '',
+  hubFailure: 'tls-intercepted',
   proxy: 'http://proxy.plant.example:3128',
   certificateNotAfter: 1_795_840_285_000,
   attestation: { status: 'affirming', tier: 'tpm', at: 1_795_235_485_000, reasons: [], deviceState: 'active' },
@@ -49,6 +50,7 @@ test('states, counts and times are samples with their labels', () => {
   for (const line of [
     'edgekeep_agent_state{state="online"} 1',
     'edgekeep_agent_state{state="offline"} 0',
+    'edgekeep_agent_hub_failure_info{code="tls-intercepted"} 1',
     'edgekeep_agent_log_size 24',
     'edgekeep_agent_certificate_end_timestamp_seconds 1795840285',
     'edgekeep_model_state{model="a\\"b",state="serving"} 1',

@@ -24,12 +24,26 @@ export function metricsText(status: AgentStatus, missingWalls: readonly string[]
   return [...ofAgent(status), ...ofModels(status.models), ...ofProcess(missingWalls)].join('');
 }
 
-function ofAgent({ state, connected, proxy, certificateNotAfter, attestation, log }: AgentStatus): readonly string[] {
+function ofAgent({
+  state,
+  connected,
+  hubFailure,
+  proxy,
+  certificateNotAfter,
+  attestation,
+  log,
+}: AgentStatus): readonly string[] {
   return [
     metric('gauge', 'edgekeep_agent_state', 'The state of the device: 1 for the present one.', among(states, state)),
     metric('gauge', 'edgekeep_agent_connected', 'Whether the agent has a connection to its hub.', [
       [{}, Number(connected)],
     ]),
+    metric(
+      'gauge',
+      'edgekeep_agent_hub_failure_info',
+      'Why the last attempt to reach the hub failed: 1 for its code; none while there is a connection.',
+      hubFailure === null ? [] : [[{ code: hubFailure }, 1]],
+    ),
     metric(
       'gauge',
       'edgekeep_agent_proxy_info',
