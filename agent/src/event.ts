@@ -85,6 +85,14 @@ export type AgentEvent =
     }
   /** An operator ordered to try it again. */
   | { readonly kind: 'model-retried'; readonly model: string }
+  /** At the beginning, and at each further tenth of the bytes that were missing. */
+  | {
+      readonly kind: 'downloading';
+      readonly model: string;
+      readonly version: string;
+      readonly done: number;
+      readonly bytes: number;
+    }
   | { readonly kind: 'downloaded'; readonly model: string; readonly version: string; readonly bytes: number }
   | {
       readonly kind: 'released';

@@ -11,6 +11,7 @@ import type { Emit } from '../event.ts';
 import type { GuardListener } from '../guard/listener.ts';
 import type { GuardHost } from '../guard/host.ts';
 import { forProgram, lockedNow, refusedByHub, refusedHere } from '../guard/unavailable.ts';
+import { inTenths } from './download-progress.ts';
 import { HeldModel } from './held-model.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from '../hub-api.ts';
 import type { HubLink } from '../hub/connection.ts';
@@ -184,10 +185,11 @@ export class ModelRunner {
     const standing = faults.standing(model.name, model.digestHex);
     if (standing !== undefined) return this.#tellRefused(standing);
     this.#place = 'download';
-    const fetched = await store.fetch(model, (input) => link.download(input), signal);
+    const { name, version } = model;
+    const told = inTenths((done, bytes) => emit({ kind: 'downloading', model: name, version, done, bytes }));
+    const fetched = await store.fetch(model, (input) => link.download(input), { signal, told });
     if (fetched.kind === 'refused') return this.#refused('download', fetched);
-    if (fetched.bytes > 0)
-      emit({ kind: 'downloaded', model: model.name, version: model.version, bytes: fetched.bytes });
+    if (fetched.bytes > 0) emit({ kind: 'downloaded', model: name, version, bytes: fetched.bytes });
     this.#place = 'check';
     await assertReady(model);
     const grant = await this.#requestKey(model);

@@ -8,6 +8,7 @@ import { orIfMissing } from '@edgekeep/host/missing-file';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
 import { AgentError } from '../error.ts';
 import { type Refusal, refusalOf } from '../hub-api.ts';
+import type { Progress } from './download-progress.ts';
 import type { SealedModelFile, VerifiedModel } from './model.ts';
 
 export type Download = (input: DownloadRequest) => Promise<DownloadResult>;
@@ -34,19 +35,31 @@ export class ModelStore {
   async fetch(
     model: VerifiedModel,
     download: Download,
-    signal: AbortSignal,
+    { signal, told = () => undefined }: { readonly signal: AbortSignal; readonly told?: Progress },
   ): Promise<{ readonly kind: 'ok'; readonly bytes: number } | Refusal> {
     await mkdir(join(this.#folder, model.name, model.digestHex), { recursive: true, mode: 0o700 });
+    const missing = await this.#missing(model);
+    const all = missing.reduce((sum, { file, begun }) => sum + file.sealedSize - begun, 0);
     let bytes = 0;
+    if (all > 0) told(0, all);
+    const onBytes = (length: number) => told((bytes += length), all);
+    for (const { file, path, begun } of missing) {
+      const refusal = await fetchFile(model, { file, part: `${path}.part`, begun }, { download, signal, onBytes });
+      if (refusal !== undefined) return refusal;
+      await rename(`${path}.part`, path);
+    }
+    return { kind: 'ok', bytes };
+  }
+
+  /** The files that are not complete, with the number of bytes that are here. */
+  async #missing(model: VerifiedModel) {
+    const missing: { readonly file: SealedModelFile; readonly path: string; readonly begun: number }[] = [];
     for (const file of model.files) {
       const path = this.pathOf(model, file);
       if ((await sizeOf(path)) === file.sealedSize) continue;
-      const fetched = await fetchFile(`${path}.part`, model, file, download, signal);
-      if (fetched.kind === 'refused') return fetched;
-      await rename(`${path}.part`, path);
-      bytes += fetched.bytes;
+      missing.push({ file, path, begun: Math.min((await sizeOf(`${path}.part`)) ?? 0, file.sealedSize) });
     }
-    return { kind: 'ok', bytes };
+    return missing;
   }
 
   /** Removes every other version of this model. */
@@ -62,15 +75,14 @@ export class ModelStore {
   }
 }
 
+/** The hub's refusal, if it refused. */
 async function fetchFile(
-  part: string,
   { name, version }: VerifiedModel,
-  file: SealedModelFile,
-  download: Download,
-  signal: AbortSignal,
-): Promise<{ readonly kind: 'ok'; readonly bytes: number } | Refusal> {
+  { file, part, begun }: { readonly file: SealedModelFile; readonly part: string; readonly begun: number },
+  link: { readonly download: Download; readonly signal: AbortSignal; readonly onBytes: (length: number) => void },
+): Promise<Refusal | undefined> {
+  const { download, signal, onBytes } = link;
   const url = `/v1/models/${name}/${encodeURIComponent(version)}/files/${file.path.split('/').map(encodeURIComponent).join('/')}`;
-  const begun = Math.min((await sizeOf(part)) ?? 0, file.sealedSize);
   let at = begun;
   const handle = await open(part, begun === 0 ? 'w' : 'r+', 0o600);
   try {
@@ -79,6 +91,7 @@ async function fetchFile(
       const onChunk = async (chunk: Uint8Array) => {
         await handle.write(chunk, 0, chunk.length, at);
         at += chunk.length;
+        onBytes(chunk.length);
       };
       const result = await download({ path: url, range, onChunk, signal });
       if (result.kind === 'answered') return refusalOf(result.response, url);
@@ -92,7 +105,7 @@ async function fetchFile(
     await rm(part, { force: true });
     throw new AgentError('model-damaged', `${name} ${version}, ${JSON.stringify(file.path)}: the download is damaged`);
   }
-  return { kind: 'ok', bytes: at - begun };
+  return undefined;
 }
 
 async function digestOf(path: string): Promise<string> {

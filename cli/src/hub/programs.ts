@@ -239,10 +239,15 @@ async function runHub(
 
 export const agentRun: Command = {
   usage: 'agent run [--state DIR]',
-  help: `Reads DIR/agent.json (docs/settings.md), enrolls if necessary, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder (default: /var/lib/edgekeep/agent, with sockets in /run/edgekeep)`,
+  help: `
+Reads DIR/agent.json (docs/settings.md), enrolls if necessary, attests, and serves models until SIGINT or SIGTERM. At a terminal it reports in
+sentences, in color unless NO_COLOR is set; elsewhere, and with --json, each event is a line of JSON (spec/agent.md, "Events").
+
+--state     the agent's state folder (default: /var/lib/edgekeep/agent, with sockets in /run/edgekeep)
+`,
   positionals: { min: 0, max: 0 },
   options: { state: { type: 'string' } },
-  run: async (args) => runProgram('@edgekeep/agent/main', given(args, ['state']), agentNodeOptions),
+  run: async (args) => runProgram('@edgekeep/agent/main', [...given(args, ['state']), ...json(args)], agentNodeOptions),
 };
 
 function given(args: Arguments, names: readonly string[]): readonly string[] {
