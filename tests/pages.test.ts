@@ -27,11 +27,8 @@ test('the example in the help of each verb is one that docs/cli.md shows', () =>
       .slice(1)
       .map((text) => [text.slice(0, text.indexOf('\n')), text]),
   );
-  const silent = Object.keys(verbs).filter((name) => verbs[name]?.example === undefined);
-  // Only another program runs these two.
-  assert.deepEqual(silent, ['secrets pkcs11-unseal', 'secrets tpm-unseal']);
   const foreign = Object.entries(verbs).filter(
-    ([name, { example }]) => example !== undefined && sections.get(name)?.includes(`$ edgekeep ${example}\n`) !== true,
+    ([name, { example }]) => sections.get(name)?.includes(`$ edgekeep ${example}\n`) !== true,
   );
   assert.deepEqual(foreign, []);
 });

@@ -1,20 +1,19 @@
 // `edgekeep`: finds the verb, parses its arguments, runs it, prints its outcome as text or JSON, and maps errors to exit codes.
 import { messageOf } from '@edgekeep/core/message-of';
-import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
 import { parseArgs } from 'node:util';
 import manifest from '../package.json' with { type: 'json' };
 import { counted } from '@edgekeep/core/counted';
 import { type Arguments, type Command, type Outcome, exitCodes, UsageError } from './command.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
-import { helpOf, listed, overview, usageText } from './help.ts';
+import { helpOf, listed, overview } from './help.ts';
 import { nearest } from './nearest.ts';
-import { exitCodeOfRefusal, HubRefusal, Unreachable } from './operator.ts';
+import { codeOf, report, type Streams, writeError } from './report.ts';
 import { verbs } from './verbs.ts';
 
 /** Runs one command line; returns the exit code. */
-export async function runCommandLine(words: readonly string[]): Promise<number> {
+export async function runCommandLine(words: readonly string[], streams: Streams = process): Promise<number> {
   if (words.length === 1 && ['--version', '-V', 'version'].includes(words[0] ?? '')) {
-    process.stdout.write(`edgekeep ${manifest.version}\n`);
+    streams.stdout.write(`edgekeep ${manifest.version}\n`);
     return exitCodes.ok;
   }
   const argv = withPresentVerb(withLongHelp(words[0] === 'help' ? [...words.slice(1), '--help'] : words));
@@ -22,21 +21,25 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   if (found === undefined) {
     const [first, second] = argv;
     const asked = first === undefined || [first, second].includes('--help');
-    (asked ? process.stdout : process.stderr).write(asked ? overview(verbs, first) : noSuchVerb(argv));
+    if (asked) streams.stdout.write(overview(verbs, first));
+    else if (beforeDashes(argv).includes('--json'))
+      writeError({ code: 'usage', message: noSuchVerb(argv).trimEnd() }, { streams });
+    else streams.stderr.write(noSuchVerb(argv));
     return asked ? exitCodes.ok : exitCodes.usage;
   }
   const command = await found.verb.load(verbs);
   const json = beforeDashes(found.rest).includes('--json');
   try {
     if (beforeDashes(found.rest).includes('--help')) {
-      process.stdout.write(helpOf(found.verb, command));
+      streams.stdout.write(helpOf(found.verb, command));
       return exitCodes.ok;
     }
     const outcome = await command.run(parse(command, found.rest));
-    print(outcome, json);
+    print(outcome, json, streams);
     return outcome.exitCode;
   } catch (error) {
-    return report(error, command, json);
+    const stdoutTaken = command.bytesOnStdout ?? beforeDashes(found.rest).includes('-');
+    return report(error, command.usage, { json, stdoutTaken, streams });
   }
 }
 
@@ -99,43 +102,10 @@ function parse(command: Command, argv: readonly string[]): Arguments {
   };
 }
 
-function print(outcome: Outcome, json: boolean): void {
-  const stream = outcome.stdoutTaken === true ? process.stderr : process.stdout;
+function print(outcome: Outcome, json: boolean, streams: Streams): void {
+  const stream = outcome.stdoutTaken === true ? streams.stderr : streams.stdout;
   if (json && outcome.value !== undefined) stream.write(`${JSON.stringify(outcome.value, null, 2)}\n`);
   else if (outcome.text !== '') stream.write(`${outcome.text.trimEnd()}\n`);
-}
-
-// Every package's error class carries a stable `code`; system errors carry one too (ENOENT, ECONNREFUSED).
-function report(error: unknown, command: Command, json: boolean): number {
-  const message = systemFailureText(error) ?? messageOf(error);
-  const code = codeOf(error);
-  const exitCode = exitCodeOf(error, code);
-  if (json) process.stderr.write(`${JSON.stringify({ error: { code: code ?? 'internal', message } })}\n`);
-  else if (error instanceof UsageError) process.stderr.write(`edgekeep: ${message}\n${usageText(command.usage)}\n`);
-  else process.stderr.write(`edgekeep: ${named(code, message)}\n`);
-  if (exitCode === exitCodes.internal && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  return exitCode;
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
-// Messages of the operating system already begin with their code.
-function named(code: string | undefined, message: string): string {
-  return code === undefined || message.startsWith(`${code}: `) ? message : `${code}: ${message}`;
-}
-
-const interceptedCodes: ReadonlySet<string> = new Set(['tls-intercepted', 'captive-portal']);
-
-function exitCodeOf(error: unknown, code: string | undefined): number {
-  if (error instanceof UsageError) return exitCodes.usage;
-  if (error instanceof HubRefusal) return exitCodeOfRefusal(error);
-  if (code === undefined) return exitCodes.internal;
-  if (isMachineFailure(error)) return exitCodes.machine;
-  if (error instanceof Unreachable && interceptedCodes.has(error.code)) return exitCodes.intercepted;
-  if (/^E(CONN|HOST|NET|TIMEDOUT|PIPE|AI_)/.test(code) || error instanceof Unreachable) return exitCodes.unreachable;
-  return exitCodes.input;
 }
 
 function wrongNumber(found: readonly string[], { positionals: { min, max } }: Command): string | undefined {

@@ -15,7 +15,7 @@ export const exitCodes = {
 
 /** The same table in one line, for the help of each verb. */
 export const exitCodesHelp =
-  'exit codes: 0 done or verified, 1 refused or not verified, 2 wrong usage, 3 invalid input or unknown name, 4 hub unreachable, 5 internal, 6 disk full, or port or folder in use, 7 somebody between this machine and the hub ends TLS';
+  'exit codes: 0 done or verified, 1 refused or not verified, 2 wrong usage, 3 invalid input or unknown name, 4 hub unreachable, 5 internal, 6 disk full, port or folder in use, or no TPM or token, 7 somebody between this machine and the hub ends TLS';
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
@@ -51,6 +51,8 @@ export interface Command {
   readonly help: string;
   readonly positionals: { readonly min: number; readonly max: number };
   readonly options: ParseArgsOptionsConfig;
+  /** Standard output has the bytes of this verb, or of a program that it runs: no report and no error is written there. */
+  readonly bytesOnStdout?: true;
   run(args: Arguments): Promise<Outcome>;
 }
 

@@ -18,7 +18,7 @@ export function helpOf({ summary, example }: Verb, { usage, help, options }: Com
     usageText(`${usage} [--json]`),
     `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
     laidOut(`${help.trim()}\n${jsonEntry}`, (term) => withValue(term, usage, options)),
-    ...(example === undefined ? [] : [`example: edgekeep ${example}`]),
+    `example: edgekeep ${example}`,
     wrapped(exitCodesHelp),
   ];
   return `${parts.join('\n\n')}\n`;

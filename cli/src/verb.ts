@@ -4,8 +4,8 @@ import type { Command } from './command.ts';
 export interface Verb {
   /** One line for the list of verbs. */
   readonly summary: string;
-  /** One command line that people type, as docs/cli.md shows it; none where only another program runs the verb. */
-  readonly example?: string;
+  /** One command line that people type, as docs/cli.md shows it. */
+  readonly example: string;
   /** `all` are all verbs, for one that is about them. */
   readonly load: (all: Verbs) => Promise<Command>;
 }

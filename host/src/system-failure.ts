@@ -53,13 +53,25 @@ const needsPath: ReadonlySet<string> = new Set([
 // Names and firewalls refuse with the same codes.
 const ofNetwork = /^(connect|bind|listen|accept|getaddrinfo|send)/;
 
-const ofMachine: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'EADDRINUSE']);
+const ofMachine: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EROFS',
+  'EIO',
+  'EMFILE',
+  'ENFILE',
+  'EADDRINUSE',
+  // Codes of ours: what another process uses.
+  'folder-in-use',
+  'state-in-use',
+  'port-unusable',
+]);
 /** Primary result codes of SQLite: read-only, failing or full disk, full disk. */
 const ofMachineInSqlite: ReadonlySet<number> = new Set([8, 10, 13]);
 
 /**
  * Whether the machine lacks something now: disk space, a free port, open files, a TPM that works (errors that say so: `ofMachine`). Neither the
- * input nor the program is wrong.
+ * input nor the program is wrong. The only table of what ends with exit code 6 (docs/errors.md).
  */
 export function isMachineFailure(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {

@@ -96,6 +96,7 @@ Prints the secret of \`secrets pkcs11-seal\` to standard output, raw, and only i
 `,
   positionals: { min: 1, max: 1 },
   options: {},
+  bytesOnStdout: true,
   async run(args) {
     if (process.stdout.isTTY) throw new UsageError('the secret is written only into a pipe, not to a terminal');
     const [file = ''] = args.positionals;

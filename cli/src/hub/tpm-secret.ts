@@ -119,6 +119,7 @@ ${tpmHelp}
 `,
   positionals: { min: 1, max: 1 },
   options: { ...tpmOption, 'pin-file': { type: 'string' } },
+  bytesOnStdout: true,
   async run(args) {
     if (process.stdout.isTTY) throw new UsageError('the secret is written only into a pipe, not to a terminal');
     const [path = ''] = args.positionals;

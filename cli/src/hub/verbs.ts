@@ -77,6 +77,7 @@ export const hubVerbs: Verbs = {
   },
   'secrets pkcs11-unseal': {
     summary: 'print the 32 bytes that the token returns, for a hub to read',
+    example: 'secrets pkcs11-unseal /etc/edgekeep/unlock.json | wc -c',
     load: () => import('./pkcs11-secret.ts').then((m) => m.pkcs11Unseal),
   },
   'secrets tpm-seal': {
@@ -86,6 +87,7 @@ export const hubVerbs: Verbs = {
   },
   'secrets tpm-unseal': {
     summary: 'print the 32 bytes that the TPM returns, for a hub to read',
+    example: 'secrets tpm-unseal /etc/edgekeep/unlock.json | wc -c',
     load: () => import('./tpm-secret.ts').then((m) => m.tpmUnseal),
   },
   'agent run': {

@@ -42,6 +42,7 @@ The exit code is COMMAND's; 1 when the agent stopped it or has no key of the mod
 `,
   positionals: { min: 1, max: 1 },
   options: { socket: { type: 'string' }, file: { type: 'string', multiple: true } },
+  bytesOnStdout: true,
   async run(args) {
     const [name = ''] = args.positionals;
     const [program, ...words] = args.rest;

@@ -83,17 +83,23 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     return await main(argv);
   } catch (thrown) {
     const error = asFolderError(dataFolderIn(argv), thrown);
-    process.stderr.write(`edgekeep hub: ${described(error)}\n`);
-    if (isMachineFailure(error) || inUse.has(codeOf(error))) return 6;
+    reportError(error, argv.includes('--json'));
+    if (isMachineFailure(error)) return 6;
     if (!(error instanceof HubError)) return isFileError(error) || error instanceof HostError ? 3 : 5;
     return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : 3;
   }
 }
 
-const inUse: ReadonlySet<string> = new Set(['folder-in-use', 'port-unusable']);
+// As every verb of the command line (docs/cli.md): for programs one document on standard output, and the same line on standard error.
+function reportError(error: unknown, json: boolean): void {
+  const text = json ? JSON.stringify({ error: errorValue(error) }) : `edgekeep hub: ${described(error)}`;
+  if (json) process.stdout.write(`${text}\n`);
+  process.stderr.write(`${text}\n`);
+}
 
-function codeOf(error: unknown): string {
-  return error instanceof HubError ? error.code : '';
+function errorValue(error: unknown): { readonly code: string; readonly message: string } {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'internal';
+  return { code, message: systemFailureText(error) ?? messageOf(error) };
 }
 
 /** With its code; failures of the system are sentences after theirs. */
