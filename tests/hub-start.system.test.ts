@@ -1,6 +1,6 @@
 // `edgekeep hub run` where it cannot start: each cause ends with one line that names it, and an exit code for invalid input.
 import assert from 'node:assert/strict';
-import { cp, rm } from 'node:fs/promises';
+import { cp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -105,6 +105,14 @@ test('a backup that is not there is named with the next step', async () => {
   );
   assert.equal(code, 3, stderr);
   assert.match(stderr, /^edgekeep hub: ENOENT: there is no file or folder \/nonexistent: correct the path/);
+});
+
+test('a hub that is made on a disk that becomes full says so, and leaves nothing there', { skip }, async () => {
+  await using disk = await SmallDisk.mount(join(world.folder, 'full-at-init'), 1);
+  const { code, stdout, stderr } = await edgekeep('hub', 'init', '--data', join(disk.folder, 'site', 'hub'));
+  assert.deepEqual([code, stdout], [6, ''], stderr);
+  assert.match(stderr, /^edgekeep hub: (?:folder-unusable|ENOSPC): .*no space(?: is)? left.*\n$/);
+  assert.deepEqual(await readdir(disk.folder), []);
 });
 
 test('a hub that is made on a read-only disk says so', { skip }, async () => {

@@ -121,7 +121,7 @@ test('the same search finds every key of a plain hub', async (t) => {
   assert.deepEqual(found.toSorted(), [...secrets.keys()].map((name) => `${name}: ${name}`).toSorted());
 });
 
-test('a wrong passphrase starts nothing and leaves the folder as it was, but for an empty lock file', async (t) => {
+test('a wrong passphrase starts nothing and leaves the folder as it was, with its empty lock file', async (t) => {
   const folder = await temporaryFolder(t);
   const data = join(folder, 'hub');
   const where = ['--data', data, '--root-folder', join(folder, 'root'), '--passphrase-fd', '0'];
@@ -133,7 +133,7 @@ test('a wrong passphrase starts nothing and leaves the folder as it was, but for
   assert.match(refused.output, /unlock-refused/);
   assert.doesNotMatch(refused.output, /ready|horse/);
   // The lock's file stays: another process may be waiting for it. It is empty.
-  assert.deepEqual((await readdir(data)).toSorted(), [...before, 'hub.lock'].toSorted());
+  assert.deepEqual((await readdir(data)).toSorted(), before);
   assert.equal((await stat(join(data, 'hub.lock'))).size, 0);
   const unasked = await edgekeep(['hub', 'run', '--data', data]);
   assert.equal(unasked.status, 3);

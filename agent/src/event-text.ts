@@ -58,6 +58,18 @@ const sentences: Sentences = {
     tone: 'warning',
   }),
   'stage-pcr-learned': ({ pcr }) => ({ text: `from the next boot on stages are measured into PCR ${pcr}` }),
+  'state-repaired': ({ file }) => ({
+    text: `${file} was damaged or missing, and is written again from its copy`,
+    tone: 'warning',
+  }),
+  'state-lost': ({ file, how, why }) => ({
+    text: `${file} is lost (${how}): the hub is asked for it, and no model is opened before: ${why}`,
+    tone: 'bad',
+  }),
+  'state-recovered': ({ files, logSize, models }) => ({
+    text: `${files.join(', ')}: the hub gave them back, at ${logSize} entries of its log and ${models} models`,
+    tone: 'good',
+  }),
   enrolled: () => ({ text: 'enrolled: the hub knows this device', tone: 'good' }),
   recovered: () => ({ text: 'the device got a new certificate by its root of trust' }),
   'certificate-renewed': ({ notAfter }) => ({ text: `the certificate is renewed, ${until(notAfter)}` }),
@@ -75,6 +87,10 @@ const sentences: Sentences = {
   connected: ({ state }) => ({ text: `connected to the hub; the device is ${state}` }),
   disconnected: ({ why }) => ({ text: `disconnected: ${why}`, tone: 'warning' }),
   'hub-unreachable': ({ why }) => ({ text: `the hub is not reached, and tried again: ${why}`, tone: 'warning' }),
+  'tls-intercepted': ({ code, why }) => ({
+    text: `somebody between this device and the hub answers in its place: ${code}: ${why}`,
+    tone: 'bad',
+  }),
   attested: ({ status, tier, reasons }) => ({
     text: `attested: ${status} (${tier})`,
     tone: status === 'affirming' ? 'good' : 'warning',

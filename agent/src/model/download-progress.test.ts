@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inTenths } from './download-progress.ts';
 
-test('a long download is told at its beginning and at each further tenth, a short one not at all', () => {
+test('a long download is reported at its beginning and at each further tenth, a short one not at all', () => {
   const told: number[] = [];
   const progress = inTenths((done) => told.push(done));
   for (let done = 0; done <= 5_000_000; done += 65_536) progress(done, 5_000_000);

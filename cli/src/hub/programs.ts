@@ -6,9 +6,11 @@ const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor;
 
 export const hubInit: Command = {
   usage:
-    'hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]',
+    'hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--settings JSON]',
   help: `
-Makes keys, settings, store and the first API token in DIR, which must not contain a hub yet.
+Makes keys, settings, store and the first API token in DIR, which must not contain a hub yet. When it fails nothing is left; after a kill the next
+run begins anew. The origin of the hub's log and the trust domain of its workloads cannot be changed later: they come from its first name, unless
+--settings has others. Without a name it asks at a terminal.
 
 --data           the hub's data folder (default: /var/lib/edgekeep/hub)
 --unlock         who can open the hub's keys; may be repeated: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (its output, for example from a TPM),
@@ -19,6 +21,7 @@ Makes keys, settings, store and the first API token in DIR, which must not conta
 --share-folder   the folder for share files, one for each person; needed for shares
 ${keyHelp}
 --person         the owner of the first API token (default: admin)
+--name           a name or an address by which devices reach this hub; may be repeated: the first one goes into the kits of devices
 --settings       a JSON object of settings that differ from the defaults (docs/settings.md); kept in DIR/hub.json
 `,
   positionals: { min: 0, max: 0 },
@@ -27,6 +30,7 @@ ${keyHelp}
     'root-folder': { type: 'string' },
     'issuing-request': { type: 'string' },
     person: { type: 'string' },
+    name: { type: 'string', multiple: true },
     settings: { type: 'string' },
     unlock: { type: 'string', multiple: true },
     'share-folder': { type: 'string' },
@@ -38,6 +42,7 @@ ${keyHelp}
       'root-folder',
       'issuing-request',
       'person',
+      'name',
       'settings',
       'unlock',
       'share-folder',

@@ -4,7 +4,8 @@ import type { Verbs } from '../verb.ts';
 export const hubVerbs: Verbs = {
   'hub init': {
     summary: 'make a new hub',
-    example: `hub init --data /var/lib/edgekeep/hub --unlock passphrase --root-folder /media/usb/root --settings '{"logOrigin":"hub.plant.example/log"}'`,
+    example:
+      'hub init --data /var/lib/edgekeep/hub --unlock passphrase --root-folder /media/usb/root --name hub.plant.example',
     load: () => import('./programs.ts').then((m) => m.hubInit),
   },
   'hub install-issuing': {

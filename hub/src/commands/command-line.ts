@@ -2,7 +2,7 @@
 import { messageOf } from '@edgekeep/core/message-of';
 import { endpointText, httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { existsSync } from 'node:fs';
-import { copyFile, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { utf8 } from '@edgekeep/core/bytes';
@@ -20,7 +20,9 @@ import { HostError } from '@edgekeep/host/error';
 import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
 import { HubError } from '../common/error.ts';
 import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
-import { initHub, type NewHub, parsePerson } from './init.ts';
+import { terminalAsk, withIdentity } from './identity-settings.ts';
+import { initHub, parsePerson } from './init.ts';
+import { initText, initWarnings, nextText } from './init-text.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openKeyStore, openSealed } from '../secrets/open-keys.ts';
 import { isInside, parseUnlockerOrders, programOf } from '../secrets/orders.ts';
@@ -32,12 +34,12 @@ import { readSealedFile } from '../secrets/sealed-keys.ts';
 import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from '../secrets/sources.ts';
 import { giveToHub, waitForUnlock } from '../doors/unlock/waiting.ts';
 import type { UnlockResponse } from '../secrets/unlock-message.ts';
-import { parseHubSettings, readHubSettings } from '../settings.ts';
+import { type HubSettings, parseHubSettings, readHubSettings } from '../settings.ts';
 import { startHub } from '../wiring/start.ts';
 import { asFolderError } from '../common/world-failure.ts';
 import { vendorRootText } from '../vendor-root/text.ts';
 
-const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
+const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--settings JSON]
        edgekeep hub install-issuing FILE [--data DIR] [--root-sha256 HEX]
        edgekeep hub run [--data DIR] [--passphrase-fd N] [--share FILE]… [--wait]
        edgekeep hub check [--data DIR]
@@ -55,6 +57,7 @@ const options = {
   'issuing-request': { type: 'string' },
   'root-sha256': { type: 'string' },
   settings: { type: 'string' },
+  name: { type: 'string', multiple: true },
   person: { type: 'string' },
   unlock: { type: 'string', multiple: true },
   share: { type: 'string', multiple: true },
@@ -154,12 +157,7 @@ async function init(folder: string, values: Values): Promise<number> {
     );
   const rootFolder = requestFile === undefined ? (values['root-folder'] ?? join(folder, 'root')) : undefined;
   const words = values.unlock ?? [];
-  const program = programOf(words);
-  const given = values.settings === undefined ? {} : parseSettings(values.settings);
-  const settings = parseHubSettings(
-    { ...newHubSettings, ...given, ...(program === undefined ? {} : { unlockProgram: program }) },
-    '--settings',
-  );
+  const settings = await newSettings(values, programOf(words));
   const unlockers = await parseUnlockerOrders(words, {
     passphraseFd: descriptorOf(values['passphrase-fd']),
     shareFolder: values['share-folder'],
@@ -173,16 +171,28 @@ async function init(folder: string, values: Values): Promise<number> {
     );
   }
   const person = values.person === undefined ? undefined : parsePerson(values.person);
-  const made = await initHub(folder, { rootFolder, settings, nowMs: Date.now(), unlockers, person });
-  if (requestFile !== undefined && made.requestFile !== undefined) await copyFile(made.requestFile, requestFile);
-  const text = requestFile === undefined ? rootMadeText(made) : waitingText(made, requestFile);
-  process.stdout.write(values.json === true ? `${JSON.stringify(made)}\n` : text);
-  if (words.length === 0) {
-    process.stderr.write(
-      'warning: the keys are plain files, so a copy of the folder contains them: `edgekeep hub rekey --add passphrase` seals them\n',
-    );
-  }
+  const shareFolder = unlockers.some(({ kind }) => kind === 'shares') ? values['share-folder'] : undefined;
+  const places = { rootFolder, requestFile, shareFolder };
+  const made = await initHub(folder, { ...places, settings, nowMs: Date.now(), unlockers, person });
+  const asksPerson = unlockers.length > 0 && !unlockers.some(({ kind }) => kind === 'program');
+  const { logOrigin, names, workloads } = settings;
+  const value = { ...made, requestFile, names, logOrigin, trustDomain: workloads.trustDomain };
+  const text = initText({ ...made, requestFile }, { settings, asksPerson });
+  process.stdout.write(values.json === true ? `${JSON.stringify(value)}\n` : text);
+  for (const warning of initWarnings(settings, words)) process.stderr.write(`warning: ${warning}\n`);
   return 0;
+}
+
+async function newSettings(values: Values, program: readonly string[] | undefined): Promise<HubSettings> {
+  const given = values.settings === undefined ? {} : parseSettings(values.settings);
+  const named = values.name === undefined ? given : { ...given, names: values.name };
+  if (values.name !== undefined && 'names' in given)
+    throw new HubError('request-invalid', 'the names are given by --name or in --settings, not both');
+  const whole = await withIdentity(named, values.json === true ? undefined : terminalAsk());
+  return parseHubSettings(
+    { ...newHubSettings, ...whole, ...(program === undefined ? {} : { unlockProgram: program }) },
+    '--settings',
+  );
 }
 
 async function putPolicyBack(folder: string, values: Values): Promise<number> {
@@ -210,33 +220,19 @@ async function check(folder: string, values: Values): Promise<number> {
   return findings.some(({ state }) => state === 'failed') ? 1 : 0;
 }
 
-function rootMadeText({ folder, rootKeyFile, operatorFile }: NewHub): string {
-  return `hub made in ${folder}
-  root key       ${rootKeyFile}  (take it offline: the hub runs without it)
-  operator file  ${operatorFile}  (a first token, for a day: make it your own as below)
-next: edgekeep hub run --data ${folder}
-then: edgekeep hub claim --operator ${operatorFile} --name YOU --out operator.json
-`;
-}
-
-function waitingText({ folder, operatorFile }: NewHub, requestFile: string): string {
-  return `hub made in ${folder}; it waits for the certificate of its issuing CA
-  request        ${requestFile}  (take it to the root: edgekeep root sign-issuing)
-  operator file  ${operatorFile}  (it has no root yet)
-next: edgekeep hub install-issuing FILE --data ${folder}
-`;
-}
-
 async function installIssuing(folder: string, file: string, values: Values): Promise<number> {
   const expected = values['root-sha256']?.replaceAll(/\s/g, '').toLowerCase();
   const sha256 = await installInitialCertificates(folder, await readFile(file, 'utf8'), expected);
   const shown = (sha256.match(/.{4}/g) ?? []).join(' ');
-  const text = `installed; all devices and operators will trust the root with this SHA-256:\n  ${shown}\ncompare it with the value noted at the ceremony before you deliver the first device\nnext: edgekeep hub run --data ${folder}\nthen: edgekeep hub claim --operator ${join(folder, 'operator.json')} --name YOU --out operator.json`;
+  const sealed = await readSealedFile(join(folder, 'keys'));
+  const asksPerson = sealed !== undefined && !sealed.unlockers.some(({ kind }) => kind === 'program');
+  const next = nextText(folder, asksPerson);
+  const text = `installed; all devices and operators will trust the root with this SHA-256:\n  ${shown}\ncompare it with the value noted at the ceremony before you deliver the first device\n${next}`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, root: sha256 }) : text}\n`);
   return 0;
 }
 
-function parseSettings(text: string): object {
+function parseSettings(text: string): Readonly<Record<string, unknown>> {
   try {
     return parseJson(utf8(text), z.looseObject({}), '--settings');
   } catch (cause) {

@@ -1,6 +1,7 @@
 // Which folder a verb of the hub works in.
 import { formerPlace, ownersWords, standardFolders } from '@edgekeep/host/standard-folders';
 import { HubError } from '../common/error.ts';
+import { isHalfMade } from './unfinished-init.ts';
 
 /** For a message about a failure that does not name its place. */
 export function dataFolderIn(argv: readonly string[]): string {
@@ -16,6 +17,11 @@ export function dataFolderOf(verb: string | undefined, data: string | undefined)
   const former = data === undefined ? formerPlace('hub') : undefined;
   if (former !== undefined) throw new HubError('request-invalid', former);
   const folder = data ?? standardFolders.hub;
+  if (verb !== 'init' && isHalfMade(folder))
+    throw new HubError(
+      'settings-invalid',
+      `\`edgekeep hub init\` did not finish in ${folder}: run it again, it removes what is there and begins anew`,
+    );
   const words = verb === undefined || rootMayRun.has(verb) ? undefined : ownersWords(folder, `hub ${verb}`);
   if (words !== undefined)
     throw new HubError(

@@ -1,9 +1,10 @@
-// Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not contain a hub yet.
+// Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not contain a hub yet. A run that fails or is
+// killed leaves nothing that keeps the next one from making it (unfinished-init.ts).
 import { personNameSchema } from '@edgekeep/wire/api/people';
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
-import { stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { PolicyStore } from '../access/policy-store.ts';
@@ -19,6 +20,8 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 import type { NewUnlocker } from '../secrets/unlock.ts';
 import { encodeHubSettings, type HubSettings, settingsFileName } from '../settings.ts';
 import { Database, type WriteTransaction } from '../store/database.ts';
+import { lockFileName, lockFolder } from '../store/folder-lock.ts';
+import { beginInit } from './unfinished-init.ts';
 
 // The default name when none is given; `edgekeep person add` adds other people.
 const firstPerson = 'admin';
@@ -33,37 +36,73 @@ export interface NewHub {
   readonly operatorFile: string;
 }
 
-export async function initHub(
-  folder: string,
-  order: {
-    /** The folder where a root is made; its key must then be taken offline. Without it, an offline root signs the hub's request. */
-    readonly rootFolder?: string | undefined;
-    readonly settings: HubSettings;
-    readonly nowMs: number;
-    /** The unlockers for the hub's keys; with none the keys are plain files. */
-    readonly unlockers?: readonly NewUnlocker[];
-    /** The person who gets the first API token. */
-    readonly person?: string | undefined;
-    /** The first policy; left out: the default one. */
-    readonly policyText?: string | undefined;
-  },
-): Promise<NewHub> {
-  const { rootFolder, settings, nowMs, unlockers = [], person = firstPerson, policyText } = order;
-  await makeFolder(folder, { mode: 0o700 });
+export interface InitOrder {
+  /** The folder where a root is made; its key must then be taken offline. Without it, an offline root signs the hub's request. */
+  readonly rootFolder?: string | undefined;
+  readonly settings: HubSettings;
+  readonly nowMs: number;
+  /** The unlockers for the hub's keys; with none the keys are plain files. */
+  readonly unlockers?: readonly NewUnlocker[];
+  /** The folder that their shares are written to, if there are some. */
+  readonly shareFolder?: string | undefined;
+  /** Where the request for an offline root is written. */
+  readonly requestFile?: string | undefined;
+  /** The person who gets the first API token. */
+  readonly person?: string | undefined;
+  /** The first policy; left out: the default one. */
+  readonly policyText?: string | undefined;
+}
+
+export async function initHub(folder: string, order: InitOrder): Promise<NewHub> {
+  const topmost = await makeFolder(folder, { mode: 0o700 });
   if (await exists(join(folder, settingsFileName))) {
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
   }
+  const wasLockedBefore = await exists(join(folder, lockFileName));
+  try {
+    using _ = lockFolder(folder);
+    const unfinished = await beginInit(folder, order);
+    try {
+      const made = await makeHub(folder, order);
+      await unfinished.finish();
+      return made;
+    } catch (error) {
+      await unfinished.undo();
+      throw error;
+    }
+  } catch (error) {
+    if (!wasLockedBefore) await removeMade(folder, topmost);
+    throw error;
+  }
+}
+
+/** The lock and the folders of a run that made no hub. */
+async function removeMade(folder: string, topmost: string | undefined): Promise<void> {
+  try {
+    await rm(join(folder, lockFileName), { force: true });
+    for (let at = topmost === undefined ? undefined : resolve(folder); at !== undefined;) {
+      await rmdir(at);
+      at = at === topmost ? undefined : dirname(at);
+    }
+  } catch {
+    // A disk that is read-only, or something of others is in the folder: the error that follows says what to do.
+  }
+}
+
+async function makeHub(folder: string, order: InitOrder): Promise<NewHub> {
+  const { rootFolder, settings, nowMs, unlockers = [], person = firstPerson, policyText, requestFile } = order;
   const { trustDomain } = settings.workloads;
   const { logOrigin } = settings;
   await createHubKeys(folder, { rootFolder, unlockers, trustDomain, logOrigin, nowSeconds: Math.floor(nowMs / 1_000) });
   for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots']) await makeFolder(join(folder, place));
-  const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = newTokenText();
   const expiresAtMs = nowMs + settings.tokens.bootstrapHours * 3_600_000;
   const names = namesInSettings(settings);
-  await database.write((trx) => recordFirst(trx, { token, person, names, expiresAtMs, nowMs }));
-  if (policyText !== undefined) await PolicyStore.replace(database, { text: policyText, actor: 'hub', nowMs });
-  await database[Symbol.asyncDispose]();
+  {
+    await using database = await Database.open(join(folder, 'hub.sqlite'));
+    await database.write((trx) => recordFirst(trx, { token, person, names, expiresAtMs, nowMs }));
+    if (policyText !== undefined) await PolicyStore.replace(database, { text: policyText, actor: 'hub', nowMs });
+  }
   const operatorFile = join(folder, operatorFileName);
   const operator = {
     url: httpsUrl({ host: hereIfEverywhere(settings.operator.host), port: settings.operator.port }),
@@ -74,8 +113,10 @@ export async function initHub(
     bootstrap: true,
   };
   await writeNewFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
+  if (requestFile !== undefined)
+    await writeNewFile(requestFile, await readFile(join(folder, 'keys', initialCertificateFiles.request)), 0o644);
   // Last, because its presence marks the hub as complete.
-  await writeFile(join(folder, settingsFileName), encodeHubSettings(settings));
+  await writeNewFile(join(folder, settingsFileName), encodeHubSettings(settings));
   return {
     folder,
     rootKeyFile: rootFolder === undefined ? undefined : join(rootFolder, 'root-key.pem'),

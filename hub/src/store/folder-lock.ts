@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { HubError } from '../common/error.ts';
 import { failureText } from '../common/world-failure.ts';
 
-const lockFileName = 'hub.lock';
+export const lockFileName = 'hub.lock';
 const holderFileName = 'hub.pid';
 /** SQLITE_BUSY: another connection, of this process or another, has the lock. */
 const busy = 5;
