@@ -4,6 +4,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { messageOf } from '@edgekeep/core/message-of';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { HardwareError } from '@edgekeep/hardware/error';
 import { HostError } from '@edgekeep/host/error';
 import { isMachineFailure } from '@edgekeep/host/system-failure';
 import { formerPlace, ownersWords, standardFolders } from '@edgekeep/host/standard-folders';

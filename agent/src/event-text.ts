@@ -45,8 +45,26 @@ const sentences: Sentences = {
     text: again ? `stage ${stage} was measured before in this boot` : `stage ${stage} is measured into the TPM`,
   }),
   recovery: ({ why }) => ({ text: `recovery, no model runs: ${why}`, tone: 'bad' }),
+  proxy: ({ proxy, from }) => ({ text: `the hub is reached through the proxy ${proxy} (${from})` }),
+  'proxy-ignored': ({ variable }) => ({
+    text: `${variable} names a proxy, and the settings do not say that it counts: the hub is reached directly`,
+    tone: 'warning',
+  }),
+  'proxy-failed': ({ code, why }) => ({
+    text: `the proxy does not let this device through: ${code}: ${why}`,
+    tone: 'bad',
+  }),
   'firmware-log-missing': ({ why }) => ({
     text: `the firmware's event log cannot be read, so no hub accepts this boot: ${why}`,
+    tone: 'bad',
+  }),
+  'firmware-log-empty': ({ why }) => ({
+    text: `the firmware's event log has no event, so no hub accepts this boot: ${why}`,
+    tone: 'bad',
+  }),
+  'tpm-cleared': ({ why }) => ({ text: `the TPM was cleared, and the hub refuses it: ${why}`, tone: 'bad' }),
+  stopped: ({ code, why }) => ({
+    text: `nothing more is asked of the hub until a person acts: ${code}: ${why}`,
     tone: 'bad',
   }),
   'extended-later': ({ pcrs }) => ({

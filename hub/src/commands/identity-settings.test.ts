@@ -24,7 +24,10 @@ test('the log and the trust domain have the first name of the hub that others kn
     return [logOrigin, trustDomain];
   };
   assert.deepEqual(await of('hub.example.net'), ['hub.example.net/log', 'hub.example.net']);
-  assert.deepEqual(await of('localhost', '10.0.4.2', 'HUB.example.net'), ['hub.example.net/log', 'hub.example.net']);
+  assert.deepEqual(await of('localhost', '10.0.4.2', '*.example.net', 'HUB.example.net'), [
+    'hub.example.net/log',
+    'hub.example.net',
+  ]);
   assert.deepEqual(await of('10.0.4.2', '127.0.0.1'), ['10.0.4.2/log', '10.0.4.2']);
   assert.deepEqual(await of('2001:db8::5'), ['2001:db8::5/log', '2001-db8--5']);
   assert.deepEqual(await of('localhost', '127.0.0.1', '::1'), ['edgekeep.local/log', 'edgekeep.local']);

@@ -24,7 +24,7 @@ export type Ask = (question: string) => Promise<string>;
 
 /** The name of the hub that others know it by: a DNS name before an address; undefined where only its own machine reaches it. */
 function hubNameIn(names: readonly string[]): string | undefined {
-  const others = names.filter((name) => !/^(?:localhost|127\..*|::1)$/.test(name));
+  const others = names.filter((name) => !/^(?:\*\.|localhost$|127\.|::1$)/.test(name));
   return others.find((name) => isIP(name) === 0) ?? others[0];
 }
 
