@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { Attempts } from './attempts.ts';
 
 async function openAttempts(alertAt: number) {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-attempts-'));
-  const database = await Database.open(join(folder, 'hub.sqlite'));
+  const database = await Database.open(await storePlace(folder));
   const counts = new Map<string, number>();
   const attempts = new Attempts(
     database,

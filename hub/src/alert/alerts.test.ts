@@ -6,6 +6,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { AUDIT_ENTRY_BYTES_MAX, parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { alertQuery } from '@edgekeep/wire/api/alert';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { type AlertLine, AlertLines } from './alert-lines.ts';
 import { countOpenAlerts, listAlerts } from './alert-list.ts';
 import { openAlertsOf } from './testing-alerts.ts';
@@ -24,7 +25,7 @@ let folder = '';
 let database: Database;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-alerts-'));
-  database = await Database.open(join(folder, 'hub.sqlite'));
+  database = await Database.open(await storePlace(folder));
 });
 afterEach(async () => {
   await database[Symbol.asyncDispose]();

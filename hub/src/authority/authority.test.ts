@@ -17,6 +17,7 @@ import { plainKeys } from '../secrets/plain-keys.ts';
 import { listAlerts } from '../alert/alert-list.ts';
 import { hubSettingsSchema } from '../settings.ts';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { HubKeyRing } from './hub-key-ring.ts';
 import { Authorities } from './authorities.ts';
 import { abandonIssuing, requestIssuing } from './issuing-orders.ts';
@@ -40,7 +41,7 @@ async function made(t: TestContext, unlock?: Uint8Array) {
   });
   const time = { ms: bornMs };
   const clock = () => time.ms;
-  const database = await Database.open(join(folder, 'hub.sqlite'));
+  const database = await Database.open(await storePlace(folder));
   const keys = join(folder, 'keys');
   const keyStore: KeyStore =
     unlock === undefined

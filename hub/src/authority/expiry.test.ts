@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { expiryOf } from './expiry.ts';
 
 const dayMs = 86_400_000;
@@ -12,7 +13,7 @@ const nowMs = 1_800_000_000_000;
 test('the store counts devices whose certificates ended or are near their end as one page of them is judged', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-expiry-'));
   try {
-    await using database = await Database.open(join(folder, 'hub.sqlite'));
+    await using database = await Database.open(await storePlace(folder));
     // The newest certificate of each: its begin and end, in days from now.
     const lives: readonly (readonly [string, number, number])[] = [
       ['a-ended', -30, -1],

@@ -30,8 +30,10 @@ export async function expiryOf(
   const newest = newestCertificates(database.readApart);
   const first = await newest.selectAll().orderBy('notAfter').limit(DEVICES_SHOWN_MAX).execute();
   const ended = sql<boolean>`"notAfter" < ${at.nowMs}`;
-  // As in `item`; SQLite's min() of two values is PostgreSQL's least().
-  const warned = sql<boolean>`${at.nowMs} > "notAfter" - min(${at.warningDays * dayMs}, ("notAfter" - "notBefore") / 6.0)`;
+  // As in `item`.
+  const [wanted, sixth] = [sql`${at.warningDays * dayMs}`, sql`("notAfter" - "notBefore") / 6.0`];
+  const lead = sql`case when ${wanted} < ${sixth} then ${wanted} else ${sixth} end`;
+  const warned = sql<boolean>`${at.nowMs} > "notAfter" - ${lead}`;
   const counts = await newest
     .select([
       sql<number>`count(*) filter (where ${ended})`.as('ended'),

@@ -11,6 +11,7 @@ import { getDevice } from '../registry/states.ts';
 import { retireDevice } from '../respond/quarantine.ts';
 import { assertCertificateStands } from '../revocation/store.ts';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { findReturning } from './returning.ts';
@@ -49,7 +50,7 @@ function row(id: string, tier: string, state: DeviceRow['state']): DeviceRow & {
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-returning-'));
-  database = await Database.open(join(folder, 'hub.sqlite'));
+  database = await Database.open(await storePlace(folder));
   const rows = [
     row('tpm', 'tpm', 'wiped'),
     row('dice', 'dice', 'wiped'),

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { findCaller } from './api-token.ts';
 import { tokenPayer } from './token-payer.ts';
 import { addToken } from './token-store.ts';
@@ -12,7 +13,7 @@ import { addToken } from './token-store.ts';
 test('all tokens of a person pay as one, and all services that came of a person’s tokens as one more', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-payer-'));
   try {
-    await using database = await Database.open(join(folder, 'hub.sqlite'));
+    await using database = await Database.open(await storePlace(folder));
     // Each token, its owner, and the token that it derives from.
     const tokens: readonly (readonly [string, string | undefined, string | undefined])[] = [
       ['laptop', 'ada', undefined],

@@ -9,6 +9,7 @@ import { TLSSocket } from 'node:tls';
 import { Duplex } from 'node:stream';
 import { openAlertsOf } from '../alert/testing-alerts.ts';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import type { DeviceConnection } from './connections.ts';
 import { onlineAmong, presenceOf } from './read.ts';
@@ -21,7 +22,7 @@ const clock = () => nowMs;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-presence-'));
-  store = await Database.open(join(folder, 'hub.sqlite'));
+  store = await Database.open(await storePlace(folder));
 });
 after(async () => {
   await store[Symbol.asyncDispose]();
@@ -35,7 +36,7 @@ interface Node {
 }
 
 async function node(rule: 'keep-first' | 'hold-both' = 'keep-first'): Promise<Node> {
-  const database = await Database.open(join(folder, 'hub.sqlite'));
+  const database = await Database.open(await storePlace(folder));
   const cut: string[] = [];
   const connections = { cut: (deviceId: string) => cut.push(deviceId) };
   const settings = { concurrentSessions: rule, silentSeconds: 60 };

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import * as fc from 'fast-check';
 import { HubError } from '../common/error.ts';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import { conditionOf } from './condition.ts';
 import { parseFilter } from './filter.ts';
@@ -25,7 +26,7 @@ let database: Database;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-registry-'));
-  database = await Database.open(join(folder, 'hub.sqlite'));
+  database = await Database.open(await storePlace(folder));
   for (let from = 0; from < count; from += 200) {
     const some = numbers.slice(from, from + 200);
     await database.write(async (trx) => {

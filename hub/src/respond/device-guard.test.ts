@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { guardOf, recordGuard } from './device-guard.ts';
 
 let folder = '';
 let database: Database;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-device-guard-'));
-  database = await Database.open(join(folder, 'hub.sqlite'));
+  database = await Database.open(await storePlace(folder));
   await database.write((trx) =>
     trx
       .insertInto('device')

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { deviceOf, seedFleet } from '../revocation/testing-revocation.ts';
 import { RevocationWatch } from '../revocation/watch.ts';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { quarantineDevice, retireDevice } from './quarantine.ts';
 
 const nowMs = 1_800_000_000_000;
@@ -14,7 +15,7 @@ test('a device that comes back after it was cut off is not cut by the same order
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-quarantine-'));
   await using opened = new AsyncDisposableStack();
   opened.defer(() => rm(folder, { recursive: true }));
-  const database = opened.use(await Database.open(join(folder, 'hub.sqlite')));
+  const database = opened.use(await Database.open(await storePlace(folder)));
   await seedFleet(database, { count: 2, notAfterMs: nowMs + 86_400_000 });
   const cut: string[] = [];
   const connections = { cut: (deviceId: string) => cut.push(deviceId) };

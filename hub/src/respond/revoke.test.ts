@@ -13,6 +13,7 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
 import type { DisconnectDependencies } from './quarantine.ts';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { RevocationList } from '../authority/crl.ts';
 import { revoke, type RevocationOrder, type RevocationTarget } from './revoke.ts';
 import { assertCertificateStands, type DisconnectOrder } from '../revocation/store.ts';
@@ -26,7 +27,7 @@ let folder = '';
 let database: Database;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-revocation-'));
-  database = await Database.open(join(folder, 'hub.sqlite'));
+  database = await Database.open(await storePlace(folder));
 });
 afterEach(async () => {
   await database[Symbol.asyncDispose]();
@@ -85,7 +86,7 @@ test('ten thousand devices are revoked in one transaction with one entry, which 
 
 test('another node over the same store learns what to cut, in one read, without a message', async () => {
   await seedFleet(database, { count: 3, notAfterMs });
-  await using otherStore = await Database.open(join(folder, 'hub.sqlite'));
+  await using otherStore = await Database.open(await storePlace(folder));
   const here = await node();
   const there = await node(otherStore);
   await give(here, { kind: 'serials', serials: [serialOf(0)] });

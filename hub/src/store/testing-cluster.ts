@@ -25,7 +25,7 @@ export function serverPrograms(): string | undefined {
 }
 
 /** Makes one and starts it. `config` is added to its settings. */
-export async function startTestCluster(config: readonly string[] = []): Promise<TestCluster> {
+export async function startTestCluster(config: readonly string[] = [], port = 5432): Promise<TestCluster> {
   const bin = serverPrograms();
   if (bin === undefined) throw new TypeError('PostgreSQL is not installed: `node scripts/setup.mjs test`');
   const folder = mkdtempSync(join(parent(), 'ek-pg-'));
@@ -37,6 +37,7 @@ export async function startTestCluster(config: readonly string[] = []): Promise<
   const settings = [
     'listen_addresses=',
     `unix_socket_directories=${folder}`,
+    `port=${port}`,
     'max_connections=200',
     'shared_buffers=64MB',
   ];
@@ -60,7 +61,7 @@ export async function startTestCluster(config: readonly string[] = []): Promise<
   };
   process.once('exit', stop);
   await Promise.race([
-    isReady(folder),
+    isReady(folder, port),
     ended.then(() => Promise.reject(new TypeError(`PostgreSQL did not start:\n${log}`))),
   ]);
   return {
@@ -98,9 +99,9 @@ function run([program = '', ...args]: readonly string[]): void {
   if (status !== 0) throw new TypeError(`${program} failed: ${stderr}`);
 }
 
-async function isReady(folder: string): Promise<void> {
+async function isReady(folder: string, port: number): Promise<void> {
   for (;;) {
-    const client = new Client({ host: folder, user: clusterUser, database: 'postgres', password: '' });
+    const client = new Client({ host: folder, port, user: clusterUser, database: 'postgres', password: '' });
     try {
       await client.connect();
       return;

@@ -26,7 +26,7 @@ export async function databaseOf(path: string, template = 'template0'): Promise<
         `create database ${database} template ${template} encoding 'UTF8' lc_collate 'C' lc_ctype 'C'`,
       );
   });
-  return { kind: 'postgres', host: await socketFolder(), port: 5432, database, user: clusterUser };
+  return { kind: 'postgres', host: await socketFolder(), port: 5432, database, user: clusterUser, lookupMs: 30_000 };
 }
 
 /** Removes a database with everything that is connected to it. */

@@ -6,6 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { testIssuing, testRoot } from '@edgekeep/core/identity/testing-roots';
 import { RevocationWatch } from '../revocation/watch.ts';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { importVendorRoots, listVendorRoots, removeVendorRoot } from './store.ts';
 import { VendorRoots } from './vendor-roots.ts';
 
@@ -17,8 +18,8 @@ const terms = { kind: 'tpm', anchor: false, source: 'test', ...by } as const;
 /** Two nodes of one hub: each has its own connection to the store. */
 async function twoNodes(t: TestContext): Promise<{ readonly one: Database; readonly other: Database }> {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-vendor-roots-'));
-  const one = await Database.open(join(folder, 'hub.sqlite'));
-  const other = await Database.open(join(folder, 'hub.sqlite'));
+  const one = await Database.open(await storePlace(folder));
+  const other = await Database.open(await storePlace(folder));
   t.after(async () => {
     await one[Symbol.asyncDispose]();
     await other[Symbol.asyncDispose]();

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { Database } from '../../store/database.ts';
+import { storePlace } from '../../store/testing-place.ts';
 import { establish } from '../../store/authority.ts';
 import { openTestingListener } from './testing-server.ts';
 
@@ -16,7 +17,7 @@ const counted = sql<{ n: number }>`with recursive n(i) as (select 1 union all se
 test('each kind of work for a request is charged to its payer: queries here and apart, writes, bodies, answers', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-work-'));
   try {
-    await using database = await Database.open(join(folder, 'hub.sqlite'));
+    await using database = await Database.open(await storePlace(folder));
     await using listener = await openTestingListener((app) => {
       app.get('/nothing', async () => 'done');
       app.get('/query', async () => (await counted.execute(database.read)).rows.length.toString());

@@ -42,13 +42,22 @@ function witnessPolicyOf(fleet: Fleet, { quorum, text, whenUnmet }: Policy): Tru
     witnessPolicy: {
       text: lines.filter((line) => line !== null).join('\n'),
       whenUnmet,
-      ended: endedSchema.parse(JSON.parse(fleet.ended ?? '{}')),
+      ended: endedOf(fleet.ended),
       unreachable,
     },
   };
 }
 
-const endedSchema = z.record(z.string(), z.int());
+/** A line has a name and when it ended. */
+function endedOf(lines: string | null): Readonly<Record<string, number>> {
+  const pairs = (lines ?? '').split('\n').filter((line) => line !== '');
+  return Object.fromEntries(
+    pairs.map((line) => {
+      const space = line.lastIndexOf(' ');
+      return [line.slice(0, space), Number(line.slice(space + 1))] as const;
+    }),
+  );
+}
 
 interface Fleet {
   readonly witnesses: number;
@@ -62,7 +71,8 @@ interface Fleet {
 
 // Who was quarantined, wiped or retired ends at that time; a quarantined device that is released counts again.
 async function fleetOf(db: Kysely<Tables>, tiers: readonly string[]): Promise<Fleet> {
-  const chosen = sql`(select value from json_each(${JSON.stringify(tiers)}))`;
+  // No tier has an empty name: it makes a list without any.
+  const chosen = sql`(${sql.join(tiers.length === 0 ? [''] : tiers)})`;
   const { rows } = await sql<Fleet>`
     with witness as (
       select 'device/' || id as name, witness_key as key, replace(witness_origin, ' ', '/') as origin,
@@ -78,7 +88,7 @@ async function fleetOf(db: Kysely<Tables>, tiers: readonly string[]): Promise<Fl
       from former_witness_key where tier in ${chosen}
     ),
     shared as (
-      select origin, group_concat(name, ' ' order by name) as names from witness where origin <> '' group by origin
+      select origin, string_agg(name, ' ' order by name) as names from witness where origin <> '' group by origin
     ),
     member as (
       select name from witness where origin = '' union all select origin from shared
@@ -86,10 +96,12 @@ async function fleetOf(db: Kysely<Tables>, tiers: readonly string[]): Promise<Fl
     select
       (select count(*) from witness) as witnesses,
       (select count(*) from member) as members,
-      (select group_concat('witness ' || name || ' ' || key, char(10) order by name) from witness) as lines,
-      (select group_concat('group ' || origin || ' any ' || names, char(10) order by origin) from shared) as "groups",
-      (select group_concat(name, ' ' order by name) from member) as names,
-      (select json_group_object(name, ended) from witness where ended is not null) as ended`.execute(db);
+      (select string_agg('witness ' || name || ' ' || key, ${'\n'} order by name) from witness) as lines,
+      (select string_agg('group ' || origin || ' any ' || names, ${'\n'} order by origin) from shared) as "groups",
+      (select string_agg(name, ' ' order by name) from member) as names,
+      (select string_agg(name || ' ' || ended, ${'\n'} order by name) from witness where ended is not null) as ended`.execute(
+    db,
+  );
   const [row] = rows;
   if (row === undefined) throw new TypeError('a query of counts has one row');
   return row;

@@ -13,6 +13,7 @@ import { testPolicies } from '../../audit/testing-witness.ts';
 import { recordChange } from '../../registry/history.ts';
 import { setWitnessOrigin } from '../../registry/witness-keys.ts';
 import { Database } from '../../store/database.ts';
+import { storePlace } from '../../store/testing-place.ts';
 import { tableList } from '../../store/security-tables.ts';
 import { trustFile } from './trust.ts';
 
@@ -23,7 +24,7 @@ async function withStore(run: (database: Database) => Promise<void>): Promise<vo
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-trust-'));
   try {
     const thread = new URL('./pages-thread.ts', import.meta.url);
-    await using database = await Database.open(join(folder, 'hub.sqlite'), 'optional', thread);
+    await using database = await Database.open(await storePlace(folder), 'optional', thread);
     await run(database);
   } finally {
     await rm(folder, { recursive: true });

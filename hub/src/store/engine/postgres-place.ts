@@ -12,6 +12,8 @@ export const postgresPlaceSchema = z.strictObject({
   password: z.string().optional(),
   /** PEM of the CAs that certify the server; without it, those that Node trusts. */
   authorities: z.string().optional(),
+  /** How long a commit whose answer was lost is looked up. A server that restarts is back within seconds. */
+  lookupMs: z.int().positive().default(30_000),
 });
 
 export type PostgresPlace = z.infer<typeof postgresPlaceSchema>;

@@ -14,8 +14,6 @@ import { runQuery } from './postgres-query.ts';
 import { assertFit } from './postgres-server.ts';
 import type { Notice } from './postgres-watch.ts';
 
-// A server that restarts is back within seconds. As long as nobody knows, no other write begins.
-const LOOKUP_MS_MAX = 30_000;
 const LOOKUP_PAUSE_MS = 250;
 
 export class PostgresWriter implements Driver, DatabaseConnection {
@@ -158,9 +156,9 @@ export class PostgresWriter implements Driver, DatabaseConnection {
     await client?.end().catch(() => undefined);
   }
 
-  /** Whether the newest group was committed. Throws `OutcomeUnknown` with what was lost as its cause. */
+  /** Whether the newest group was committed; as long as nobody knows, no other begins. Throws `OutcomeUnknown` with what was lost as its cause. */
   async #isCommitted(cause: unknown): Promise<boolean> {
-    const untilMs = performance.now() + LOOKUP_MS_MAX;
+    const untilMs = performance.now() + this.#place.lookupMs;
     for (;;) {
       try {
         this.#client ??= await this.#connect();

@@ -78,6 +78,26 @@ test(
   },
 );
 
+test(
+  'a group that runs again gives the recorder each change once, and takes back what it had given',
+  onServer,
+  async () => {
+    await using store = await emptyStore('again');
+    await using database = await Database.open(store.place);
+    const heard: string[] = [];
+    await database.watch(tableList.replayed, {
+      admit: async (_, changes) => void heard.push(...changes.map(({ name }) => name)),
+      due: () => false,
+      record: async () => undefined,
+      settled: (committed) => void (committed ? heard.push('kept') : heard.splice(0)),
+    });
+    const add = (fingerprint: string) =>
+      database.write((trx) => trx.insertInto('publisher').values(publisher(fingerprint)).execute());
+    await Promise.allSettled(['a', 'a', 'b'].map(add));
+    assert.deepEqual(heard, ['a n k', 'b n k', 'kept']);
+  },
+);
+
 test('a write that caught the failure of its own statement fails, and is not taken for done', onServer, async () => {
   await using store = await emptyStore('caught');
   await using database = await Database.open(store.place);
@@ -254,6 +274,8 @@ async function cuttingProxy(place: PostgresPlace) {
   return {
     place: { ...place, host: folder },
     cutAt: (when: 'before' | 'after') => (cut = when),
+    /** No new connection. */
+    close: () => server.close(),
     async [Symbol.asyncDispose]() {
       for (const each of sockets) each.destroy();
       server.close();
@@ -283,6 +305,31 @@ for (const [when, outcome] of [
     );
   });
 }
+
+test(
+  'where nobody can know whether a commit was done, the request learns that, and the hub changes nothing more',
+  onServer,
+  async () => {
+    await using store = await emptyStore('unknown');
+    await using proxy = await cuttingProxy(store.place);
+    await using database = await Database.open({ ...proxy.place, lookupMs: 1 });
+    await database.write((trx) => appendEntry(trx, entry('first')));
+    proxy.cutAt('after');
+    proxy.close();
+    const unknown = { code: 'outcome-unknown' };
+    await assert.rejects(
+      database.write((trx) => appendEntry(trx, entry('second'))),
+      unknown,
+    );
+    await assert.rejects(
+      database.write((trx) => appendEntry(trx, entry('third'))),
+      unknown,
+    );
+    await using next = await Database.open(store.place);
+    const written = await indexesOf(next);
+    assert.ok(written.length === 2 || written.length === 1, `${written.length} entries`);
+  },
+);
 
 test('a hub goes on after the server has ended its connections', onServer, async () => {
   await using store = await emptyStore('ended');
