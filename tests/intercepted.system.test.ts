@@ -11,7 +11,7 @@ import { skipWithout } from '@edgekeep/hardware/tpm/testing';
 import { TlsInterceptor } from '@edgekeep/wire/link/testing-interceptor';
 import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { z } from 'zod';
-import { edgekeep } from './main-job/edgekeep.ts';
+import { edgekeep, edgekeepJson } from './main-job/edgekeep.ts';
 import { openFalseHub } from './support/false-hub.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { TestAgent } from './support/test-agent.ts';
@@ -63,6 +63,23 @@ test('another hub and a captive portal have codes and exit codes of their own', 
   assert.match(answer.message, /wants a login first, at http:\/\/login\.example\//);
 });
 
+const settingsAt = (port: number) => ({
+  hub: { host: '127.0.0.1', port, serverName: 'localhost', caFile: 'hub-ca.pem' },
+});
+const findingList = z.object({
+  findings: z.array(
+    z.looseObject({ subject: z.string(), state: z.string(), found: z.string(), next: z.string().optional() }),
+  ),
+});
+
+/** What `doctor --state` says of the hub. */
+async function examined(stateFolder: string) {
+  const { findings } = await edgekeepJson(findingList, 'doctor', '--state', stateFolder);
+  const found = findings.find(({ subject }) => subject === 'hub');
+  assert.ok(found !== undefined, JSON.stringify(findings));
+  return found;
+}
+
 // SECURITY.md: NET-15
 test('the agent has an event for it, once, and connects as soon as the way is free', { skip }, async () => {
   await using agent = await TestAgent.prepare(world, 'press-1', { checkinSeconds: 0.2, maxReconnectSeconds: 0.2 });
@@ -76,11 +93,18 @@ test('the agent has an event for it, once, and connects as soon as the way is fr
     const { why: reason, hubFailure } = agent.agent.status();
     assert.match(reason, /somebody between ends TLS/);
     assert.equal(hubFailure, 'tls-intercepted');
+    await writeFile(join(agent.stateFolder, 'agent.json'), JSON.stringify(settingsAt(proxy.port)));
+    const found = await examined(agent.stateFolder);
+    assert.equal(found.state, 'failed');
+    assert.equal(found.found, 'not reached: tls-intercepted');
+    assert.match(found.next ?? '', /issuer "O=Corp, CN=Corp TLS/);
     assert.deepEqual(proxy.read, []);
     await agent.stop();
   }
   const story = await agent.start();
   await story.next('enrolled');
   await story.next('connected');
+  await writeFile(join(agent.stateFolder, 'agent.json'), JSON.stringify(settingsAt(deviceAddress.port)));
+  assert.equal((await examined(agent.stateFolder)).state, 'ok');
   assert.equal(agent.agent.status().hubFailure, null);
 });

@@ -2,6 +2,7 @@
 import { parseTpmAddress, type TpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { type Finding, findingText } from '@edgekeep/host/finding';
+import { examineAgentHub } from './agent-hub.ts';
 import { readAgentTpm } from './agent-settings.ts';
 import { examineBootLog } from './boot-log.ts';
 import { openOperator, operatorOption, wayToHub } from '../operator.ts';
@@ -77,7 +78,7 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
       ...(await examineMemory()),
       ...(await examineRights()),
       ...(await examineFences()),
-      ...(await examineAgentProxy(args.option('state'))),
+      ...(await examineAgentWay(args.option('state'))),
       ...way,
       ...(await examineHub(hub === undefined ? undefined : await openOperator(args))),
     ];
@@ -86,6 +87,12 @@ The exit code is always 0: a machine without a TPM can still be a device, of the
     return { exitCode: exitCodes.ok, value, text: findings.map(findingText).join('\n') };
   },
 };
+
+/** Through a proxy that does not let this machine through, the hub is not asked. */
+async function examineAgentWay(stateFolder: string | undefined): Promise<readonly Finding[]> {
+  const proxy = await examineAgentProxy(stateFolder);
+  return proxy.some(({ state }) => state === 'failed') ? proxy : [...proxy, ...(await examineAgentHub(stateFolder))];
+}
 
 async function examineOperatorWay(args: Arguments): Promise<readonly Finding[]> {
   if (args.option('operator') === undefined) return [];

@@ -8,7 +8,7 @@ import { orIfMissing } from '@edgekeep/host/missing-file';
 import { WireError } from '@edgekeep/wire/error';
 import { type Proxy, proxyName } from '@edgekeep/wire/link/proxy';
 import { proxyVariable } from '@edgekeep/wire/link/proxy-environment';
-import { namedProxy, proxySettingsSchema } from '@edgekeep/wire/link/proxy-settings';
+import { namedProxy, type ProxySettings, proxySettingsSchema } from '@edgekeep/wire/link/proxy-settings';
 import { openTunnel } from '@edgekeep/wire/link/tunnel';
 import { z } from 'zod';
 import { readBounded } from '../bounded-file.ts';
@@ -36,19 +36,30 @@ export async function examineAgentProxy(stateFolder: string | undefined): Promis
   if (bytes === undefined) return [];
   try {
     const { hub, proxy: settings } = parseJson(bytes, agentSettings, file);
-    const found = namedProxy(settings, hub, process.env);
+    const found = await agentProxy(stateFolder, hub, settings);
     if (found === undefined) return [directly(hub, settings === undefined ? proxyVariable(process.env) : undefined)];
-    const { address, variable } = found;
-    const own = (path: string | undefined) => (path === undefined ? undefined : resolve(stateFolder, path));
-    const proxy = {
-      ...address,
-      credentials: (await proxyCredentials(own(settings?.credentialsFile))) ?? found.credentials,
-      authoritiesPem: await proxyAuthorities(own(settings?.caFile)),
-    };
+    const { proxy, variable } = found;
     return [await examineTunnel(proxy, hub, variable === undefined ? file : `the variable ${variable} of this shell`)];
   } catch (error) {
     return [failed('proxy', messageOf(error), `correct proxy in ${file}`)];
   }
+}
+
+/** The proxy of an agent with these settings, and the variable that named it; undefined: directly. */
+export async function agentProxy(
+  stateFolder: string,
+  target: Target,
+  settings: ProxySettings | undefined,
+): Promise<{ readonly proxy: Proxy; readonly variable: string | undefined } | undefined> {
+  const found = namedProxy(settings, target, process.env);
+  if (found === undefined) return undefined;
+  const own = (path: string | undefined) => (path === undefined ? undefined : resolve(stateFolder, path));
+  const proxy = {
+    ...found.address,
+    credentials: (await proxyCredentials(own(settings?.credentialsFile))) ?? found.credentials,
+    authoritiesPem: await proxyAuthorities(own(settings?.caFile)),
+  };
+  return { proxy, variable: found.variable };
 }
 
 /** The way of this command line; `undefined`: directly. */
