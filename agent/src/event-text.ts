@@ -100,6 +100,10 @@ const sentences: Sentences = {
     text: `key list ${number} of the hub is too old since ${new Date(since).toISOString().slice(0, 10)}`,
     tone: 'warning',
   }),
+  'root-list-too-old': ({ sha256, since }) => ({
+    text: `the list of the root ${sha256.slice(0, 16)} is too old since ${new Date(since).toISOString().slice(0, 10)}`,
+    tone: 'warning',
+  }),
   'root-dropped': ({ sha256 }) => ({ text: `this root is no longer trusted: SHA-256 ${sha256}` }),
   'hybrid-key-registered': () => ({ text: 'the hub has the hybrid key of this device' }),
   connected: ({ state }) => ({ text: `connected to the hub; the device is ${state}` }),

@@ -53,6 +53,8 @@ export type AgentEvent =
   | { readonly kind: 'key-list-refused'; readonly reasons: readonly string[] }
   /** The known list holds, but it is past its date, Unix milliseconds: nobody knows whether there is a later one. */
   | { readonly kind: 'key-list-too-old'; readonly number: number; readonly since: number }
+  /** The known list of a root is past its date, Unix milliseconds: a later one may end the CA of the hub's server. */
+  | { readonly kind: 'root-list-too-old'; readonly sha256: string; readonly since: number }
   /** This root is no longer trusted. */
   | { readonly kind: 'root-dropped'; readonly sha256: string }
   /** The hub wraps model keys for this hybrid key as well from now on. */

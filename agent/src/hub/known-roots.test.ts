@@ -181,4 +181,10 @@ test('a server below an issuing CA that its root revoked is refused, also after 
   const again = await KnownRoots.open(file, pinned);
   assert.throws(() => again.assertNotRevoked(underFirst.chain), /revoked by the root/);
   again.assertNotRevoked(underSecond.chain);
+  // Past its date it counts on, and the device says so.
+  assert.deepEqual(again.staleLists(now + 60), []);
+  assert.deepEqual(
+    again.staleLists(now + 61).map(({ sinceSeconds }) => sinceSeconds),
+    [now + 60],
+  );
 });

@@ -141,6 +141,14 @@ export class KnownRoots {
     }
   }
 
+  /** Trusted roots whose list has ended: it still counts, and nobody knows whether there is a later one. */
+  staleLists(nowSeconds: number): readonly { readonly sha256: string; readonly sinceSeconds: number }[] {
+    return this.#roots.slice(this.#dropped).flatMap(({ certificate, list }) => {
+      const until = list === undefined ? Infinity : parseCrl(list).nextUpdateSeconds;
+      return until < nowSeconds ? [{ sha256: digestOf(certificate), sinceSeconds: until }] : [];
+    });
+  }
+
   /**
    * Takes what follows from the known roots, durably. `serverChain` is the verified path of the connection that delivered this: older roots end
    * only if the chain is valid without them, and a CA without a class only if one for servers issued the hub's certificate. `issuing` is what

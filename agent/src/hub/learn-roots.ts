@@ -32,6 +32,8 @@ export async function learnRoots(
   }
   for (const sha256 of learned.added) emit({ kind: 'root-learned', sha256 });
   for (const sha256 of learned.dropped) emit({ kind: 'root-dropped', sha256 });
+  for (const { sha256, sinceSeconds } of roots.staleLists(nowSeconds))
+    emit({ kind: 'root-list-too-old', sha256, since: sinceSeconds * 1_000 });
   if (learned.generalRefused) emit({ kind: 'servers-authority-required' });
   await learnKeys(answer.value.keyList, roots, keys, nowSeconds, emit);
   // With only one root and no list, the hub waits for no report.

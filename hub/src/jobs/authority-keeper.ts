@@ -4,6 +4,7 @@ import { type AlarmedCertificate, alarmText, raiseAlarms } from '../authority/al
 import type { AuthorityDependencies } from '../authority/issuing-orders.ts';
 import { activateDue, closeEnded, destroyKeys, dropRoots, retireEmptied } from '../authority/upkeep.ts';
 import { weighKeyList } from '../authority/key-list-alarm.ts';
+import { weighRootLists } from '../authority/root-list-alarm.ts';
 import { activateKeysDue, type KeyOrderDependencies } from '../authority/key-orders.ts';
 import type { LiveCredential } from '../authority/server-credential.ts';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
@@ -51,6 +52,7 @@ export class AuthorityKeeper {
       () => keyRing.reload(),
       () => activateKeysDue(this.#dependencies),
       () => this.#weighKeyList(),
+      () => this.#weighRootLists(),
       () => credential.renewWhenDue(),
       () => this.#raiseAlarms(),
       () => this.#raiseTokenAlarms(),
@@ -64,6 +66,11 @@ export class AuthorityKeeper {
     const { database, clock, settings } = this.#dependencies;
     const { keyListAlarmDays } = settings.authorities;
     await weighKeyList(database, { keyListAlarmDays, nowMs: clock() });
+  }
+
+  async #weighRootLists(): Promise<void> {
+    const { database, clock, settings } = this.#dependencies;
+    await weighRootLists(database, { alarmDays: settings.authorities.keyListAlarmDays, nowMs: clock() });
   }
 
   async #raiseTokenAlarms(): Promise<void> {

@@ -41,6 +41,7 @@ const alertKinds = [
   'evidence-space',
   'rows-refused',
   'key-list',
+  'root-list',
   'witness-quorum',
   'public-witness',
   'post-quantum-refused',
