@@ -13,6 +13,8 @@ import { hubOf, listedKey, readHubKey, readHubKeys } from './hub-key-ring.ts';
 import { isWaiting, type KeyOrderDependencies, subjectOf } from './key-orders.ts';
 
 const daySeconds = 86_400;
+/** How far the clock of the person's machine may be ahead of the hub's. */
+const CLOCK_SKEW_SECONDS_MAX = 300;
 
 /** The keys that a hub of this version replaces. */
 const replaced = ['log', 'attestation-result', 'backup'] as const;
@@ -36,14 +38,10 @@ export interface KeyRequestOrder {
  */
 export async function requestKeys(dependencies: KeyOrderDependencies, order: KeyRequestOrder): Promise<Uint8Array> {
   const { database, keyStore, clock, settings } = dependencies;
-  const { stolenAtSeconds, actor } = order;
-  if (stolenAtSeconds !== undefined && stolenAtSeconds * 1_000 > clock())
-    throw new HubError(
-      'request-invalid',
-      'the time of the theft is in the future: the key would count for the thief until then',
-    );
+  const { actor } = order;
+  const stolenAtSeconds = order.stolenAtSeconds && theftBy(order.stolenAtSeconds, Math.floor(clock() / 1_000));
   const before = await readHubKeys(database.read);
-  const stolen = stolenIds(before.rows, order);
+  const stolen = stolenIds(before.rows, { ...order, stolenAtSeconds });
   const purposes = replacedPurposes(before.rows, order.purposes, stolen);
   const made = purposes
     .filter((each) => !before.rows.some((row) => row.purpose === each && isWaiting(row) && !stolen.includes(row.id)))
@@ -73,6 +71,16 @@ export async function requestKeys(dependencies: KeyOrderDependencies, order: Key
     rows.filter((row) => row.until_seconds === null).map((row) => readHubKey(keyStore, row)),
   );
   return encodeKeyListRequest(content, signers);
+}
+
+/** The time of a theft; "now" by the clock of the person's machine, which may be a little ahead, is now. */
+function theftBy(stolenAtSeconds: number, nowSeconds: number): number {
+  if (stolenAtSeconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX)
+    throw new HubError(
+      'request-invalid',
+      'the time of the theft is in the future: the key would count for the thief until then',
+    );
+  return Math.min(stolenAtSeconds, nowSeconds);
 }
 
 /** The ids of all keys that the order declares stolen. Throws `not-found` for one that is no key of this hub. */
