@@ -2,11 +2,23 @@
 // installed runs no server.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 
 const programs = '/usr/lib/postgresql';
+const prefix = 'ek-pg-';
+/** Has the number of the process that a server is for. */
+const ownerFile = 'owner.pid';
 /** A database of a test takes 10 MB until the test ends. */
 const MEMORY_BYTES_MIN = 2 ** 31;
 export const clusterUser = 'edgekeep';
@@ -28,7 +40,9 @@ export function serverPrograms(): string | undefined {
 export async function startTestCluster(config: readonly string[] = [], port = 5432): Promise<TestCluster> {
   const bin = serverPrograms();
   if (bin === undefined) throw new TypeError('PostgreSQL is not installed: `node scripts/setup.mjs test`');
-  const folder = mkdtempSync(join(parent(), 'ek-pg-'));
+  removeLeft(parent());
+  const folder = mkdtempSync(join(parent(), prefix));
+  writeFileSync(join(folder, ownerFile), `${process.pid}`);
   const data = join(folder, 'data');
   const { drop, ids } = ordinaryUser();
   if (ids !== undefined) chownSync(folder, ids.uid, ids.gid);
@@ -82,6 +96,18 @@ function parent(): string {
     // No such file system.
   }
   return '/tmp';
+}
+
+/** What processes left that were killed: their servers have ended with them. */
+function removeLeft(where: string): void {
+  for (const name of readdirSync(where).filter((each) => each.startsWith(prefix))) {
+    try {
+      const owner = Number(readFileSync(join(where, name, ownerFile), 'utf8'));
+      if (!existsSync(`/proc/${owner}`)) rmSync(join(where, name), { recursive: true, force: true });
+    } catch {
+      // It is another user's, or just begins.
+    }
+  }
 }
 
 /** PostgreSQL does not run as root: words that run a program as an ordinary user. */

@@ -5,7 +5,7 @@ import { type ClientBase, DatabaseError, Pool, type PoolClient } from 'pg';
 import type { Charge } from './engine.ts';
 import { clientConfig, type ConnectionMode } from './postgres-client.ts';
 import type { PostgresPlace } from './postgres-place.ts';
-import { runQuery } from './postgres-query.ts';
+import { checked, runQuery } from './postgres-query.ts';
 
 const IDLE_MS_MAX = 60_000;
 
@@ -79,9 +79,10 @@ class PoolConnection implements DatabaseConnection {
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
     const { mode, charge } = this.#options;
+    const question = mode === 'read' ? checked(query) : query;
     const beganMs = performance.now();
     try {
-      return await runQuery<Row>(this.client, query, mode === 'read');
+      return await runQuery<Row>(this.client, question, mode === 'read');
     } catch (error) {
       this.broken = !(error instanceof DatabaseError);
       throw error;

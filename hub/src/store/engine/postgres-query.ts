@@ -23,13 +23,20 @@ class Names {
 
 const namesOf = new WeakMap<ClientBase, Names>();
 
+export type Question = Pick<CompiledQuery, 'sql' | 'parameters'>;
+
+/** Throws for values that the store does not take, before anything is sent: such a query fails alone, and not its connection or transaction. */
+export function checked({ sql, parameters }: Question): Question {
+  return { sql, parameters: parameters.map(asParameter) };
+}
+
 /**
  * `planned` has the server keep the plan. Not for migrations: they change the schema, after which a plan may be another, and Kysely asks for the
  * tables with values of more types.
  */
 export async function runQuery<Row>(
   client: ClientBase,
-  { sql, parameters }: Pick<CompiledQuery, 'sql' | 'parameters'>,
+  { sql, parameters }: Question,
   planned: boolean,
 ): Promise<QueryResult<Row>> {
   let names = namesOf.get(client);
@@ -37,7 +44,7 @@ export async function runQuery<Row>(
   const name = planned ? names.of(sql) : undefined;
   const query = {
     text: sql,
-    values: planned ? parameters.map(asParameter) : [...parameters],
+    values: [...parameters],
     ...(name === undefined ? {} : { name }),
   };
   const { rows, rowCount, command } = await client.query<never>(query);

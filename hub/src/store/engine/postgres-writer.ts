@@ -10,7 +10,7 @@ import type { NumberedTable } from './numbered-rows.ts';
 import { OutcomeUnknown } from './outcome-unknown.ts';
 import { clientConfig } from './postgres-client.ts';
 import type { PostgresPlace } from './postgres-place.ts';
-import { runQuery } from './postgres-query.ts';
+import { checked, runQuery } from './postgres-query.ts';
 import { assertFit } from './postgres-server.ts';
 import type { Notice } from './postgres-watch.ts';
 
@@ -68,8 +68,12 @@ export class PostgresWriter implements Driver, DatabaseConnection {
     try {
       await this.#begin();
     } catch (error) {
+      if (this.#client !== undefined && !isEnd(error)) {
+        // Kysely undoes only what has begun, and a part of this has.
+        await this.rollbackTransaction();
+        throw error;
+      }
       // An idle connection may have ended without a word, and nothing has begun on it.
-      if (this.#client !== undefined && !isEnd(error)) throw error;
       await this.#drop();
       await this.acquireConnection();
       await this.#begin();
@@ -97,10 +101,11 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   async releaseConnection(): Promise<void> {}
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    const question = checked(query);
     if (!query.sql.startsWith('select')) this.#writes += 1;
     try {
       if (this.rows.isIn(query.sql)) await this.rows.flush();
-      return await runQuery<Row>(this.#live(), query, true);
+      return await runQuery<Row>(this.#live(), question, true);
     } catch (error) {
       this.#failed = true;
       throw error;

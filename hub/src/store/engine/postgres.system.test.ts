@@ -110,6 +110,17 @@ test('a write that caught the failure of its own statement fails, and is not tak
   assert.equal(await other, 0);
 });
 
+test('two hubs that open an empty database at once make its tables once', onServer, async () => {
+  await using store = await emptyStore('empty');
+  const opened = await Promise.all([Database.open(store.place), Database.open(store.place)]);
+  const given = await Promise.all(opened.map((each) => each.write((trx) => appendEntry(trx, entry('a')))));
+  for (const each of opened) await each[Symbol.asyncDispose]();
+  assert.deepEqual(
+    given.toSorted((a, b) => a - b),
+    [0, 1],
+  );
+});
+
 test('a write reads the entries that its group has appended', onServer, async () => {
   await using store = await emptyStore('reads');
   await using database = await Database.open(store.place);
@@ -330,6 +341,25 @@ test(
     assert.ok(written.length === 2 || written.length === 1, `${written.length} entries`);
   },
 );
+
+test('a group that could not begin fails, and the next one begins', onServer, async () => {
+  await using store = await emptyStore('begins');
+  await using database = await Database.open(store.place);
+  const other = new Client({ ...store.place, password: '' });
+  await other.connect();
+  try {
+    await database.write((trx) => appendEntry(trx, entry('first')));
+    await other.query('alter table engine.writer rename to gone');
+    await assert.rejects(
+      database.write((trx) => appendEntry(trx, entry('second'))),
+      { code: 'store-failed' },
+    );
+    await other.query('alter table engine.gone rename to writer');
+    assert.equal(await database.write((trx) => appendEntry(trx, entry('third'))), 1);
+  } finally {
+    await other.end();
+  }
+});
 
 test('a hub goes on after the server has ended its connections', onServer, async () => {
   await using store = await emptyStore('ended');
