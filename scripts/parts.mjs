@@ -59,6 +59,11 @@ export const parts = {
     packages: ['strongswan-pki', 'libstrongswan-standard-plugins'],
     without: "no pki of strongSwan: enrollment with another project's client is not tested",
   },
+  haproxy: {
+    programs: ['haproxy'],
+    packages: ['haproxy'],
+    without: 'no haproxy: a TCP balancer in front of a hub is tested with our own alone',
+  },
   tinyproxy: {
     programs: ['tinyproxy'],
     packages: ['tinyproxy-bin'],
@@ -191,6 +196,7 @@ export const sets = {
     'openssl',
     'curl',
     'tinyproxy',
+    'haproxy',
     'walk',
     'strongswan',
     'python',

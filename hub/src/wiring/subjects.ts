@@ -154,6 +154,11 @@ interface DoorSubjects {
   readonly operator: OperatorDoor;
 }
 
+function addressSettings({ admission, device, operator, estForGateways: est }: HubSettings) {
+  const from = ({ proxyProtocol }: HubSettings['device']) => proxyProtocol.from;
+  return { ...admission, balancers: { device: from(device), operator: from(operator), est: from(est) } };
+}
+
 async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): Promise<DoorSubjects> {
   const { folder, settings, clock, secrets, database, audit } = ledger;
   const { connections, access, watch, vendorRoots } = fleet;
@@ -173,7 +178,9 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));
   const metrics = createMetrics(hub.registry, { connections, log: audit.log, database });
   const addresses = hub.use(
-    await openAddresses(database, settings.admission, clock, (listener, code) => metrics.countRefused(listener, code)),
+    await openAddresses(database, addressSettings(settings), clock, (listener, code) =>
+      metrics.countRefused(listener, code),
+    ),
   );
   const admission = new Admission(settings, clock);
   registerAdmissionMetrics(hub.registry, admission);

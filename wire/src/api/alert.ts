@@ -13,6 +13,7 @@ const alertKinds = [
   'log-fork',
   'keys-alike',
   'refused-attempts',
+  'balancer-without-header',
   'release-refused-by-devices',
   'device-clock',
   'device-state-lost',

@@ -1,4 +1,5 @@
 // The error codes and settings of `doors`.
+import { addressText, type Network, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
 import { listenHostSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 
@@ -15,7 +16,34 @@ const listener = (port: number) =>
     host: listenHostSchema.prefault('127.0.0.1'),
     /** TCP port; 0 takes a free one. */
     port: z.int().min(0).max(65_535).default(port),
+    /** A TCP balancer in front of it (spec/proxy-protocol.md). */
+    proxyProtocol: z
+      .strictObject({
+        /** The balancers' own addresses and networks: their connections begin with a header of version 2, and with nothing else. */
+        from: z.array(balancerSchema).max(64).prefault([]),
+      })
+      .prefault({}),
   });
+
+// A wider network would let strangers say which address they have.
+const PREFIX_MIN = { 4: 8, 6: 16 } as const;
+
+const balancerSchema = z
+  .string()
+  .max(64)
+  .transform((text, context) => {
+    const parsed = text.includes('/') ? parseNetwork(text) : wholeAddress(text);
+    if (parsed !== undefined && parsed.prefixLength >= PREFIX_MIN[parsed.family])
+      return `${addressText(parsed)}/${parsed.prefixLength}`;
+    const message = `expected the address of a balancer, or its network with a prefix of ${PREFIX_MIN[4]} at least (IPv6: ${PREFIX_MIN[6]}), host bits zero`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+
+function wholeAddress(text: string): Network | undefined {
+  const address = parseAddress(text);
+  return address === undefined ? undefined : { ...address, prefixLength: address.family === 4 ? 32 : 128 };
+}
 
 export const doorsSettings = {
   /** Where devices connect (mutual TLS 1.3). */

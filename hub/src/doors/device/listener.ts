@@ -12,6 +12,7 @@ import type { CloneWatch } from '../../respond/clone-watch.ts';
 import type { RevocationWatch } from '../../revocation/watch.ts';
 import type { HubSettings } from '../../settings.ts';
 import { pay, streamLimits } from '../http/admission.ts';
+import { balancedConnections } from '../http/balanced-log.ts';
 import { newcomerLimits, queueNewcomers } from '../http/newcomers.ts';
 import { openApiRoute } from '../openapi/openapi.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
@@ -69,6 +70,7 @@ function createListener(
   queueNewcomers(app.server, newcomerLimits, {
     admits: (address) => !addresses.blocked.has(address),
     hasRoom: (network) => connections.hasRoom(network),
+    balanced: balancedConnections(app, name, addresses.balancers),
   });
   const admitted = versions === '1.3' ? door.admit.bind(door) : door.admitUnbindable.bind(door);
   app.server.on('secureConnection', (socket: TLSSocket) => admit(admitted, socket));

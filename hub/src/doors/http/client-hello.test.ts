@@ -26,13 +26,19 @@ async function realHello(): Promise<Buffer> {
 async function isWhole(...pieces: readonly Uint8Array[]): Promise<boolean> {
   const socket = new Socket();
   let whole = false;
-  whenHelloIsWhole(socket, () => (whole = true));
+  const foreign: Uint8Array[] = [];
+  whenHelloIsWhole(
+    socket,
+    () => (whole = true),
+    (bytes) => foreign.push(bytes),
+  );
   for (const piece of pieces) {
     socket.push(piece);
     await turn();
   }
   if (whole) assert.deepEqual(socket.read(), Buffer.concat(pieces));
   socket.destroy();
+  assert.equal(foreign.length, whole && pieces[0]?.[0] !== 22 ? 1 : 0);
   return whole;
 }
 

@@ -8,8 +8,11 @@ const MESSAGE_HEADER_BYTES = 4;
 /** A hybrid key share makes a ClientHello of some 1,800 bytes; tickets and long lists of extensions add to it. */
 const HELLO_BYTES_MAX = 16_384;
 
-/** Calls back once; the bytes stay on the socket for the TLS session. A connection that ends before is closed. */
-export function whenHelloIsWhole(socket: Socket, begin: () => void): void {
+/**
+ * Calls back once; the bytes stay on the socket for the TLS session. A connection that ends before is closed. `foreign` gets the first bytes of
+ * a connection that are no TLS.
+ */
+export function whenHelloIsWhole(socket: Socket, begin: () => void, foreign: (bytes: Uint8Array) => void): void {
   const chunks: Buffer[] = [];
   const cut = () => void socket.destroy();
   const read = () => {
@@ -19,6 +22,7 @@ export function whenHelloIsWhole(socket: Socket, begin: () => void): void {
     const bytes = Buffer.concat(chunks);
     if (!isHelloWhole(bytes)) return;
     socket.off('readable', read).off('end', cut);
+    if (bytes[0] !== HANDSHAKE_RECORD) foreign(bytes);
     socket.unshift(bytes);
     begin();
   };

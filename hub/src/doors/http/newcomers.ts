@@ -8,6 +8,8 @@
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { networkOf } from '../../address/network-of.ts';
+import type { BalancedConnections } from './balanced.ts';
+import { connectionName } from './client-address.ts';
 import { whenHelloIsWhole } from './client-hello.ts';
 
 export interface NewcomerLimits {
@@ -53,6 +55,8 @@ export interface NewcomerRules {
   readonly admits?: (address: string) => boolean;
   /** Whether the network may have another connection now; until then its new connections wait. */
   readonly hasRoom?: (network: string) => boolean;
+  /** Comes before the queue: what balancers send first. */
+  readonly balanced?: BalancedConnections;
 }
 
 /** How the queue sees time; milliseconds. */
@@ -78,8 +82,14 @@ export function queueNewcomers(
   const queue = new NewcomerQueue(limits, rules, time, (socket) => {
     for (const listener of listeners) Reflect.apply(listener, server, [socket]);
   });
+  const { balanced } = rules;
   server.on('secureConnection', (socket: Socket) => queue.secured(socket));
-  server.on('connection', (socket: Socket) => queue.add(socket));
+  balanced?.follow(server);
+  server.on('connection', (socket: Socket) => {
+    if (balanced === undefined) return queue.add(socket);
+    if (rules.admits?.(socket.remoteAddress ?? 'unknown') === false) return void socket.destroy();
+    balanced.receive(socket, () => queue.add(socket));
+  });
 }
 
 class NewcomerQueue {
@@ -117,18 +127,19 @@ class NewcomerQueue {
     network.silent.set(socket, this.#time.now());
     // The error of a connection that ends while it waits needs no handling.
     socket.on('error', () => {}).once('close', () => this.#leave(socket, network));
-    whenHelloIsWhole(socket, () => {
+    const ready = () => {
       network.silent.delete(socket);
       network.ready.set(socket, this.#time.now());
       this.#ready.add(network);
       this.#nextTurn();
-    });
+    };
+    whenHelloIsWhole(socket, ready, (bytes) => this.#rules.balanced?.noteForeign(socket, bytes));
     this.#lookLater();
   }
 
   /** The handshake on a connection is done. */
   secured(socket: Socket): void {
-    const raw = this.#byPeer.get(peerOf(socket) ?? '');
+    const raw = this.#byPeer.get(connectionName(socket) ?? '');
     if (raw !== undefined) this.#ended(raw);
   }
 
@@ -170,7 +181,7 @@ class NewcomerQueue {
     network.turn = this.#turnNumber;
     network.underWay += 1;
     this.#underWay.set(socket, network);
-    const peer = peerOf(socket);
+    const peer = connectionName(socket);
     if (peer !== undefined) this.#byPeer.set(peer, socket);
     socket.once('close', () => {
       this.#ended(socket);
@@ -257,9 +268,4 @@ class NewcomerQueue {
 
 function waitingOf({ silent, ready }: Network): number {
   return silent.size + ready.size;
-}
-
-// The TLS socket on a TCP connection has the same address and port.
-function peerOf({ remoteAddress, remotePort }: Socket): string | undefined {
-  return remotePort === undefined ? undefined : `${remoteAddress} ${remotePort}`;
 }

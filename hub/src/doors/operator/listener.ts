@@ -9,6 +9,7 @@ import { roles } from '../../people/roles.ts';
 import type { HubSettings } from '../../settings.ts';
 import { type Admission, pay, streamLimits } from '../http/admission.ts';
 import { ConnectionCount } from '../http/connection-count.ts';
+import { balancedConnections } from '../http/balanced-log.ts';
 import { newcomerLimits, queueNewcomers } from '../http/newcomers.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
 import { openApiRoute } from '../openapi/openapi.ts';
@@ -62,6 +63,7 @@ export async function createOperatorListener(
   queueNewcomers(app.server, newcomerLimits, {
     admits: (address) => !addresses.blocked.has(address),
     hasRoom: (network) => open.of(network) < settings.admission.maxOperatorConnections,
+    balanced: balancedConnections(app, 'operator', addresses.balancers),
   });
   app.server.on('secureConnection', (socket: Socket) => open.add(socket));
   openApiRoute(app, { listener: 'operator', operations, lists: wordLists, held: approvalAnswers });
