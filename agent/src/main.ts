@@ -4,5 +4,7 @@ import { endWithParent } from '@edgekeep/host/parent';
 
 hardenProcess();
 endWithParent();
+const { outliveOutputs } = await import('@edgekeep/host/lost-output');
+outliveOutputs();
 const { runCommandLine } = await import('./command-line.ts');
 process.exitCode = await runCommandLine(process.argv.slice(2));

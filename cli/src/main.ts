@@ -3,5 +3,7 @@
 import { hardenProcess } from '@edgekeep/host/own-process';
 
 hardenProcess();
+const { endWithOutput } = await import('@edgekeep/host/lost-output');
+endWithOutput();
 const { runCommandLine } = await import('./command-line.ts');
 process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -55,6 +55,19 @@ test('a process with an open debugger refuses to run', async () => {
   });
 });
 
+// SECURITY.md: HUB-102
+test('an error that nobody caught is printed without the control characters in its message, and ends the process', async () => {
+  const hostile = String.raw`throw new Error('\u001b[2J\u009b31m\u202emoc.evil\u2066')`;
+  for (const code of [hostile, `void (async () => { ${hostile} })();`, `setImmediate(() => { ${hostile} });`])
+    await assert.rejects(inside(code), (error: { code?: unknown; stderr?: unknown }) => {
+      assert.equal(error.code, 1);
+      assert.match(String(error.stderr), /\\u202emoc\.evil/);
+      const raw = ['\u001b', '\u009b', '\u202e', '\u2066'].filter((each) => String(error.stderr).includes(each));
+      assert.deepEqual(raw, []);
+      return true;
+    });
+});
+
 // SECURITY.md: DEV-44
 test('every program of the house is hardened before it loads anything else', async () => {
   const packages = ['agent', 'hub', 'cli', 'sim'];

@@ -6,20 +6,31 @@ import { url as inspectorUrl } from 'node:inspector';
 import { enableCompileCache } from 'node:module';
 import { userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { inspect } from 'node:util';
 import { printOnly } from './printable.ts';
 import { othersMayWrite } from './trusted-path.ts';
 
 /** As every verb of the command line has it (docs/cli.md). */
 const usageExitCode = 2;
+const uncaughtExitCode = 1;
 const openToOthers = 0o077;
 const prlimitPaths = ['/usr/bin/prlimit', '/bin/prlimit'] as const;
 
 /** Ends the process with a message when its environment is not safe for keys. Called before anything else is loaded. */
 export function hardenProcess(): void {
   printOnly([process.stdout, process.stderr]);
+  sayLastWords();
   shutDebugger();
   forbidCoreFiles();
   useOwnCompileCache();
+}
+
+/** Node prints an error that nobody caught past `printOnly`, and texts of others are in its message. The exit code is Node's. */
+function sayLastWords(): void {
+  process.setUncaughtExceptionCaptureCallback((error) => {
+    process.stderr.write(`${inspect(error)}\n`);
+    process.exit(uncaughtExitCode);
+  });
 }
 
 /**

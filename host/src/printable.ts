@@ -8,7 +8,7 @@ const unprintable =
   /[^\P{Cc}\t\n]|(?![\u200c\u200d])[\p{Cf}\p{Zl}\p{Zp}]|\p{Cs}|\u034f|\u115f|\u1160|\u17b4|\u17b5|\u3164|\uffa0/gu;
 
 /** In a form that JSON reads as the same text. */
-function withEscapes(text: string): string {
+export function withEscapes(text: string): string {
   return text.replaceAll(unprintable, escaped);
 }
 

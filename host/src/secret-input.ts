@@ -4,6 +4,7 @@ import { openSync, read, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { promisify } from 'node:util';
 import { HostError } from './error.ts';
+import { withEscapes } from './printable.ts';
 
 const readBytes = promisify(read);
 
@@ -55,7 +56,7 @@ export async function askOnTerminal(question: string): Promise<string | undefine
   const terminal = new ReadStream(descriptor);
   try {
     terminal.setRawMode(true);
-    writeSync(descriptor, question);
+    writeSync(descriptor, withEscapes(question));
     return await readTyped(terminal);
   } finally {
     writeSync(descriptor, '\n');

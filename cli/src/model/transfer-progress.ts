@@ -1,5 +1,6 @@
 // The progress of a transfer, for people: one line that is overwritten on a terminal, and a line now and then where the output is kept
 // (CI).
+import { printableCell, withEscapes } from '@edgekeep/host/printable';
 
 const onTerminalEveryMs = 500;
 const inLogsEveryMs = 30_000;
@@ -24,7 +25,7 @@ export class TransferProgress {
   /** `nowMs` is monotonic. */
   constructor(output: ProgressOutput, what: string, total: number, nowMs: () => number = () => performance.now()) {
     this.#output = output;
-    this.#what = what;
+    this.#what = printableCell(what);
     this.#total = total;
     this.#nowMs = nowMs;
     this.#beganMs = nowMs();
@@ -49,7 +50,7 @@ export class TransferProgress {
   /** A message between two progress lines. */
   say(text: string): void {
     this.end();
-    this.#output.write(`${text}\n`);
+    this.#output.write(`${withEscapes(text)}\n`);
   }
 
   end(): void {
