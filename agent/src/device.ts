@@ -28,6 +28,7 @@ import { alone, imaLogFile, laterMeasurements, openBootLog, openRootOfTrust } fr
 import type { AgentSettings } from './settings.ts';
 import { KeptState } from './kept-state.ts';
 import { openStateFolder, readIfThere, type StateFolder } from './state-folder.ts';
+import { assertSocketPaths } from './socket-paths.ts';
 import { StateLock } from './state-lock.ts';
 import { KnownKeys } from './hub/known-keys.ts';
 import { KnownRoots } from './hub/known-roots.ts';
@@ -65,6 +66,7 @@ export async function openDevice(
 ) {
   const { deviceId } = settings;
   const folder = await openStateFolder(settings);
+  assertSocketPaths(settings, folder);
   // Before the root of trust is used or the boot log grows.
   opening.use(await StateLock.take(folder.run));
   await removeLeftDoors(folder.run);

@@ -7,6 +7,8 @@ import { isAbsolute, join } from 'node:path';
 import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
 import { workloadNamePattern } from '@edgekeep/core/identity/spiffe-id';
 import { parseJson } from '@edgekeep/core/json';
+import { personBytes } from '@edgekeep/core/person-text';
+import { systemFailureText } from '@edgekeep/host/system-failure';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
@@ -202,11 +204,11 @@ export async function readAgentSettings(
 ): Promise<AgentSettings> {
   let value: object;
   try {
-    value = parseJson(await readFile(file), z.looseObject({}), file);
+    value = parseJson(personBytes(await readFile(file), file), z.looseObject({}), file);
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
       throw new AgentError('settings-invalid', `no ${file}: \`edgekeep enroll kit\` makes it, at the hub`, { cause });
-    const message = messageOf(cause);
+    const message = systemFailureText(cause) ?? messageOf(cause);
     throw new AgentError('settings-invalid', message.includes(file) ? message : `${file}: ${message}`, { cause });
   }
   // It names a library to load (PKCS#11) and the keys that are trusted.

@@ -1,7 +1,6 @@
 // Wires one agent together and runs it. The only file of the agent that knows all its parts. `main.ts` calls it for the command line; the
 // simulator calls it several times in process.
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { encodeVerifierKey, type NoteSigner, verifierKeyOf } from '@edgekeep/core/audit/note';
 import { utf8 } from '@edgekeep/core/bytes';
 import { replaceFile } from '@edgekeep/host/durable-file';
@@ -40,6 +39,7 @@ import { Workloads } from './local/workload.ts';
 import { workloadApi } from './local/workload-api.ts';
 
 import { type AgentOptions, type Device, openDevice } from './device.ts';
+import { localSockets, modelSocket, workloadSocket } from './socket-paths.ts';
 
 export interface Agent {
   /** The newest events, oldest first. */
@@ -220,7 +220,7 @@ function runnerOf(
     receiptsFolder: folder.receipts,
     guardHost,
     listener: listeners.get(model.name),
-    socketPath: listeners.has(model.name) ? socketPath(model, folder) : undefined,
+    socketPath: listeners.has(model.name) ? modelSocket(model, folder) : undefined,
   };
 }
 
@@ -280,10 +280,6 @@ async function readToken({ enrollmentTokenFile }: AgentSettings, folder: StateFo
   return { file: former, token: formerToken };
 }
 
-function socketPath({ name, socket }: ModelSettings, folder: StateFolder): string {
-  return socket === undefined ? join(folder.run, `${name}.sock`) : folder.resolve(socket);
-}
-
 async function openListeners(
   { models }: AgentSettings,
   folder: StateFolder,
@@ -293,7 +289,7 @@ async function openListeners(
   for (const model of models) {
     if (model.use === 'program') continue;
     const { loopbackPort } = model;
-    const listener = await GuardListener.open({ socketPath: socketPath(model, folder), loopbackPort });
+    const listener = await GuardListener.open({ socketPath: modelSocket(model, folder), loopbackPort });
     listeners.set(model.name, opening.use(listener));
   }
   return listeners;
@@ -305,8 +301,7 @@ async function openLocalApis(
   { life, prover, desired, walls }: { life: AgentLife; prover: Prover; desired: DesiredStore; walls: GuardWalls },
   opening: AsyncDisposableStack,
 ): Promise<number | undefined> {
-  const pathOf = (path: string | undefined, name: string) =>
-    path === undefined ? join(folder.run, name) : folder.resolve(path);
+  const paths = localSockets({ local }, folder);
   const status = statusApi({
     status: () => life.status(),
     prover,
@@ -317,12 +312,8 @@ async function openLocalApis(
     desired: () => desired.present,
   });
   const admin = adminApi({ held: (name) => life.runner(name)?.held });
-  const statusSocket = { kind: 'socket', path: pathOf(local.socket, 'agent.sock'), mode: socketModes.status } as const;
-  const adminSocket = {
-    kind: 'socket',
-    path: pathOf(local.adminSocket, 'admin.sock'),
-    mode: socketModes.admin,
-  } as const;
+  const statusSocket = { kind: 'socket', path: paths.status, mode: socketModes.status } as const;
+  const adminSocket = { kind: 'socket', path: paths.admin, mode: socketModes.admin } as const;
   opening.use(await LocalServer.open(statusSocket, status));
   // A connection on the admin socket lasts as long as the program that uses its data.
   opening.use(await LocalServer.open(adminSocket, admin, 0));
@@ -356,9 +347,9 @@ async function openWorkloadSockets(
   opening: AsyncDisposableStack,
 ): Promise<void> {
   if (workloads === undefined) return;
-  for (const { name, socket, socketMode } of settings.workloads) {
-    const path = socket === undefined ? join(folder.run, `workload-${name}.sock`) : folder.resolve(socket);
-    const where = { kind: 'socket', path, mode: socketModes[socketMode] } as const;
-    opening.use(await LocalServer.open(where, workloadApi(workloads, name)));
+  for (const workload of settings.workloads) {
+    const path = workloadSocket(workload, folder);
+    const where = { kind: 'socket', path, mode: socketModes[workload.socketMode] } as const;
+    opening.use(await LocalServer.open(where, workloadApi(workloads, workload.name)));
   }
 }

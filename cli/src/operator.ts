@@ -18,6 +18,7 @@ import { HostError } from '@edgekeep/host/error';
 import { isMissing } from '@edgekeep/host/missing-file';
 import { errorResponse } from '@edgekeep/wire/api/error-response';
 import { type Attempt, connectFailure } from '@edgekeep/wire/link/connect-failure';
+import { personBytes } from '@edgekeep/core/person-text';
 import { noteShown } from '@edgekeep/wire/link/refused-server';
 import { serverExpectation, tlsClientOptions } from '@edgekeep/wire/link/tls';
 import type { WireErrorCode } from '@edgekeep/wire/error';
@@ -120,7 +121,8 @@ async function readAccess(file: string): Promise<Access> {
       },
     );
   });
-  return parseJson(bytes, operatorFile, `operator file ${file}`);
+  const what = `operator file ${file}`;
+  return parseJson(personBytes(bytes, what), operatorFile, what);
 }
 
 /** Waits and repeats the request when the hub answers that there are too many; `wait` is for tests. */

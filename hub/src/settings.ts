@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
+import { personText } from '@edgekeep/core/person-text';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { z } from 'zod';
 import { settingsByPresentNames } from '@edgekeep/wire/former-name';
@@ -24,9 +25,10 @@ export async function readHubSettings(folder: string): Promise<HubSettings> {
   const path = join(folder, settingsFileName);
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = personText(await readFile(path), path);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return hubSettingsSchema.parse({});
+    if (error instanceof CoreError) throw new HubError('settings-invalid', error.message, { cause: error });
     throw error;
   }
   // It names programs to run and the location of secrets.

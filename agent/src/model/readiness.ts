@@ -37,11 +37,18 @@ export async function assertReady(
   const { freeBytes = Infinity, pageBytes = 1 } = (await machine.sharedMemory()) ?? {};
   const bytes = files.reduce((sum, { size }) => sum + Math.ceil(size / pageBytes) * pageBytes, 0);
   if (freeBytes < bytes)
-    throw new AgentError('shared-memory-short', `${name} takes ${bytes} bytes of /dev/shm, ${freeBytes} are free`);
+    throw new AgentError(
+      'shared-memory-short',
+      `${name} takes ${bytes} bytes of /dev/shm, ${freeBytes} are free: free some, or make it larger (in a container --shm-size or shm_size; else mount -o remount,size=… /dev/shm)`,
+    );
   // While the guard reads the files, there are two copies.
   const needed = use === 'guard' ? 2 * bytes : bytes;
   const free = machine.memoryFree();
-  if (free < needed) throw new AgentError('memory-short', `${name} takes ${needed} bytes of memory, ${free} are free`);
+  if (free < needed)
+    throw new AgentError(
+      'memory-short',
+      `${name} takes ${needed} bytes of memory, ${free} are free: free some, or raise the memory limit of the container or unit (MemoryMax)`,
+    );
   if (use === 'program') return;
   await guardHost();
 }

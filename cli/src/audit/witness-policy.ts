@@ -1,11 +1,11 @@
 // `edgekeep witness-policy show|set`: whose cosignatures make a receipt, and how many.
-import { readFile } from 'node:fs/promises';
 import { tiers } from '@edgekeep/core/attest/tier';
 import { counted } from '@edgekeep/core/counted';
 import { witnessPolicyRequest, witnessPolicyView } from '@edgekeep/wire/api/audit';
 import type { z } from 'zod';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { readText } from '../person-file.ts';
 
 export const show: Command = {
   usage: 'witness-policy show',
@@ -50,7 +50,7 @@ async function orderOf(args: Arguments, now: z.infer<typeof witnessPolicyView>):
     quorum: Number(args.option('quorum') ?? now.quorum),
     tiers: list === undefined ? now.tiers : list.split(',').filter((each) => each !== ''),
     whenUnmet: args.option('when-unmet') ?? now.whenUnmet,
-    text: file === undefined ? now.text : file === 'none' ? null : await readFile(file, 'utf8'),
+    text: file === undefined ? now.text : file === 'none' ? null : await readText(file),
   });
   if (!order.success) {
     const [issue] = order.error.issues;

@@ -1,8 +1,6 @@
 // `edgekeep authority trust`: adds to the operator file the roots that its own root certified, and no others.
-import { readFile } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
-import { parseJson } from '@edgekeep/core/json';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { followRollovers } from '@edgekeep/core/identity/rollover';
 import { replaceFile } from '@edgekeep/host/durable-file';
@@ -11,6 +9,7 @@ import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorFileOf, operatorHelp, operatorOption } from '../operator.ts';
 import { fingerprintText } from '../root/ceremony.ts';
+import { readJson } from '../person-file.ts';
 
 export const command: Command = {
   usage: 'authority trust',
@@ -25,7 +24,7 @@ ${operatorHelp}
   async run(args) {
     const file = operatorFileOf(args);
     const answer = await (await openOperator(args)).get('/v1/authorities/chain', authoritiesResponse);
-    const access = parseJson(await readFile(file), z.looseObject({ root: z.string() }), `operator file ${file}`);
+    const access = await readJson(file, z.looseObject({ root: z.string() }), `operator file ${file}`);
     const known = parsePem(access.root, 'CERTIFICATE').map(parseCertificate);
     const result = followRollovers(known, offeredRootsOf(answer), Math.floor(Date.now() / 1_000));
     if (result.kind === 'refused') {

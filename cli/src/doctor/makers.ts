@@ -1,12 +1,10 @@
 // The makers that a hub trusts, for the doctor: from the hub itself, from a file that `enroll kit` put beside the agent's settings, or from
 // makers' certificates in local files.
 import { counted } from '@edgekeep/core/counted';
-import { readFile } from 'node:fs/promises';
 import { parseBase64 } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import type { EndorsementTime } from '@edgekeep/core/identity/endorsement';
 import { signsItself } from '@edgekeep/core/identity/maker-authority';
-import { parseJson } from '@edgekeep/core/json';
 import { readCertificateFiles } from '@edgekeep/wire/file/certificate-files';
 import {
   type VendorRootKind,
@@ -18,6 +16,7 @@ import { z } from 'zod';
 import type { Arguments } from '../command.ts';
 import { openOperator } from '../operator.ts';
 import { type Finding, ok, warning } from '@edgekeep/host/finding';
+import { readJson } from '../person-file.ts';
 
 /** The file in a kit: the hub's trusted makers when the kit was made. */
 export const kitTrustFileName = 'vendor-roots.json';
@@ -42,7 +41,7 @@ export async function readMakers(args: Pick<Arguments, 'all' | 'option'>): Promi
   const asked = args.option('operator') === undefined ? [] : await askHub(args);
   if (paths.length === 0 && asked.length === 0) return undefined;
   const kits = paths.filter((path) => path.endsWith('.json'));
-  const told = await Promise.all(kits.map(async (path) => parseJson(await readFile(path), kitTrust, path)));
+  const told = await Promise.all(kits.map(async (path) => readJson(path, kitTrust)));
   const files = await readCertificateFiles(paths.filter((path) => !path.endsWith('.json')));
   const loose = files.flatMap(({ certificates }) => certificates);
   const all = [...asked, ...told.flat()];

@@ -2,7 +2,6 @@
 import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { tiers } from '@edgekeep/core/attest/tier';
-import { parseJson } from '@edgekeep/core/json';
 import { attributesSchema } from '@edgekeep/wire/api/attributes';
 import * as api from '@edgekeep/wire/api/enrollment-group';
 import { exitCodes, type Command } from '../command.ts';
@@ -11,6 +10,7 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
 import { listText, table, timeText } from '../table.ts';
 import { pairOf } from '../registry/tag.ts';
+import { readJson } from '../person-file.ts';
 
 const pathOf = (name: string) => `/v1/enrollment-groups/${encodeURIComponent(name)}`;
 
@@ -68,7 +68,7 @@ ${operatorHelp}
         tier: args.option('tier'),
         needsToken: args.flag('needs-token'),
         tags: Object.fromEntries(args.all('tag').map(pairOf)),
-        desired: desired === undefined ? undefined : parseJson(await readFile(desired), attributesSchema, desired),
+        desired: desired === undefined ? undefined : await readJson(desired, attributesSchema),
         site: args.option('site'),
         siteByAddress: args.flag('site-by-address'),
       },

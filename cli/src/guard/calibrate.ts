@@ -1,5 +1,5 @@
 // `edgekeep guard calibrate`: guard settings from a folder of clean images (docs/calibrate.md).
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { counted } from '@edgekeep/core/counted';
 import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
@@ -8,6 +8,7 @@ import { table } from '../table.ts';
 import { guardFilesAt } from './model-files.ts';
 import { numberOf, pixelValues, pixelValuesHelp, pixelValuesOptions } from './pixel-values.ts';
 import { runGuardTool } from './tool.ts';
+import { readText } from '../person-file.ts';
 
 const imageTypes = ['.png', '.npy'];
 const otherPictures = /\.(?:jpe?g|bmp|tiff?|webp|gif)$/i;
@@ -113,7 +114,7 @@ async function imagesIn(folder: string): Promise<string[]> {
 async function labelsOf(text: string): Promise<string[]> {
   // Text that names no file is a list.
   const isFile = !text.includes(',') && (await stat(text).catch(() => undefined))?.isFile() === true;
-  const parts = isFile ? (await readFile(text, 'utf8')).split(/\r?\n/) : text.split(',');
+  const parts = isFile ? (await readText(text)).split(/\r?\n/) : text.split(',');
   return parts.map((part) => part.trim()).filter((part) => part !== '');
 }
 

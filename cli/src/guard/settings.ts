@@ -1,9 +1,8 @@
 // Guard settings as a file of the publisher.
-import { readFile } from 'node:fs/promises';
-import { parseJson } from '@edgekeep/core/json';
 import { type GuardSettings, guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
+import { readJson } from '../person-file.ts';
 
 /** Reads guard settings written by the publisher (spec/guard.md). */
 export async function readGuardSettings(file: string): Promise<GuardSettings> {
-  return parseJson(await readFile(file), guardSettingsSchema, `guard settings ${file}`);
+  return readJson(file, guardSettingsSchema, `guard settings ${file}`);
 }

@@ -1,6 +1,5 @@
 // `edgekeep hub claim`: the first operator file of a hub, on the hub's machine, becomes one person's own.
-import { readFile, rename, rm } from 'node:fs/promises';
-import { parseJson } from '@edgekeep/core/json';
+import { rename, rm } from 'node:fs/promises';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { claimResponse } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
@@ -10,6 +9,7 @@ import { HubRefusal, operatorFileOf, operatorFromFile, operatorHelp, operatorOpt
 import { operatorAddress } from '../operator-file.ts';
 import { newToken } from '../people/token.ts';
 import { timeText } from '../table.ts';
+import { readJson } from '../person-file.ts';
 
 /** Claims the hub of the file `from` for `name` and writes their own operator file; returns the hub's answer. */
 export async function claimHub(order: {
@@ -19,7 +19,7 @@ export async function claimHub(order: {
   readonly lifeSeconds?: number | undefined;
 }): Promise<z.infer<typeof claimResponse>> {
   const { from, out, name, lifeSeconds } = order;
-  const address = parseJson(await readFile(from), operatorAddress, `operator file ${from}`);
+  const address = await readJson(from, operatorAddress, `operator file ${from}`);
   const operator = await operatorFromFile(from);
   const { token, sha256 } = newToken();
   // Before the hub knows the token: a token that the hub accepts must not be lost to a full disk.

@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { readBounded } from '../bounded-file.ts';
 import { readTrustRoots } from '../model/key-files.ts';
 import { exitCodes, type Command } from '../command.ts';
-import { parseUtf8 } from '@edgekeep/core/bytes';
+import { personText } from '@edgekeep/core/person-text';
 import { readLineOrders } from './line-orders.ts';
 import { type DeviceOrder, type LineTerms, type ManufactureResult, makeDevice } from './make.ts';
 import { Manifest } from './manifest.ts';
@@ -44,7 +44,7 @@ ${vendorRootsHelp}
     const manufacturer = await openManufacturer(args.required('ca'));
     const vendorFile = args.option('vendor-roots');
     const vendorRoots = vendorFile === undefined ? [] : await readTrustRoots(vendorFile);
-    const orders = readLineOrders(parseUtf8(await readBounded(input, INPUT_BYTES_MAX), input), dirname(input));
+    const orders = readLineOrders(personText(await readBounded(input, INPUT_BYTES_MAX), input), dirname(input));
     await using manifest = await Manifest.open(output);
     const failures: Failure[] = [];
     let made = 0;

@@ -4,14 +4,12 @@ import { counted } from '@edgekeep/core/counted';
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toBase64url, toHex } from '@edgekeep/core/bytes';
 import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import { encodeManifest, manifestDigest, manifestPath, type ModelManifest } from '@edgekeep/core/model/manifest';
 import { type ReleasePolicy, releasePolicySchema } from '@edgekeep/core/model/release-policy';
 import { signModel } from '@edgekeep/core/model/signature/sign';
-import { parseJson } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
 import { type PublicationResponse, publicationResponse } from '@edgekeep/wire/api/model-release';
 import { UsageError } from '../command.ts';
@@ -22,6 +20,7 @@ import { openScratch } from './scratch.ts';
 import { mediaTypeOf, modelSources, type SourceFile } from '../guard/model-sources.ts';
 import { type ProgressOutput, TransferProgress } from './transfer-progress.ts';
 import { uploadFile } from './upload.ts';
+import { readJson } from '../person-file.ts';
 
 const silent: ProgressOutput = { isTerminal: false, write: () => {} };
 
@@ -89,7 +88,7 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
 
 /** Reads a release policy written by the publisher (spec/model-manifest.md, "Release policy"). */
 export async function readReleasePolicy(file: string): Promise<ReleasePolicy> {
-  return parseJson(await readFile(file), releasePolicySchema, `release policy ${file}`);
+  return readJson(file, releasePolicySchema, `release policy ${file}`);
 }
 
 /** With the `.ort` twin of each `.onnx` file, which devices prefer. */

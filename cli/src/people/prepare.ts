@@ -1,10 +1,9 @@
 // `edgekeep token prepare`: a person makes their own token, so that nobody else ever has it, and gives its SHA-256 to an administrator.
-import { readFile } from 'node:fs/promises';
-import { parseJson } from '@edgekeep/core/json';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { type Command, exitCodes } from '../command.ts';
 import { operatorAddress } from '../operator-file.ts';
 import { newToken } from './token.ts';
+import { readJson } from '../person-file.ts';
 
 export const command: Command = {
   usage: 'token prepare --from FILE --out FILE',
@@ -20,7 +19,7 @@ register it with \`edgekeep token create --person NAME --sha256 HEX\`. Until the
   async run(args) {
     const from = args.required('from');
     const out = args.required('out');
-    const address = parseJson(await readFile(from), operatorAddress, `operator file ${from}`);
+    const address = await readJson(from, operatorAddress, `operator file ${from}`);
     const { token, sha256 } = newToken();
     await writeNewFile(out, `${JSON.stringify({ ...address, token }, null, 2)}\n`);
     return { exitCode: exitCodes.ok, value: { out, sha256 }, text: `wrote ${out}\nSHA-256 ${sha256}` };

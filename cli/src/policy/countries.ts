@@ -1,9 +1,9 @@
 // `edgekeep policy countries`: the operator's own table of networks and their countries.
 import { counted } from '@edgekeep/core/counted';
-import { readFile } from 'node:fs/promises';
 import { countryNetworksResponse, countryNetworksView } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { readText } from '../person-file.ts';
 
 export const command: Command = {
   usage: 'policy countries [FILE]',
@@ -26,7 +26,7 @@ export const command: Command = {
 
 /** The networks of a file, as written there. */
 export async function readCountries(file: string): Promise<{ network: string; country: string }[]> {
-  const lines = (await readFile(file, 'utf8')).split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
+  const lines = (await readText(file)).split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
   return lines.map((line) => {
     const [network = '', country = ''] = line.trim().split(/[\s,]+/);
     return { network, country };

@@ -1,11 +1,13 @@
 // A policy as files: one or more *.cedar and, beside them, *.test.json (spec/access.md, "Files"). A folder means all files of both kinds in
 // it.
+import { personBytes } from '@edgekeep/core/person-text';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { loadDraft as loadDraftPolicy } from '@edgekeep/core/policy/draft';
 import type { Policy } from '@edgekeep/core/policy/policy';
 import { parsePolicyTests, type PolicyTests, POLICY_TESTS_BYTES_MAX } from '@edgekeep/core/policy/test-file';
 import { UsageError } from '../command.ts';
+import { readText } from '../person-file.ts';
 
 export interface PolicyFiles {
   /** The text that is sent to the hub and hashed: a single file unchanged, several one after the other under their names. */
@@ -22,10 +24,8 @@ export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyF
   const [only] = texts;
   const text =
     texts.length === 1 && only !== undefined
-      ? await readFile(only, 'utf8')
-      : (await Promise.all(texts.map(async (path) => `// ${basename(path)}\n${await readFile(path, 'utf8')}\n`))).join(
-          '',
-        );
+      ? await readText(only)
+      : (await Promise.all(texts.map(async (path) => `// ${basename(path)}\n${await readText(path)}\n`))).join('');
   const tests = await Promise.all(files.filter((path) => path.endsWith('.test.json')).map(readTests));
   return {
     text,
@@ -50,5 +50,5 @@ async function readTests(path: string): Promise<PolicyTests> {
   const bytes = await readFile(path);
   if (bytes.length > POLICY_TESTS_BYTES_MAX)
     throw new UsageError(`${path} is longer than ${POLICY_TESTS_BYTES_MAX} bytes`);
-  return parsePolicyTests(bytes);
+  return parsePolicyTests(personBytes(bytes, path));
 }

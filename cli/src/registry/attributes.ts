@@ -1,10 +1,9 @@
 // `edgekeep device attributes|set-desired`: the desired and the reported attributes of a device.
-import { readFile } from 'node:fs/promises';
-import { parseJson } from '@edgekeep/core/json';
 import { attributesSchema } from '@edgekeep/wire/api/attributes';
 import { attributesView } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { readJson } from '../person-file.ts';
 
 export const show: Command = {
   usage: 'device attributes ID',
@@ -34,7 +33,7 @@ ${operatorHelp}
     const replaces = args.option('replaces');
     if (replaces !== undefined && !/^\d{1,15}$/.test(replaces))
       throw new UsageError('--replaces takes a version number');
-    const attributes = parseJson(await readFile(file), attributesSchema, file);
+    const attributes = await readJson(file, attributesSchema);
     const body = { attributes, ...(replaces === undefined ? {} : { replaces: Number(replaces) }) };
     const path = `/v1/devices/${encodeURIComponent(id)}/desired`;
     const value = await (await openOperator(args)).send('PUT', path, body, attributesView);

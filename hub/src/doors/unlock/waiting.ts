@@ -7,6 +7,7 @@ import { equalBytes, parseBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
 import { z } from 'zod';
+import { socketPathProblem } from '@edgekeep/host/socket-path';
 import { HubError } from '../../common/error.ts';
 import type { KeyStore } from '../../secrets/key-store.ts';
 import { restrictNewFiles } from '../../secrets/process.ts';
@@ -39,6 +40,12 @@ export interface WaitingOrder {
 /** Resolves when the keys were opened; the socket is gone by then. Throws `conflict` when another hub waits in this folder. */
 export async function waitForUnlock(order: WaitingOrder): Promise<KeyStore> {
   const path = join(order.dataFolder, unlockSocketName);
+  const problem = socketPathProblem(path);
+  if (problem !== undefined)
+    throw new HubError(
+      'settings-invalid',
+      `${problem}: move the data folder to a shorter path, or unlock without --wait`,
+    );
   if (await isAnswered(path)) throw new HubError('conflict', `another hub waits at ${path}`);
   // Removes the socket of a killed hub.
   await rm(path, { force: true });
