@@ -1,6 +1,9 @@
 // A hub asks a public witness for cosignatures (spec/audit-log.md, "Public witnesses"): receipts carry its line, a witness that fails is named.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { findProgram } from '@edgekeep/cli/program';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -74,6 +77,9 @@ test('a hub that was started again knows which tree the witness has seen, and go
     [known.name, known.url, known.failures, known.problem],
     ['witness.example/w1', witness.url, 0, null],
   );
+  const args = [findProgram('@edgekeep/cli/main').file, 'public-witness', 'list'];
+  const shown = await promisify(execFile)(process.execPath, [...args, '--operator', fleet.world.operatorFile]);
+  assert.match(shown.stdout, /witness\.example\/w1 +[1-9][0-9]* +.* 0 +next checkpoint +-/);
   const before = witness.seen.length;
   await fleet.world.restart();
   assert.deepEqual((await listed())[0]?.cosignedSize, known.cosignedSize);

@@ -1,6 +1,9 @@
 // A device that had hybrid wraps and runs an older agent again: who may let it have a lesser wrap, and whom that does not help.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { findProgram } from '@edgekeep/cli/program';
 import { after, before, test } from 'node:test';
 import { boundWrapType, hybridWrapType } from '@edgekeep/core/access/wrap-context';
 import { sha256Hex } from '@edgekeep/core/digest';
@@ -129,6 +132,26 @@ test('in a group that requires post-quantum protection a device whose key was fo
     [['loses', ['post-quantum-required'], ['device:rolled-back']]],
   );
   await link[Symbol.asyncDispose]();
+});
+
+test('the command line says of a device whether it has a hybrid key, what forgetting does to it, and what the rule refuses', async () => {
+  await hybridDevice('shown');
+  await world.operator.send('POST', '/v1/groups/strict/members', { add: ['shown'] }, z.unknown());
+  const run = async (...words: readonly string[]) => {
+    const args = [findProgram('@edgekeep/cli/main').file, ...words, '--operator', world.operatorFile];
+    return (await promisify(execFile)(process.execPath, args)).stdout;
+  };
+  assert.match(await run('device', 'show', 'shown'), /^hybrid key +MLKEM768-X25519 since .*[0-9a-f]{64}$/m);
+  assert.match(await run('device', 'show', 'shown'), /^lease .*, hybrid {2}/m);
+  assert.match(
+    await run('policy', 'simulate', '--add', 'strict=shown'),
+    /^post-quantum rule: group strict, .*: strict-1$/m,
+  );
+  const said = await run('device', 'forget-hybrid-key', 'shown', '--reason', 'an older agent');
+  assert.match(said, /^shown has no hybrid key any more \([0-9a-f]{64}\); 1 live connection closed$/m);
+  assert.match(said, /group strict requires post-quantum protection: shown gets no key until/);
+  assert.match(await run('device', 'show', 'shown'), /^hybrid key +none/m);
+  assert.match(await run('device', 'history', 'shown'), /hybrid-key.*no-hybrid-key.*an older agent/);
 });
 
 // SECURITY.md: NET-14
