@@ -43,7 +43,7 @@ const known: Readonly<Record<string, string>> = {
   'core/src/canonical/network.ts': 'the parser of addresses and networks',
   'cli/src/operator-file.ts': 'the form of the version before',
   'core/src/identity/general-name.ts': 'the octets of an address that is one already',
-  'hub/src/address/network-of.ts': 'the address of a socket, asked for each request',
+  'core/src/canonical/network-of.ts': 'the address of a socket, asked for each request',
   'tests/support/house.ts': 'a rule about imports',
 };
 

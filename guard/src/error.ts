@@ -14,6 +14,7 @@ export const guardErrorCodes = [
   'not-offered',
   'method-not-allowed',
   'model-unknown',
+  'service-unknown',
   'output-not-representable',
   'queue-full',
   'queue-timeout',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { GuardError } from './error.ts';
 import { parseInferenceRequest } from './inference-request.ts';
 import type { TensorInterface } from './tensors/tensor.ts';
 
@@ -160,4 +161,43 @@ test('bytes that are not UTF-8 are refused', () => {
   assert.throws(() => parseInferenceRequest(Uint8Array.of(0x22, 0xff, 0x22), undefined, model), {
     code: 'request-invalid',
   });
+});
+
+// SECURITY.md: DEV-100
+test('objects, members and lists are counted before the text is parsed: what cannot be parsed is refused for their number', () => {
+  const refusedFor = (text: string) => {
+    try {
+      parseInferenceRequest(Buffer.from(text), undefined, model);
+    } catch (error) {
+      return error instanceof GuardError ? `${error.code}: ${error.message.split(':')[0]}` : String(error);
+    }
+    return 'accepted';
+  };
+  // None of these ends, so a parser would refuse each as no JSON.
+  assert.equal(refusedFor(`{"inputs":[${'{},'.repeat(1_000_000)}`), 'request-invalid: more than 258 objects');
+  assert.equal(
+    refusedFor(`{"parameters":{${'"a":1,'.repeat(100_000)}`),
+    'request-invalid: more than 8192 members of objects',
+  );
+  assert.equal(refusedFor(`{"inputs":[${'[],'.repeat(2_000_000)}`), 'request-invalid: more than 1048576 lists');
+  assert.equal(refusedFor('{"inputs":['), 'request-invalid: the body is not JSON in UTF-8');
+});
+
+test('texts may have as many braces and colons as they like, and nested data as many lists as elements', () => {
+  const target = { inputs: [{ name: 'x', datatype: 'BYTES', shape: [-1] } as const], outputs: [] };
+  const program = String.raw`{"a": {"b": "c\"{", 'd': [{}]}}`.repeat(10_000);
+  const data = [program, `${program}\\`, '"{:['];
+  assert.deepEqual(
+    parse({ inputs: [{ name: 'x', shape: [3], datatype: 'BYTES', data }] }, target).inputs[0]?.data,
+    data,
+  );
+  const rows = Array.from({ length: 200_000 }, () => [1, 2]);
+  assert.equal(parse({ inputs: [{ ...good, shape: [rows.length, 2], data: rows }] }).inputs[0]?.data.length, 400_000);
+});
+
+test('the most inputs and outputs with parameters are within the number of objects', () => {
+  const parameters = { a: 1 };
+  const inputs = Array.from({ length: 64 }, (_, at) => ({ ...good, name: `x${at}`, parameters }));
+  const outputs = Array.from({ length: 64 }, (_, at) => ({ name: `y${at}`, parameters }));
+  assert.throws(() => parse({ parameters, inputs, outputs }), { code: 'request-invalid', message: /no input x0/ });
 });

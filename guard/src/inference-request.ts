@@ -3,6 +3,7 @@
 // Protocol v2 and its binary tensor data extension).
 import { z } from 'zod';
 import { GuardError } from './error.ts';
+import { assertJsonShape } from './json-shape.ts';
 import { ELEMENTS_MAX, PARAMETERS_MAX, RANK_MAX, TENSORS_MAX, TEXT_MAX } from './limits.ts';
 import { parseTensorBytes } from './tensors/tensor-bytes.ts';
 import { parseTensorJson } from './tensors/tensor-json.ts';
@@ -122,6 +123,7 @@ export function elementCount(name: string, shape: readonly number[]): number {
 }
 
 function parseEnvelope(bytes: Uint8Array): z.infer<typeof requestSchema> {
+  assertJsonShape(bytes);
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

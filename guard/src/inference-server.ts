@@ -31,6 +31,7 @@ const statusOf: Readonly<Record<GuardErrorCode, number>> = {
   'path-unknown': 404,
   'not-offered': 501,
   'model-unknown': 404,
+  'service-unknown': 404,
   'method-not-allowed': 405,
   'queue-full': 429,
   'queue-timeout': 503,

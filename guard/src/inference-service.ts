@@ -25,7 +25,7 @@ export class InferenceService {
   /** The guard's own version. */
   readonly version: string;
   readonly #lane = new SerialQueue(WAITING_MAX, WAITING_MS_MAX);
-  #stopping = false;
+  readonly #stopped = new AbortController();
 
   constructor(model: GuardedModel, version: string) {
     this.model = model;
@@ -33,12 +33,17 @@ export class InferenceService {
   }
 
   get stopping(): boolean {
-    return this.#stopping;
+    return this.#stopped.signal.aborted;
+  }
+
+  /** Aborts when the service stops. */
+  get stopSignal(): AbortSignal {
+    return this.#stopped.signal;
   }
 
   /** Refuses what waits, and resolves when the request that is computed now has ended. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#stopped.abort();
     await this.#lane.idle();
   }
 
@@ -55,7 +60,7 @@ export class InferenceService {
       const request = parse(this.model);
       const parsed = performance.now();
       return await this.#lane.run(async () => {
-        if (this.#stopping) throw new GuardError('stopping', 'the model is being withdrawn');
+        if (this.stopping) throw new GuardError('stopping', 'the model is being withdrawn');
         if (isGone()) throw new GuardError('request-invalid', 'the connection was closed');
         const started = performance.now();
         const inference = await this.model.infer(request);

@@ -13,6 +13,8 @@ export const WAITING_MAX = 64;
 export const WAITING_MS_MAX = 10_000;
 /** What is read and thrown away of a body that is refused, so that a client which sends before it reads gets the answer. */
 export const DISCARDED_BYTES_MAX = 8 * BODY_BYTES_MAX;
+/** Calls that watch the health of the guard: one for each channel of a client, and each keeps its connection. */
+export const WATCHES_MAX = 16;
 /** Compressing a shorter answer costs more than it saves. */
 export const COMPRESSED_BYTES_MIN = 1024;
 /** From a request's first byte to its last header line, and to its end: a local client needs neither. */
@@ -28,6 +30,12 @@ export const TEXT_MAX = 256;
 export const PARAMETERS_MAX = 32;
 /** Inputs of a request, and requested outputs. */
 export const TENSORS_MAX = 64;
+/** Objects of a request: itself, each input and output, and the parameters of each. */
+export const OBJECTS_MAX = 2 * (1 + 2 * TENSORS_MAX);
+/** Members of all of them: the fields of the protocol, and parameters. Ten times what clients send. */
+export const MEMBERS_MAX = 8_192;
+/** Lists in the JSON of a request: data nested as its shape says. A list costs memory of its own, however few elements it has. */
+export const LISTS_MAX = 1024 * 1024;
 /** ONNX models in use have at most five or six dimensions. */
 export const RANK_MAX = 8;
 /** Elements of one tensor: what the largest body can hold as one-byte elements. */

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer } from 'node:https';
 import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
 import { AgentError } from '../error.ts';
-import { limitByAddress } from './limit-by-address.ts';
+import { limitByNetwork } from './limit-by-network.ts';
 
 export type Answerer = (request: LocalRequest, response: ServerResponse) => Promise<void>;
 
@@ -31,7 +31,7 @@ export type LocalAddress =
 /** Several monitors and one person. */
 const CONNECTIONS_MAX = 32;
 /** Of one address, where strangers ask. */
-const ADDRESS_CONNECTIONS_MAX = 8;
+const NETWORK_CONNECTIONS_MAX = 8;
 const HEADER_BYTES_MAX = 4_096;
 const headersTimeoutMs = 5_000;
 /** How often Node looks for requests beyond their time: half a minute unless said. */
@@ -47,7 +47,7 @@ export class LocalServer {
     const server = serverFor(where, (request, response) => void respond(where, answer, request, response));
     server.keepAliveTimeout = idleMs;
     server.maxConnections = CONNECTIONS_MAX;
-    if (where.kind === 'network') limitByAddress(server, ADDRESS_CONNECTIONS_MAX);
+    if (where.kind === 'network') limitByNetwork(server, NETWORK_CONNECTIONS_MAX);
     // A request is only its head, so the deadline of the body is that of the head; an answer may take as long as its reader.
     server.requestTimeout = headersTimeoutMs;
     const listening = Promise.withResolvers<void>();

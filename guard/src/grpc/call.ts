@@ -52,6 +52,11 @@ export class GrpcCall implements Disposable {
     };
   }
 
+  /** The client may wait as long as it likes, and hears nothing meanwhile. */
+  keepOpen(): void {
+    this.stream.setTimeout(0);
+  }
+
   /** Without an outcome of gRPC: the client does not speak it. It may have ended the call with the same bytes that began it. */
   refuse(status: number): void {
     const { stream } = this;

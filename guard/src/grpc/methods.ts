@@ -1,5 +1,6 @@
 // The calls of spec/inference.proto: which function answers each. Follows spec/inference.md section 6.
 import { GuardError } from '../error.ts';
+import { checkHealth, watchHealth } from './health.ts';
 import {
   encodeInferResponse,
   encodeModelConfiguration,
@@ -17,15 +18,31 @@ import type { InferenceService } from '../inference-service.ts';
 /** `isGone` says whether the client has ended the call. */
 type Answer = (service: InferenceService, message: Uint8Array, isGone: () => boolean) => Promise<Uint8Array>;
 
-export interface GrpcMethod {
+export interface AnsweringMethod {
   /** `stream`: each message of the call is answered by one of its own. */
   readonly kind: 'unary' | 'stream';
   readonly answer: Answer;
 }
 
+/** One message is answered by several, until the guard leaves. */
+export interface WatchingMethod {
+  readonly kind: 'watch';
+  readonly watch: (
+    service: InferenceService,
+    message: Uint8Array,
+    left: () => Promise<void>,
+  ) => AsyncGenerator<Uint8Array>;
+}
+
+export type GrpcMethod = AnsweringMethod | WatchingMethod;
+
 const servicePath = '/inference.GRPCInferenceService/';
-/** The public health service, which probes of Kubernetes ask. */
-const healthPath = '/grpc.health.v1.Health/Check';
+const healthPath = '/grpc.health.v1.Health/';
+
+const health: Readonly<Record<string, GrpcMethod>> = {
+  Check: about(checkHealth),
+  Watch: { kind: 'watch', watch: watchHealth },
+};
 
 const methods: Readonly<Record<string, GrpcMethod>> = {
   ServerLive: about(() => encodeTruth(true)),
@@ -50,11 +67,19 @@ const notOffered =
 
 /** @throws GuardError `path-unknown`, `not-offered` */
 export function methodOf(path: string): GrpcMethod {
-  if (path === healthPath) return about(({ stopping }) => encodeTruth(!stopping));
+  if (path.startsWith(healthPath)) return named(health, path.slice(healthPath.length)) ?? unknown();
   const name = path.startsWith(servicePath) ? path.slice(servicePath.length) : '';
-  const method = Object.hasOwn(methods, name) ? methods[name] : undefined;
+  const method = named(methods, name);
   if (method !== undefined) return method;
   if (notOffered.test(name)) throw new GuardError('not-offered', name);
+  return unknown();
+}
+
+function named(list: Readonly<Record<string, GrpcMethod>>, name: string): GrpcMethod | undefined {
+  return Object.hasOwn(list, name) ? list[name] : undefined;
+}
+
+function unknown(): never {
   throw new GuardError('path-unknown', 'no such call in spec/inference.proto');
 }
 

@@ -15,10 +15,10 @@ import { GuardError } from '../error.ts';
 import { deadlineOf, GrpcCall } from './call.ts';
 import { type Message, readMessages } from './frames.ts';
 import { encodeStreamAnswer } from './messages.ts';
-import { type GrpcMethod, methodOf } from './methods.ts';
+import { type AnsweringMethod, methodOf, type WatchingMethod } from './methods.ts';
 import { grpcStatus, isOurs, succeeded } from './status.ts';
 import type { InferenceService } from '../inference-service.ts';
-import { HEADER_BYTES_MAX, IDLE_MS_MAX, REQUEST_MS_MAX, WAITING_MAX } from '../limits.ts';
+import { HEADER_BYTES_MAX, IDLE_MS_MAX, REQUEST_MS_MAX, WAITING_MAX, WATCHES_MAX } from '../limits.ts';
 
 /** What a client may send on one call before we read it. */
 const WINDOW_BYTES = 1024 * 1024;
@@ -30,12 +30,16 @@ export class GrpcServer {
   readonly #service: InferenceService;
   readonly #idleMs: number;
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** Tells each watching call that the guard leaves, with its session. */
+  readonly #watching = new Map<() => void, ServerHttp2Stream['session']>();
+  #left = false;
   readonly #servers: Readonly<Record<GuardDoor['kind'], Http2Server>>;
 
   /** `idleMs` is how long a connection may make no progress. */
   constructor(service: InferenceService, idleMs = IDLE_MS_MAX) {
     this.#service = service;
     this.#idleMs = idleMs;
+    service.stopSignal.addEventListener('abort', () => this.#leave());
     this.#servers = { local: this.#listen('local'), loopback: this.#listen('loopback') };
   }
 
@@ -48,7 +52,13 @@ export class GrpcServer {
 
   /** Lets each client finish its calls, and take the next one to the next server. */
   retire(): void {
+    this.#leave();
     for (const session of this.#sessions) session.close();
+  }
+
+  #leave(): void {
+    this.#left = true;
+    for (const leave of this.#watching.keys()) leave();
   }
 
   [Symbol.dispose](): void {
@@ -74,7 +84,9 @@ export class GrpcServer {
     this.#sessions.add(session);
     // A session that closes waits until its client has read everything: one that does not read would keep its place.
     let waited: NodeJS.Timeout | undefined;
-    session.setTimeout(this.#idleMs, () => {
+    session.setTimeout(this.#idleMs);
+    session.on('timeout', () => {
+      if ([...this.#watching.values()].includes(session)) return;
       session.close();
       waited ??= setTimeout(() => socket.destroy(), this.#idleMs);
     });
@@ -98,6 +110,7 @@ export class GrpcServer {
       const encoding = String(headers['grpc-encoding'] ?? 'identity');
       const limit = () => call.limit(REQUEST_MS_MAX, 'the message did not arrive in time');
       const messages = readMessages(stream, encoding, this.#service.bodies, limit);
+      if (method.kind === 'watch') return await this.#answerWatch(call, method, messages);
       await (method.kind === 'unary'
         ? this.#answerOne(call, method, messages)
         : this.#answerEach(call, method, messages));
@@ -109,7 +122,7 @@ export class GrpcServer {
     }
   }
 
-  async #answerOne(call: GrpcCall, method: GrpcMethod, messages: AsyncGenerator<Message>): Promise<void> {
+  async #answerOne(call: GrpcCall, method: AnsweringMethod, messages: AsyncGenerator<Message>): Promise<void> {
     const arrived = call.limit(REQUEST_MS_MAX, 'the message did not arrive in time');
     let answer: Uint8Array | undefined;
     for await (const message of orEnd(messages, call)) {
@@ -124,8 +137,37 @@ export class GrpcServer {
     await call.send(answer);
   }
 
+  /** Ends when the client ends it, or when the guard leaves: by `UNAVAILABLE`, so that the client asks again. */
+  async #answerWatch(call: GrpcCall, method: WatchingMethod, messages: AsyncGenerator<Message>): Promise<void> {
+    const asked: Uint8Array[] = [];
+    const arrived = call.limit(REQUEST_MS_MAX, 'the message did not arrive in time');
+    for await (const message of orEnd(messages, call)) {
+      using held = message;
+      if (asked.push(Uint8Array.from(held.bytes)) > 1)
+        throw new GuardError('request-invalid', 'a second message in a call that takes one');
+    }
+    arrived();
+    const [first] = asked;
+    if (first === undefined) throw new GuardError('request-invalid', 'a call without a message');
+    if (this.#watching.size >= WATCHES_MAX) throw new GuardError('queue-full', `${WATCHES_MAX} calls watch already`);
+    const leaving = Promise.withResolvers<void>();
+    this.#watching.set(leaving.resolve, call.stream.session);
+    call.keepOpen();
+    try {
+      if (this.#left || this.#service.stopping) leaving.resolve();
+      const left = () => call.orEnd(leaving.promise);
+      for await (const status of method.watch(this.#service, first, left)) await call.send(status);
+    } catch (error) {
+      if (call.stream.destroyed || call.stream.closed) return;
+      throw error;
+    } finally {
+      this.#watching.delete(leaving.resolve);
+    }
+    call.finish(grpcStatus(new GuardError('stopping', 'the guard leaves: ask again')));
+  }
+
   /** A request that is refused gets its reason as an answer, and the call goes on. */
-  async #answerEach(call: GrpcCall, method: GrpcMethod, messages: AsyncGenerator<Message>): Promise<void> {
+  async #answerEach(call: GrpcCall, method: AnsweringMethod, messages: AsyncGenerator<Message>): Promise<void> {
     for await (const message of orEnd(messages, call)) {
       const computed = this.#compute(call, method, message).catch((error: unknown) => {
         const status = grpcStatus(error);
@@ -137,7 +179,7 @@ export class GrpcServer {
   }
 
   /** The memory of a message is held while its answer waits and is computed, also when the call has ended, and not while the answer is sent. */
-  async #compute(call: GrpcCall, method: GrpcMethod, message: Message): Promise<Uint8Array> {
+  async #compute(call: GrpcCall, method: AnsweringMethod, message: Message): Promise<Uint8Array> {
     using held = message;
     return await method.answer(this.#service, held.bytes, () => call.isOver);
   }

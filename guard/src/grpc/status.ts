@@ -20,6 +20,7 @@ const codeOf: Readonly<Record<GuardErrorCode, number>> = {
   'path-unknown': codes.unimplemented,
   'not-offered': codes.unimplemented,
   'model-unknown': codes.notFound,
+  'service-unknown': codes.notFound,
   'method-not-allowed': codes.unimplemented,
   'queue-full': codes.resourceExhausted,
   'queue-timeout': codes.unavailable,

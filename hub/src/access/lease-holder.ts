@@ -1,7 +1,7 @@
 // Does the client that asks for the next lease look like the holder of the last one? Compares the address and how long the proof took
 // (docs/design/relay.md). A relay that opens the key elsewhere cannot be refused on these signs, because honest devices move and machines
 // are busy; the hub raises an alert instead.
-import { networkOf } from '../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';

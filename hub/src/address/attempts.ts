@@ -3,7 +3,7 @@
 import type { AlertData } from '../alert/alert-data.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { Clock } from '../common/clock.ts';
-import { networkOf } from './network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import type { Database } from '../store/database.ts';
 
 export interface Attempt {

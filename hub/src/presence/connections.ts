@@ -6,7 +6,7 @@ import type { KeyExchange } from '@edgekeep/wire/link/key-exchange';
 import { randomBytes } from 'node:crypto';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { HubError } from '../common/error.ts';
-import { networkOf } from '../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 
 export interface ConnectedWorkload {
   readonly deviceId: string;

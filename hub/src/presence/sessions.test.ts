@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { networkOf } from '../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import { isSameOrigin, judgeSession, type LiveSession, type SessionRule } from './sessions.ts';
 
 const rule: SessionRule = { cannotBeCopied: false, silentMs: 60_000, nowMs: 1_000_000 };

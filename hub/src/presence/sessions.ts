@@ -1,6 +1,6 @@
 // Whether a connection that proved its identity may exist beside earlier ones with the same identity (spec/presence.md, "Concurrent sessions").
 // Pure: the known facts go in, a verdict comes out.
-import { networkOf } from '../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 
 /** Where a client with the identity is: the same address and certificates of one lineage are one place. */
 export interface SessionOrigin {

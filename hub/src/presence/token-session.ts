@@ -2,7 +2,7 @@
 import { notePlace } from '../registry/device-notes.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
-import { networkOf } from '../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import { reportConcurrentSessions, type ConcurrentSessionsRule } from './concurrent-sessions.ts';
 
 /** Two tokens that crossed in the network prove nothing. */

@@ -10,7 +10,7 @@ import { raiseAlert } from '../alert/alerts.ts';
 import { type DisconnectDependencies, quarantineDevice } from './quarantine.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
-import { networkOf } from '../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import { presenceOf } from '../presence/read.ts';
 import { revoke } from './revoke.ts';
 import { asHub } from '../store/authority.ts';

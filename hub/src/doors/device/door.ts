@@ -12,7 +12,7 @@ import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
 import { CHANNEL_BINDING_LENGTH, channelBinding } from '@edgekeep/wire/link/channel-binding';
 import { keyExchangeOf } from '@edgekeep/wire/link/key-exchange';
-import { networkOf } from '../../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import type { Traffic } from '../../access/traffic.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';

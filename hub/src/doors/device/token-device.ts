@@ -8,7 +8,7 @@ import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import { networkOf } from '../../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import type { PlatformKey } from '../../secrets/platform-key.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';

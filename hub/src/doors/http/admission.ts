@@ -2,7 +2,7 @@
 // this happens before the first byte of a body is read.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../common/clock.ts';
-import { networkOf } from '../../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import type { HubSettings } from '../../settings.ts';
 import { bodyBytes } from './body-limits.ts';
 import type { StreamLimits } from './body-watch.ts';

@@ -1,6 +1,6 @@
 // The number of open connections of each network.
 import type { Socket } from 'node:net';
-import { networkOf } from '../../address/network-of.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 
 export class ConnectionCount {
   readonly #counts = new Map<string, number>();

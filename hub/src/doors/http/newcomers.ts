@@ -7,9 +7,9 @@
 // long the queue rests as long: the others have at least half of the event loop, also while thousands of connections come.
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { networkOf } from '../../address/network-of.ts';
 import type { BalancedConnections } from './balanced.ts';
 import { connectionName } from './client-address.ts';
+import { networkOf } from '@edgekeep/core/canonical/network-of';
 import { whenHelloIsWhole } from './client-hello.ts';
 
 export interface NewcomerLimits {

@@ -1,6 +1,6 @@
 // The network that an address counts for when attempts, connections and places are counted by network.
 import { isIPv4 } from 'node:net';
-import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/canonical/network';
+import { addressText, canonicalAddress, parseAddress } from './network.ts';
 
 /**
  * A machine's place in the network: an IPv4 address, or the first 64 bits of an IPv6 address, because a machine changes the rest itself.
