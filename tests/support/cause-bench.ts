@@ -119,16 +119,16 @@ export class CauseBench {
     };
   }
 
-  /** What an agent says, by code or kind, until it says `wanted`; all of it where it ends before. */
-  async runUntil(machine: Machine, wanted: string): Promise<readonly string[]> {
+  /** What an agent says, by code or kind, until it asks its hub, which is after it looked at its machine. */
+  async runToItsHub(machine: Machine): Promise<readonly string[]> {
     const child = this.#spawn(machine);
     await using _ = ending(child);
     const complaint = text(child.stderr);
     const said: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
       const { kind, code } = eventLine.parse(JSON.parse(line));
-      said.push(code ?? kind);
-      if (said.at(-1) === wanted) return said;
+      said.push(kind === 'failed' || kind === 'stopped' ? (code ?? kind) : kind);
+      if (kind === 'hub-unreachable') return said;
     }
     throw new Error(`the agent ended; it said ${said.join()}: ${await complaint}`);
   }

@@ -177,7 +177,7 @@ export const causes: Readonly<Record<string, Cause>> = {
     const { simulator, run } = await bench.tpm();
     const machine = await bench.machine(`unix:${simulator.socketPath}`);
     await writeFile(join(machine.stateFolder, 'enrolled.json'), '{"deviceId":"press-7"}\n');
-    await bench.runUntil(machine, 'hub-unreachable');
+    await bench.runToItsHub(machine);
     await run('clear', '-c', 'p');
     return machine;
   },
