@@ -88,7 +88,7 @@ export class Database {
     upgraded: (trx: WriteTransaction) => Promise<void> = async () => undefined,
   ): Promise<Database> {
     const charge = (milliseconds: number) => actingNow()?.charge(milliseconds);
-    const engine = openEngine<Tables>(place, { charge, numbered: auditEntries });
+    const engine = await openEngine<Tables>(place, { charge, numbered: auditEntries });
     try {
       await engine.migrate(async (trx) => {
         await migrate(trx);

@@ -1,6 +1,7 @@
 // What the hub needs of the product that keeps its rows. An engine knows connections, transactions and SQL, and no table
 // by its meaning.
 import type { Dialect, Kysely, Transaction } from 'kysely';
+import type { NumberedTable } from './numbered-rows.ts';
 import type { RowChange, WatchedTable } from './row-watch.ts';
 
 export interface Engine<DB> {
@@ -33,3 +34,9 @@ export type Outcome<T> =
 
 /** Hears of the time that a read took. */
 export type Charge = (milliseconds: number) => void;
+
+export interface EngineOptions {
+  readonly charge: Charge;
+  /** The rows that almost every write adds: an engine may count them itself. */
+  readonly numbered: NumberedTable;
+}

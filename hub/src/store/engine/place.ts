@@ -1,11 +1,8 @@
 // Opens the store at a place. A place is data, so that a thread can open the same one.
-import { Kysely } from 'kysely';
+import type { Kysely } from 'kysely';
 import { z } from 'zod';
-import type { Engine } from './engine.ts';
-import { PostgresEngine, type PostgresOptions } from './postgres-engine.ts';
+import type { Engine, EngineOptions } from './engine.ts';
 import { type PostgresPlace, postgresPlaceSchema } from './postgres-place.ts';
-import { PostgresPool } from './postgres-pool.ts';
-import { nullableColumns, postgresSql } from './postgres-sql.ts';
 import { openSqlite } from './sqlite.ts';
 import { SqliteEngine } from './sqlite-engine.ts';
 
@@ -14,16 +11,16 @@ export type StorePlace = string | PostgresPlace;
 
 export const storePlaceSchema: z.ZodType<StorePlace> = z.union([z.string(), postgresPlaceSchema]);
 
-export function openEngine<DB>(place: StorePlace, options: PostgresOptions): Engine<DB> {
-  return typeof place === 'string'
-    ? new SqliteEngine<DB>(place, options.charge)
-    : new PostgresEngine<DB>(place, options);
+export async function openEngine<DB>(place: StorePlace, options: EngineOptions): Promise<Engine<DB>> {
+  if (typeof place === 'string') return new SqliteEngine<DB>(place, options.charge);
+  // A hub on SQLite loads no client of PostgreSQL.
+  const { PostgresEngine } = await import('./postgres-engine.ts');
+  return new PostgresEngine<DB>(place, options);
 }
 
 /** One connection, which only reads. */
 export async function openReader<DB>(place: StorePlace): Promise<Kysely<DB>> {
   if (typeof place === 'string') return openSqlite<DB>(place, { mode: 'read' });
-  const driver = new PostgresPool(place, { mode: 'read', maxConnections: 1 });
-  const sql = postgresSql(new Set(await driver.use(nullableColumns)));
-  return new Kysely<DB>({ dialect: { ...sql, createDriver: () => driver } });
+  const { openPostgresReader } = await import('./postgres-engine.ts');
+  return openPostgresReader<DB>(place);
 }

@@ -1,7 +1,7 @@
 // PostgreSQL as the store (docs/design/postgresql.md).
 import { type CompiledQuery as Query, CompiledQuery, Kysely, type Transaction } from 'kysely';
-import type { Charge, Engine, Outcome, SqlOfEngine, WriteGroup } from './engine.ts';
-import { countRows, type NumberedTable } from './numbered-rows.ts';
+import type { Engine, EngineOptions, Outcome, SqlOfEngine, WriteGroup } from './engine.ts';
+import { countRows } from './numbered-rows.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { PostgresPool } from './postgres-pool.ts';
 import { assertFit } from './postgres-server.ts';
@@ -29,11 +29,6 @@ const ownTables = [
   "delete from engine.writer where at < now() - interval '30 days'",
 ];
 
-export interface PostgresOptions {
-  readonly charge: Charge;
-  readonly numbered: NumberedTable;
-}
-
 export class PostgresEngine<DB> implements Engine<DB> {
   readonly read: Kysely<DB>;
   readonly sql: SqlOfEngine;
@@ -45,7 +40,7 @@ export class PostgresEngine<DB> implements Engine<DB> {
   /** Changed rows of the write that runs now. */
   readonly #changes: RowChange[] = [];
 
-  constructor(place: PostgresPlace, { charge, numbered }: PostgresOptions) {
+  constructor(place: PostgresPlace, { charge, numbered }: EngineOptions) {
     this.#place = place;
     this.sql = postgresSql(this.#nullable);
     this.#readers = new PostgresPool(place, { mode: 'read', maxConnections: READERS_MAX, charge });
@@ -152,6 +147,13 @@ export class PostgresEngine<DB> implements Engine<DB> {
   #one(): PostgresPool {
     return new PostgresPool(this.#place, { mode: 'write', maxConnections: 1 });
   }
+}
+
+/** One connection, which only reads. */
+export async function openPostgresReader<DB>(place: PostgresPlace): Promise<Kysely<DB>> {
+  const driver = new PostgresPool(place, { mode: 'read', maxConnections: 1 });
+  const sql = postgresSql(new Set(await driver.use(nullableColumns)));
+  return new Kysely<DB>({ dialect: { ...sql, createDriver: () => driver } });
 }
 
 type Write<DB> = <T>(trx: Transaction<DB>, each: (trx: Transaction<DB>) => Promise<T>) => Promise<Outcome<T>>;

@@ -1,5 +1,6 @@
 // PostgreSQL as the store: one writer at a time over several hubs, commits whose answer is lost, servers that cannot be the store.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -31,6 +32,25 @@ async function indexesOf({ read }: Database): Promise<readonly number[]> {
   const rows = await read.selectFrom('audit_entry').select('log_index').orderBy('log_index').execute();
   return rows.map(({ log_index: index }) => index);
 }
+
+// Prints whether the client of PostgreSQL is loaded after a store on SQLite was opened, and after the engine was.
+const loads = `
+import { createRequire } from 'node:module';
+const isLoaded = () => Object.keys(createRequire(import.meta.url).cache).some((path) => path.includes('/node_modules/pg/'));
+const engine = await import(new URL('./place.ts', base));
+await using opened = await engine.openEngine(':memory:', { charge: () => undefined, numbered: {} });
+const before = isLoaded();
+await import(new URL('./postgres-engine.ts', base));
+console.log(before, isLoaded());`;
+
+test('a store on SQLite loads no client of PostgreSQL', () => {
+  const text = `const base = ${JSON.stringify(import.meta.url)};${loads}`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', text], {
+    encoding: 'utf8',
+    cwd: import.meta.dirname,
+  });
+  assert.equal(stdout.trim(), 'false true', stderr);
+});
 
 test('the entries of two hubs that write at once have all numbers, each once', onServer, async () => {
   await using store = await emptyStore('two');
