@@ -218,6 +218,13 @@ export const attestMutants: readonly Mutant[] = [
     breaks: 'an appraisal by withdrawn reference values is not recorded',
   },
   {
+    id: 'attest/result-key-stays',
+    file: 'hub/src/attest/appraiser.ts',
+    find: '(await signedBy.get(appraisal)?.countsIn?.(trx, Math.floor(nowMs / 1_000))) ?? true',
+    replace: '((await signedBy.get(appraisal)?.countsIn?.(trx, Math.floor(nowMs / 1_000))) ?? true) || true',
+    breaks: 'a result by a key that was declared stolen meanwhile releases nothing',
+  },
+  {
     id: 'attest/reset-count-kept',
     file: 'hub/src/registry/device-notes.ts',
     find: ".when('reset_count', '<', value('resetCount'))",

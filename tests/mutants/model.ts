@@ -76,6 +76,13 @@ export const modelMutants: readonly Mutant[] = [
     breaks: 'a publisher that has ended publishes nothing new',
   },
   {
+    id: 'model/publisher-ended-meanwhile',
+    file: 'hub/src/publisher/publishers.ts',
+    find: 'Math.max(nowMs, orderedAt ?? 0)',
+    replace: 'Math.max(nowMs, 0)',
+    breaks: 'a request that began before the end of its publisher publishes nothing after it',
+  },
+  {
     id: 'model/release-changes',
     file: releases,
     find: "if (old !== undefined && old.state !== 'uploading') {",

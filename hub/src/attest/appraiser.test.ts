@@ -235,6 +235,21 @@ test('an appraisal that was made before an IMA policy was published or withdrawn
   }
 });
 
+// SECURITY.md: HUB-91
+test('an appraisal is not recorded once the key that signed its result counts no more, and is made anew by the next one', async () => {
+  await using store = await openTestStore();
+  const { references, add, record } = await hubOver(store);
+  await add();
+  let counts = true;
+  const appraiser = testAppraiser(store.database, references, { signer, keyCounts: () => counts });
+  const asked = { qualifyingData, nonce: qualifyingData, nowMs };
+  const { appraisal } = await appraiser.appraise(press.row, press.evidence({ qualifyingData }), asked);
+  counts = false;
+  assert.equal(await refusalOf(record(appraisal)), 'conflict: reference-values-changed');
+  counts = true;
+  await record(appraisal);
+});
+
 test('what fails for another reason is not tried again', async () => {
   let times = 0;
   const work = async () => {

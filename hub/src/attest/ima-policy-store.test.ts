@@ -18,10 +18,10 @@ const pcrs = [0, 7, 10];
 async function policies({ database }: TestStore) {
   await trustTestPublisher(database);
   const store = new ImaPolicyStore(database);
-  const publish = async (version: string, quoted: readonly number[] = pcrs, signs = signDocument) => {
+  const publish = async (version: string, quoted: readonly number[] = pcrs, signs = signDocument, nowMs = by.nowMs) => {
     const files = { '/opt/bin/a': [`sha256:${'1'.repeat(64)}`] };
     const document = encodeImaPolicy({ type: 'edgekeep-ima-policy/v1', name: 'line', version, files });
-    return store.publish({ document, signature: await signs(document), pcrs: quoted, ...by });
+    return store.publish({ document, signature: await signs(document), pcrs: quoted, ...by, nowMs });
   };
   return { store, publish };
 }
@@ -50,6 +50,8 @@ test('an IMA policy of a publisher that has ended is refused, and the one from b
   const [publisher] = await listPublishers(opened.database);
   await endPublisher(opened.database, { fingerprint: publisher?.fingerprint ?? '', note: 'left', ...by });
   assert.equal(await refusalOf(publish('1.1.0')), 'publisher-untrusted');
+  // A request that began a moment before the end counts as one of now.
+  assert.equal(await refusalOf(publish('1.2.0', pcrs, signDocument, by.nowMs - 1)), 'publisher-untrusted');
   assert.equal((await store.now()).policies.list.length, 1);
 });
 

@@ -16,6 +16,8 @@ export interface TestAppraiserDependencies {
   readonly diceTrust?: MakersOfDevices['diceTrust'];
   readonly settings?: AppraisalSettings;
   readonly epoch?: () => string;
+  /** Whether the store lets the key of results count; left out: it does. */
+  readonly keyCounts?: () => boolean;
 }
 
 export function testAppraiser(
@@ -28,9 +30,10 @@ export function testAppraiser(
     rootKeys = new RootKeys(),
     diceTrust = () => nobody,
     settings = testAttestation,
+    keyCounts = () => true,
   } = dependencies;
   const makers = { diceTrust, trusted: () => '', trustedIn: async () => '', tierReasons: async () => [] };
-  const signing = () => ({ signer, keyId: 'key' });
+  const signing = () => ({ signer, keyId: 'key', countsIn: async () => keyCounts() });
   return new Appraiser({ database, references, rootKeys, signing, makers, settings, epoch: dependencies.epoch });
 }
 
