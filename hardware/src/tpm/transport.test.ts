@@ -102,7 +102,19 @@ test('addresses are read, and what is none is not guessed', () => {
   assert.deepEqual(parseTpmAddress('device:/dev/tpm0'), { kind: 'device', path: '/dev/tpm0' });
   assert.deepEqual(parseTpmAddress('unix:/run/tpm.sock'), { kind: 'unix', path: '/run/tpm.sock' });
   assert.deepEqual(parseTpmAddress('tcp:localhost:2321'), { kind: 'tcp', host: 'localhost', port: 2321 });
-  for (const text of ['', 'tpm', 'unix:relative', 'tcp:host', 'tcp:host:0', 'tcp:host:70000', 'tcp::2321']) {
+  // The second is the form of the version before.
+  for (const text of ['tcp:[::1]:2321', 'tcp:::1:2321', 'tcp:[0:0::1]:2321'])
+    assert.deepEqual(parseTpmAddress(text), { kind: 'tcp', host: '::1', port: 2321 }, text);
+  for (const text of [
+    '',
+    'tpm',
+    'unix:relative',
+    'tcp:host',
+    'tcp:host:0',
+    'tcp:host:70000',
+    'tcp::2321',
+    'tcp:10.1:2321',
+  ]) {
     assert.equal(parseTpmAddress(text), undefined, text);
   }
 });

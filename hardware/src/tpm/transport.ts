@@ -35,9 +35,12 @@ export function parseTpmAddress(text: string): TpmAddress | undefined {
   return text.startsWith('tcp:') ? tcpAddress(text.slice('tcp:'.length)) : undefined;
 }
 
+// A TPM has no port of its own, so the last number is always one: the version before took an IPv6 address without brackets.
+const withoutBrackets = /^([0-9a-f:.]*:[0-9a-f:.]*)(:\d{1,5})$/i;
+
 function tcpAddress(text: string): TpmAddress | undefined {
   try {
-    const { host, port } = parseEndpoint(text);
+    const { host, port } = parseEndpoint(text.replace(withoutBrackets, '[$1]$2'));
     return port === undefined ? undefined : { kind: 'tcp', host: hostText(host), port };
   } catch (error) {
     if (error instanceof CoreError) return undefined;
