@@ -15,7 +15,8 @@ import { z } from 'zod';
 import { UsageError } from './command.ts';
 import { readSigner } from './model/key-files.ts';
 import { operatorAddress } from './operator-file.ts';
-import { HubRefusal, operatorFileOf, operatorFromFile, Unreachable } from './operator.ts';
+import { operatorFileOf, operatorFromFile } from './operator.ts';
+import { HubRefusal, Unreachable } from './refusal.ts';
 
 const authority = await makeTestAuthority('test hub');
 

@@ -21,13 +21,13 @@ import { type Attempt, connectFailure } from '@edgekeep/wire/link/connect-failur
 import { personBytes } from '@edgekeep/core/person-text';
 import { noteShown } from '@edgekeep/wire/link/refused-server';
 import { serverExpectation, tlsClientOptions } from '@edgekeep/wire/link/tls';
-import type { WireErrorCode } from '@edgekeep/wire/error';
 import type { ZodType } from 'zod';
 import { readSecretFile } from './bounded-file.ts';
-import { type Arguments, exitCodes, type ExitCode, UsageError } from './command.ts';
+import { type Arguments, UsageError } from './command.ts';
 import { warnOfFormerNamesSent } from './former-names.ts';
 import { type Access, operatorFile } from './operator-file.ts';
 import { type OperatorProxy, proxyTo, TunnelAgent } from './operator-proxy.ts';
+import { HubRefusal, isOfAnother, isOfProxy, isOwnFault, Unreachable } from './refusal.ts';
 import { timeText } from './table.ts';
 
 /** Roots by the dozen fit. */
@@ -42,33 +42,6 @@ const answerMilliseconds = 60_000;
 const connections = new Agent({ keepAlive: true, maxCachedSessions: 0 });
 // A hub that asks to slow down names a time. Its budgets are full again after seconds; a longer wait is reported.
 const WAITED_SECONDS_MAX = 300;
-
-/** A refusal of the hub: its code, message and reasons. */
-export class HubRefusal extends Error {
-  override readonly name = 'HubRefusal';
-  readonly code: string;
-  readonly status: number;
-  /** When the hub wants the next request; undefined where it did not say. */
-  readonly retryAfterSeconds: number | undefined;
-
-  constructor(status: number, code: string, message: string, retryAfterSeconds?: number) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.retryAfterSeconds = retryAfterSeconds;
-  }
-}
-
-/** A request without an answer, or with one in an unknown form; or another server than the hub is there. */
-export class Unreachable extends Error {
-  override readonly name = 'Unreachable';
-  readonly code: UnreachableCode;
-
-  constructor(message: string, options?: ErrorOptions, code: UnreachableCode = 'unreachable') {
-    super(message, options);
-    this.code = code;
-  }
-}
 
 export interface Operator {
   get<T>(path: string, schema: ZodType<T>): Promise<T>;
@@ -281,23 +254,6 @@ async function notReached({ access: { url }, proxy }: Way, cause: Error, attempt
   return new Unreachable(text, { cause }, isOwnFault(code) ? code : 'other-server');
 }
 
-const othersCodes = ['other-server', 'tls-intercepted', 'captive-portal'] as const;
-const ownFaultCodes = ['hub-certificate-expired', 'clock-behind', 'hub-name-differs'] as const;
-type ProxyCode = Extract<WireErrorCode, `proxy-${string}`>;
-type UnreachableCode = 'unreachable' | ProxyCode | (typeof othersCodes)[number] | (typeof ownFaultCodes)[number];
-
-function isOfAnother(code: string): code is (typeof othersCodes)[number] {
-  return othersCodes.some((each) => each === code);
-}
-
-function isOwnFault(code: string): code is (typeof ownFaultCodes)[number] {
-  return ownFaultCodes.some((each) => each === code);
-}
-
-function isOfProxy(code: WireErrorCode): code is ProxyCode {
-  return code.startsWith('proxy-');
-}
-
 // Nothing was done yet, so it is no success.
 function approvalNeeded(bytes: Uint8Array): HubRefusal {
   const { approvalRequired: asked } = parseJson(bytes, approvalRequired, 'the hub’s answer');
@@ -315,9 +271,4 @@ function refusalOf(status: number, bytes: Uint8Array, retryAfter: string | undef
     if (!(error instanceof CoreError || error instanceof SyntaxError)) throw error;
     return new HubRefusal(status, 'hub-error', `the hub answered ${status} without a reason: read the hub's log`);
   }
-}
-
-/** Exit code of a refusal: 1 where the hub refused, 3 where the request was invalid. */
-export function exitCodeOfRefusal(error: HubRefusal): ExitCode {
-  return [202, 401, 403, 409, 422].includes(error.status) ? exitCodes.refused : exitCodes.input;
 }

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { z } from 'zod';
-import { operatorFromFile, Unreachable } from './operator.ts';
+import { operatorFromFile } from './operator.ts';
+import { Unreachable } from './refusal.ts';
 
 const own = await makeTestAuthority('own hub');
 const other = await makeTestAuthority('another hub');

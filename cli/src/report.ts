@@ -3,7 +3,7 @@ import { messageOf } from '@edgekeep/core/message-of';
 import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
 import { type ExitCode, exitCodes, UsageError } from './command.ts';
 import { usageText } from './help.ts';
-import { exitCodeOfRefusal, HubRefusal, Unreachable } from './operator.ts';
+import { exitCodeOfRefusal, HubRefusal, Unreachable } from './refusal.ts';
 
 interface Output {
   readonly isTTY?: boolean;

@@ -3,7 +3,7 @@ import { AgentError } from '@edgekeep/agent/error';
 import { HubError } from '@edgekeep/hub/common/error';
 import { asFolderError, worldFailureOf } from '@edgekeep/hub/common/world-failure';
 import { HardwareError } from '@edgekeep/hardware/error';
-import { HubRefusal, Unreachable } from '@edgekeep/cli/operator';
+import { HubRefusal, Unreachable } from '@edgekeep/cli/refusal';
 
 /** Undefined if the environment of the demo did not fail. */
 export function failureLine(error: unknown, folder: string): string | undefined {

@@ -8,7 +8,8 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { deviceDetail } from '@edgekeep/wire/api/device-view';
 import type { z } from 'zod';
-import { HubRefusal, type Operator } from '../operator.ts';
+import type { Operator } from '../operator.ts';
+import { HubRefusal } from '../refusal.ts';
 
 const SKEW_SECONDS_MAX = 300;
 

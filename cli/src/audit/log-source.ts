@@ -4,7 +4,8 @@ import { parseWebAddress } from '@edgekeep/core/canonical/endpoint';
 import { withoutZone } from '@edgekeep/core/canonical/host';
 import { CoreError } from '@edgekeep/core/error';
 import { readBounded } from '../bounded-file.ts';
-import { HubRefusal, type Operator, Unreachable } from '../operator.ts';
+import type { Operator } from '../operator.ts';
+import { HubRefusal, Unreachable } from '../refusal.ts';
 
 export interface LogSource {
   /** How many requests may run concurrently. */

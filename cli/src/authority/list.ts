@@ -4,7 +4,8 @@ import { certificateDigest, parseCertificate } from '@edgekeep/core/identity/cer
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { authorityOverview, hubKeysView, type HubKeysView, pendingDevices } from '@edgekeep/wire/api/authority';
 import { type Arguments, exitCodes, type Command } from '../command.ts';
-import { hubAddress, HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { hubAddress, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { HubRefusal } from '../refusal.ts';
 import { table, timeText } from '../table.ts';
 import { overviewOutcome, signaturesPending } from './overview.ts';
 

@@ -10,7 +10,7 @@ import { parseValue } from '@edgekeep/core/json';
 import { MemoryFile } from '@edgekeep/host/memory-file';
 import { z } from 'zod';
 import { type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
-import { Unreachable } from '../operator.ts';
+import { Unreachable } from '../refusal.ts';
 import { endingWithUs } from './end-with-us.ts';
 
 const listSchema = z.object({

@@ -3,7 +3,8 @@ import { assignedGroups, type DeviceModelView, modelDevices } from '@edgekeep/wi
 import { modelList } from '@edgekeep/wire/api/model-release';
 import type { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
-import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { HubRefusal } from '../refusal.ts';
 import { listText, table, timeText } from '../table.ts';
 import { policyLines, unmetLines } from './release-policy-text.ts';
 import { faultText } from './fault-text.ts';

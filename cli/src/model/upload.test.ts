@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { openFile } from '@edgekeep/core/model/sealed-file';
-import { HubRefusal, type Operator, Unreachable } from '../operator.ts';
+import type { Operator } from '../operator.ts';
+import { HubRefusal, Unreachable } from '../refusal.ts';
 import { TransferProgress } from './transfer-progress.ts';
 import { uploadFile } from './upload.ts';
 

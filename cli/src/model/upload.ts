@@ -7,7 +7,8 @@ import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sealFile, type SealedFileBinding } from '@edgekeep/core/model/sealed-file';
 import { uploadedFile, uploadState } from '@edgekeep/wire/api/model-release';
-import { HubRefusal, type Operator, Unreachable } from '../operator.ts';
+import type { Operator } from '../operator.ts';
+import { HubRefusal, Unreachable } from '../refusal.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
 export interface Upload {

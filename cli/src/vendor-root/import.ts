@@ -9,7 +9,8 @@ import {
 } from '@edgekeep/wire/api/vendor-root';
 import type { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
-import { HubRefusal, openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { HubRefusal } from '../refusal.ts';
 import { table } from '../table.ts';
 import { dayText, kindHelp, kindIn, kindOption, knownText } from './kind.ts';
 

@@ -2,7 +2,8 @@
 import { counted } from '@edgekeep/core/counted';
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { type Command, exitCodes, UsageError } from '../command.ts';
-import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { HubRefusal } from '../refusal.ts';
 import { pagesOf } from '../pages.ts';
 import { kindIn, kindOption } from './kind.ts';
 
