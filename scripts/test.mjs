@@ -47,6 +47,8 @@ if (env.CI === 'true' && process.getuid?.() !== 0) {
   delete env.CI;
   console.log('not root: what set-up could not install is skipped, by name');
 }
+// Hubs of tests are on this machine.
+for (const proxy of ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY']) delete env[proxy];
 // Under `node --test` it would make the files report to that process instead.
 delete env.NODE_TEST_CONTEXT;
 

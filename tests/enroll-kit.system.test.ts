@@ -39,6 +39,31 @@ test('a kit that the hub refuses in the middle leaves no folder', async () => {
   assert.ok((await readdir(out)).includes('enrollment-token'));
 });
 
+test('a kit has the HTTP proxy that was named, and none with a password', async () => {
+  const proxied = (name: string, url: string) =>
+    edgekeep(
+      'enroll',
+      'kit',
+      'press-2',
+      '--out',
+      join(world.folder, name),
+      '--software',
+      '--proxy',
+      url,
+      '--operator',
+      world.operatorFile,
+    );
+  assert.equal((await proxied('proxied', 'http://Proxy.Example:3128')).code, 0);
+  const settings: unknown = JSON.parse(await readFile(join(world.folder, 'proxied', 'agent.json'), 'utf8'));
+  assert.partialDeepStrictEqual(settings, { proxy: { url: 'http://proxy.example:3128' } });
+  for (const url of ['http://user:s3cret@proxy.example:3128', 'http://proxy.example', 'socks5://proxy.example:1080']) {
+    const { code, stderr } = await proxied('refused-proxy', url);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /--proxy: /);
+    assert.doesNotMatch(stderr, /s3cret/);
+  }
+});
+
 test('a folder that is there already is left as it is, and no token is made', async () => {
   const out = join(world.folder, 'there');
   await mkdir(out);

@@ -99,6 +99,11 @@ test('the address in the header is the one that is blocked, at once and before t
   }
 });
 
+test('a block that would cut off every client behind a balancer is refused', async () => {
+  for (const network of [balancer, '127.0.0.32/27'])
+    await assert.rejects(block(network), { code: 'conflict', message: /the balancer 127\.0\.0\.50\/32/ });
+});
+
 // SECURITY.md: NET-18, HUB-42
 test('a stranger behind a balancer uses up the budget of no other', async () => {
   const asked = async (client: string, times: number) => {

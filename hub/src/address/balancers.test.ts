@@ -30,6 +30,10 @@ test('the addresses of a listener’s list are balancers, in whichever spelling 
   for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '2001:DB8:0:0::9']) assert.equal(of(address), true, address);
   for (const address of ['11.1.2.3', '2001:db8:0:1::9', 'unknown', '']) assert.equal(of(address), false, address);
   assert.equal(world.balancers.has('operator', '10.1.2.3'), false);
+  for (const network of ['10.1.2.3/32', '10.0.0.0/8', '2001:db8::/32', '2001:db8::5/128'])
+    assert.notEqual(world.balancers.listedIn(network), undefined, network);
+  for (const network of ['11.0.0.0/8', '2001:db8:1::/48', '0.0.0.0/32'])
+    assert.equal(world.balancers.listedIn(network), undefined, network);
 });
 
 test('a balancer without headers for five minutes is an alert, which a header of a client closes', async () => {

@@ -1,6 +1,6 @@
 // TCP balancers in front of the listeners (spec/proxy-protocol.md): whose headers count, what came, and an alert about one that sends none. What
 // a stranger behind a balancer can do, such as saying nothing, raises nothing.
-import { networkContains, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
+import { addressText, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
 import { Serial } from '@edgekeep/host/serial';
 import { Counter, type Registry } from 'prom-client';
 import { weighAlert } from '../alert/alerts.ts';
@@ -64,6 +64,16 @@ export class Balancers {
     if (networks.length === 0) return false;
     const address = parseAddress(text.replace(/%.*$/, ''));
     return address !== undefined && networks.some((network) => networkContains(network, address));
+  }
+
+  /** A listed address or network that has addresses in common with this one: a block would cut off every client behind it. */
+  listedIn(text: string): string | undefined {
+    const asked = parseNetwork(text);
+    if (asked === undefined) return undefined;
+    const listed = [...this.#networks.values()]
+      .flat()
+      .find((each) => networkContains(asked, each) || networkContains(each, asked));
+    return listed && `${addressText(listed)}/${listed.prefixLength}`;
   }
 
   note(listener: BalancedListener, balancer: string, outcome: HeaderOutcome): void {

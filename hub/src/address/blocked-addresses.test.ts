@@ -10,7 +10,7 @@ const by = { reason: 'scans', actor: 'person:ada/desk', nowMs };
 const own = '203.0.113.200';
 
 const block = ({ database }: TestStore, network: string, ownAddress = own) =>
-  blockAddress(database, { network, seconds: 60, ownAddress, ...by });
+  blockAddress(database, { network, seconds: 60, ownAddress, balancers: { listedIn: () => undefined }, ...by });
 const open = ({ database }: TestStore, atMs = nowMs) => BlockedAddresses.open(database, () => atMs);
 
 test('every address of a blocked network is blocked, and no other one', async () => {

@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
+import type { Balancers } from './balancers.ts';
 import { announceDisconnects } from '../revocation/store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { AddressBlockRow } from '../store/tables/address.ts';
@@ -22,12 +23,22 @@ interface AddressBlockOrder {
 /** Blocks an address or network, or changes reason and end of a block. `ownAddress` is the address of the caller. */
 export async function blockAddress(
   database: Database,
-  order: AddressBlockOrder & { readonly seconds: number; readonly ownAddress: string },
+  order: AddressBlockOrder & {
+    readonly seconds: number;
+    readonly ownAddress: string;
+    readonly balancers: Pick<Balancers, 'listedIn'>;
+  },
 ): Promise<AddressBlockRow> {
-  const { reason, actor, nowMs, seconds, ownAddress } = order;
+  const { reason, actor, nowMs, seconds, ownAddress, balancers } = order;
   const network = namedNetwork(order.network);
   if (networkHas(network, ownAddress))
     throw new HubError('conflict', `${network} has your own address ${ownAddress}: you would cut yourself off`);
+  const balancer = balancers.listedIn(network);
+  if (balancer !== undefined)
+    throw new HubError(
+      'conflict',
+      `${network} has addresses of the balancer ${balancer} (proxyProtocol.from): every client behind it would be cut off. Block the client's address`,
+    );
   const row = { network, reason, blocked_by: actor, blocked_at: nowMs, expires_at: nowMs + seconds * 1_000 };
   await database.write(async (trx) => {
     await clearEnded(trx, nowMs);

@@ -166,7 +166,8 @@ function addFleet(app: HttpServer, subjects: Subjects): void {
   vendorRootRoutes(app, { ...guarded, settings, vendorRoots: fleet.vendorRoots.roots });
   siteRoutes(app, guarded);
   alertRoutes(app, guarded);
-  addressRoutes(app, { ...guarded, blocked: doors.addresses.blocked });
+  const { blocked, balancers } = doors.addresses;
+  addressRoutes(app, { ...guarded, blocked, balancers });
   tokenOperatorRoutes(app, { ...guarded, platformKey: secrets.keys.platformKey });
   workloadOperatorRoutes(app, { ...guarded, settings, watch });
 }

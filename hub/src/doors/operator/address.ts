@@ -5,7 +5,7 @@ import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteDependencies } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { AddressBlockRow } from '../../store/tables/address.ts';
-import type { BlockedAddresses } from '../../address/blocked-addresses.ts';
+import type { Addresses } from '../../address/open.ts';
 import { blockAddress, listBlocks, unblockAddress } from '../../address/blocks.ts';
 
 const page = z.strictObject({
@@ -15,9 +15,9 @@ const page = z.strictObject({
 
 export function addressRoutes(
   app: HttpServer,
-  dependencies: StoreRouteDependencies & { readonly blocked: BlockedAddresses },
+  dependencies: StoreRouteDependencies & Pick<Addresses, 'blocked' | 'balancers'>,
 ): void {
-  const { database, clock, requireScope, blocked } = dependencies;
+  const { database, clock, requireScope, blocked, balancers } = dependencies;
   const write = requireScope('devices:write');
 
   app.get(
@@ -36,7 +36,7 @@ export function addressRoutes(
       schema: { body: api.blockAddressRequest, response: { 200: api.blockedAddress } },
     },
     async ({ body, actor, ip: ownAddress }) => {
-      const row = await blockAddress(database, { ...body, ownAddress, actor, nowMs: clock() });
+      const row = await blockAddress(database, { ...body, ownAddress, balancers, actor, nowMs: clock() });
       // Before the response, this node closes the connections from blocked addresses.
       await blocked.reload();
       return viewOf(row);
