@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { simulatorTools, skipWithout } from '@edgekeep/hardware/tpm/testing';
+import { edgekeep } from './main-job/edgekeep.ts';
 import { causes, type Cause } from './support/tpm-causes.ts';
 import { CauseBench } from './support/cause-bench.ts';
 
@@ -63,6 +64,15 @@ for (const row of rows.filter((each) => !notHere(each))) {
     else assert.deepEqual(codes, ['started', 'hub-unreachable']);
   });
 }
+
+test('a TPM that is not there ends every program with one exit status', { skip }, async () => {
+  const machine = await bench.machine(`unix:${join(bench.folder, 'nowhere.sock')}`);
+  const { status } = await bench.runToItsEnd(machine);
+  const sealed = join(bench.folder, 'sealed');
+  const other = await edgekeep('secrets', 'tpm-seal', sealed, '--tpm', `unix:${join(bench.folder, 'nowhere.sock')}`);
+  assert.deepEqual([status, other.code], [6, 6]);
+  assert.match(other.stderr, /^edgekeep: tpm-unreachable: /);
+});
 
 function mentions(found: string, { code }: Row): boolean {
   return code === 'none' ? true : found.includes(`(${code})`);

@@ -75,3 +75,23 @@ test('a folder that is there already is left as it is, and no token is made', as
   assert.deepEqual(await readdir(out), ['mine']);
   assert.equal(await tokensMade(), before);
 });
+
+test('a kit says where the firmware log and the passwords of the TPM are on the device, and refuses them where there is none', async () => {
+  const out = join(world.folder, 'owned');
+  const words = ['--out', out, '--operator', world.operatorFile];
+  const files = ['--endorsement-password-file', 'tpm-endorsement', '--owner-password-file', '/etc/edgekeep/tpm-owner'];
+  const log = ['--firmware-log', '/run/edgekeep/firmware.log'];
+  const made = await edgekeep('enroll', 'kit', 'press-2', ...words, ...files, ...log);
+  assert.equal(made.code, 0, made.stderr);
+  const settings: Readonly<Record<string, unknown>> = JSON.parse(await readFile(join(out, 'agent.json'), 'utf8'));
+  assert.deepEqual(settings['rootOfTrust'], {
+    kind: 'tpm',
+    address: 'device:/dev/tpmrm0',
+    endorsementPasswordFile: 'tpm-endorsement',
+    ownerPasswordFile: '/etc/edgekeep/tpm-owner',
+  });
+  assert.deepEqual(settings['measuredStart'], { firmwareLogFile: '/run/edgekeep/firmware.log' });
+  const soft = join(world.folder, 'soft');
+  const refused = await edgekeep('enroll', 'kit', 'press-3', '--out', soft, '--software', ...files);
+  assert.equal(refused.code, 2, refused.stderr);
+});
