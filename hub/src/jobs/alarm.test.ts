@@ -3,18 +3,41 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { KyselyPlugin } from 'kysely';
 import { listAlerts } from '../alert/alert-list.ts';
 import type { Job } from '../common/subject.ts';
 import { Database } from '../store/database.ts';
+import { storePlace } from '../store/testing-place.ts';
 import { jobAlarm } from './alarm.ts';
 import { Scheduler } from './scheduler.ts';
+
+/** `read` reads as that of the store; `idle` resolves once nobody reads on it. */
+function countedReads(database: Database) {
+  const open = new Set<object>();
+  const count: KyselyPlugin = {
+    transformQuery: ({ node, queryId }) => {
+      open.add(queryId);
+      return node;
+    },
+    transformResult: async ({ result, queryId }) => {
+      open.delete(queryId);
+      return result;
+    },
+  };
+  const idle = async () => {
+    do {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    } while (open.size > 0);
+  };
+  return { read: database.read.withPlugin(count), idle };
+}
 
 const query = { state: 'any', kind: 'job-failing', limit: 100 } as const;
 
 test('a job that keeps failing is one alert, which the first success closes, also in a later process', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-jobs-'));
   t.after(() => rm(folder, { recursive: true }));
-  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  await using database = await Database.open(await storePlace(folder));
   const warned: string[] = [];
   let fails = true;
   const job: Job = {
@@ -28,6 +51,7 @@ test('a job that keeps failing is one alert, which the first success closes, als
   /** A hub process. */
   const started = () => {
     const scheduler = new Scheduler({ clock: () => 1_000 });
+    const { read, idle } = countedReads(database);
     const writes: Promise<unknown>[] = [];
     const writeAsHub: Database['writeAsHub'] = (work) => {
       const written = database.writeAsHub(work);
@@ -35,14 +59,12 @@ test('a job that keeps failing is one alert, which the first success closes, als
       return written;
     };
     const warn = (text: string) => void warned.push(text);
-    scheduler.watch(
-      jobAlarm({ database: { read: database.read, writeAsHub }, clock: () => 1_000, maxFailures: 3, warn }),
-    );
+    scheduler.watch(jobAlarm({ database: { read, writeAsHub }, clock: () => 1_000, maxFailures: 3, warn }));
     const handle = scheduler.add(job);
     const run = async () => {
       await handle.now().catch(() => undefined);
       // The alarm reads the open alert before it writes.
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await idle();
       await Promise.all(writes);
     };
     return { scheduler, run };
@@ -71,7 +93,8 @@ test('a job that keeps failing is one alert, which the first success closes, als
 test('an alert that is written after the job works again does not stay', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-jobs-'));
   t.after(() => rm(folder, { recursive: true }));
-  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  await using database = await Database.open(await storePlace(folder));
+  const { read, idle } = countedReads(database);
   const held = Promise.withResolvers<void>();
   const writes: Promise<unknown>[] = [];
   const writeAsHub: Database['writeAsHub'] = (work) => {
@@ -80,7 +103,7 @@ test('an alert that is written after the job works again does not stay', async (
     return written;
   };
   const ended = jobAlarm({
-    database: { read: database.read, writeAsHub },
+    database: { read, writeAsHub },
     clock: () => 1_000,
     maxFailures: 1,
     warn: () => undefined,
@@ -94,14 +117,14 @@ test('an alert that is written after the job works again does not stay', async (
   } as const;
   const run = { ...status, runs: 1, failures: 1, lastStartedAt: 1, lastSucceededAt: undefined };
   ended({ ...run, failuresInARow: 1, lastError: 'no room' }, 0, new Error('no room'));
-  await new Promise<void>((resolve) => setImmediate(resolve));
+  await idle();
   assert.equal(writes.length, 1, 'the alert is on its way');
   ended({ ...run, failuresInARow: 0, lastError: undefined }, 0, undefined);
   held.resolve();
   // Each write makes room for the next.
   for (let at = 0; at < writes.length; at += 1) {
     await writes[at];
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await idle();
   }
   const { alerts } = await listAlerts(database.read, query);
   assert.deepEqual(
