@@ -1,13 +1,14 @@
 // Connections to a hub as a TCP balancer opens them: a header of the PROXY protocol, and then the client's TLS.
-import { connect as connectTcp, isIPv4, type Socket } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { connect } from 'node:tls';
+import { parseAddress } from '@edgekeep/core/canonical/network';
 import type { HubWorld } from './hub-world.ts';
 
 const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 
 /** For a client with this IPv4 address. */
 export function headerFor(address: string): Buffer {
-  if (!isIPv4(address)) throw new TypeError('an IPv4 address');
+  if (parseAddress(address)?.family !== 4) throw new TypeError('an IPv4 address');
   const source = address.split('.').map(Number);
   return Buffer.from([...signature, 0x21, 0x11, 0, 12, ...source, 10, 0, 0, 1, 0xc0, 0x01, 0x20, 0xfb]);
 }

@@ -1,5 +1,6 @@
 // A real TCP balancer: Debian's haproxy on loopback, TLS passed through.
 import { spawn } from 'node:child_process';
+import { endpointText } from '@edgekeep/core/canonical/endpoint';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -39,7 +40,7 @@ frontend devices
   bind 127.0.0.1:${port}
   default_backend hubs
 backend hubs
-  server hub ${hub.host}:${hub.port} ${server}
+  server hub ${endpointText(hub)} ${server}
 `,
   );
   const child = spawn('haproxy', ['-db', '-W', '-f', file], { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -49,7 +49,7 @@ export async function uploadFile(operator: Operator, upload: Upload): Promise<vo
     } catch (error) {
       const restart = error instanceof HubRefusal && error.code === 'upload-differs';
       const busySeconds = error instanceof HubRefusal ? error.retryAfterSeconds : undefined;
-      if (!restart && busySeconds === undefined && !(error instanceof Unreachable)) throw error;
+      if (!restart && busySeconds === undefined && !isLost(error)) throw error;
       failures = !restart && sealer.sent > before ? 1 : failures + 1;
       if (failures > FAILURES_MAX) throw error;
       progress.say(
@@ -66,12 +66,17 @@ export async function uploadFile(operator: Operator, upload: Upload): Promise<vo
   }
 }
 
+// A connection that may come back; somebody else in the place of the hub does not pass.
+function isLost(error: unknown): boolean {
+  return error instanceof Unreachable && (error.code === 'unreachable' || error.code.startsWith('proxy-'));
+}
+
 // A hub that was restored, or of a version without resumable uploads, starts from the beginning.
 async function offsetAt(operator: Operator, path: string): Promise<number> {
   try {
     return (await operator.get(path, uploadState)).offset;
   } catch (error) {
-    if (error instanceof Unreachable || (error instanceof HubRefusal && error.status === 404)) return 0;
+    if (isLost(error) || (error instanceof HubRefusal && error.status === 404)) return 0;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // What a new hub is called, which cannot be changed later: the names by which others reach it, and from these the origin of its log and the trust
 // domain of its workloads, where nobody chose others. Asks a person at a terminal who gave no name.
-import { isIP } from 'node:net';
+import { parseAddress } from '@edgekeep/core/canonical/network';
 import { createInterface } from 'node:readline/promises';
 import { HubError } from '../common/error.ts';
 import { parseHubSettings } from '../settings.ts';
@@ -24,8 +24,8 @@ export type Ask = (question: string) => Promise<string>;
 
 /** The name of the hub that others know it by: a DNS name before an address; undefined where only its own machine reaches it. */
 function hubNameIn(names: readonly string[]): string | undefined {
-  const others = names.filter((name) => !/^(?:\*\.|localhost$|127\.|::1$)/.test(name));
-  return others.find((name) => isIP(name) === 0) ?? others[0];
+  const others = names.filter((name) => !/^(?:\*\.|localhost$|127\.|::1$|0\.0\.0\.0$|::$)/.test(name));
+  return others.find((name) => parseAddress(name) === undefined) ?? others[0];
 }
 
 /** Colons of an IPv6 address are no part of a trust domain. */

@@ -1,6 +1,6 @@
 // The address of a client behind a TCP balancer, set on its connection in place of the balancer's, so that limits, blocks, policies, log lines and
 // audit entries all see the one that counts.
-import { isIPv6, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 
 export interface Client {
   readonly address: string;
@@ -25,6 +25,6 @@ export function setClient(socket: Socket, { address, port }: Client): void {
   Object.defineProperties(socket, {
     remoteAddress: { value: address, configurable: true },
     remotePort: { value: port, configurable: true },
-    remoteFamily: { value: isIPv6(address) ? 'IPv6' : 'IPv4', configurable: true },
+    remoteFamily: { value: address.includes(':') ? 'IPv6' : 'IPv4', configurable: true },
   });
 }
