@@ -91,6 +91,11 @@ export const parts = {
     packages: ['g++', 'make', 'python3'],
     without: 'no C++ compiler: the PKCS#11 binding is not built, secure elements are left out',
   },
+  libcrypto: {
+    files: ['/usr/include/openssl/evp.h'],
+    packages: ['libssl-dev'],
+    without: 'no libssl-dev: the verifier in C is not tested',
+  },
   softhsm: {
     programs: ['softhsm2-util'],
     packages: ['softhsm2'],
@@ -203,6 +208,7 @@ export const sets = {
     'pkits',
     'jwt',
     'compiler',
+    'libcrypto',
     'softhsm',
     'systemd',
     'opensc',

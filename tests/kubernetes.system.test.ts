@@ -135,3 +135,35 @@ test(
     for (const workload of workloads) assert.deepEqual(withPod.safeParse(workload).error?.issues ?? [], []);
   },
 );
+
+// As guides have it; its indentation is ours.
+const publishedPolicy = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: inference-egress
+spec:
+  podSelector:
+    matchLabels:
+      app: inference
+  policyTypes:
+    - Egress
+  egress:
+    - to:
+        - ipBlock:
+            cidr: 10.0.0.0/8 # Internal only
+      ports:
+        - port: 443
+`;
+
+test('a published NetworkPolicy for egress is one that Kubernetes knows, and a rule that is misspelt is not', async () => {
+  const policy = (text: string) => objectSchema.parse(parseAllDocuments(text)[0]?.toJS());
+  assert.deepEqual(await faultsOf(policy(publishedPolicy)), []);
+  for (const [word, wrong] of [
+    ['ipBlock', 'ipBlocks'],
+    ['cidr', 'cidrs'],
+    ['- Egress', '- Everything'],
+    ['port: 443', 'port: [443]'],
+  ] as const)
+    assert.notDeepEqual(await faultsOf(policy(publishedPolicy.replace(word, wrong))), [], wrong);
+});
