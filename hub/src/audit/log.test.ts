@@ -153,7 +153,7 @@ test('a log whose history was rewritten does not open', async (t) => {
   await t.test('a published full tile altered', async () => {
     const folder = join(scratch, 'rewritten-tile');
     await cp(dependencies.folder, folder, { recursive: true });
-    await writeFile(join(folder, 'tile/0/000'), Buffer.alloc(8192));
+    await writeFile(join(folder, 'tile/0/000'), Buffer.alloc(8192, 1));
     return refuses({ folder });
   });
 });

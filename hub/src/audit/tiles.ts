@@ -64,12 +64,18 @@ export class TileFolder {
   async readTile(address: TileAddress): Promise<Uint8Array> {
     const path = tilePath(address);
     const bytes = await this.#files.read(this.#path(path));
-    if (bytes === undefined) throw new HubError('store-failed', `${path} is missing from the log's folder`);
+    if (bytes === undefined || isBlank(bytes))
+      throw new HubError(
+        'store-failed',
+        `${path} is missing from the log's folder, or emptied: put it back from a backup`,
+      );
     return bytes;
   }
 
-  readCheckpoint(): Promise<Uint8Array | undefined> {
-    return this.#files.read(this.#path('checkpoint'));
+  /** Undefined also for a file that a loss of power emptied. */
+  async readCheckpoint(): Promise<Uint8Array | undefined> {
+    const bytes = await this.#files.read(this.#path('checkpoint'));
+    return bytes === undefined || isBlank(bytes) ? undefined : bytes;
   }
 
   /** Replaces the published checkpoint. Call it only after its tree was written and the checkpoint saved. */
@@ -84,7 +90,8 @@ export class TileFolder {
     const worker = async () => {
       for (const { path, bytes } of remaining) {
         const there = await this.#files.read(this.#path(path));
-        if (there === undefined) await this.#replace(path, bytes);
+        // What was never published contradicts nothing.
+        if (there === undefined || isBlank(there)) await this.#replace(path, bytes);
         else if (!equalBytes(there, bytes)) {
           throw new HubError('log-rewritten', `${path} is already published with other content`);
         }
@@ -117,4 +124,9 @@ export class TileFolder {
   #path(path: string): string {
     return join(this.#root, path);
   }
+}
+
+// As a loss of power leaves a file: empty, or as many zeros as it had bytes. No tile, bundle or checkpoint is like that.
+function isBlank(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
 }

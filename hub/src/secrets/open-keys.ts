@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { HubError } from '../common/error.ts';
 import type { KeyStore } from './key-store.ts';
-import { plainKeyNames, plainKeys } from './plain-keys.ts';
+import { plainKeyNames, plainKeys, startingKeys } from './plain-keys.ts';
 import { openSealedKeys, readSealedFile, type SealedKeys } from './sealed-keys.ts';
 import { gatherOffer, type UnlockSources } from './sources.ts';
 import type { Offer } from './unlock.ts';
@@ -17,7 +17,7 @@ export async function openKeyStore(
 ): Promise<KeyStore> {
   const folder = join(dataFolder, 'keys');
   const file = await readSealedFile(folder);
-  if (file === undefined) return plainKeys(folder);
+  if (file === undefined) return startingKeys(folder);
   return openSealed(folder, await gather(file, sources));
 }
 

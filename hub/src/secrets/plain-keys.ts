@@ -1,4 +1,5 @@
 // The hub's keys as plain files, readable by its user only: for demonstrations and tests. A copy of the folder contains all of them.
+import { createPrivateKey } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -31,6 +32,17 @@ export function plainKeys(folder: string): KeyStore {
   };
 }
 
+/** The keys of a hub that starts: as `plainKeys`, and a file that lost its content is named. */
+export function startingKeys(folder: string): KeyStore {
+  const keys = plainKeys(folder);
+  const read = async (name: string) => {
+    const bytes = await keys.read(name);
+    if (bytes !== undefined && name.endsWith('.pem')) assertKey(join(folder, name), bytes);
+    return bytes;
+  };
+  return { ...keys, read };
+}
+
 /** Names of the private keys in the folder that are not encrypted. */
 export async function plainKeyNames(folder: string): Promise<readonly string[]> {
   const names = await orIfMissing(readdir(folder), []);
@@ -39,10 +51,21 @@ export async function plainKeyNames(folder: string): Promise<readonly string[]> 
 
 async function readPlainKey(folder: string, name: string): Promise<Uint8Array | undefined> {
   if (!keyNamePattern.test(name)) throw new TypeError(`${name} is not the name of a key`);
+  const path = join(folder, name);
   try {
-    return await readFile(join(folder, name));
+    return await readFile(path);
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw new HubError('settings-invalid', `${join(folder, name)} cannot be read`, { cause });
+    throw new HubError('settings-invalid', `${path} cannot be read`, { cause });
+  }
+}
+
+// Here the file is known; the users of the key know its purpose alone.
+function assertKey(path: string, pem: Uint8Array): void {
+  try {
+    createPrivateKey(Buffer.from(pem));
+  } catch (cause) {
+    const what = pem.every((byte) => byte === 0) ? 'is empty' : 'is not a private key';
+    throw new HubError('settings-invalid', `${path} ${what}: put it back from a backup (docs/backup.md)`, { cause });
   }
 }

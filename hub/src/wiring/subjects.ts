@@ -39,6 +39,7 @@ import { postToWitness } from '../doors/public/witness-client.ts';
 import { PublicWitnesses } from '../jobs/public-witnesses.ts';
 import { ReleaseQuorums } from '../model/release-quorums.ts';
 import { Database } from '../store/database.ts';
+import { assertNotEmptied } from '../store/emptied.ts';
 import { HubTime } from '../store/hub-time.ts';
 import { openVendorRoots, type VendorRootSubject } from '../vendor-root/open.ts';
 
@@ -82,6 +83,7 @@ async function openLedger(
   const secrets = hub.use(await openSecrets(folder, keyStore));
   const pagesThread = new URL('../doors/operator/pages-thread.ts', import.meta.url);
   const path = join(folder, 'hub.sqlite');
+  assertNotEmptied(path);
   // Before anything enters the log: entries that somebody added to a stopped store must not get a checkpoint.
   const before = findState(path, secrets.keys.stateKey);
   const database = hub.use(await Database.open(path, 'required', pagesThread, adoption(before, system)));
