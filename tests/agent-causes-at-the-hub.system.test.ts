@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { alertList } from '@edgekeep/wire/api/alert';
 import { auditList } from '@edgekeep/wire/api/audit';
 import { stateResponse } from '@edgekeep/wire/api/device-view';
 import { tpm2 } from '@edgekeep/hardware/tpm/testing';
@@ -63,6 +64,21 @@ describe('what a hub answers to a TPM that lacks something', { skip }, () => {
       says: /event log/,
     });
     assert.match((await alertOf(fleet.world, 'press-bare', 'boot-refused')).title, /no firmware event log/);
+  });
+
+  test('a TPM without a certificate is refused by name, and the operator has an alert', async () => {
+    const device = await fleet.newDevice('press-uncertified');
+    const refused = await device.tryEnroll(fleet.world, await fleet.world.enrollmentToken({ deviceId: device.id }), {
+      start: (honest) => ({ ...honest, identity: { ...honest.identity, endorsementCertificates: [] } }),
+    });
+    assertRefused(refused, {
+      status: 403,
+      code: 'enrollment-refused',
+      reason: 'endorsement-certificate-missing',
+      says: /no certificate for its endorsement key/,
+    });
+    const { alerts } = await fleet.world.operator.get('/v1/alerts?kind=unknown-maker', alertList);
+    assert.match(alerts[0]?.title ?? '', /press-uncertified, by no certificate/);
   });
 
   test('after TPM2_Clear the agent says so, the hub names it, and the device comes back as the page says', async () => {

@@ -50,7 +50,8 @@ test('what a device sends is cut, printable, and may be no certificate at all', 
 
 test('only a path that ends at no trusted maker counts', () => {
   const refused = (code: string) => new HubError('enrollment-refused', 'no', { reasons: [{ code, message: 'no' }] });
-  for (const code of ['endorsement-refused', 'dice-path-refused', 'idevid-authority-unknown'])
+  const refusals = ['endorsement-refused', 'endorsement-certificate-missing', 'endorsement-key-differs'];
+  for (const code of [...refusals, 'dice-path-refused', 'idevid-authority-unknown'])
     assert.ok(isUnknownMaker(refused(code)), code);
   for (const code of ['device-id-taken', 'root-of-trust-blocked', 'dice-layer-order'])
     assert.ok(!isUnknownMaker(refused(code)), code);

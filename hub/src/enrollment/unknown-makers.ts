@@ -21,7 +21,13 @@ export interface Knock {
 const windowMs = 60_000;
 const KNOWN_MAX = 16;
 const NAME_CHARACTERS_MAX = 120;
-const codes: ReadonlySet<string> = new Set(['endorsement-refused', 'dice-path-refused', 'idevid-authority-unknown']);
+const codes: ReadonlySet<string> = new Set([
+  'endorsement-refused',
+  'endorsement-certificate-missing',
+  'endorsement-key-differs',
+  'dice-path-refused',
+  'idevid-authority-unknown',
+]);
 
 /** Whether this refusal of an enrollment says that the device has no path to a maker whose certificates the operator trusts. */
 export function isUnknownMaker(error: unknown): boolean {

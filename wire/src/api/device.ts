@@ -13,7 +13,8 @@ export const deviceIdentitySchema = z.discriminatedUnion('kind', [
     endorsementKey: tpmBytes,
     endorsementKeyKind: z.enum(endorsementKeyKinds),
     /** DER, the endorsement certificate first, then the issuers that the TPM stores. */
-    endorsementCertificates: z.array(certificateBytes).min(1).max(5),
+    /** None: refused by name. */
+    endorsementCertificates: z.array(certificateBytes).max(5),
     attestationKey: tpmBytes,
   }),
   z.strictObject({ kind: z.literal('secure-element'), signingKey: tpmBytes, encryptionKey: tpmBytes }),
