@@ -95,3 +95,60 @@ test('a kit says where the firmware log and the passwords of the TPM are on the 
   const refused = await edgekeep('enroll', 'kit', 'press-3', '--out', soft, '--software', ...files);
   assert.equal(refused.code, 2, refused.stderr);
 });
+
+test('a kit for a model that the hub does not have is refused with the models that there are, unless --force says so', async () => {
+  const before = await tokensMade();
+  const words = (id: string) => [
+    'enroll',
+    'kit',
+    id,
+    '--out',
+    join(world.folder, id),
+    '--software',
+    '--operator',
+    world.operatorFile,
+  ];
+  const { code, stderr } = await edgekeep(...words('press-6'), '--model', 'inspekt');
+  assert.equal(code, 3, stderr);
+  assert.match(stderr, /^edgekeep: not-found: the hub has no model inspekt.*: --force makes it anyway\n$/);
+  assert.deepEqual([existsSync(join(world.folder, 'press-6')), await tokensMade()], [false, before]);
+  const forced = await edgekeep(...words('press-6'), '--model', 'inspekt', '--force');
+  assert.equal(forced.code, 0, forced.stderr);
+  assert.match(forced.stderr, /^edgekeep: warning: the hub has no model inspekt/);
+});
+
+test('a second kit or package for one device is refused while the token of the first is usable, and names it', async () => {
+  const at = (name: string) => join(world.folder, name);
+  const words = (verb: string, out: string) => [
+    'enroll',
+    verb,
+    'press-3',
+    '--out',
+    at(out),
+    '--software',
+    '--operator',
+    world.operatorFile,
+  ];
+  assert.equal((await edgekeep(...words('kit', 'first'))).code, 0);
+  for (const [verb, out] of [
+    ['kit', 'second'],
+    ['package', 'second.sh'],
+  ] as const) {
+    const { code, stderr } = await edgekeep(...words(verb, out));
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^edgekeep: conflict: press-3 has a kit already: its token [0-9a-f]+ is usable until /);
+    assert.equal(existsSync(at(out)), false);
+  }
+  const id = /enroll token revoke ([0-9a-f]+)/.exec((await edgekeep(...words('kit', 'second'))).stderr)?.[1] ?? '';
+  assert.equal((await edgekeep('enroll', 'token', 'revoke', id, '--operator', world.operatorFile)).code, 0);
+  assert.equal((await edgekeep(...words('kit', 'second'))).code, 0);
+});
+
+test('a token that may not read models and devices makes the kit, with a warning', async () => {
+  const out = join(world.folder, 'narrow');
+  const operator = await operatorWith('narrow.json', ['enrollment:write', 'devices:read']);
+  const words = ['enroll', 'kit', 'press-4', '--out', out, '--software', '--model', 'inspect', '--operator', operator];
+  const { code, stderr } = await edgekeep(...words);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /warning: this API token may not read models/);
+});

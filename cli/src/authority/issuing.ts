@@ -7,16 +7,18 @@ import { authorityOverview, issuingRequestResponse, issuingRevokeResponse } from
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
+import { assertNewFile, dayText, placeIn } from '../new-file.ts';
 import { notedOrder } from './noted-order.ts';
 import { type Overview, overviewOutcome } from './overview.ts';
 
 export const request: Command = {
-  usage: 'authority request --out FILE [--class CLASS]… [--again ID]…',
+  usage: 'authority request [--out FILE|FOLDER] [--class CLASS]… [--again ID]…',
   help: `
 The hub makes and keeps the keys of its next issuing CAs, one for each class; the requests are written to FILE (PKCS #10, PEM), all to be
 signed by one edgekeep root sign-issuing.
 
---out    the file to write; an existing file is never overwritten
+--out    the file to write, or a folder for a file that has the ids of the CAs and the day in its name (default: the current folder). An existing
+         file is refused before a key is made
 --class  server, device or workload; may be repeated (default: all three)
 --again  makes no new key: writes the request of a waiting issuing CA again, if the file was lost; may be repeated
 
@@ -30,11 +32,15 @@ ${operatorHelp}
     again: { type: 'string', multiple: true },
   },
   async run(args) {
-    const out = args.required('out');
+    const place = (name: string) => placeIn(args.option('out'), '.', () => name);
+    // Here for a name that is known only later: at least the folder takes files.
+    await assertNewFile(place(`issuing-${process.pid}.new`));
     const again = args.all('again');
     const classes = args.all('class').map(classNamed);
     const operator = await openOperator(args);
     const requests = again.length === 0 ? await newRequests(operator, classes) : await waitingRequests(operator, again);
+    const ids = requests.map(({ id, class: each }) => `${each}-${id.slice(0, 8)}`).join('-');
+    const out = place(`issuing-${ids}-${dayText(Date.now())}.csr`);
     await writeNewFile(out, requests.map((each) => each.request).join(''), 0o644);
     const lines = requests.map(({ id, class: each }) => `issuing CA ${id} (${each})`);
     const text = [...lines, `requests in ${out}: have the root sign them (edgekeep root sign-issuing)`].join('\n');

@@ -1,5 +1,10 @@
 // `edgekeep authority request-keys`: the request for the next key list, with the keys that are replaced or were stolen (docs/authorities.md).
+import { basename } from 'node:path';
+import { keptKeyListName } from '@edgekeep/core/authority/key-list';
+import { parseKeyListRequest } from '@edgekeep/core/authority/key-list-request';
+import { utf8 } from '@edgekeep/core/bytes';
 import { writeNewFile } from '@edgekeep/host/durable-file';
+import { assertNewFile, dayText, placeIn } from '../new-file.ts';
 import { hubKeysView, keyRequestResponse } from '@edgekeep/wire/api/authority';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { countIn } from '../number-option.ts';
@@ -10,12 +15,13 @@ import { keyTable } from './keys.ts';
 const purposes = ['log', 'attestation-result', 'backup'] as const;
 
 export const requestKeys: Command = {
-  usage: 'authority request-keys --out FILE [--replace PURPOSE]… [--stolen TIME [--key ID]…] [--number N]',
+  usage: 'authority request-keys [--out FILE|FOLDER] [--replace PURPOSE]… [--stolen TIME [--key ID]…] [--number N]',
   help: `
 Writes the request for the next key list, to be signed by edgekeep root sign-keys. Without --replace and --stolen no key changes: the list gets
 a new date, or the signature of a new root.
 
---out      the file to write; an existing file is never overwritten
+--out      the file to write, or a folder for a file that has the hub, the list's number, the purposes and the day in its name (default: the
+           current folder). An existing file is refused before a key is made
 --replace  log, attestation-result or backup: the hub makes its next key; may be repeated. A key that waits already is requested again.
            The first key for backups is in use as soon as its list is installed
 --stolen   from this time on somebody else had the present keys of --replace, and those of --key: now, or a time like
@@ -36,7 +42,9 @@ ${operatorHelp}
     number: { type: 'string' },
   },
   async run(args) {
-    const out = args.required('out');
+    const place = (name: string) => placeIn(args.option('out'), '.', () => name);
+    // Here for a name that is known only later: at least the folder takes files.
+    await assertNewFile(place(`keys-${process.pid}.new`));
     const replaced = args.all('replace').map(purposeNamed);
     const stolen = args.option('stolen');
     const named = args.all('key');
@@ -54,11 +62,19 @@ ${operatorHelp}
       ...(number === undefined ? {} : { number }),
     };
     const { request } = await operator.send('POST', '/v1/authorities/keys/request', body, keyRequestResponse);
+    const out = place(nameOf(request, replaced, stolenAt !== undefined));
     await writeNewFile(out, request, 0o644);
     const text = `request in ${out}: have the root sign it (edgekeep root sign-keys)`;
     return { exitCode: exitCodes.ok, value: { out }, text };
   },
 };
+
+/** The name of the request: of which hub, for which list, what changes, on which day. */
+function nameOf(request: string, replaced: readonly string[], stolen: boolean): string {
+  const { hub, number } = parseKeyListRequest(utf8(request));
+  const what = [...replaced, ...(stolen ? ['stolen'] : [])].join('-') || 'renewed';
+  return `${basename(keptKeyListName(hub), '.json').replace('key-list', 'keys')}-number-${number}-${what}-${dayText(Date.now())}.json`;
+}
 
 /** The ids that the given texts begin. A text may have the spaces that a ceremony shows. Throws with the hub's keys for none or a wrong one. */
 async function idsOf(operator: Operator, named: readonly string[]): Promise<readonly string[]> {

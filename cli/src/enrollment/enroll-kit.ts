@@ -6,6 +6,7 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { assertMeant, forceHelp } from './kit-doubts.ts';
 import { type KitOrder, kitFiles, tokenFileName } from './kit-files.ts';
 import { hubIn, proxyIn } from './kit-hub.ts';
 import { rootOfTrustHelp, rootOfTrustIn, rootOfTrustOptions, rootOfTrustUsage } from './kit-root-of-trust.ts';
@@ -13,7 +14,7 @@ import { rootOfTrustHelp, rootOfTrustIn, rootOfTrustOptions, rootOfTrustUsage } 
 const tokenLifeSeconds = 86_400;
 
 export const command: Command = {
-  usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]] [--proxy URL]`,
+  usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]] [--proxy URL] [--force]`,
   help: `
 Writes DIR with agent.json, the keys the device pins, and a one-time enrollment token (24 hours). Carry it to the device, then run
 \`edgekeep agent run --state DIR\` there: the agent enrolls, attests, removes the token and serves the models. vendor-roots.json in it lists the makers that
@@ -25,6 +26,7 @@ ${rootOfTrustHelp}
 --idevid    without a token: the device has an IDevID of a manufacturer that the hub trusts (docs/manufacturing.md)
 --hub       how the device reaches the hub, an IPv6 address with a port in brackets (default: the first name in the hub's certificate, its port)
 --proxy     the HTTP proxy on the way there, http://HOST:PORT; where it asks for a user, docs/networks.md says what to add
+${forceHelp}
 ${operatorHelp}
 `,
   positionals: { min: 1, max: 1 },
@@ -36,6 +38,7 @@ ${operatorHelp}
     idevid: { type: 'boolean' },
     hub: { type: 'string' },
     proxy: { type: 'string' },
+    force: { type: 'boolean' },
   },
   async run(args) {
     const [deviceId = ''] = args.positionals;
@@ -54,10 +57,12 @@ ${operatorHelp}
     };
     // First: a folder that is there already costs no token.
     await mkdir(folder, { mode: 0o700 });
-    const made = await writeKit(operator, order, folder).catch(async (error: unknown) => {
-      await rm(folder, { recursive: true, force: true });
-      throw error;
-    });
+    const made = await writeKit(operator, { ...order, force: args.flag('force') }, folder).catch(
+      async (error: unknown) => {
+        await rm(folder, { recursive: true, force: true });
+        throw error;
+      },
+    );
     const { files, makers, lines } = made;
     return {
       exitCode: exitCodes.ok,
@@ -70,7 +75,8 @@ ${operatorHelp}
   },
 };
 
-async function writeKit(operator: Operator, order: KitOrder, folder: string) {
+async function writeKit(operator: Operator, order: KitOrder & { readonly force: boolean }, folder: string) {
+  await assertMeant(operator, order);
   const { files, lines, makers } = await kitFiles(operator, order);
   for (const [name, text] of files) await writeNewFile(join(folder, name), text);
   const names = files.map(([name]) => name);

@@ -8,6 +8,7 @@ import { type Arguments, type Command, exitCodes, UsageError } from '../command.
 import { countIn, secondsIn } from '../number-option.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
+import { assertMeant, forceHelp } from './kit-doubts.ts';
 import { kitFiles, tokenFileName } from './kit-files.ts';
 import { hubIn, proxyIn } from './kit-hub.ts';
 import {
@@ -20,7 +21,7 @@ import {
 import { devicePlaceholder, packageScript } from './package-script.ts';
 
 export const command: Command = {
-  usage: `enroll package [ID | --enrollment-group NAME --uses N] --out FILE [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]] [--proxy URL] [--hours N]`,
+  usage: `enroll package [ID | --enrollment-group NAME --uses N] --out FILE [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST[:PORT]] [--proxy URL] [--hours N] [--force]`,
   help: `
 Writes a shell script with the address of the hub, the root and keys that the device pins, its settings and its enrollment token. On the
 device, where the package edgekeep-agent is installed, root runs \`sh FILE\`; nothing else is copied. Without --enrollment-group it is for
@@ -35,6 +36,7 @@ ${rootOfTrustHelp}
 --hub               how the device reaches the hub, an IPv6 address with a port in brackets (default: the first name in the hub's certificate, its port)
 --proxy             the HTTP proxy on the way there, http://HOST:PORT; where it asks for a user, docs/networks.md says what to add
 --hours             how long its token is valid (default: 24)
+${forceHelp}
 ${operatorHelp}
 `,
   positionals: { min: 0, max: 1 },
@@ -49,13 +51,16 @@ ${operatorHelp}
     hub: { type: 'string' },
     proxy: { type: 'string' },
     hours: { type: 'string' },
+    force: { type: 'boolean' },
   },
   async run(args) {
     const order = orderIn(args);
     const operator = await openOperator(args);
+    const force = args.flag('force');
     // First: a file that is there already costs no token.
     await writeNewFile(order.out, '');
     try {
+      await assertMeant(operator, { ...order, force });
       const { expiresAt, lines } = await write(operator, order);
       const until = expiresAt === undefined ? [] : [`usable until ${timeText(expiresAt)} UTC, ${order.howOften}`];
       const who = order.deviceId === undefined ? ' DEVICE' : '';

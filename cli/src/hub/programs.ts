@@ -6,7 +6,7 @@ const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor;
 
 export const hubInit: Command = {
   usage:
-    'hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--settings JSON]',
+    'hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE|FOLDER] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--settings JSON]',
   help: `
 Makes keys, settings, store and the first API token in DIR, which must not contain a hub yet. When it fails nothing is left; after a kill the next
 run begins anew. The origin of the hub's log and the trust domain of its workloads cannot be changed later: they come from its first name, unless
@@ -16,7 +16,7 @@ run begins anew. The origin of the hub's log and the trust domain of its workloa
 --unlock         who can open the hub's keys; may be repeated: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (its output, for example from a TPM),
                  or none (plain files; the default, with a warning); each of them opens the keys
 --root-folder    the folder for the root key, for example on a removable disk (default: DIR/root); the hub runs without it. Needed with --unlock
---issuing-request  for an offline root: the hub makes the key of its issuing CA, writes the request for it here, and waits for edgekeep hub
+--issuing-request  for an offline root: the hub makes the key of its issuing CA, writes the request for it here (in a folder: with the hub and the day in its name), and waits for edgekeep hub
                  install-issuing (docs/authorities.md)
 --share-folder   the folder for share files, one for each person; needed for shares
 ${keyHelp}

@@ -4,23 +4,25 @@ import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
-import { type Certificate, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
-import type { RevokedCertificate } from '@edgekeep/core/identity/crl';
+import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { parseCrl, type RevokedCertificate } from '@edgekeep/core/identity/crl';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { replaceFile, writeNewFile } from '@edgekeep/host/durable-file';
 import { exitCodes, type Command, UsageError } from '../command.ts';
-import { signRootList } from './ceremony.ts';
+import { assertNewFile, dayText, placeIn } from '../new-file.ts';
+import { dateText, signRootList } from './ceremony.ts';
 import { confirm, daysOf } from './confirm.ts';
-import type { OpenRoot } from './root-folder.ts';
+import { type OpenRoot, readRootCertificate } from './root-folder.ts';
 import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
+import { warnSignedBefore } from './signed-before.ts';
 
 const listDays = 180;
 const listFile = 'root.crl';
 
 export const command: Command = {
-  usage: `root sign-crl ${keyUsage} [--revoke CERTIFICATE]… [--id ID]… --out FILE [--days N] [--yes]`,
+  usage: `root sign-crl ${keyUsage} [--revoke CERTIFICATE]… [--id ID]… [--out FILE|FOLDER] [--days N] [--yes]`,
   help: `
 Adds certificates of issuing CAs to the root's list (root.crl in the folder), and signs it. When no certificate is added,
 the list is renewed unchanged.
@@ -28,7 +30,8 @@ the list is renewed unchanged.
 ${keyHelp}
 --revoke  PEM file of an issuing CA of this root; may be repeated
 --id      which one, where a file has several: its id in edgekeep authority list; may be repeated
---out     the file to write, DER; an existing file is never overwritten
+--out     the file to write, DER, or a folder for a file that has the root and the day in its name (default: the current folder). An existing file
+          is never overwritten
 --days    how many days until its next update (default: ${listDays})
 --yes     do not ask
 `,
@@ -42,17 +45,21 @@ ${keyHelp}
     yes: { type: 'boolean' },
   },
   async run(args) {
-    const out = args.required('out');
     const days = daysOf(args, listDays, 3_650);
-    const root = await openRoot(args);
     const nowMs = Date.now();
+    const certificate = await readRootCertificate(args.required('folder'));
+    const by = toHex(certificateDigest(certificate)).slice(0, 8);
+    const out = placeIn(args.option('out'), '.', () => `crl-root-${by}-${dayText(nowMs)}.crl`);
+    await assertNewFile(out);
+    const root = await openRoot(args);
     const ids = args.all('id');
     const files = args.all('revoke');
-    const revoked = (await Promise.all(files.map((file) => readRevoked(root, file, ids, nowMs)))).flat();
-    const lines = revoked.map(({ serial }) => `revoke       ${Buffer.from(serial).toString('hex')}`);
-    await confirm(args, 'Sign this list?', [...lines, `next update  in ${days} days`]);
     const kept = join(root.folder, listFile);
     const earlier = await orIfMissing(readFile(kept), undefined);
+    const asked = (await Promise.all(files.map((file) => readRevoked(root, file, ids, nowMs)))).flat();
+    const revoked = withoutListed(asked, earlier);
+    const lines = revoked.map(({ serial }) => `revoke       ${Buffer.from(serial).toString('hex')}`);
+    await confirm(args, 'Sign this list?', [...lines, `next update  in ${days} days`]);
     const list = await signRootList(root, { earlier, revoked, days, nowMs });
     // The root's own copy first: the next list must have a higher number.
     await replaceFile(kept, list);
@@ -60,6 +67,21 @@ ${keyHelp}
     return { exitCode: exitCodes.ok, value: { out, revoked: revoked.length }, text: `list written to ${out}` };
   },
 };
+
+/** What is on the list already keeps its date; says so. */
+function withoutListed(asked: readonly RevokedCertificate[], earlier: Uint8Array | undefined) {
+  const listed = earlier === undefined ? [] : [...parseCrl(earlier).revoked.values()];
+  return asked.filter(({ serial }) => {
+    const before = listed.find((each) => serialOf(each.serial) === serialOf(serial));
+    if (before !== undefined)
+      warnSignedBefore([
+        `${toHex(serial)} is on the list since ${dateText(before.revokedAtSeconds)} UTC; the list is renewed, and it stays on it`,
+      ]);
+    return before === undefined;
+  });
+}
+
+const serialOf = (serial: Uint8Array) => toHex(serial).replace(/^0+/, '');
 
 async function readRevoked(
   { certificate: root }: OpenRoot,

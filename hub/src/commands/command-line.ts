@@ -21,7 +21,7 @@ import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failu
 import { HubError } from '../common/error.ts';
 import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
 import { terminalAsk, withIdentity } from './identity-settings.ts';
-import { initHub, parsePerson } from './init.ts';
+import { initHub, parsePerson, requestPlace } from './init.ts';
 import { initText, initWarnings, nextText } from './init-text.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openKeyStore, openSealed } from '../secrets/open-keys.ts';
@@ -39,7 +39,7 @@ import { startHub } from '../wiring/start.ts';
 import { asFolderError } from '../common/world-failure.ts';
 import { vendorRootText } from '../vendor-root/text.ts';
 
-const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--settings JSON]
+const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE|FOLDER] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--settings JSON]
        edgekeep hub install-issuing FILE [--data DIR] [--root-sha256 HEX]
        edgekeep hub run [--data DIR] [--passphrase-fd N] [--share FILE]… [--wait]
        edgekeep hub check [--data DIR]
@@ -149,15 +149,16 @@ async function main(argv: readonly string[]): Promise<number> {
 const newHubSettings = { attestation: { coveredPcrs: [14] }, pcrs: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 14] };
 
 async function init(folder: string, values: Values): Promise<number> {
-  const requestFile = values['issuing-request'];
-  if (requestFile !== undefined && values['root-folder'] !== undefined)
+  const requestPath = values['issuing-request'];
+  if (requestPath !== undefined && values['root-folder'] !== undefined)
     throw new HubError(
       'request-invalid',
       'the root is made here (--root-folder) or offline (--issuing-request), not both',
     );
-  const rootFolder = requestFile === undefined ? (values['root-folder'] ?? join(folder, 'root')) : undefined;
+  const rootFolder = requestPath === undefined ? (values['root-folder'] ?? join(folder, 'root')) : undefined;
   const words = values.unlock ?? [];
   const settings = await newSettings(values, programOf(words));
+  const requestFile = requestPath === undefined ? undefined : requestPlace(requestPath, settings, Date.now());
   const unlockers = await parseUnlockerOrders(words, {
     passphraseFd: descriptorOf(values['passphrase-fd']),
     shareFolder: values['share-folder'],

@@ -3,6 +3,7 @@
 import { personNameSchema } from '@edgekeep/wire/api/people';
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
+import { statSync } from 'node:fs';
 import { readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -161,6 +162,13 @@ async function recordFirst(
 
 async function exists(path: string): Promise<boolean> {
   return (await orIfMissing(stat(path), undefined)) !== undefined;
+}
+
+/** In a folder the request has the hub and the day in its name, so that the requests of two hubs are never mixed up. */
+export function requestPlace(path: string, { names }: Pick<HubSettings, 'names'>, nowMs: number): string {
+  const isFolder = path.endsWith('/') || statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const hub = (reachableName(names) ?? 'hub').replaceAll(/[^a-z0-9.-]/g, '-');
+  return isFolder ? join(path, `issuing-${hub}-${new Date(nowMs).toISOString().slice(0, 10)}.csr`) : path;
 }
 
 /** Throws `request-invalid` for a name that no person can have. */
