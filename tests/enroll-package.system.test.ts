@@ -38,7 +38,7 @@ const settingsSchema = z.looseObject({ deviceId: z.string(), hub: z.looseObject(
 const sh = (file: string, ...words: readonly string[]) => spawnSync('sh', [file, ...words], { encoding: 'utf8' });
 
 test('a package for one device is a secret, installs what its agent needs, works once and removes itself', async () => {
-  const { out, code, stdout, stderr } = await make('press-1.sh', 'press-1', '--model', 'light');
+  const { out, code, stdout, stderr } = await make('press-1.sh', 'press-1', '--model', 'light', '--force');
   assert.equal(code, 0, stderr);
   assert.match(stdout, /a secret: .*\nusable until .* UTC, once/);
   assert.equal(statSync(out).mode & 0o777, 0o600);

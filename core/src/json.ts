@@ -1,7 +1,7 @@
 // JSON at the door: bytes to a typed value or an error. Documents that are signed or hashed are canonical (RFC 8785, the subset without
 // non-integer numbers), so one value has one encoding and a duplicate key cannot hide.
 import type { ZodType } from 'zod';
-import { ruleWords } from './rule-words.ts';
+import { brokenRule, ruleWords } from './rule-words.ts';
 import { equalBytes, parseUtf8, utf8 } from './bytes.ts';
 import { CoreError, type CoreErrorCode } from './error.ts';
 import { assertNesting } from './nesting.ts';
@@ -80,9 +80,9 @@ export function parseValue<T>(
 ): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const where = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.map(String).join('.')}`;
-  throw new CoreError(code, `${what}${where}: ${ruleWords(issue?.message ?? 'does not match its schema')}`);
+  const { path, message } = brokenRule(result.error.issues);
+  const where = path.length === 0 ? '' : ` at ${path.map(String).join('.')}`;
+  throw new CoreError(code, `${what}${where}: ${ruleWords(message)}`);
 }
 
 function readJson(bytes: Uint8Array, what: string): { text: string; value: Json; members: number } {

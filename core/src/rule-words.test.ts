@@ -16,3 +16,21 @@ test('no message shows a regular expression', () => {
     });
   assert.equal(ruleWords('expected a name'), 'expected a name');
 });
+
+test('a value with one of several forms is refused by the form that it comes nearest to: the field, what is expected and what came', () => {
+  const device = z.strictObject({
+    id: z.string(),
+    tags: z.record(z.string().regex(/^[0-9a-f]{2}$/), z.string()).optional(),
+  });
+  const form = z.union([device, z.strictObject({ block: z.string(), reason: z.string() })]);
+  for (const [value, message] of [
+    [{ id: 7 }, 'line 3 at id: expected string, found number'],
+    [{ id: 'a', tags: { ff: 5 } }, 'line 3 at tags.ff: expected string, found number'],
+    [{ id: 'a', tags: { x: '5' } }, 'line 3 at tags.x: expected 2 hex digits in lower case'],
+    [{ block: 'a' }, 'line 3 at reason: it is missing (expected string)'],
+    [{ id: 'a', tagz: {} }, 'line 3: it has a member that is not known: "tagz"'],
+    [[], 'line 3: expected object, found array'],
+  ] as const)
+    assert.throws(() => parseValue(value, form, 'line 3'), { message });
+  assert.throws(() => parseValue('c', z.enum(['a', 'b']), 'x'), { message: 'x: expected one of "a"|"b"' });
+});

@@ -1,11 +1,12 @@
 // What a root has signed before. Its folder keeps the certificates of issuing CAs and the links of a roll-over: the same request gets the same
 // answer again, with a warning, and no second certificate for one key is in the world without a decision.
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { replaceFile } from '@edgekeep/host/durable-file';
+import { makeFolder } from '@edgekeep/host/make-folder';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { timeText } from '../table.ts';
 import { readRecord } from './root-folder.ts';
@@ -14,7 +15,7 @@ const folderName = 'signed';
 
 /** `name` is made from the ids of what was signed. */
 export async function keepSigned(folder: string, name: string, certificates: readonly Certificate[]): Promise<void> {
-  await mkdir(join(folder, folderName), { recursive: true, mode: 0o700 });
+  await makeFolder(join(folder, folderName), { mode: 0o700 });
   const pem = certificates.map(({ der }) => encodePem('CERTIFICATE', der)).join('');
   await replaceFile(join(folder, folderName, name), pem);
 }
