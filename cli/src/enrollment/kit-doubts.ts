@@ -5,7 +5,8 @@ import { enrollmentTokenList } from '@edgekeep/wire/api/enrollment-token';
 import { modelList } from '@edgekeep/wire/api/model-release';
 import { printableCell } from '@edgekeep/host/printable';
 import { askOnTerminal } from '@edgekeep/host/secret-input';
-import { HubRefusal, type Operator } from '../operator.ts';
+import { HubRefusal } from '../refusal.ts';
+import type { Operator } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
 import { timeText } from '../table.ts';
 
