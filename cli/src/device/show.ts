@@ -6,6 +6,7 @@ import { deviceDetail } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
 import { attestationKeyOf } from '../attest/known-device.ts';
 import { faultText } from '../model/fault-text.ts';
+import { newest } from './newest.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 import type { z } from 'zod';
@@ -77,17 +78,6 @@ ${operatorHelp}
     return { exitCode: exitCodes.ok, value: d, text };
   },
 };
-
-/** The first ones as rows, and a row that says how many more there are. */
-function newest<T>(
-  all: readonly T[],
-  shown: number,
-  rowOf: (each: T) => readonly string[],
-): readonly (readonly string[])[] {
-  const rows = all.slice(0, shown).map(rowOf);
-  const more = all.length - rows.length;
-  return more === 0 ? rows : [...rows, ['', `${more} more: --all shows them`]];
-}
 
 function hybridKeyText(key: z.infer<typeof deviceDetail>['hybridKey']): string {
   if (key === null) return 'none: its model keys are wrapped for its root of trust alone';
