@@ -1,9 +1,7 @@
 // Common parts of both HTTP listeners: TLS 1.3, zod at the door, one error form, limits, and a log without secrets.
 import { fastify, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
-import { hasZodFastifySchemaValidationErrors, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
-import { ruleWords } from '@edgekeep/core/rule-words';
 import { systemClock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
 import { performance } from 'node:perf_hooks';
@@ -18,6 +16,7 @@ import type { FormerName } from '@edgekeep/core/former-names';
 import { answerFormerNames, presentUrl } from './former-names.ts';
 import { beginActing, goOnActing } from './acting.ts';
 import { chargeAnswer, chargedSerializerCompiler, chargedValidatorCompiler, chargePayer } from './work.ts';
+import type { ZodTypeProvider } from './zod-compilers.ts';
 
 // A slow client must not hold the buffers of a handshake or a request for long; body-watch.ts does the same for bodies.
 const handshakeMilliseconds = 10_000;
@@ -176,13 +175,6 @@ function stopping(cause: unknown): HubError {
 
 function asHubError(error: unknown): HubError {
   if (error instanceof HubError) return error;
-  if (hasZodFastifySchemaValidationErrors(error)) {
-    const first = error.validation[0];
-    return new HubError(
-      'request-invalid',
-      `the request${first?.instancePath ?? ''}: ${ruleWords(first?.message ?? 'does not match')}`,
-    );
-  }
   if (error instanceof Error && 'code' in error && error.name === 'CoreError') {
     return new HubError('request-invalid', error.message, {
       reasons: [{ code: String(error.code), message: error.message }],

@@ -1,9 +1,9 @@
 // The hub's work on a request, charged to its payer while the hub does it, so that a client that goes away pays as well.
 import { performance } from 'node:perf_hooks';
 import type { FastifyRequest } from 'fastify';
-import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { actingNow } from '../../store/authority.ts';
 import { worked } from '../../store/work.ts';
+import { serializerCompiler, validatorCompiler } from './zod-compilers.ts';
 
 // The cost of HTTP, of the look-up of a token and of encryption, which are not measured: on the machine of docs/performance.md.
 const requestMilliseconds = 0.3;
