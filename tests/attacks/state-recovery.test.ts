@@ -85,6 +85,18 @@ test('evidence for a state is used once, and a key that a device lost is never t
   assertRefused(await link.ask('POST', '/v1/state-recovery', proof), { status: 409, code: 'challenge-missing' });
 });
 
+// SECURITY.md: DEV-101
+test('a device replaces its witness key a limited number of times', async () => {
+  const { device, link } = deviceOf('other');
+  const ask = () => askForState(device, link, { witnessKey: newKey('edgekeep.test/device/other') });
+  let answer = await ask();
+  let replaced = 0;
+  for (; answer.status === 200 && replaced < 40; replaced += 1) answer = await ask();
+  // One was replaced above.
+  assert.equal(replaced, 15);
+  assertRefused(answer, { status: 403, code: 'renewal-refused', reason: 'witness-keys-used-up' });
+});
+
 // SECURITY.md: DEV-97
 test('the hub remembers what a device cosigned, with its signature, and its old key cosigns nothing once it is replaced', async () => {
   const device = await TestDevice.withoutTpm('keeper', `${world.folder}/keeper`);

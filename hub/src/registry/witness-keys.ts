@@ -2,7 +2,6 @@
 // every receipt, would refuse it. A key that was on a wiped disk, or that its device lost, must not cosign again.
 import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord } from '../store/tables/registry.ts';
 
 /** Devices with the same origin count as one witness. Empty: the device counts for itself. */
 export async function setWitnessOrigin(trx: WriteTransaction, deviceId: string, origin: string): Promise<void> {
@@ -15,26 +14,6 @@ export async function setWitnessOrigin(trx: WriteTransaction, deviceId: string, 
  */
 export async function takeWitnessKey(trx: WriteTransaction, text: string, deviceId: string): Promise<void> {
   for (const one of text.split(' ')) await takeKey(trx, one, deviceId);
-}
-
-/** The device cosigns by `next` from now on: the line of its present key ends now, and receipts of before keep verifying. */
-export async function endWitnessKey(
-  trx: WriteTransaction,
-  { id, tier, witness_key }: Pick<DeviceRecord, 'id' | 'tier' | 'witness_key'>,
-  next: string,
-  nowMs: number,
-): Promise<void> {
-  await takeWitnessKey(trx, next, id);
-  if (witness_key !== '') {
-    const { last } = await trx
-      .selectFrom('former_witness_key')
-      .select((q) => q.fn.max('number').as('last'))
-      .where('device_id', '=', id)
-      .executeTakeFirstOrThrow();
-    const row = { device_id: id, number: (last ?? 0) + 1, tier, witness_key, ended_at: nowMs };
-    await trx.insertInto('former_witness_key').values(row).execute();
-  }
-  await trx.updateTable('device').set({ witness_key: next }).where('id', '=', id).execute();
 }
 
 async function takeKey(trx: WriteTransaction, text: string, deviceId: string): Promise<void> {

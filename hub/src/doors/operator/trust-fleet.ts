@@ -69,23 +69,32 @@ interface Fleet {
   readonly ended: string | null;
 }
 
-// Who was quarantined, wiped or retired ends at that time; a quarantined device that is released counts again.
+// Who was quarantined, wiped or retired ends at that time; a quarantined device that is released counts again. A device counts once with all
+// the keys that it has and had: it may hold the private keys of all of them.
 async function fleetOf(db: Kysely<Tables>, tiers: readonly string[]): Promise<Fleet> {
   // No tier has an empty name: it makes a list without any.
   const chosen = sql`(${sql.join(tiers.length === 0 ? [''] : tiers)})`;
   const { rows } = await sql<Fleet>`
-    with witness as (
-      select 'device/' || id as name, witness_key as key, replace(witness_origin, ' ', '/') as origin,
+    with line as (
+      select 'device/' || id as name, id as device, witness_key as key, witness_origin as origin,
         case when state in ('quarantined', 'wiped', 'retired') then
           (select max(at) / 1000 from device_history h where h.device_id = device.id and h.to_state = device.state)
         end as ended
       from device where witness_key <> '' and tier in ${chosen}
       union all
-      select 'device/' || device_id || '/' || generation, witness_key, '', ended_at / 1000
-      from former_identity where witness_key <> '' and tier in ${chosen}
+      select 'device/' || f.device_id || '/' || f.generation, f.device_id, f.witness_key, d.witness_origin, f.ended_at / 1000
+      from former_identity f join device d on d.id = f.device_id where f.witness_key <> '' and f.tier in ${chosen}
       union all
-      select 'device/' || device_id || '/key/' || number, witness_key, '', ended_at / 1000
-      from former_witness_key where tier in ${chosen}
+      select 'device/' || f.device_id || '/key/' || f.number, f.device_id, f.witness_key, d.witness_origin, f.ended_at / 1000
+      from former_witness_key f join device d on d.id = f.device_id where f.tier in ${chosen}
+    ),
+    witness as (
+      select name, key, ended, case
+        when origin <> '' then replace(origin, ' ', '/')
+        when device in (select device from line group by device having count(*) > 1) then 'device/' || device || '/any'
+        else ''
+      end as origin
+      from line
     ),
     shared as (
       select origin, string_agg(name, ' ' order by name) as names from witness where origin <> '' group by origin

@@ -11,7 +11,9 @@ import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
 import { trustPublisher } from '../../publisher/publishers.ts';
 import { testPolicies } from '../../audit/testing-witness.ts';
 import { recordChange } from '../../registry/history.ts';
+import { endWitnessKey } from '../../registry/end-witness-key.ts';
 import { setWitnessOrigin } from '../../registry/witness-keys.ts';
+import { getDevice } from '../../registry/states.ts';
 import { Database } from '../../store/database.ts';
 import { storePlace } from '../../store/testing-place.ts';
 import { tableList } from '../../store/security-tables.ts';
@@ -106,6 +108,38 @@ test('the trust file has a policy of C2SP with each device that has a key; a ret
       '',
     ]);
     const four = parseTrust(await trustBytes(database, keys, policyOf(4), log));
+    assert.deepEqual(four.policy.rule?.unreachable, { required: 4, available: 3 });
+  });
+});
+
+// SECURITY.md: DEV-101
+test('a device counts as one witness with all the keys that it had, and in the group of its origin', async () => {
+  await withStore(async (database) => {
+    const log = verifierKey('a.log', ed25519(), 'ed25519');
+    const publicKey = p256().export({ type: 'spki', format: 'pem' }).toString();
+    await trustPublisher(database, { name: 'p', publicKey, actor: 'a test', nowMs: 1 });
+    const newKey = (id: string) =>
+      encodeVerifierKey(verifierKey(`edgekeep.local/device/${id}`, ed25519(), 'cosignature-v1'));
+    for (const id of ['alone', 'grouped', 'other']) await addDevice(database, id, 'active', newKey(id));
+    await database.write(async (trx) => {
+      await setWitnessOrigin(trx, 'grouped', 'group line-4');
+      for (const id of ['alone', 'grouped'])
+        for (const seconds of [5, 6]) await endWitnessKey(trx, await getDevice(trx, id), newKey(id), seconds * 1_000);
+    });
+    const file = await trustBytes(database, keysOf(log.publicKey, p256()), policyOf(3), log);
+    const { witnessPolicy } = JSON.parse(Buffer.from(file).toString());
+    const groups = witnessPolicy.text.split('\n').filter((line: string) => !line.startsWith('witness '));
+    const lines = (id: string) => [`device/${id}`, `device/${id}/key/1`, `device/${id}/key/2`].join(' ');
+    assert.deepEqual(groups, [
+      `group device/alone/any any ${lines('alone')}`,
+      `group group/line-4 any ${lines('grouped')}`,
+      'group fleet 3 device/alone/any device/other group/line-4',
+      'quorum fleet',
+      '',
+    ]);
+    const { rule, witnesses } = parseTrust(file).policy;
+    assert.deepEqual([witnesses.length, rule?.endedSeconds.get('device/alone/key/2')], [7, 6]);
+    const four = parseTrust(await trustBytes(database, keysOf(log.publicKey, p256()), policyOf(4), log));
     assert.deepEqual(four.policy.rule?.unreachable, { required: 4, available: 3 });
   });
 });
