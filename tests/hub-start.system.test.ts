@@ -1,15 +1,18 @@
 // `edgekeep hub run` where it cannot start: each cause ends with one line that names it, and an exit code for invalid input.
 import assert from 'node:assert/strict';
-import { cp, readdir, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { skipWithout } from '@edgekeep/hardware/tpm/testing';
 import { edgekeep } from './main-job/edgekeep.ts';
 import { HubProcess } from './support/hub-process.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { SmallDisk, skipWithoutSmallDisk } from './support/small-disk.ts';
 
 const skip = await skipWithoutSmallDisk();
+const program = join(import.meta.dirname, '../cli/src/main.ts');
 let world: HubWorld;
 let rootPem = '';
 
@@ -122,3 +125,31 @@ test('a hub that is made on a read-only disk says so', { skip }, async () => {
   assert.deepEqual([code, stdout], [6, ''], stderr);
   assert.match(stderr, /^edgekeep hub: folder-unusable: .*read-only.*\n$/);
 });
+
+const skipTerminal = await skipWithout('script');
+test(
+  'hub init asks at a terminal for what cannot be changed later, and shows no control sequence',
+  { skip: skipTerminal },
+  async () => {
+    const at = (name: string) => join(world.folder, name);
+    const words = ['hub', 'init', '--data', at('asked'), '--root-folder', at('asked-root')];
+    const line = [process.execPath, program, ...words].map((word) => `'${word}'`).join(' ');
+    const terminal = spawn('script', ['-qefc', line, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const answers = ['not a name', 'hub.example.net', '', 'plant.example'];
+    let shown = '';
+    for await (const chunk of terminal.stdout) {
+      shown += String(chunk);
+      const questions = shown.match(/\): /g)?.length ?? 0;
+      while (4 - answers.length < questions) terminal.stdin.write(`${answers.shift() ?? ''}\n`);
+    }
+    const settings: Readonly<Record<string, unknown>> = JSON.parse(
+      await readFile(join(at('asked'), 'hub.json'), 'utf8'),
+    );
+    assert.deepEqual(
+      [settings['names'], settings['logOrigin'], settings['workloads']],
+      [['hub.example.net'], 'hub.example.net/log', { trustDomain: 'plant.example' }],
+      shown,
+    );
+    assert.ok(!shown.includes('\u001b') && !shown.includes(String.raw`\u001b`), shown);
+  },
+);

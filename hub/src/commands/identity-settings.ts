@@ -66,7 +66,8 @@ export function terminalAsk(): Ask | undefined {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
   return async (question) => {
     const given = new AbortController();
-    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    // The terminal edits the line: control sequences of readline are text of this process, and shown as such.
+    const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
     lines.once('close', () => given.abort());
     try {
       return (await lines.question(question, { signal: given.signal })).trim();
