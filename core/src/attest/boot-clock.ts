@@ -27,7 +27,7 @@ const SAVE_INTERVAL_MS_MAX = 2n ** 22n;
 const tpmDriftPercent = 15;
 const roundingMs = 1_000;
 
-// Counters and clock both began anew: TPM2_Clear does that, and so does a state that was set back.
+// TPM2_Clear begins the count anew, and so does a state that was set back.
 const cleared =
   ', or its TPM was cleared (TPM2_Clear, also by the setup of the firmware). If it was cleared on purpose, wipe the device (edgekeep device mark-wiped) and let it enroll again with an empty state folder';
 
@@ -35,7 +35,7 @@ const cleared =
 export function setBackReason(found: ClockInfo, last: LastQuote, askedMs?: number): Reason | undefined {
   const sameReset = found.resetCount === last.resetCount;
   if (found.resetCount < last.resetCount || (sameReset && found.restartCount < last.restartCount)) {
-    const message = `the quote is of boot ${bootOf(found)}, and ${bootOf(last)} was seen already: it is old${found.resetCount < last.resetCount && last.clock !== undefined && found.clock < last.clock ? cleared : ''}`;
+    const message = `the quote is of boot ${bootOf(found)}, and ${bootOf(last)} was seen already: it is old${found.resetCount < last.resetCount ? cleared : ''}`;
     return { code: 'reset-count-decreased', message };
   }
   if (last.clock === undefined || found.clock >= last.clock) return undefined;
