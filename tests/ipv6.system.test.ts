@@ -264,7 +264,7 @@ test('hub init at all addresses writes the loopback address of that family for t
     const wrong = JSON.stringify({ device: { host: '10.0.0.300' } });
     const { code, stderr } = await edgekeep('hub', 'init', '--data', join(folder, 'wrong'), '--settings', wrong);
     assert.equal(code, 3);
-    assert.match(stderr, /settings-invalid: .*"10\.0\.0\.300": an IPv4 address has four numbers[^]*device\.host/);
+    assert.match(stderr, /settings-invalid: .*device\.host: "10\.0\.0\.300": an IPv4 address has four numbers/);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -2,6 +2,7 @@
 // holds the values that differ. Unknown names are refused, so that a misspelt safety setting is not ignored. Relative paths start at the
 // state folder.
 import { messageOf } from '@edgekeep/core/message-of';
+import { brokenRulesText } from '@edgekeep/core/rule-words';
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
@@ -226,7 +227,7 @@ export function parseAgentSettings(value: unknown, what = 'agent settings'): Age
   const refuse = (message: string) => new AgentError('settings-invalid', message);
   const named = settingsByPresentNames(value, formerAgentSettings, { where: what, refuse });
   const parsed = agentSettingsSchema.safeParse(named);
-  if (!parsed.success) throw new AgentError('settings-invalid', `${what}: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new AgentError('settings-invalid', `${what}: ${brokenRulesText(parsed.error.issues)}`);
   const names = parsed.data.models.map(({ name }) => name);
   if (new Set(names).size < names.length) throw new AgentError('settings-invalid', `${what}: a model is named twice`);
   const workloads = parsed.data.workloads.map(({ name }) => name);

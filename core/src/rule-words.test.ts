@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { parseValue } from './json.ts';
-import { ruleWords } from './rule-words.ts';
+import { brokenRulesText, ruleWords } from './rule-words.ts';
 
 test('no message shows a regular expression', () => {
   for (const [pattern, words] of [
@@ -33,4 +33,12 @@ test('a value with one of several forms is refused by the form that it comes nea
   ] as const)
     assert.throws(() => parseValue(value, form, 'line 3'), { message });
   assert.throws(() => parseValue('c', z.enum(['a', 'b']), 'x'), { message: 'x: expected one of "a"|"b"' });
+});
+
+test('settings are refused with every field that is wrong', () => {
+  const { error } = z.strictObject({ port: z.int(), name: z.string() }).safeParse({ port: 'x', nam: 'y' });
+  assert.equal(
+    brokenRulesText(error?.issues ?? []),
+    'port: expected number, found string; name: it is missing (expected string); it has a member that is not known: "nam"',
+  );
 });

@@ -44,6 +44,17 @@ interface Issue {
   readonly issues?: readonly Issue[] | undefined;
 }
 
+/** Every rule that a value broke, with its field: for settings, which a person corrects all at once. */
+export function brokenRulesText(issues: readonly Issue[]): string {
+  return issues
+    .map((issue) => {
+      const { path, message } = brokenRule([issue]);
+      const words = ruleWords(message);
+      return path.length === 0 ? words : `${path.map(String).join('.')}: ${words}`;
+    })
+    .join('; ');
+}
+
 /** The first rule that a value broke. Where it has one of several forms, that of the form which it comes nearest to. */
 export function brokenRule(issues: readonly Issue[]): {
   readonly path: readonly PropertyKey[];

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
+import { brokenRulesText } from '@edgekeep/core/rule-words';
 import { personText } from '@edgekeep/core/person-text';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { z } from 'zod';
@@ -79,5 +80,5 @@ export function parseHubSettings(value: unknown, what: string): HubSettings {
   const refuse = (message: string) => new HubError('settings-invalid', message);
   const parsed = hubSettingsSchema.safeParse(settingsByPresentNames(value, formerHubSettings, { where: what, refuse }));
   if (parsed.success) return parsed.data;
-  throw new HubError('settings-invalid', `${what}: ${z.prettifyError(parsed.error)}`);
+  throw new HubError('settings-invalid', `${what}: ${brokenRulesText(parsed.error.issues)}`);
 }

@@ -1,6 +1,7 @@
 // The attributes that operators want for this device (spec/registry.md, "Attributes"): kept for the applications on it, also while the hub
 // is away. The agent itself acts on none of them.
 import { CoreError } from '@edgekeep/core/error';
+import { brokenRulesText } from '@edgekeep/core/rule-words';
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
 import { replaceFile } from '@edgekeep/host/durable-file';
@@ -43,7 +44,7 @@ export class DesiredStore {
   async take(answer: unknown): Promise<void> {
     const parsed = schema.safeParse(answer);
     if (!parsed.success)
-      throw new AgentError('hub-answer-invalid', `the desired attributes: ${z.prettifyError(parsed.error)}`);
+      throw new AgentError('hub-answer-invalid', `the desired attributes: ${brokenRulesText(parsed.error.issues)}`);
     await replaceFile(this.#path, utf8(JSON.stringify(parsed.data)));
     this.#present = parsed.data;
   }
