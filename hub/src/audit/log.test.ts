@@ -156,4 +156,15 @@ test('a log whose history was rewritten does not open', async (t) => {
     await writeFile(join(folder, 'tile/0/000'), Buffer.alloc(8192, 1));
     return refuses({ folder });
   });
+  await t.test('but a full tile that a loss of power emptied is written again', async () => {
+    const folder = join(scratch, 'emptied-tile');
+    const whole = await readFile(join(dependencies.folder, 'tile/0/000'));
+    for (const blank of [Buffer.alloc(0), Buffer.alloc(whole.length)]) {
+      await cp(dependencies.folder, folder, { recursive: true });
+      await writeFile(join(folder, 'tile/0/000'), blank);
+      await using log = await AuditLog.open({ ...dependencies, folder });
+      assert.equal(log.size, 600);
+      assert.deepEqual(await readFile(join(folder, 'tile/0/000')), whole);
+    }
+  });
 });
