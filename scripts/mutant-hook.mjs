@@ -9,7 +9,8 @@ registerHooks({
   load(loaded, context, nextLoad) {
     const result = nextLoad(loaded, context);
     if (loaded !== url) return result;
-    const before = String(result.source);
+    const { source = '' } = result;
+    const before = typeof source === 'string' ? source : new TextDecoder().decode(source);
     if (before.split(find).length !== 2) throw new Error(`${url} does not have the text of the mutant once`);
     appendFileSync(seen, 'loaded\n');
     return { ...result, source: before.split(find).join(replace) };
