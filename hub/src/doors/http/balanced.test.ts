@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Socket } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { BalancedConnections } from './balanced.ts';
@@ -59,6 +59,40 @@ test('a connection of anybody else, and one that was reset already, wait for not
   const reset = arrive(undefined);
   assert.deepEqual([reset.next(), reset.socket.destroyed], [false, true]);
   assert.deepEqual(noted, []);
+});
+
+// SECURITY.md: NET-18
+test('a TLS session has the address of its header, or none: a port that a balancer takes again is not another’s', async (t) => {
+  const { connections, arrive } = opened(t);
+  const server = createServer();
+  connections.follow(server);
+  const session = () => {
+    const socket = new Socket();
+    Object.defineProperties(socket, {
+      remoteAddress: { configurable: true, value: balancer },
+      remotePort: { configurable: true, value: 7 },
+    });
+    server.emit('secureConnection', socket);
+    return [socket.destroyed, socket.remoteAddress];
+  };
+  const former = arrive(balancer).socket;
+  former.push(header);
+  await turn();
+  assert.deepEqual(session(), [false, '192.0.2.7']);
+  // It was reset, which this hub reads later than the next connection from the same port.
+  const next = arrive(balancer).socket;
+  next.push(header);
+  await turn();
+  former.destroy();
+  await turn();
+  assert.deepEqual(session(), [false, '192.0.2.7']);
+  next.destroy();
+  await turn();
+  assert.deepEqual(session(), [true, balancer]);
+  const own = arrive(balancer).socket;
+  own.push(Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex'));
+  await turn();
+  assert.deepEqual(session(), [false, balancer]);
 });
 
 test('a header that does not come in five seconds ends the connection', async (t) => {

@@ -19,21 +19,29 @@ export interface BalancedRules {
   readonly onRefused: (balancer: string, outcome: HeaderOutcome) => void;
 }
 
+/** What the header of a connection said; no client: the balancer's own address counts. */
+interface Header {
+  readonly client: Client | undefined;
+}
+
 export class BalancedConnections {
   readonly #rules: BalancedRules;
   readonly #waiting = new Map<Socket, () => void>();
   /** By the name of the TCP connection, as long as it is open. */
-  readonly #clients = new Map<string, Client>();
+  readonly #headers = new Map<string, Header>();
 
   constructor(rules: BalancedRules) {
     this.#rules = rules;
   }
 
-  /** Sets the client's address on its TLS session, before anything else sees it. */
+  /** Sets the client's address on its TLS session, before anything else sees it. One of a balancer without a header is ended. */
   follow(server: Server): void {
+    const { listener, balancers } = this.#rules;
     server.prependListener('secureConnection', (socket: Socket) => {
-      const client = this.#clients.get(connectionName(socket) ?? '');
-      if (client !== undefined) setClient(socket, client);
+      if (!balancers.has(listener, socket.remoteAddress ?? '')) return;
+      const header = this.#headers.get(connectionName(socket) ?? '');
+      if (header === undefined) socket.destroy();
+      else if (header.client !== undefined) setClient(socket, header.client);
     });
   }
 
@@ -48,7 +56,7 @@ export class BalancedConnections {
     const note = (outcome: HeaderOutcome) => this.#note(balancer, outcome);
     const waiting = new HeaderWait(socket, note, (client) => {
       this.#waiting.delete(socket);
-      if (client !== undefined) this.#set(socket, client);
+      this.#keep(socket, { client });
       next();
     });
     this.#waiting.set(socket, () => waiting.end('crowded'));
@@ -67,12 +75,15 @@ export class BalancedConnections {
     if (outcome !== 'client' && outcome !== 'local' && outcome !== 'unspecified') onRefused(balancer, outcome);
   }
 
-  #set(socket: Socket, client: Client): void {
+  #keep(socket: Socket, header: Header): void {
     const name = connectionName(socket);
-    setClient(socket, client);
+    if (header.client !== undefined) setClient(socket, header.client);
     if (name === undefined) return;
-    this.#clients.set(name, client);
-    socket.once('close', () => this.#clients.delete(name));
+    this.#headers.set(name, header);
+    socket.once('close', () => {
+      // A balancer takes the port of a connection that it reset again, and that one may close later than the next one opens.
+      if (this.#headers.get(name) === header) this.#headers.delete(name);
+    });
   }
 
   #makeRoom(): void {

@@ -83,6 +83,10 @@ export function queueNewcomers(
     for (const listener of listeners) Reflect.apply(listener, server, [socket]);
   });
   const { balanced } = rules;
+  server.prependListener('secureConnection', (socket: Socket) => {
+    // Reset by its client in the meantime: what it sent is still read, and its address is not known any more.
+    if (socket.remoteAddress === undefined) socket.destroy();
+  });
   server.on('secureConnection', (socket: Socket) => queue.secured(socket));
   balanced?.follow(server);
   server.on('connection', (socket: Socket) => {
@@ -185,7 +189,7 @@ class NewcomerQueue {
     if (peer !== undefined) this.#byPeer.set(peer, socket);
     socket.once('close', () => {
       this.#ended(socket);
-      if (peer !== undefined) this.#byPeer.delete(peer);
+      if (peer !== undefined && this.#byPeer.get(peer) === socket) this.#byPeer.delete(peer);
     });
     this.#handle(socket);
   }
