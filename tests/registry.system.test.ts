@@ -257,6 +257,10 @@ suite('import', () => {
         report.problems.map(({ line }) => line),
         [4, 5, 6, 7, 8, 9, 12, 13],
       );
+      const said = new Map(report.problems.map(({ line, message }) => [line, message]));
+      assert.match(said.get(5) ?? '', /^id: expected 1 to 63 small letters, digits and hyphens/);
+      assert.equal(said.get(12), 'block: expected 64 hex digits in lower case');
+      assert.ok(report.problems.every(({ message }) => !/invalid/i.test(message)));
     }
     assert.deepEqual(await found('tags.site==graz'), ['press-1']);
     const [entry] = await world.entries('devices-imported');

@@ -59,3 +59,11 @@ test('a value of another shape names where it differs', () => {
     message: /document at a\.b/,
   });
 });
+
+test('text that is no JSON is refused with the place of the fault', () => {
+  const text = '{\n "id": "press-7",\n "tags": {"line": "press" "x"}\n, "groups": ["abcdefghijklmnopqrstuvwxyz"]}';
+  assert.throws(() => parseJson(utf8(text), z.unknown(), 'fleet.json'), {
+    code: 'json-invalid',
+    message: 'fleet.json: not JSON: line 3, column 27',
+  });
+});

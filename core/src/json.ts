@@ -93,6 +93,12 @@ function readJson(bytes: Uint8Array, what: string): { text: string; value: Json;
     const value: Json = JSON.parse(text);
     return { text, value, members };
   } catch (cause) {
-    throw new CoreError('json-invalid', `${what}: not JSON`, { cause });
+    throw new CoreError('json-invalid', `${what}: not JSON${placeIn(cause)}`, { cause });
   }
+}
+
+// V8 says where, except in a short text.
+function placeIn(cause: unknown): string {
+  const [, line, column] = (cause instanceof Error && /\(line (\d+) column (\d+)\)$/.exec(cause.message)) || [];
+  return line === undefined ? '' : `: line ${line}, column ${column}`;
 }

@@ -112,7 +112,8 @@ function readBatch(lines: readonly Uint8Array[], first: number): { batch: Batch;
       else listed.push({ line, value });
     } catch (error) {
       if (!(error instanceof CoreError)) throw error;
-      wrong.push({ line, message: error.message });
+      // The field and its rule: the number of the line is beside them.
+      wrong.push({ line, message: error.message.replace(/^line(?: at|:) /, '') });
     }
   }
   return {
