@@ -9,6 +9,8 @@ export type JsonSchema = z.core.JSONSchema.JSONSchema;
 type Direction = 'input' | 'output';
 
 const refPrefix = '#/components/schemas/';
+/** Of zod: parts that one schema refers to. */
+const partPrefix = '#/$defs/';
 
 /** Closed lists that only the hub knows, by the name of their schema. */
 export type WordLists = Readonly<Record<string, readonly string[]>>;
@@ -30,18 +32,25 @@ export class SchemaBook {
       this.#inlines.set(schema, `inline ${this.#inlines.size}`);
   }
 
-  /** Converts all schemas, before anything is asked about any of them. Tens of milliseconds: requests are served between its steps. */
+  /** Converts all schemas, before anything is asked about any of them. Requests are served between any two. */
   async convert(): Promise<void> {
-    const input = converted('input', this.#inlines);
-    await setImmediate();
-    const output = converted('output', this.#inlines);
-    await setImmediate();
-    const differing = [...input.keys()].filter((id) => {
+    const all = new Map([...namedSchemas, ...this.#inlines]);
+    const names = new Names();
+    for (const [schema, id] of all) names.add(schema, { id });
+    const [input, output] = [new Map<string, JsonSchema>(), new Map<string, JsonSchema>()];
+    for (const [schema, id] of all) {
+      input.set(id, converted(schema, id, 'input', names));
+      output.set(id, converted(schema, id, 'output', names));
+      await setImmediate();
+    }
+    const differing = new Set<string>();
+    for (const id of input.keys()) {
       const needed = [...reached(input, new Set([id])), ...reached(output, new Set([id]))];
-      return needed.some((each) => JSON.stringify(input.get(each)) !== JSON.stringify(output.get(each)));
-    });
-    this.#made = { input, output, differing: new Set(differing) };
-    await setImmediate();
+      if (needed.some((each) => JSON.stringify(input.get(each)) !== JSON.stringify(output.get(each))))
+        differing.add(id);
+      await setImmediate();
+    }
+    this.#made = { input, output, differing };
   }
 
   /** The schema by its name, or in its place where it has none. */
@@ -95,27 +104,29 @@ export class SchemaBook {
 
 type Converted = ReadonlyMap<string, JsonSchema>;
 
-function converted(io: Direction, inlines: ReadonlyMap<z.ZodType, string>): Converted {
-  const registry = z.registry<{ readonly id: string }>();
-  for (const [schema, id] of [...namedSchemas, ...inlines]) registry.add(schema, { id });
-  const { schemas } = z.toJSONSchema(registry, {
+/** The names of schemas, besides what schemas say of themselves. */
+class Names extends z.core.$ZodRegistry<{ readonly id?: string | undefined }> {
+  override get(schema: z.core.$ZodType) {
+    const known = { ...z.globalRegistry.get(schema), ...super.get(schema) };
+    return Object.keys(known).length === 0 ? undefined : known;
+  }
+}
+
+/** One schema, with references to the named ones inside it. */
+function converted(schema: z.ZodType, id: string, io: Direction, metadata: Names): JsonSchema {
+  const { $defs: parts = {} } = z.toJSONSchema(schema, {
     io,
+    metadata,
     unrepresentable: 'any',
-    uri: (id) => `${refPrefix}${id}`,
     override: ({ jsonSchema }) => {
       // A client must not depend on the absence of members that a later hub may add.
       if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
     },
   });
-  const { __shared: shared, ...own } = schemas;
-  // A schema that contains itself.
-  const recursive = entriesOf(shared?.$defs).map(([id, schema]): [string, JsonSchema] => [`Recursive${id}`, schema]);
-  const all = [...entriesOf(own), ...recursive];
-  return new Map(all.map(([id, { $schema: _version, $id: _id, id: _name, ...schema }]) => [id, schema]));
-}
-
-function entriesOf(schemas: Readonly<Record<string, JsonSchema>> = {}): [string, JsonSchema][] {
-  return Object.entries(schemas);
+  const own = parts[id];
+  if (own === undefined) throw new TypeError(`the schema ${id} was not converted`);
+  const { id: _name, ...content } = own;
+  return content;
 }
 
 // A client generator takes a member with a default for one that is always there, as it is in an answer; in a request it may be left out.
@@ -153,5 +164,5 @@ function retargeted(schema: JsonSchema, target: (name: string) => string): JsonS
 }
 
 function nameOfReference(reference: string): string {
-  return reference.slice(refPrefix.length).replace('__shared#/$defs/', 'Recursive');
+  return reference.slice((reference.startsWith(partPrefix) ? partPrefix : refPrefix).length);
 }
