@@ -450,6 +450,28 @@ test('a reader does not count the receiver of the key, nor two devices of one to
   assert.equal(verifyReceipt(await cosignedBy([byReceiver]), former).kind, 'verified');
 });
 
+// SECURITY.md: DEV-101
+test('the present and the former keys of a device are one cosigner for a publisher who asks for two, under any name', async () => {
+  const other = named('press-10', 34);
+  const lines = [
+    `witness device/press-8 ${encodeVerifierKey(one.key)}`,
+    `witness device/press-8/key/1 ${encodeVerifierKey(two.key)}`,
+    `witness device/press-10 ${encodeVerifierKey(other.key)}`,
+  ];
+  const { witnesses } = parseTlogPolicy(utf8([...lines, 'quorum none'].join('\n')));
+  const trust = { ...testTrust(), policy: groupedPolicy(witnesses, 'none') };
+  const policy = { ...releasePolicy, quorum: 2 };
+  const release = { ...permitted.release?.releasePolicy, digest: releasePolicyDigest(policy) };
+  const by = async (...ids: readonly (readonly [string, number])[]) => {
+    const manifest = { ...permitted.manifest, releasePolicy: policy };
+    const cosigners = ids.map(([id, seed]) => cosignerOf(id, seed));
+    const changes = { ...permitted, manifest, release: { releasePolicy: release }, cosigners };
+    return encodeReceipt(await testReceiptParts(changes));
+  };
+  refusedWith(await by(byOne, byTwo), trust, /publisher: 1 other witnesses cosigned; the publisher asks for 2/);
+  assert.equal(verifyReceipt(await by(byOne, ['press-10', 34]), trust).kind, 'verified');
+});
+
 // SECURITY.md: HUB-97
 test('a quorum that cannot be met does not shrink: the receipt is refused, or named weaker where log and trust file say so', async () => {
   const unreachable = { required: 2, available: 1 };

@@ -8,7 +8,7 @@ import { type AuditEntry, parseAuditEntry } from '../audit/entry.ts';
 import { leafHash } from '../audit/merkle.ts';
 import { parseNote, signaturesBy } from '../audit/note.ts';
 import { assertNesting } from '../nesting.ts';
-import { meetsPolicy, withoutReceiver } from '../audit/quorum.ts';
+import { meetsPolicy, withoutReceiver, witnessesOf } from '../audit/quorum.ts';
 import { parseTlogProof, type ProofVerdict, verifyTlogProof } from '../audit/proof.ts';
 import { isValidAt, type KeyValidity } from '../authority/key-list.ts';
 import { parseBase64url, parseUtf8, toBase64url, toHex, utf8 } from '../bytes.ts';
@@ -137,7 +137,9 @@ export function verifyReceipt(
     ...releaseContradictions(release, entry.at).map((reason) => `entry: ${reason}`),
     ...(attestation.kind === 'refused' ? attestation.reasons.map((reason) => `attestation: ${reason}`) : []),
     ...modelReasons(publication, release).map((reason) => `model: ${reason}`),
-    ...publisherReasons(publication, { release, attestation, log, witnesses }).map((reason) => `publisher: ${reason}`),
+    ...publisherReasons(publication, { release, attestation, log, trust, witnesses }).map(
+      (reason) => `publisher: ${reason}`,
+    ),
   ];
   if (
     reasons.length > 0 ||
@@ -293,13 +295,14 @@ interface Released {
   readonly release: KeyRelease;
   readonly attestation: AttestationVerdict;
   readonly log: ProofVerdict;
+  readonly trust: Pick<Trust, 'policy'>;
   readonly witnesses: 'now' | 'later';
 }
 
 /** The publisher's release policy, as the hub named it, and asked with what the receipt proves of the device. */
 function publisherReasons(
   publication: ReleaseVerdict | MissingModel,
-  { release, attestation, log, witnesses }: Released,
+  { release, attestation, log, trust, witnesses }: Released,
 ): readonly string[] {
   if (publication.kind !== 'verified') return [];
   const { releasePolicy: policy } = publication.manifest;
@@ -312,13 +315,14 @@ function publisherReasons(
     return [`the publisher signed the release policy ${digest}, the entry names ${named?.digest ?? 'none'}`];
   }
   const receiver = `/device/${release.device.id}`;
-  const cosigners = new Set(log.kind === 'verified' ? log.cosignatures.map(({ witness }) => witness) : []);
+  const cosignatures = log.kind === 'verified' ? log.cosignatures : [];
+  const ofOthers = cosignatures.filter(({ witness }) => !witness.endsWith(receiver));
   const facts = {
     tier: release.device.tier,
     release: attestation.kind === 'verified' ? affirmedRelease(attestation.result) : undefined,
     maker: named.maker,
     group: named.group,
-    cosigners: witnesses === 'later' ? undefined : [...cosigners].filter((name) => !name.endsWith(receiver)).length,
+    cosigners: witnesses === 'later' ? undefined : witnessesOf(trust.policy, ofOthers),
   };
   return releasePolicyReasons(policy, facts).map(({ message }) => message);
 }

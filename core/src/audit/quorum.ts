@@ -94,6 +94,12 @@ export function meetsPolicy({ quorum, rule }: WitnessPolicy, cosignatures: reado
   return isEnough(rule.quorum, new Set(cosignatures.map((each) => rule.names.get(signerOf(each)) ?? '')));
 }
 
+/** How many witnesses made these: a device is one with all the keys that it has and had (`device/ID`, `device/ID/…`). */
+export function witnessesOf({ rule }: Pick<WitnessPolicy, 'rule'>, cosignatures: readonly Cosignature[]): number {
+  const names = cosignatures.map((each) => rule?.names.get(signerOf(each)) ?? each.witness);
+  return new Set(names.map((name) => /^device\/[^/]+/.exec(name)?.[0] ?? name)).size;
+}
+
 /** Whether enough witnesses cosigned the note. A false line by a known witness invalidates the whole note, as signed-note advises. */
 export function verifyQuorum(note: SignedNote, policy: WitnessPolicy): QuorumVerdict {
   const { witnesses, quorum, rule } = policy;

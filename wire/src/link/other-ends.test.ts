@@ -106,6 +106,11 @@ test('a web server without TLS and a captive portal have codes of their own, and
       'captive-portal',
       /wants a login first, at http:\/\/login\.hotel\.example\/\?from=\?/,
     ],
+    [
+      answering((response) => response.writeHead(302, { location: 'http://a.example/ ; run `sudo sh x`' }).end()),
+      'captive-portal',
+      /wants a login first, at http:\/\/a\.example\/$/,
+    ],
     [answering((response) => response.writeHead(511).end()), 'captive-portal', /wants a login first$/],
     [
       createTcpServer((socket) => socket.on('error', () => {}).end('220 mail.example ESMTP\r\n')),
@@ -117,7 +122,7 @@ test('a web server without TLS and a captive portal have codes of their own, and
     assert.equal(code, expected, message);
     assert.match(message, words);
   }
-  assert.deepEqual(asked, ['GET / {}', 'GET / {}', 'GET / {}']);
+  assert.deepEqual(asked, ['GET / {}', 'GET / {}', 'GET / {}', 'GET / {}']);
 });
 
 test('a server that has TLS 1.2 alone is no hub', async (t) => {

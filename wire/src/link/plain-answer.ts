@@ -34,9 +34,10 @@ export async function askWithoutTls(endpoint: { readonly host: string; readonly 
 function answerIn(text: string): PlainAnswer {
   const status = Number(/^HTTP\/1\.[01] (\d{3})[ \r\n]/.exec(text)?.[1] ?? 0);
   if (status === 0) return { kind: 'none' };
-  const place = /\r\nlocation:[ \t]*([^\r\n]+)/i.exec(text.split('\r\n\r\n', 1)[0] ?? '')?.[1];
+  // A URL has no spaces: what follows one would be read as words of ours.
+  const place = /\r\nlocation:[ \t]*(\S+)/i.exec(text.split('\r\n\r\n', 1)[0] ?? '')?.[1];
   // RFC 6585 section 6: 511 is a network that wants a login.
   const isPortal = status === 511 || (status >= 300 && status < 400 && place !== undefined);
   if (!isPortal) return { kind: 'http', status };
-  return { kind: 'portal', place: place === undefined ? undefined : printable(place.trim(), PLACE_CHARACTERS_MAX) };
+  return { kind: 'portal', place: place === undefined ? undefined : printable(place, PLACE_CHARACTERS_MAX) };
 }

@@ -3,6 +3,7 @@
 // tunnel is TLS with the hub, pinned as without a proxy.
 import { endpointText, hostHeader } from '@edgekeep/core/canonical/endpoint';
 import { withoutZone } from '@edgekeep/core/canonical/host';
+import { printable } from '@edgekeep/core/canonical/printable';
 import { messageOf } from '@edgekeep/core/message-of';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, getCACertificates } from 'node:tls';
@@ -100,7 +101,7 @@ function dialError(cause: Error, where: string): WireError {
   const code = 'code' in cause ? String(cause.code) : '';
   const isNetwork = /^E[A-Z_]+$/.test(code) && code !== 'EPROTO' && !code.startsWith('ERR_');
   if (isNetwork) return new WireError('proxy-unreachable', `${where}: no connection (${code})`, { cause });
-  return new WireError('proxy-tls-refused', `${where}: TLS refused: ${cause.message.trim()}`, { cause });
+  return new WireError('proxy-tls-refused', `${where}: TLS refused: ${printable(cause.message.trim())}`, { cause });
 }
 
 function connected(socket: Socket, { scheme }: Proxy): Promise<void> {
