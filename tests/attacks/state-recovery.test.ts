@@ -97,6 +97,19 @@ test('a device replaces its witness key a limited number of times', async () => 
   assertRefused(answer, { status: 403, code: 'renewal-refused', reason: 'witness-keys-used-up' });
 });
 
+// SECURITY.md: HUB-105
+test('a device that says again and again that it lost its state is not answered each time', async () => {
+  const device = await TestDevice.withoutTpm('often', `${world.folder}/often`);
+  await device.enroll(world);
+  await using link = await device.connect(world.hub);
+  let answer = await askForState(device, link);
+  let answered = 0;
+  for (; answer.status === 200 && answered < 60; answered += 1) answer = await askForState(device, link);
+  assertRefused(answer, { status: 429, code: 'rate-limited', says: /says too often that it lost its state/ });
+  const { device: other, link: otherLink } = deviceOf('owner');
+  accepted(await askForState(other, otherLink), stateRecoveryResponse);
+});
+
 // SECURITY.md: DEV-97
 test('the hub remembers what a device cosigned, with its signature, and its old key cosigns nothing once it is replaced', async () => {
   const device = await TestDevice.withoutTpm('keeper', `${world.folder}/keeper`);
