@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
-import { TlsInterceptor } from '@edgekeep/wire/link/testing-interceptor';
+import { TlsInterceptor } from '@edgekeep/wire/link/other-end/testing-interceptor';
 import { makeTestAuthority } from '@edgekeep/wire/link/testing-authority';
 import { z } from 'zod';
 import { edgekeep, edgekeepJson } from './main-job/edgekeep.ts';

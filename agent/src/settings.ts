@@ -15,7 +15,7 @@ import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { hostNameSchema, hostSchema, listenHostSchema } from '@edgekeep/wire/api/texts';
-import { proxySettingsSchema } from '@edgekeep/wire/link/proxy-settings';
+import { proxySettingsSchema } from '@edgekeep/wire/link/proxy/settings';
 import { z } from 'zod';
 import { settingsByPresentNames } from '@edgekeep/wire/former-name';
 import { AgentError } from './error.ts';

@@ -6,7 +6,7 @@ import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { isAbsolute } from 'node:path';
-import { proxyAddressIn } from '@edgekeep/wire/link/proxy-settings';
+import { proxyAddressIn } from '@edgekeep/wire/link/proxy/settings';
 import { z } from 'zod';
 
 const rootPem = z.string().superRefine((text, context) => {

@@ -12,9 +12,9 @@ import {
   PROXY_CREDENTIALS_BYTES_MAX,
   type ProxyCredentials,
   proxyName,
-} from '@edgekeep/wire/link/proxy';
-import { proxyFromEnvironment } from '@edgekeep/wire/link/proxy-environment';
-import { openTunnel } from '@edgekeep/wire/link/tunnel';
+} from '@edgekeep/wire/link/proxy/proxy';
+import { proxyFromEnvironment } from '@edgekeep/wire/link/proxy/environment';
+import { openTunnel } from '@edgekeep/wire/link/proxy/tunnel';
 import { readSecretFile } from './bounded-file.ts';
 import type { Access } from './operator-file.ts';
 

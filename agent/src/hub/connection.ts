@@ -11,7 +11,7 @@ import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/w
 import { bindResponse, challengeResponse, type ImaLogKnown } from '@edgekeep/wire/api/attest';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
 import { HubConnection, type HubConnectionSettings } from '@edgekeep/wire/link/hub-connection';
-import type { Proxy } from '@edgekeep/wire/link/proxy';
+import type { Proxy } from '@edgekeep/wire/link/proxy/proxy';
 import type { Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
 import { isFinal } from '../final-cause.ts';

@@ -8,9 +8,9 @@ import {
   PROXY_CREDENTIALS_BYTES_MAX,
   type ProxyCredentials,
   proxyName,
-} from '@edgekeep/wire/link/proxy';
-import { type Environment, proxyVariable } from '@edgekeep/wire/link/proxy-environment';
-import { namedProxy } from '@edgekeep/wire/link/proxy-settings';
+} from '@edgekeep/wire/link/proxy/proxy';
+import { type Environment, proxyVariable } from '@edgekeep/wire/link/proxy/environment';
+import { namedProxy } from '@edgekeep/wire/link/proxy/settings';
 import { AgentError } from '../error.ts';
 import type { Emit } from '../event.ts';
 import type { AgentSettings } from '../settings.ts';

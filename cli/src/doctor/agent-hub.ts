@@ -12,7 +12,7 @@ import { failed, type Finding, ok } from '@edgekeep/host/finding';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { hostNameSchema, hostSchema } from '@edgekeep/wire/api/texts';
 import { WireError } from '@edgekeep/wire/error';
-import { proxySettingsSchema } from '@edgekeep/wire/link/proxy-settings';
+import { proxySettingsSchema } from '@edgekeep/wire/link/proxy/settings';
 import { openSecureSocket } from '@edgekeep/wire/link/secure-socket';
 import { z } from 'zod';
 import { readBounded } from '../bounded-file.ts';

@@ -3,8 +3,8 @@
 import { parseEndpoint } from '@edgekeep/core/canonical/endpoint';
 import { type Host, hostText, isLinkLocal, isUnspecified, parseHost } from '@edgekeep/core/canonical/host';
 import { CoreError } from '@edgekeep/core/error';
-import { proxyName } from '@edgekeep/wire/link/proxy';
-import { proxySettingsSchema } from '@edgekeep/wire/link/proxy-settings';
+import { proxyName } from '@edgekeep/wire/link/proxy/proxy';
+import { proxySettingsSchema } from '@edgekeep/wire/link/proxy/settings';
 import { type Arguments, UsageError } from '../command.ts';
 
 export interface KitHub {

@@ -3,7 +3,7 @@ import { Agent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessa
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
-import { codeOf } from './connect-failure.ts';
+import { codeOf } from './other-end/connect-failure.ts';
 import { lossError } from './secure-socket.ts';
 
 /** Names, digests and a token or two; the same as Node's default. */

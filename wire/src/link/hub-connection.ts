@@ -18,7 +18,7 @@ import {
   sendDownload,
   sendRequest,
 } from './exchange.ts';
-import type { Proxy } from './proxy.ts';
+import type { Proxy } from './proxy/proxy.ts';
 import { ignoreError, lossError, openSecureSocket, wayTo } from './secure-socket.ts';
 import type { TlsClientCredential, TlsClientInput } from './tls.ts';
 

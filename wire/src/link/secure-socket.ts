@@ -4,11 +4,11 @@ import { messageOf } from '@edgekeep/core/message-of';
 import type { Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
-import { codeOf, connectFailure } from './connect-failure.ts';
-import { type Proxy, proxyName } from './proxy.ts';
-import { noteShown } from './refused-server.ts';
+import { codeOf, connectFailure } from './other-end/connect-failure.ts';
+import { type Proxy, proxyName } from './proxy/proxy.ts';
+import { noteShown } from './other-end/refused-server.ts';
 import { serverExpectation, tlsClientOptions, type TlsClientInput } from './tls.ts';
-import { openTunnel } from './tunnel.ts';
+import { openTunnel } from './proxy/tunnel.ts';
 
 // The connection is idle most of its life; probes keep middleboxes from dropping it and detect a peer that vanished.
 const keepAliveProbeMs = 15_000;

@@ -10,8 +10,8 @@ import { constants } from 'node:crypto';
 import type { TcpSocketConnectOpts } from 'node:net';
 import type { ConnectionOptions, PeerCertificate, TlsOptions } from 'node:tls';
 import { WireError } from '../error.ts';
-import { indicatedName } from './indicated-name.ts';
-import { refusedServer, shownChain } from './refused-server.ts';
+import { indicatedName } from './other-end/indicated-name.ts';
+import { refusedServer, shownChain } from './other-end/refused-server.ts';
 
 // Groups of key exchange, in the order of preference: hybrid first, so that what is recorded today stays secret from a quantum computer. A
 // client sends a share of both groups with a star: a hub of an earlier version, which knows X25519 only, answers without another round trip. A server

@@ -13,7 +13,7 @@ import type { RevocationWatch } from '../../revocation/watch.ts';
 import type { HubSettings } from '../../settings.ts';
 import { pay, streamLimits } from '../http/admission.ts';
 import { balancedConnections } from '../http/balanced-log.ts';
-import { newcomerLimits, queueNewcomers } from '../http/newcomers.ts';
+import { newcomerLimits, queueNewcomers } from '../connection/newcomers.ts';
 import { openApiRoute } from '../openapi/openapi.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
 import { publicOperations } from '../public/operations.ts';

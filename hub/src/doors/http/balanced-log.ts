@@ -1,7 +1,7 @@
 // The refused connections of balancers in the hub's log: a line for each balancer and reason, and again each minute while it lasts.
 import { performance } from 'node:perf_hooks';
 import type { BalancedListener, Balancers } from '../../address/balancers.ts';
-import { BalancedConnections } from './balanced.ts';
+import { BalancedConnections } from '../connection/balanced.ts';
 import type { HttpServer } from './server.ts';
 
 const quietMilliseconds = 60_000;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { newcomerLimits, queueNewcomers } from './newcomers.ts';
+import { newcomerLimits, queueNewcomers } from '../connection/newcomers.ts';
 import { endConnectionsOnClose } from './open-connections.ts';
 import { createServer } from './server.ts';
 

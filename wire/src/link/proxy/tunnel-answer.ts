@@ -1,7 +1,7 @@
 // The head of a proxy's answer to CONNECT (RFC 9112 sections 2 to 5), bounded, its text printable. A body is never read: after a 2xx there is
 // none (RFC 9110 section 9.3.6), and after any other answer the connection ends.
 import { printableInQuotes } from '@edgekeep/core/canonical/printable';
-import { WireError } from '../error.ts';
+import { WireError } from '../../error.ts';
 
 /** Interim answers included. */
 const HEAD_BYTES_MAX = 16_384;

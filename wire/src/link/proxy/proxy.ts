@@ -3,7 +3,7 @@ import { parseUtf8 } from '@edgekeep/core/bytes';
 import { endpointText, parseEndpoint } from '@edgekeep/core/canonical/endpoint';
 import { hostText } from '@edgekeep/core/canonical/host';
 import { CoreError } from '@edgekeep/core/error';
-import { WireError } from '../error.ts';
+import { WireError } from '../../error.ts';
 
 export interface ProxyAddress {
   /** How the proxy itself is reached; what goes through it is TLS in any case. */

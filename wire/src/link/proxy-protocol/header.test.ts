@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32c } from './crc32c.ts';
-import { beginsAsHeader, parseProxyHeader } from './proxy-header.ts';
+import { beginsAsHeader, parseProxyHeader } from './header.ts';
 
 const hex = (...parts: readonly string[]) => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex');
 const signature = '0d0a0d0a000d0a515549540a';

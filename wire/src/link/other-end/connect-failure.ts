@@ -1,7 +1,7 @@
 // What a failed attempt to reach the hub means: nobody is there, somebody else is, or the way is the hub's and its certificate has a fault.
 import type { Endpoint } from '@edgekeep/core/canonical/endpoint';
 import type { ServerExpectation } from '@edgekeep/core/identity/server-certificate';
-import { WireError } from '../error.ts';
+import { WireError } from '../../error.ts';
 import { indicatedName } from './indicated-name.ts';
 import { shownByOlderTls } from './older-tls.ts';
 import { askWithoutTls } from './plain-answer.ts';

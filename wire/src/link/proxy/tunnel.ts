@@ -7,8 +7,8 @@ import { printable } from '@edgekeep/core/canonical/printable';
 import { messageOf } from '@edgekeep/core/message-of';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, getCACertificates } from 'node:tls';
-import { WireError } from '../error.ts';
-import { indicatedName } from './indicated-name.ts';
+import { WireError } from '../../error.ts';
+import { indicatedName } from '../other-end/indicated-name.ts';
 import { type Proxy, proxyName } from './proxy.ts';
 import { type AnswerHead, parseAnswerHead } from './tunnel-answer.ts';
 

@@ -7,7 +7,7 @@ import type { ServerExpectation } from '@edgekeep/core/identity/server-certifica
 import { explainServer, type ServerRefusal } from '@edgekeep/core/identity/server-refusal';
 import { X509Certificate } from 'node:crypto';
 import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from 'node:tls';
-import { WireError, type WireErrorCode } from '../error.ts';
+import { WireError, type WireErrorCode } from '../../error.ts';
 
 // A hub sends its issuing CA and a link for each earlier root; nobody needs more.
 const PEER_CHAIN_MAX = 40;

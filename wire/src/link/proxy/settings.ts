@@ -1,8 +1,8 @@
 // A proxy in a settings file (spec/http-proxy.md, "Settings"): no password in it, and nothing that one program reads in another way than the next.
 import { z } from 'zod';
-import { WireError } from '../error.ts';
+import { WireError } from '../../error.ts';
 import { parseProxyUrl, type ProxyAddress, type ProxyCredentials } from './proxy.ts';
-import { type Environment, proxyFromEnvironment } from './proxy-environment.ts';
+import { type Environment, proxyFromEnvironment } from './environment.ts';
 
 /** `http://HOST:PORT` or `https://HOST`, for `z.transform`; refused with credentials, and without a port for `http`. */
 export function proxyAddressIn(text: string, context: z.RefinementCtx): ProxyAddress {

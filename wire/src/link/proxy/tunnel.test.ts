@@ -4,13 +4,13 @@ import { createServer, type Server } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
-import { WireError, type WireErrorCode } from '../error.ts';
-import { channelBinding } from './channel-binding.ts';
-import { HubConnection, type HubConnectionSettings } from './hub-connection.ts';
+import { WireError, type WireErrorCode } from '../../error.ts';
+import { channelBinding } from '../channel-binding.ts';
+import { HubConnection, type HubConnectionSettings } from '../hub-connection.ts';
 import { type Proxy, ProxyCredentials } from './proxy.ts';
-import { makeTestAuthority } from './testing-authority.ts';
+import { makeTestAuthority } from '../testing-authority.ts';
 import { relay, startProxy } from './testing-proxy.ts';
-import { tlsServerOptions } from './tls.ts';
+import { tlsServerOptions } from '../tls.ts';
 
 const authority = await makeTestAuthority('test hub');
 const ofProxy = await makeTestAuthority('test proxy');

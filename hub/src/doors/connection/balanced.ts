@@ -1,7 +1,7 @@
 // Connections that begin with the header of a TCP balancer (spec/proxy-protocol.md). A listed balancer's header is read before anything else; a
 // connection of anybody else is as it is, so nobody else sets an address.
 import type { Server, Socket } from 'node:net';
-import { beginsAsHeader, parseProxyHeader } from '@edgekeep/wire/link/proxy-header';
+import { beginsAsHeader, parseProxyHeader } from '@edgekeep/wire/link/proxy-protocol/header';
 import type { Balancers, BalancedListener, HeaderOutcome } from '../../address/balancers.ts';
 import { type Client, connectionName, setClient } from './client-address.ts';
 

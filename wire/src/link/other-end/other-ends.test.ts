@@ -7,11 +7,11 @@ import { type AddressInfo, createServer as createTcpServer, type Server } from '
 import { mock, type TestContext, test } from 'node:test';
 import dns from 'node:dns';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import { WireError } from '../error.ts';
-import { HubConnection } from './hub-connection.ts';
-import { makeTestAuthority } from './testing-authority.ts';
+import { WireError } from '../../error.ts';
+import { HubConnection } from '../hub-connection.ts';
+import { makeTestAuthority } from '../testing-authority.ts';
 import { TlsInterceptor } from './testing-interceptor.ts';
-import { tlsServerOptions } from './tls.ts';
+import { tlsServerOptions } from '../tls.ts';
 
 const own = await makeTestAuthority('own hub');
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { utf8 } from '@edgekeep/core/bytes';
-import { WireError } from '../error.ts';
+import { WireError } from '../../error.ts';
 import { isExcepted } from './no-proxy.ts';
 import { parseProxyCredentials, parseProxyUrl, ProxyCredentials, proxyName } from './proxy.ts';
-import { proxyFromEnvironment } from './proxy-environment.ts';
-import { namedProxy, proxySettingsSchema } from './proxy-settings.ts';
+import { proxyFromEnvironment } from './environment.ts';
+import { namedProxy, proxySettingsSchema } from './settings.ts';
 
 const nameOf = (text: string) => proxyName(parseProxyUrl(text, 'test').address);
 const secretOf = (credentials: ProxyCredentials | undefined) =>
