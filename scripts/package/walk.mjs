@@ -3,12 +3,11 @@
 // usage: node walk.mjs HUB-FOLDER AGENT-FOLDER MODELS [COMMAND [AGENT-COMMAND…]]
 // AGENT-COMMAND starts the agent of another system, in place of `COMMAND agent run`; WALK_KIT has the root of trust of the device.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mkdtempSync, rmSync } from 'node:fs';
 
 const [hubFolder, agentFolder, models, command = 'edgekeep', ...agentCommand] = process.argv.slice(2);
 const rootOfTrust = (process.env.WALK_KIT ?? '--software').split(' ');

@@ -2,10 +2,10 @@
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/host/missing-file';
+import { exists } from '@edgekeep/host/missing-file';
 import { claimHub } from '@edgekeep/cli/hub/claim';
 import { operatorFromFile, type Operator } from '@edgekeep/cli/operator';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
@@ -122,8 +122,4 @@ async function freePort(preferred: number, say: (line: string) => void): Promise
     });
     probe.listen(preferred, '127.0.0.1', () => probe.close(() => resolve(preferred)));
   });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await orIfMissing(stat(path), undefined)) !== undefined;
 }

@@ -4,10 +4,10 @@ import { tiers } from '@edgekeep/core/attest/tier';
 import { witnessPolicyView } from '@edgekeep/wire/api/audit';
 import { counted } from '@edgekeep/core/counted';
 import { makeFolder } from '@edgekeep/host/make-folder';
-import { writeFile, stat } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { orIfMissing } from '@edgekeep/host/missing-file';
+import { exists } from '@edgekeep/host/missing-file';
 import { readGuardSettings } from '@edgekeep/cli/guard/settings';
 import { publishModel } from '@edgekeep/cli/model/publication';
 import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
@@ -196,7 +196,7 @@ async function start(
 }
 
 async function isEnrolled(device: DemoDevice): Promise<boolean> {
-  return (await orIfMissing(stat(join(device.folder, 'state', 'enrolled.json')), undefined)) !== undefined;
+  return exists(join(device.folder, 'state', 'enrolled.json'));
 }
 
 async function enrollmentToken(hub: DemoHub, { order: { id, tier } }: DemoDevice): Promise<string> {

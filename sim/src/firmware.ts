@@ -1,10 +1,9 @@
 // The firmware of a simulated device: boots stage after stage and measures each before it "runs", as a PC's firmware does, into the
 // device's own PCRs and event log. A stage is a few bytes in place of an image; an altered device has other bytes in one of them.
 import { createHash } from 'node:crypto';
-import { parseEventLog } from '@edgekeep/core/attest/event-log';
+import { parseEventLog, encodeEvent, encodeEventLogHeader } from '@edgekeep/core/attest/event-log';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
 import { type ReferenceValues, referenceValuesFromLog } from '@edgekeep/core/attest/reference-values';
-import { encodeEvent, encodeEventLogHeader } from '@edgekeep/core/attest/event-log';
 import { concat, utf8 } from '@edgekeep/core/bytes';
 import type { BootLog, Measurement } from '@edgekeep/hardware/boot/boot-log';
 

@@ -2,9 +2,9 @@
 // is on removable media and used by two people twice a year, so errors say what it lacks.
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { randomBytes } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/host/missing-file';
+import { exists, orIfMissing } from '@edgekeep/host/missing-file';
 import { CoreError } from '@edgekeep/core/error';
 import { appendToRecord, type CeremonyEntry, parseRecord } from '@edgekeep/core/identity/ceremony-record';
 import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
@@ -27,8 +27,7 @@ export interface OpenRoot {
 export async function makeRootFolder(folder: string): Promise<void> {
   await makeFolder(folder, { mode: 0o700 });
   for (const name of Object.values(rootFileNames)) {
-    const found = await orIfMissing(stat(join(folder, name)), undefined);
-    if (found !== undefined)
+    if (await exists(join(folder, name)))
       throw new CoreError('key-invalid', `${join(folder, name)} exists: a root is never overwritten`);
   }
 }

@@ -1,9 +1,8 @@
 // A policy file for witnesses: https://c2sp.org/tlog-policy, the format of Sigsum. Names, groups with thresholds, one quorum. Names mean
 // nothing outside the file, with one exception of ours: `device/ID` is the device of that id (spec/receipt.md, "Witness policy").
-import { parseUtf8 } from '../bytes.ts';
+import { parseUtf8, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeSpki } from '../identity/public-key.ts';
-import { toHex } from '../bytes.ts';
 import { parseVerifierKey, type VerifierKey } from './note.ts';
 
 export interface PolicyWitness {

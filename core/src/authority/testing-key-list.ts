@@ -7,10 +7,9 @@ import { encodeSpki } from '../identity/public-key.ts';
 import { sha256Hex } from '../digest.ts';
 import { type Signer, signerFromKey } from '../signer.ts';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { type KeyList, type KeyPurpose, type ListedKey, signKeyList } from './key-list.ts';
+import { type KeyList, type KeyPurpose, type ListedKey, signKeyList, openKeyList } from './key-list.ts';
 import { parseBase64url } from '../bytes.ts';
 import type { KnownKeyList } from './key-list-follow.ts';
-import { openKeyList } from './key-list.ts';
 
 export const listedAt = 1_800_000_000;
 const year = 31_536_000;

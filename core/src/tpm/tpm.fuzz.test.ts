@@ -8,9 +8,8 @@ import { parseHex, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { parseJson } from '../json.ts';
 import { parseAttest } from './attest.ts';
-import { encodeAttest } from './testing-attest.ts';
+import { encodeAttest, parsePcrSelections } from './testing-attest.ts';
 import { encodePcrSelections } from './pcr-selection.ts';
-import { parsePcrSelections } from './testing-attest.ts';
 import { encodePublic, parsePublic } from './public-area.ts';
 import { encodeTpmSignature, parseTpmSignature } from './signature.ts';
 

@@ -8,11 +8,10 @@ import { parseHex, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { parseJson } from '../json.ts';
 import { parseAttest } from './attest.ts';
-import { encodeAttest } from './testing-attest.ts';
+import { encodeAttest, parsePcrSelections } from './testing-attest.ts';
 import { makeCredential } from './credential.ts';
 import { makeImportBlob } from './import-blob.ts';
 import { encodePcrSelections } from './pcr-selection.ts';
-import { parsePcrSelections } from './testing-attest.ts';
 import {
   comparisons,
   emptyPolicy,

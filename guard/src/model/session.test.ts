@@ -46,16 +46,18 @@ test('an .onnx given as .ort, and the other way round, is refused by name', asyn
 
 test('no byte of a model changed or cut off brings the process down', async () => {
   const good = fixtureBytes('primary.onnx');
+  let refused = 0;
   for (let at = 0; at < good.length; at += 7) {
     const changed = Buffer.from(good);
     changed[at] = (changed[at] ?? 0) ^ 0xff;
     for (const bytes of [changed, Buffer.from(good.subarray(0, at))]) {
       try {
-        await using session = await ModelSession.open({ format: 'onnx', bytes, externalData: [] });
-        assert(session.inputs.length >= 0);
+        await using _ = await ModelSession.open({ format: 'onnx', bytes, externalData: [] });
       } catch (error) {
         assert(error instanceof Error && 'code' in error, String(error));
+        refused += 1;
       }
     }
   }
+  assert.notEqual(refused, 0);
 });

@@ -5,7 +5,7 @@ import { access, constants, mkdir, readFile, rm, stat, writeFile } from 'node:fs
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { orIfMissing } from '@edgekeep/host/missing-file';
+import { exists, orIfMissing } from '@edgekeep/host/missing-file';
 import { HardwareError } from '../error.ts';
 
 const run = promisify(execFile);
@@ -94,10 +94,6 @@ async function isProgram(path: string): Promise<boolean> {
     () => false,
   );
   return isExecutable && (await stat(path)).isFile();
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await orIfMissing(stat(path), undefined)) !== undefined;
 }
 
 /** The error for a tool that is missing or failed. */

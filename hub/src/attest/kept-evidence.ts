@@ -1,8 +1,12 @@
 // Keeps the evidence behind released keys, for the long form of receipts (spec/receipt.md, "Evidence that is kept"). The logs of a boot are
 // files, once each; what a device signed for one release is a row beside its lease.
 import { type KeptEvidence } from '@edgekeep/core/access/long-receipt';
-import { evidenceOriginOf, evidenceOriginSchema } from '@edgekeep/core/access/release-evidence';
-import { type ReleaseEvidence, releaseEvidenceOf } from '@edgekeep/core/access/release-evidence';
+import {
+  evidenceOriginOf,
+  evidenceOriginSchema,
+  type ReleaseEvidence,
+  releaseEvidenceOf,
+} from '@edgekeep/core/access/release-evidence';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { parseBase64url, parseHex, toBase64url, toHex } from '@edgekeep/core/bytes';

@@ -1,10 +1,9 @@
 // The key of an issuing CA was stolen: one request ends the CA and everything it issued, and activates the next one (spec/authorities.md,
 // "Rotation").
-import { revokeOfIssuer } from '../revocation/store.ts';
+import { revokeOfIssuer, announceDisconnects } from '../revocation/store.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { Connections } from '../presence/connections.ts';
-import { announceDisconnects } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { WriteTransaction } from '../store/database.ts';

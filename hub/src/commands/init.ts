@@ -4,9 +4,9 @@ import { personNameSchema } from '@edgekeep/wire/api/people';
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { statSync } from 'node:fs';
-import { readFile, rm, rmdir, stat } from 'node:fs/promises';
+import { readFile, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { orIfMissing } from '@edgekeep/host/missing-file';
+import { exists } from '@edgekeep/host/missing-file';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { PolicyStore } from '../access/policy-store.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
@@ -158,10 +158,6 @@ async function recordFirst(
     actor: 'hub',
     nowMs,
   });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await orIfMissing(stat(path), undefined)) !== undefined;
 }
 
 /** In a folder the request has the hub and the day in its name, so that the requests of two hubs are never mixed up. */

@@ -3,9 +3,8 @@
 import type { EnrollmentTokenState } from '@edgekeep/wire/api/enrollment-token';
 import type { Kysely } from 'kysely';
 import { findMaker, type Maker } from '../people/maker.ts';
-import type { EnrollmentGroupTokenRow } from '../store/tables/enrollment.ts';
+import type { EnrollmentGroupTokenRow, EnrollmentTokenRow } from '../store/tables/enrollment.ts';
 import type { Tables } from '../store/schema.ts';
-import type { EnrollmentTokenRow } from '../store/tables/enrollment.ts';
 
 /** The scope that its maker must have. */
 const makerScope = 'enrollment:write';

@@ -6,9 +6,8 @@ import { HubError } from '../common/error.ts';
 import type { Caller } from '../people/api-token.ts';
 import { tokenId } from '../people/token-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrollmentGroupTokenRow } from '../store/tables/enrollment.ts';
+import type { EnrollmentGroupTokenRow, EnrollmentTokenRow } from '../store/tables/enrollment.ts';
 import type { Tables } from '../store/schema.ts';
-import type { EnrollmentTokenRow } from '../store/tables/enrollment.ts';
 import { tokenStateOf } from './token-life.ts';
 
 type Found =

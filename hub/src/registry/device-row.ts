@@ -1,8 +1,7 @@
 // The row of a device: who else wants it changed asks here, within the transaction of the cause.
 import { assertNoHost } from '../store/hub-names.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceIdevidRow } from '../store/tables/registry.ts';
-import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
+import type { DeviceIdevidRow, DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 
 /** Which of its identities a device has: 1, and one more each time it enrolled again after a wipe; 0 for none. The column is `generation`. */
 export function incarnationOf(device: Pick<DeviceRecord, 'generation'> | undefined): number {

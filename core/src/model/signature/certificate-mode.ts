@@ -6,7 +6,7 @@ import { CoreError } from '../../error.ts';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '../../identity/certificate.ts';
 import { nameText } from '../../identity/distinguished-name.ts';
 import { keyPurposeOid } from '../../identity/oid.ts';
-import { validatePath } from '../../identity/path.ts';
+import { dateText, validatePath } from '../../identity/path.ts';
 import { assertSigningKey } from './key-mode.ts';
 import { refused, type SignatureRefused } from './reason.ts';
 
@@ -86,8 +86,4 @@ function signingKey(leaf: Certificate): SigningChain {
 
 function shown({ subject }: Certificate): string {
   return JSON.stringify(nameText(subject));
-}
-
-function dateText(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }

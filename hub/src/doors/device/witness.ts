@@ -1,11 +1,10 @@
 // Device API: devices as witnesses (the present state of the log, and the device's cosignature), and reports.
 import { noteReport } from '../../registry/device-notes.ts';
-import { parseVerifierKey } from '@edgekeep/core/audit/note';
+import { parseVerifierKey, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { toBase64, utf8 } from '@edgekeep/core/bytes';
 import { logPartJson } from '@edgekeep/core/audit/hand-over';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
-import { parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { checkpointResponse, cosignatureRequest, cosignatureResponse, ownEntries } from '@edgekeep/wire/api/audit';
 import { reportRequest, reportResponse } from '@edgekeep/wire/api/report';
 import { z } from 'zod';

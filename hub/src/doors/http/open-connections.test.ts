@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { newcomerLimits, queueNewcomers } from '../connection/newcomers.ts';
 import { endConnectionsOnClose } from './open-connections.ts';

@@ -1,10 +1,9 @@
 // The public log (C2SP tlog-tiles), on both listeners and without a token: checkpoint and hashes, which is enough to verify it. Only
 // auditors read the content of entries.
 import { parseTilePath, type TileAddress } from '@edgekeep/core/audit/tile';
-import { orIfMissing } from '@edgekeep/host/missing-file';
+import { exists } from '@edgekeep/host/missing-file';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HubError } from '../../common/error.ts';
@@ -56,8 +55,7 @@ export function tileRoutes(app: HttpServer, logFolder: string, auditors?: Entrie
 
   async function send(reply: FastifyReply, path: string, caching: string) {
     const file = join(logFolder, path);
-    if ((await orIfMissing(stat(file), undefined)) === undefined)
-      throw new HubError('not-found', `no ${path} in this log`);
+    if (!(await exists(file))) throw new HubError('not-found', `no ${path} in this log`);
     void reply.type('application/octet-stream').header('cache-control', caching);
     return reply.send(createReadStream(file));
   }

@@ -3,6 +3,7 @@
 import { printable, printableInQuotes } from '@edgekeep/core/canonical/printable';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { dateText } from '@edgekeep/core/identity/path';
 import type { ServerExpectation } from '@edgekeep/core/identity/server-certificate';
 import { explainServer, type ServerRefusal } from '@edgekeep/core/identity/server-refusal';
 import { X509Certificate } from 'node:crypto';
@@ -103,8 +104,4 @@ function namesOf([leaf]: readonly Uint8Array[]): string {
 function nameText(name: string | undefined): string {
   const text = (name ?? '').trim().split('\n').join(', ');
   return `"${printableInQuotes(text === '' ? 'none' : text, NAME_CHARACTERS_MAX)}"`;
-}
-
-function dateText(seconds: number): string {
-  return new Date(seconds * 1_000).toISOString().replace('.000Z', 'Z');
 }

@@ -2,7 +2,7 @@
 // curl reads, this reads as curl does; ports, `*.example.com` and a star in a list as Go does.
 import { withoutZone } from '@edgekeep/core/canonical/host';
 import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
-import { type Address, parseAddress } from '@edgekeep/core/canonical/network';
+import { type Address, networkContains, parseAddress } from '@edgekeep/core/canonical/network';
 
 interface Target {
   /** A name or an address, an IPv6 address without brackets. */
@@ -44,11 +44,9 @@ function isDomainOf(entry: string, host: string): boolean {
 function isNetworkOf(entry: string, address: Address): boolean {
   const [, text = entry, digits] = /^([^/]*)\/(\d{1,3})$/.exec(entry) ?? [];
   const network = parseAddress(text.replace(/^\[(.*)\]$/, '$1'));
-  if (network === undefined || network.family !== address.family) return false;
-  const length = lengths[address.family];
-  const prefix = digits === undefined ? length : Number(digits);
-  if (prefix > length) return false;
+  if (network === undefined) return false;
+  const length = lengths[network.family];
+  const prefixLength = digits === undefined ? length : Number(digits);
   // Bits after the prefix do not count, as in both programs.
-  const hostBits = BigInt(length - prefix);
-  return network.bits >> hostBits === address.bits >> hostBits;
+  return prefixLength <= length && networkContains({ ...network, prefixLength }, address);
 }
