@@ -4,6 +4,8 @@ import type { ClientConfig } from 'pg';
 import type { PostgresPlace } from './postgres-place.ts';
 
 const CONNECT_MS_MAX = 10_000;
+// A server that vanished without a word is noticed by TCP's own probes, the first after this much silence: the system's own would wait two hours.
+const PROBE_AFTER_MS = 10_000;
 
 /** `read` gives connections that cannot write. */
 export type ConnectionMode = 'write' | 'read';
@@ -29,7 +31,9 @@ export function clientConfig(place: PostgresPlace, mode: ConnectionMode): Client
     application_name: 'edgekeep-hub',
     connectionTimeoutMillis: CONNECT_MS_MAX,
     keepAlive: true,
-    options: `-c search_path=public -c client_encoding=UTF8 -c extra_float_digits=1 -c bytea_output=hex -c client_min_messages=notice ${ofMode[mode]}`,
+    keepAliveInitialDelayMillis: PROBE_AFTER_MS,
+    // The isolation too: a database or role may have another default, under which a group that waited for the lock reads what was before it.
+    options: `-c default_transaction_isolation=read\\ committed -c search_path=public -c client_encoding=UTF8 -c extra_float_digits=1 -c bytea_output=hex -c client_min_messages=notice ${ofMode[mode]}`,
     types: { getTypeParser: parserOf },
   };
 }

@@ -86,7 +86,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       const { command } = await this.#live().query('commit');
       if (command !== 'COMMIT') throw new Error('a statement of this group failed before its commit');
     } catch (cause) {
-      if (this.#client !== undefined && !isEnd(cause)) throw cause;
+      // Whatever it says: a server that is shut down ends a connection with an error after it has committed.
       await this.#drop();
       if (!(await this.#isCommitted(cause))) throw cause;
     }
@@ -188,7 +188,10 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   }
 }
 
-/** Whether an error ended the connection: then the answer to a commit is missing. */
+// `severity` is in the language of the server: the codes are not. An operator's intervention, a connection's failure, a timeout that ends it.
+const endCodes = /^(?:57P|08|25P0[34])/;
+
+/** Whether an error ended the connection. */
 function isEnd(error: unknown): boolean {
-  return !(error instanceof DatabaseError) || error.severity === 'FATAL' || error.severity === 'PANIC';
+  return !(error instanceof DatabaseError) || error.code === undefined || endCodes.test(error.code);
 }

@@ -269,10 +269,45 @@ test('what another program changes is reported to nobody', onServer, async () =>
   }
 });
 
-/** Between a hub and the server: cuts the connection at the next commit, before or after the server got it. */
+// SECURITY.md: HUB-106
+test('a write reads what the other hub committed before it, whatever isolation the database has', onServer, async () => {
+  await using store = await emptyStore('isolation');
+  for (const isolation of ['repeatable read', 'serializable']) {
+    await withServer((client) =>
+      client.query(`alter database ${store.place.database} set default_transaction_isolation = '${isolation}'`),
+    );
+    await using one = await Database.open(store.place);
+    await using other = await Database.open(store.place);
+    const before = (await indexesOf(one)).length;
+    const given: number[] = [];
+    await Promise.all(
+      [one, other].map(async (each) => {
+        for (let at = 0; at < 30; at += 1)
+          given.push(await each.write((trx) => appendEntry(trx, entry(`${isolation} ${at}`))));
+      }),
+    );
+    assert.deepEqual(
+      given.toSorted((a, b) => a - b),
+      Array.from({ length: 60 }, (_, at) => before + at),
+    );
+  }
+});
+
+/** An ErrorResponse of a server with lc_messages = ru_RU.UTF-8: the severity is in its language. */
+const shutDownInRussian = (() => {
+  const fields = Buffer.from('S\u0412\u0410\u0416\u041d\u041e\0VFATAL\0C57P01\0Mterminating connection\0\0');
+  const head = Buffer.from('E\0\0\0\0');
+  head.writeUInt32BE(4 + fields.length, 1);
+  return Buffer.concat([head, fields]);
+})();
+
+/**
+ * Between a hub and the server: cuts the connection at the next commit, before or after the server got it; `refused`: after it, with an error in
+ * place of the answer.
+ */
 async function cuttingProxy(place: PostgresPlace) {
   const folder = await mkdtemp('/tmp/edgekeep-cut-');
-  let cut: 'before' | 'after' | undefined;
+  let cut: 'before' | 'after' | 'refused' | undefined;
   const sockets = new Set<Socket>();
   const server: Server = createServer((client) => {
     const upstream = connect(`${place.host}/.s.PGSQL.${place.port}`);
@@ -283,11 +318,12 @@ async function cuttingProxy(place: PostgresPlace) {
     let lost = false;
     client.on('data', (bytes) => {
       if (cut !== undefined && bytes.includes('commit')) {
-        if (cut === 'after') upstream.write(bytes);
+        if (cut !== 'before') upstream.write(bytes);
         lost = true;
         if (cut === 'before') upstream.destroy();
+        if (cut === 'refused') upstream.once('data', () => client.end(shutDownInRussian));
+        else client.destroy();
         cut = undefined;
-        client.destroy();
         return;
       }
       upstream.write(bytes);
@@ -304,7 +340,7 @@ async function cuttingProxy(place: PostgresPlace) {
   await once(server, 'listening');
   return {
     place: { ...place, host: folder },
-    cutAt: (when: 'before' | 'after') => (cut = when),
+    cutAt: (when: 'before' | 'after' | 'refused') => (cut = when),
     /** No new connection. */
     close: () => server.close(),
     async [Symbol.asyncDispose]() {
@@ -317,19 +353,21 @@ async function cuttingProxy(place: PostgresPlace) {
 
 for (const [when, outcome] of [
   ['after', 'is done, once'],
+  ['refused', 'and answered it with a shutdown in another language is done, once'],
   ['before', 'has failed, and nothing of it is there'],
 ] as const) {
-  test(`a write whose connection ends ${when} the server got the commit ${outcome}`, onServer, async () => {
+  test(`a write whose connection ends ${when === 'refused' ? 'after' : when} the server got the commit ${outcome}`, onServer, async () => {
     await using store = await emptyStore(`cut-${when}`);
     await using proxy = await cuttingProxy(store.place);
     await using database = await Database.open(proxy.place);
     await database.write((trx) => appendEntry(trx, entry('first')));
     proxy.cutAt(when);
     const write = database.write((trx) => appendEntry(trx, entry('second')));
-    if (when === 'after') assert.equal(await write, 1);
+    const isDone = when !== 'before';
+    if (isDone) assert.equal(await write, 1);
     else await assert.rejects(write, { code: 'store-failed' });
     const next = await database.write((trx) => appendEntry(trx, entry('third')));
-    assert.equal(next, when === 'after' ? 2 : 1);
+    assert.equal(next, isDone ? 2 : 1);
     assert.deepEqual(
       await indexesOf(database),
       Array.from({ length: next + 1 }, (_, at) => at),
