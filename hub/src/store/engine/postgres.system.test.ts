@@ -270,28 +270,32 @@ test('what another program changes is reported to nobody', onServer, async () =>
 });
 
 // SECURITY.md: HUB-106
-test('a write reads what the other hub committed before it, whatever isolation the database has', onServer, async () => {
-  await using store = await emptyStore('isolation');
-  for (const isolation of ['repeatable read', 'serializable']) {
-    await withServer((client) =>
-      client.query(`alter database ${store.place.database} set default_transaction_isolation = '${isolation}'`),
-    );
-    await using one = await Database.open(store.place);
-    await using other = await Database.open(store.place);
-    const before = (await indexesOf(one)).length;
-    const given: number[] = [];
-    await Promise.all(
-      [one, other].map(async (each) => {
-        for (let at = 0; at < 30; at += 1)
-          given.push(await each.write((trx) => appendEntry(trx, entry(`${isolation} ${at}`))));
-      }),
-    );
-    assert.deepEqual(
-      given.toSorted((a, b) => a - b),
-      Array.from({ length: 60 }, (_, at) => before + at),
-    );
-  }
-});
+test(
+  'a write reads what the other hub committed before it, whatever isolation the database has',
+  onServer,
+  async () => {
+    await using store = await emptyStore('isolation');
+    for (const isolation of ['repeatable read', 'serializable']) {
+      await withServer((client) =>
+        client.query(`alter database ${store.place.database} set default_transaction_isolation = '${isolation}'`),
+      );
+      await using one = await Database.open(store.place);
+      await using other = await Database.open(store.place);
+      const before = (await indexesOf(one)).length;
+      const given: number[] = [];
+      await Promise.all(
+        [one, other].map(async (each) => {
+          for (let at = 0; at < 30; at += 1)
+            given.push(await each.write((trx) => appendEntry(trx, entry(`${isolation} ${at}`))));
+        }),
+      );
+      assert.deepEqual(
+        given.toSorted((a, b) => a - b),
+        Array.from({ length: 60 }, (_, at) => before + at),
+      );
+    }
+  },
+);
 
 /** An ErrorResponse of a server with lc_messages = ru_RU.UTF-8: the severity is in its language. */
 const shutDownInRussian = (() => {
@@ -356,23 +360,27 @@ for (const [when, outcome] of [
   ['refused', 'and answered it with a shutdown in another language is done, once'],
   ['before', 'has failed, and nothing of it is there'],
 ] as const) {
-  test(`a write whose connection ends ${when === 'refused' ? 'after' : when} the server got the commit ${outcome}`, onServer, async () => {
-    await using store = await emptyStore(`cut-${when}`);
-    await using proxy = await cuttingProxy(store.place);
-    await using database = await Database.open(proxy.place);
-    await database.write((trx) => appendEntry(trx, entry('first')));
-    proxy.cutAt(when);
-    const write = database.write((trx) => appendEntry(trx, entry('second')));
-    const isDone = when !== 'before';
-    if (isDone) assert.equal(await write, 1);
-    else await assert.rejects(write, { code: 'store-failed' });
-    const next = await database.write((trx) => appendEntry(trx, entry('third')));
-    assert.equal(next, isDone ? 2 : 1);
-    assert.deepEqual(
-      await indexesOf(database),
-      Array.from({ length: next + 1 }, (_, at) => at),
-    );
-  });
+  test(
+    `a write whose connection ends ${when === 'refused' ? 'after' : when} the server got the commit ${outcome}`,
+    onServer,
+    async () => {
+      await using store = await emptyStore(`cut-${when}`);
+      await using proxy = await cuttingProxy(store.place);
+      await using database = await Database.open(proxy.place);
+      await database.write((trx) => appendEntry(trx, entry('first')));
+      proxy.cutAt(when);
+      const write = database.write((trx) => appendEntry(trx, entry('second')));
+      const isDone = when !== 'before';
+      if (isDone) assert.equal(await write, 1);
+      else await assert.rejects(write, { code: 'store-failed' });
+      const next = await database.write((trx) => appendEntry(trx, entry('third')));
+      assert.equal(next, isDone ? 2 : 1);
+      assert.deepEqual(
+        await indexesOf(database),
+        Array.from({ length: next + 1 }, (_, at) => at),
+      );
+    },
+  );
 }
 
 test(
