@@ -46,6 +46,28 @@ test('a second copy whose bytes are not those of its digest is not taken', async
   assert.equal((await read(path)).kind, 'damaged');
 });
 
+test('a copy that the disk cannot give any more is damaged, and the other is taken; a file of others is refused', async (t) => {
+  const path = await fileIn(t);
+  const failing = (bad: string, failure: Error) =>
+    readEither(path, {
+      parse,
+      read: async (each) => {
+        if (each === bad) throw failure;
+        return readFile(each);
+      },
+    });
+  const bad = (code: string) => Object.assign(new Error(code), { code, syscall: 'read' });
+  for (const code of ['EIO', 'EBADMSG', 'Unknown system error -117']) {
+    await replaceBoth(path, Buffer.from('1234'));
+    assert.deepEqual(await failing(path, bad(code)), { kind: 'found', value: 1234, repaired: true });
+    assert.deepEqual(await failing(copyOf(path), bad(code)), { kind: 'found', value: 1234, repaired: false });
+    const opened = new TypeError('it cannot be opened', { cause: bad(code) });
+    assert.deepEqual(await failing(path, opened), { kind: 'found', value: 1234, repaired: true });
+  }
+  await assert.rejects(failing(path, bad('EACCES')), { code: 'EACCES' });
+  await assert.rejects(failing(copyOf(path), new TypeError('other users may read it')), /other users/);
+});
+
 test('both lost is not the same as neither there', async (t) => {
   const path = await fileIn(t);
   assert.deepEqual(await read(path), { kind: 'none' });

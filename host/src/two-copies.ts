@@ -53,12 +53,37 @@ export async function setBothAside(path: string): Promise<void> {
 
 /** The file, or its second copy where the file is missing or damaged. What is missing or differs is written again. */
 export async function readEither<T>(path: string, options: EitherOptions<T>): Promise<Either<T>> {
-  const { parse, read = readIfThere, wipes = false } = options;
-  const [bytes, second] = [await read(path), contentsOf(await read(copyOf(path)))];
+  const { parse, wipes = false } = options;
+  const file = await readable(path, options);
+  const copy = await readable(copyOf(path), options);
+  const second = copy instanceof BadBlock ? copy : contentsOf(copy);
   try {
-    return await chosen(path, tried(bytes, parse), tried(second, parse), options);
+    return await chosen(path, tried(file, parse), tried(second, parse), options);
   } finally {
-    if (wipes) for (const each of [bytes, second]) each?.fill(0);
+    if (wipes) for (const each of [file, copy]) if (each instanceof Uint8Array) each.fill(0);
+  }
+}
+
+/** The disk cannot give the bytes any more. */
+class BadBlock {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    this.cause = cause;
+  }
+}
+
+// A block of the disk that cannot be read, or that the file system finds changed: `EIO`, `EBADMSG`, and `EUCLEAN` (117), which Node has no name for.
+const badBlockCodes: ReadonlySet<unknown> = new Set(['EIO', 'EBADMSG', 'Unknown system error -117']);
+
+/** Other failures are thrown: of permission, of too many open files, of who owns the file. */
+async function readable<T>(path: string, { read = readIfThere }: EitherOptions<T>) {
+  try {
+    return await read(path);
+  } catch (error) {
+    const reason = error instanceof Error && !('syscall' in error) ? error.cause : error;
+    if (reason instanceof Error && 'code' in reason && badBlockCodes.has(reason.code)) return new BadBlock(error);
+    throw error;
   }
 }
 
@@ -107,8 +132,9 @@ type Tried<T> =
   | { readonly kind: 'whole'; readonly bytes: Uint8Array; readonly value: T }
   | { readonly kind: 'damaged'; readonly cause: unknown };
 
-function tried<T>(bytes: Uint8Array | undefined, parse: (bytes: Uint8Array) => T): Tried<T> {
+function tried<T>(bytes: Uint8Array | BadBlock | undefined, parse: (bytes: Uint8Array) => T): Tried<T> {
   if (bytes === undefined) return { kind: 'none' };
+  if (bytes instanceof BadBlock) return { kind: 'damaged', cause: bytes.cause };
   try {
     if (bytes.length === 0) throw new RangeError('it is empty');
     return { kind: 'whole', bytes, value: parse(bytes) };
