@@ -1,7 +1,7 @@
 // JSON at the door: bytes to a typed value or an error. Documents that are signed or hashed are canonical (RFC 8785, the subset without
 // non-integer numbers), so one value has one encoding and a duplicate key cannot hide.
 import type { ZodType } from 'zod';
-import { brokenRule, ruleWords } from './rule-words.ts';
+import { brokenRule, placeText, ruleWords } from './rule-words.ts';
 import { equalBytes, parseUtf8, utf8 } from './bytes.ts';
 import { CoreError, type CoreErrorCode } from './error.ts';
 import { assertNesting } from './nesting.ts';
@@ -81,7 +81,7 @@ export function parseValue<T>(
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { path, message } = brokenRule(result.error.issues);
-  const where = path.length === 0 ? '' : ` at ${path.map(String).join('.')}`;
+  const where = path.length === 0 ? '' : ` at ${placeText(path)}`;
   throw new CoreError(code, `${what}${where}: ${ruleWords(message)}`);
 }
 

@@ -35,6 +35,18 @@ test('a value with one of several forms is refused by the form that it comes nea
   assert.throws(() => parseValue('c', z.enum(['a', 'b']), 'x'), { message: 'x: expected one of "a"|"b"' });
 });
 
+// SECURITY.md: HUB-107
+test('a message stays short, whatever members a value has', () => {
+  const long = 'k'.repeat(60_000);
+  const schema = z.strictObject({ tags: z.record(z.string(), z.string()).optional() });
+  const many = Object.fromEntries(Array.from({ length: 6_000 }, (_, at) => [`secret${at}`, 1]));
+  for (const value of [{ [long]: 1 }, many, { tags: { [long]: 5 } }, { tags: { ['\u{1f600}'.repeat(40)]: 5 } }])
+    assert.throws(
+      () => parseValue(value, z.union([schema, z.strictObject({ block: z.string() })]), 'line'),
+      ({ message }: Error) => message.length < 400 && message.isWellFormed() && message.startsWith('line'),
+    );
+});
+
 test('settings are refused with every field that is wrong', () => {
   const { error } = z.strictObject({ port: z.int(), name: z.string() }).safeParse({ port: 'x', nam: 'y' });
   assert.equal(

@@ -1,6 +1,10 @@
 // What a rule of a schema asks, in words: where a rule has none of its own, the schema library shows its regular expression, or only says that
 // none of several forms fits.
 
+// Members of an outsider's value are named: a message that is as long as the value would fill the log, and 100 of them an answer.
+const MESSAGE_CHARACTERS_MAX = 300;
+const PLACE_CHARACTERS_MAX = 64;
+
 const hexDigits = /^\^\[0-9a-f\]\{(\d+)\}\$$/;
 
 const wordsOf: ReadonlyMap<string, string> = new Map([
@@ -14,8 +18,21 @@ const wordsOf: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** The message for people. */
+/** The message for people, and not a long one. */
 export function ruleWords(message: string): string {
+  return cut(words(message), MESSAGE_CHARACTERS_MAX);
+}
+
+/** Where in a value; each step is cut. */
+export function placeText(path: readonly PropertyKey[], separator = '.'): string {
+  return path.map((step) => cut(String(step), PLACE_CHARACTERS_MAX)).join(separator);
+}
+
+function cut(text: string, maxCharacters: number): string {
+  return text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters).toWellFormed()}…`;
+}
+
+function words(message: string): string {
   const [, pattern] = /^Invalid string: must match pattern \/(.*)\/[a-z]*$/s.exec(message) ?? [];
   if (pattern === undefined) return withoutInvalid(message);
   const [, digits] = hexDigits.exec(pattern) ?? [];
@@ -49,8 +66,8 @@ export function brokenRulesText(issues: readonly Issue[]): string {
   return issues
     .map((issue) => {
       const { path, message } = brokenRule([issue]);
-      const words = ruleWords(message);
-      return path.length === 0 ? words : `${path.map(String).join('.')}: ${words}`;
+      const rule = ruleWords(message);
+      return path.length === 0 ? rule : `${placeText(path)}: ${rule}`;
     })
     .join('; ');
 }

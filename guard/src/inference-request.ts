@@ -1,6 +1,7 @@
 // An inference request: bytes from a local application to typed tensors. Strict about shapes, datatypes, sizes and finiteness; fields that
 // the protocol does not name are ignored, because its own examples have some. Follows spec/inference.md sections 3 and 4 (Open Inference
 // Protocol v2 and its binary tensor data extension).
+import { brokenRule, placeText, ruleWords } from '@edgekeep/core/rule-words';
 import { z } from 'zod';
 import { GuardError } from './error.ts';
 import { assertJsonShape } from './json-shape.ts';
@@ -132,10 +133,8 @@ function parseEnvelope(bytes: Uint8Array): z.infer<typeof requestSchema> {
   }
   const parsed = requestSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw invalid(
-    `${issue?.path.map(String).join('.') ?? 'the request'}: ${issue?.message ?? 'not an inference request'}`,
-  );
+  const { path, message } = brokenRule(parsed.error.issues);
+  throw invalid(`${placeText(path) || 'the request'}: ${ruleWords(message)}`);
 }
 
 function parseInput(input: RawInput, binary: BinaryTail): TensorValue {

@@ -1,6 +1,6 @@
 // Lets fastify check requests and write answers with the zod schemas of the routes, and know their types.
 import type { FastifySchemaCompiler, FastifySerializerCompiler, FastifyTypeProvider } from 'fastify';
-import { ruleWords } from '@edgekeep/core/rule-words';
+import { brokenRule, placeText, ruleWords } from '@edgekeep/core/rule-words';
 import { z } from 'zod';
 import { HubError } from '../../common/error.ts';
 
@@ -16,10 +16,9 @@ export const validatorCompiler: FastifySchemaCompiler<unknown> = ({ schema }) =>
   return (data: unknown) => {
     const { data: value, error } = z.safeParse(known, data);
     if (error === undefined) return { value };
-    const [issue] = error.issues;
-    const place = `/${(issue?.path ?? []).map(String).join('/')}`;
-    const message = `the request${place}: ${ruleWords(issue?.message ?? 'does not match')}`;
-    return { error: new HubError('request-invalid', message) };
+    const { path, message } = brokenRule(error.issues);
+    const text = `the request/${placeText(path, '/')}: ${ruleWords(message)}`;
+    return { error: new HubError('request-invalid', text) };
   };
 };
 
