@@ -86,7 +86,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       const { command } = await this.#live().query('commit');
       if (command !== 'COMMIT') throw new Error('a statement of this group failed before its commit');
     } catch (cause) {
-      // Whatever it says: a server that is shut down ends a connection with an error after it has committed.
+      // After any error: a server that is shut down may end a connection with one although it has committed.
       await this.#drop();
       if (!(await this.#isCommitted(cause))) throw cause;
     }

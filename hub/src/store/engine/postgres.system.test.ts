@@ -271,7 +271,7 @@ test('what another program changes is reported to nobody', onServer, async () =>
 
 // SECURITY.md: HUB-106
 test(
-  'a write reads what the other hub committed before it, whatever isolation the database has',
+  'a write reads what the other hub committed before it, also where the database has another isolation by default',
   onServer,
   async () => {
     await using store = await emptyStore('isolation');
