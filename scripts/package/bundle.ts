@@ -48,11 +48,21 @@ async function bundleOne(tree: string, entry: string) {
     metafile: true,
     write: false,
     logLevel: 'warning',
-    plugins: [placesInTree(threads)],
+    plugins: [placesInTree(threads), oneLanguage],
   });
   for (const file of outputFiles) await writeOutput(tree, file);
   return { threads, inputs: Object.keys(metafile.inputs) };
 }
+
+/** The texts of zod in fifty languages are a fifth of the agent's bundle, and in its memory while it runs; it reports in English. */
+const oneLanguage: Plugin = {
+  name: 'one-language',
+  setup: (building) => {
+    building.onLoad({ filter: /node_modules\/zod\/v4\/locales\/index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js';",
+    }));
+  },
+};
 
 function placesInTree(threads: Set<string>): Plugin {
   return {
