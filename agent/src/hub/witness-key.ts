@@ -6,7 +6,7 @@ import type { NoteSigner } from '@edgekeep/core/audit/note';
 import { mlDsaSigner } from '@edgekeep/core/post-quantum/ml-dsa';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { orIfMissing } from '@edgekeep/host/missing-file';
-import { replaceBoth } from '@edgekeep/host/two-copies';
+import { removeBoth, replaceBoth } from '@edgekeep/host/two-copies';
 import { access } from 'node:fs/promises';
 import { KeptState } from '../kept-state.ts';
 import type { AgentSettings } from '../settings.ts';
@@ -33,6 +33,7 @@ export async function openWitnessKeys(
   if (both) files.set(folder.postQuantumWitnessKey, 'ml-dsa-44');
   const found = new Map<string, KeyObject>();
   for (const [path, kind] of files) {
+    await forgetFormer(path, folder);
     const key = await kept.read('witness-key', path, { parse: (bytes) => parseKey(bytes, kind), wipes: true });
     if (key !== undefined) found.set(path, key);
   }
@@ -58,6 +59,11 @@ export async function openWitnessKeys(
 async function usesPostQuantum(wanted: boolean, { postQuantumWitnessKey, enrolled }: Folder): Promise<boolean> {
   if ((await isThere(postQuantumWitnessKey)) || (await isThere(`${postQuantumWitnessKey}.copy`))) return true;
   return wanted && !(await isThere(enrolled));
+}
+
+// Before a device enrolls, a key that somebody removed is one of an identity that ended, which no hub takes again: its copy goes too.
+async function forgetFormer(path: string, { enrolled }: Folder): Promise<void> {
+  if (!(await isThere(path)) && !(await isThere(enrolled))) await removeBoth(path);
 }
 
 function isThere(path: string): Promise<boolean> {
