@@ -74,7 +74,9 @@ interface Entry {
 function withValue(term: string, usage: string, options: Command['options']): string {
   const name = /^--([a-z0-9-]+)$/.exec(term)?.[1];
   if (name === undefined || options[name]?.type !== 'string') return term;
-  const value = new RegExp(`${term} ([^\\s\\])…]+)`).exec(usage)?.[1] ?? (name === 'operator' ? 'FILE' : undefined);
+  const value =
+    new RegExp(`${term} ((?:[^\\s[\\])…]|\\[[^\\s\\]]*\\])+)`).exec(usage)?.[1] ??
+    (name === 'operator' ? 'FILE' : undefined);
   return value === undefined ? term : `${term} ${value}`;
 }
 

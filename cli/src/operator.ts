@@ -242,8 +242,7 @@ async function notReached({ access: { url }, proxy }: Way, cause: Error, attempt
       cause,
     });
   if (isOfAnother(code)) {
-    const advice =
-      code === 'other-server' ? '. Correct the address in the operator file, or get the file of this hub' : '';
+    const advice = code === 'other-server' ? ': address and roots are those of the operator file' : '';
     return new Unreachable(
       `the hub is not at ${url}: ${message}. No request and no token was sent to it${advice}`,
       { cause },

@@ -70,10 +70,21 @@ export async function runProgram(
   });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   process.on('SIGINT', forward).on('SIGTERM', forward);
-  const code = await new Promise<number>((resolve, reject) => {
+  const ended = await new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (status, signal) => resolve(status ?? (signal === null ? exitCodes.internal : exitCodes.ok)));
+    child.once('exit', (status, signal) => resolve(status ?? signal ?? exitCodes.internal));
   });
   process.off('SIGINT', forward).off('SIGTERM', forward);
-  return { exitCode: code, value: undefined, text: '', stdoutTaken: true };
+  const exitCode = typeof ended === 'number' ? ended : endedBy(ended);
+  return { exitCode, value: undefined, text: '', stdoutTaken: true };
+}
+
+/** A program that a signal ended did not do its work. A shell sees the signals of people as if we had got them; others have a code and a line. */
+function endedBy(signal: NodeJS.Signals): number {
+  if (signal === 'SIGINT' || signal === 'SIGTERM' || signal === 'SIGHUP') process.kill(process.pid, signal);
+  else
+    process.stderr.write(
+      `edgekeep: the program was ended by ${signal}; \`journalctl -k\` says whether memory was short\n`,
+    );
+  return exitCodes.internal;
 }

@@ -3,13 +3,14 @@ import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
 import { auditList, auditProof } from '@edgekeep/wire/api/audit';
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const show: Command = {
   usage: 'audit show [--from INDEX] [--limit N]',
-  help: `--from      first entry (default: shows the newest)\n--limit     how many (default: 50)\n${operatorHelp}`,
+  help: `A line for each entry; --json has all that an entry says. A refusal has its reasons at the end of the line.\n\n--from      first entry (default: shows the newest)\n--limit     how many (default: 50)\n${operatorHelp}`,
   positionals: { min: 0, max: 0 },
   options: { ...operatorOption, from: { type: 'string' }, limit: { type: 'string' } },
   async run(args) {
@@ -17,7 +18,14 @@ export const show: Command = {
     const from = args.option('from');
     if (from !== undefined) query.set('from', from);
     const value = await (await openOperator(args)).get(`/v1/audit?${query.toString()}`, auditList);
-    const rows = value.entries.map((e) => [String(e.index), timeText(e.at), e.kind, e.subject, `by ${e.actor}`]);
+    const rows = value.entries.map((e) => [
+      String(e.index),
+      timeText(e.at),
+      e.kind,
+      e.subject,
+      `by ${e.actor}`,
+      whyOf(e.data),
+    ]);
     return {
       exitCode: exitCodes.ok,
       value,
@@ -25,6 +33,20 @@ export const show: Command = {
     };
   },
 };
+
+const why = z.object({
+  model: z.string().optional(),
+  reason: z.string().optional(),
+  reasons: z.array(z.object({ message: z.string() })).optional(),
+});
+
+/** The reasons of an entry that has some: of a refused release with its model, or as a person gave them. */
+function whyOf(data: unknown): string {
+  const { data: found } = why.safeParse(data);
+  if (found?.reasons === undefined) return found?.reason ?? '';
+  const text = found.reasons.map(({ message }) => message).join('; ');
+  return found.model === undefined ? text : `${found.model}: ${text}`;
+}
 
 export const prove: Command = {
   usage: 'audit prove INDEX [--out FILE]',

@@ -1,6 +1,7 @@
 // `edgekeep model publish`: sign, seal and send a model to the hub.
 import { counted } from '@edgekeep/core/counted';
-import { exitCodes, type Command } from '../command.ts';
+import { modelNamePattern, modelVersionPattern } from '@edgekeep/core/model/manifest';
+import { exitCodes, type Command, UsageError } from '../command.ts';
 import { readGuardSettings } from '../guard/settings.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { readSigner } from './key-files.ts';
@@ -43,6 +44,7 @@ ${operatorHelp}
     const [path = ''] = args.positionals;
     const name = args.required('name');
     const version = args.required('version');
+    checkNames(name, version);
     const signer = await readSigner(args.required('key'));
     const guardFile = args.option('guard');
     const policyFile = args.option('release-policy');
@@ -70,3 +72,13 @@ ${operatorHelp}
     };
   },
 };
+
+/** Before anything is loaded or signed. */
+function checkNames(name: string, version: string): void {
+  if (!modelNamePattern.test(name))
+    throw new UsageError(
+      `--name ${name}: expected at most 64 lower-case letters, digits, dots, dashes and underscores, for example inspect`,
+    );
+  if (!modelVersionPattern.test(version))
+    throw new UsageError(`--version ${version}: expected three numbers with dots, for example 1.2.0 or 1.2.0-rc.1`);
+}

@@ -62,6 +62,9 @@ ${operatorHelp}`,
               '`edgekeep device list --filter holds==MODEL` and --filter fault==CODE choose some',
             ),
           ]),
+      ...(devices.some((d) => d.state === 'locked' && d.fault === null)
+        ? ['locked: the device has no key. `edgekeep audit show` says why one was refused (release-refused)']
+        : []),
     ].join('\n\n');
     return { exitCode: exitCodes.ok, value: { name, groups, unmet, releases, states, devices }, text };
   },

@@ -16,6 +16,7 @@ const PORT_MAX = 65_535;
  * none. Throws `address-invalid`.
  */
 export function parseEndpoint(text: string): { readonly host: Host; readonly port: number | undefined } {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return { host: parseHost(text), port: undefined };
   const [, host = text, port] = /^(\[[^\]]*\])(?::(.*))?$/s.exec(text) ?? /^([^:]*):([^:]*)$/s.exec(text) ?? [];
   return { host: parseHost(host), port: port === undefined ? undefined : parsePort(port, text) };
 }

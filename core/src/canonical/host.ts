@@ -28,12 +28,18 @@ const zoneName = /^[A-Za-z0-9._~-]{1,15}$/;
 // Characters that end a host in a URL, or hide one: no name has them.
 const outsideNames = /[\s:/?#@%\\[\]\p{Cc}]/u;
 
+// What people paste in place of a host.
+const urlStart = /^[a-z][a-z0-9+.-]*:\/\//i;
+const portEnd = /^(?:[^:[\]]+|\[[^\]]*\]):\d*$/;
+
 /** The host in a text, with or without brackets around an IPv6 address. Throws `address-invalid`. */
 export function parseHost(text: string): Host {
   if (text === '') throw refused(text, 'a host is missing: expected a name or an address');
   if (text.length > TEXT_LENGTH_MAX) throw refused(text, 'no host is this long');
   const inside = /^\[(.*)\]$/s.exec(text)?.[1];
   if (inside !== undefined) return parseIpv6(inside, text);
+  if (urlStart.test(text)) throw refused(text, 'a URL: expected the name or address in it alone');
+  if (portEnd.test(text)) throw refused(text, 'expected a name or an address without a port');
   if (text.includes(':')) return parseIpv6(text, text);
   if (isIPv4(text)) return { kind: 'ipv4', text };
   return { kind: 'name', text: parseName(text) };

@@ -180,7 +180,7 @@ async function init(folder: string, values: Values): Promise<number> {
   const value = { ...made, requestFile, names, logOrigin, trustDomain: workloads.trustDomain };
   const text = initText({ ...made, requestFile }, { settings, asksPerson });
   process.stdout.write(values.json === true ? `${JSON.stringify(value)}\n` : text);
-  for (const warning of initWarnings(settings, words)) process.stderr.write(`warning: ${warning}\n`);
+  for (const warning of initWarnings(folder, settings, words)) process.stderr.write(`warning: ${warning}\n`);
   return 0;
 }
 
@@ -189,7 +189,8 @@ async function newSettings(values: Values, program: readonly string[] | undefine
   const named = values.name === undefined ? given : { ...given, names: values.name };
   if (values.name !== undefined && 'names' in given)
     throw new HubError('request-invalid', 'the names are given by --name or in --settings, not both');
-  const whole = await withIdentity(named, values.json === true ? undefined : terminalAsk());
+  const namesFrom = values.settings === undefined && values.name !== undefined ? '--name' : '--settings';
+  const whole = await withIdentity(named, values.json === true ? undefined : terminalAsk(), { namesFrom });
   return parseHubSettings(
     { ...newHubSettings, ...whole, ...(program === undefined ? {} : { unlockProgram: program }) },
     '--settings',

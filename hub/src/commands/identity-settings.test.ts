@@ -61,9 +61,30 @@ test('a person who gave no name is asked for it and for what follows from it, an
 });
 
 test('a hub without a name is warned of, because its log has the name of every such hub, and keeps it', () => {
-  const warned = (given: object) => initWarnings(parseHubSettings(given, 'test'), ['passphrase']);
+  const warned = (given: object) => initWarnings('hub', parseHubSettings(given, 'test'), ['passphrase']);
   assert.match(warned({}).join(), /edgekeep\.local\/log, which cannot be changed later/);
-  assert.deepEqual(warned({ names: ['hub.example.net'], logOrigin: 'hub.example.net/log' }), []);
+  assert.match(warned({ names: ['::1'] }).join(), /edgekeep\.local\/log, which cannot be changed later/);
+  const device = { host: '0.0.0.0' };
+  assert.deepEqual(warned({ names: ['hub.example.net'], logOrigin: 'hub.example.net/log', device }), []);
+});
+
+test('a hub that others know by name and that listens on loopback is warned of, with the setting and its file', () => {
+  const settings = { names: ['hub.example.net'], logOrigin: 'hub.example.net/log' };
+  const [warning, ...others] = initWarnings('/srv/hub', parseHubSettings(settings, 'test'), ['passphrase']);
+  assert.match(warning ?? '', /listens on 127\.0\.0\.1 alone\. Set device\.host in \/srv\/hub\/hub\.json/);
+  assert.deepEqual(others, []);
+});
+
+test('the warning of plain keys seals those of this hub', () => {
+  const text = initWarnings('/srv/hub', parseHubSettings({}, 'test'), []).join();
+  assert.match(text, /`edgekeep hub rekey --data \/srv\/hub --add passphrase` seals them/);
+});
+
+test('a refused name is said to be from the option that gave it', async () => {
+  await assert.rejects(
+    withIdentity({ names: ['hub.example.net:8443'] }, undefined, { namesFrom: '--name' }),
+    /^HubError: --name: names\.0: "hub\.example\.net:8443": .*without a port/,
+  );
 });
 
 test('the next command is that of the unit where the package runs the hub, and hub run elsewhere', () => {

@@ -8,9 +8,13 @@ import { parseHubSettings } from '../settings.ts';
 type Given = Readonly<Record<string, unknown>>;
 
 /** Settings as given, and what is derived or answered; without `ask` nobody is asked. */
-export async function withIdentity(given: Given, ask: Ask | undefined): Promise<Given> {
+export async function withIdentity(
+  given: Given,
+  ask: Ask | undefined,
+  { namesFrom = '--settings' } = {},
+): Promise<Given> {
   const named = given['names'] === undefined && ask !== undefined ? await askName(given, ask) : given;
-  const name = hubNameIn(parseHubSettings(named, '--settings').names);
+  const name = hubNameIn(parseHubSettings(named, namesFrom).names);
   if (name === undefined) return named;
   const derived = identityOf(name);
   const workloads = groupIn(named, 'workloads');
@@ -23,7 +27,7 @@ export async function withIdentity(given: Given, ask: Ask | undefined): Promise<
 export type Ask = (question: string) => Promise<string>;
 
 /** The name of the hub that others know it by: a DNS name before an address; undefined where only its own machine reaches it. */
-function hubNameIn(names: readonly string[]): string | undefined {
+export function hubNameIn(names: readonly string[]): string | undefined {
   const others = names.filter((name) => !/^(?:\*\.|localhost$|127\.|::1$|0\.0\.0\.0$|::$)/.test(name));
   return others.find((name) => parseAddress(name) === undefined) ?? others[0];
 }

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { standardFolders } from '@edgekeep/host/standard-folders';
 import { operatorFileName } from '../secrets/initial-certificates.ts';
-import { type HubSettings, hubSettingsSchema } from '../settings.ts';
+import { type HubSettings, hubSettingsSchema, settingsFileName } from '../settings.ts';
+import { hubNameIn } from './identity-settings.ts';
 import type { NewHub } from './init.ts';
 
 const unitFiles = ['/usr/lib/systemd/system/edgekeep-hub.service', '/lib/systemd/system/edgekeep-hub.service'];
@@ -36,18 +37,29 @@ export function nextText(folder: string, asksPerson: boolean, byUnit = isRunByUn
   return [...start, claim].map((command, at) => `${at === 0 ? 'next' : 'then'}: ${command}`).join('\n');
 }
 
-export function initWarnings({ names, logOrigin }: HubSettings, unlockWords: readonly string[]): readonly string[] {
+export function initWarnings(
+  folder: string,
+  { names, logOrigin, device }: HubSettings,
+  unlockWords: readonly string[],
+): readonly string[] {
   const standard = hubSettingsSchema.parse({});
-  const isNameless = logOrigin === standard.logOrigin && names.join() === standard.names.join();
+  const name = hubNameIn(names);
+  const isNameless = logOrigin === standard.logOrigin && name === undefined;
+  const isHereAlone = /^(?:localhost$|127\.|::1$)/.test(device.host);
   return [
     ...(isNameless
       ? [
-          `no name was given, so only this machine reaches the hub, and its log is ${logOrigin}, which cannot be changed later, as that of every hub without a name: for real use give --name`,
+          `no name was given by which others reach the hub, and its log is ${logOrigin}, which cannot be changed later, as that of every hub without a name: for real use give --name`,
+        ]
+      : []),
+    ...(name !== undefined && isHereAlone
+      ? [
+          `devices on other machines do not reach the hub yet: it listens on ${device.host} alone. Set device.host in ${join(folder, settingsFileName)}, 0.0.0.0 for every IPv4 address and :: for every address`,
         ]
       : []),
     ...(unlockWords.length === 0
       ? [
-          'the keys are plain files, so a copy of the folder contains them: `edgekeep hub rekey --add passphrase` seals them',
+          `the keys are plain files, so a copy of the folder contains them: \`edgekeep hub rekey --data ${folder} --add passphrase\` seals them`,
         ]
       : []),
   ];

@@ -57,7 +57,7 @@ export interface InitOrder {
 export async function initHub(folder: string, order: InitOrder): Promise<NewHub> {
   const topmost = await makeFolder(folder, { mode: 0o700 });
   if (await exists(join(folder, settingsFileName))) {
-    throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
+    throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run --data ${folder}\` starts it`);
   }
   const wasLockedBefore = await exists(join(folder, lockFileName));
   try {

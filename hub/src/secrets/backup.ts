@@ -40,7 +40,7 @@ export async function backUpHub({ folder, file, plain, blobs, signer }: BackupOr
   if (!plain && (await plainKeyNames(join(folder, 'keys'))).length > 0) {
     throw new HubError(
       'backup-refused',
-      'the keys are not encrypted: seal them (`edgekeep hub rekey --add passphrase`), or use --plain',
+      `the keys are not encrypted: seal them (\`edgekeep hub rekey --data ${folder} --add passphrase\`), or use --plain`,
     );
   }
   await using output = await newFile(file);

@@ -35,7 +35,7 @@ export async function checkKeys(folder: string, settings: HubSettings): Promise<
       (name) => !names.includes(name),
     );
     const there = missing.length === 0 ? [] : [absent(keys, missing, names.includes(initialCertificateFiles.request))];
-    return [...there, await sealedOrPlain(keys, settings), ...(await permissionsOf(keys, names))];
+    return [...there, await sealedOrPlain(folder, settings), ...(await permissionsOf(keys, names))];
   } catch (error) {
     if (isMissing(error))
       return [failed('keys', `no ${keys}`, 'restore a backup (docs/backup.md), or `edgekeep hub init`')];
@@ -52,14 +52,15 @@ function absent(keys: string, missing: readonly string[], waits: boolean): Findi
   return failed('keys', found, next);
 }
 
-async function sealedOrPlain(keys: string, { unlockProgram }: HubSettings): Promise<Finding> {
+async function sealedOrPlain(folder: string, { unlockProgram }: HubSettings): Promise<Finding> {
+  const keys = join(folder, 'keys');
   const sealed = await readSealedFile(keys);
   const plain = await plainKeyNames(keys);
   if (sealed === undefined && plain.length === 0)
     return failed('keys', `${keys} holds no private key`, 'restore a backup (docs/backup.md)');
   if (sealed === undefined) {
     const found = `${counted(plain.length, 'key')} as plain files: a copy of the folder has them`;
-    return warning('keys', found, 'seal them: edgekeep hub rekey --add passphrase');
+    return warning('keys', found, `seal them: edgekeep hub rekey --data ${folder} --add passphrase`);
   }
   if (plain.length > 0) {
     const found = `${plain.join(', ')} in the clear beside ${sealedFileName}`;

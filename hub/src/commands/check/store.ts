@@ -108,6 +108,8 @@ function checkClasses(store: DatabaseSync, { workloads }: HubSettings): readonly
     .prepare("select class, der from issuing_authority where status = 'active' and der is not null")
     .all()
     .map((row) => classRow.parse(row));
+  // A hub that has never run: its first start records those that `hub init` made.
+  if (rows.length === 0) return [];
   const without = issuedClasses.filter((wanted) => rows.every((row) => row.class !== wanted));
   if (without.length > 0) {
     const next = 'edgekeep authority request, have the root sign it: docs/authorities.md';
