@@ -6,6 +6,7 @@ import { CoreError } from '../error.ts';
 import { signerFromKey } from '../signer.ts';
 import {
   type AttestationResult,
+  attestationResultOf,
   EAR_BYTES_MAX,
   EAR_LAYERS_MAX,
   signAttestationResult,
@@ -91,6 +92,24 @@ test('the longest result there can be fits the limit', async () => {
     const token = await signAttestationResult(long, signerFromKey(key), 'hub-1');
     assert.ok(token.length < EAR_BYTES_MAX, `${token.length}`);
   }
+});
+
+// SECURITY.md: HUB-108
+test('a message that is cut in the middle of a character is in a signed result all the same', async () => {
+  const message = `${'x'.repeat(599)}\u{1f600}`;
+  const cut = attestationResultOf(
+    {
+      ...result,
+      reasons: [{ code: 'event-differs', message }],
+      pcrSelection: [0],
+      restartCount: 0,
+      clock: 0n,
+      safe: true,
+    },
+    { ...result, tierReasons: [`${'x'.repeat(299)}\u{1f600}`] },
+  );
+  const token = await signAttestationResult(cut, signerFromKey(key), 'hub-1');
+  assert.equal(verifyAttestationResult(token, createPublicKey(key), window).kind, 'verified');
 });
 
 test('what is to be known of the tier comes back, and a result without any is as it always was', async () => {

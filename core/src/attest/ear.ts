@@ -4,6 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { parseBase64url, toBase64url } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import { cutText } from '../canonical/printable.ts';
 import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '../json.ts';
 import { signJws, verifyJws } from '../jws.ts';
 import type { Signer } from '../signer.ts';
@@ -113,11 +114,11 @@ export type ResultContext = Pick<
 export function attestationResultOf(appraisal: Appraisal, context: ResultContext): AttestationResult {
   const { status, vector, tier, pcrDigest, pcrSelection, resetCount } = appraisal;
   const reasons = appraisal.reasons.slice(0, REASONS_MAX).map(({ code, message, pcr, event, layer }): ResultReason => {
-    return { code, message: message.slice(0, MESSAGE_LENGTH_MAX), pcr, event: event?.index, layer };
+    return { code, message: cutText(message, MESSAGE_LENGTH_MAX), pcr, event: event?.index, layer };
   });
   const layers = appraisal.dice?.layers.slice(0, EAR_LAYERS_MAX);
   const notes = (context.tierReasons ?? []).slice(0, TIER_REASONS_MAX);
-  const tierReasons = notes.map((text) => text.slice(0, TIER_REASON_LENGTH_MAX));
+  const tierReasons = notes.map((text) => cutText(text, TIER_REASON_LENGTH_MAX));
   const boot = { pcrDigest, pcrs: pcrSelection, resetCount };
   // A result cannot hold both, and no device has both.
   const noted = tierReasons.length === 0 || layers !== undefined ? undefined : tierReasons;

@@ -10,6 +10,11 @@ export function printable(text: string, maxLength = NAME_CHARACTERS_MAX): string
   return text.slice(0, maxLength).replaceAll(/[^\x20-\x7e]/g, '?');
 }
 
+/** Cut to a length, and never in the middle of a character: what is signed and logged takes no half of one. */
+export function cutText(text: string, maxLength: number): string {
+  return text.slice(0, maxLength).toWellFormed();
+}
+
 /** Also without what ends a quotation or begins an element of HTML. */
 export function printableInQuotes(text: string, maxLength: number): string {
   return printable(text, maxLength).replaceAll(/["'\\<>&]/g, '?');

@@ -1,5 +1,6 @@
 // The members of an alert besides its title: limited, because part of it comes from an attacker, and because it is copied into an audit
 // entry.
+import { cutText } from '@edgekeep/core/canonical/printable';
 
 /** Whole numbers, texts, and lists of texts. */
 export type AlertData = Readonly<Record<string, string | number | boolean | readonly string[]>>;
@@ -15,6 +16,11 @@ const ALERT_MEMBERS_MAX = 12;
 // Of an audit entry's 8192 bytes; JSON may write one character as six bytes.
 const ENCODED_BYTES_MAX = 6_000;
 
+/** A text as the log and every store take it: an outsider's may have U+0000 or half a character, or the cut makes one. */
+export function boundedText(text: string, maxCharacters = ALERT_TEXT_MAX): string {
+  return cutText(text, maxCharacters).replaceAll('\0', '\ufffd');
+}
+
 /** Cut to the limits. */
 export function boundedData(data: AlertData): Record<string, string | number | boolean | string[]> {
   const all = Object.entries(data);
@@ -29,14 +35,17 @@ export function mergedData(stored: string, came: AlertData): AlertData {
   const before: AlertData = JSON.parse(stored);
   const united = Object.entries(came).map(([name, value]) => {
     const old = before[name];
-    return [name, isList(value) && isList(old) ? [...new Set([...old, ...value])] : value] as const;
+    return [
+      name,
+      isList(value) && isList(old) ? [...new Set([...old, ...value.map((text) => boundedText(text))])] : value,
+    ] as const;
   });
   return boundedData({ ...before, ...Object.fromEntries(united) });
 }
 
 function boundedValue(value: AlertData[string]): string | number | boolean | string[] {
-  if (typeof value === 'string') return value.slice(0, ALERT_TEXT_MAX);
-  if (isList(value)) return value.slice(0, ALERT_LIST_MAX).map((text) => text.slice(0, ALERT_TEXT_MAX));
+  if (typeof value === 'string') return boundedText(value);
+  if (isList(value)) return value.slice(0, ALERT_LIST_MAX).map((text) => boundedText(text));
   return value;
 }
 

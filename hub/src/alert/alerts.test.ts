@@ -87,6 +87,24 @@ test('a state that is weighed again is written when it says something else or is
   assert.deepEqual(await open(), []);
 });
 
+// SECURITY.md: HUB-108
+test('no text of an outsider keeps an alert from being raised: half a character at the cut, U+0000, a lone surrogate', async () => {
+  for (const [at, text] of [`${'x'.repeat(299)}\u{1f600}`, 'a\0b', 'a\ud83d'].entries()) {
+    const { id } = await raise({ detail: `text ${at}`, title: text, data: { text, list: [text] } });
+    await raise({ detail: `text ${at}`, title: text, data: { text, list: [text, `${text}!`] } });
+    const { title, data, count } = await getAlert(database.read, id);
+    assert.equal(count, 2);
+    assert.ok(title.length <= 300 && title.isWellFormed() && !title.includes('\0'), title);
+    assert.ok(!/\\ud83d|\\u0000/.test(data), data);
+    await weighAlert(
+      database,
+      { kind: 'clone', subject: clone.subject, detail: `text ${at}`, nowMs: 2_000 },
+      { severity: 'high', title: text, data: {} },
+    );
+    assert.equal((await getAlert(database.read, id)).count, 2);
+  }
+});
+
 test('another device, kind or detail is another alert', async () => {
   const ids = [
     await raise(),

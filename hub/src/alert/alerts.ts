@@ -8,7 +8,7 @@ import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { AlertRow } from '../store/tables/alert.ts';
-import { type AlertData, boundedData, mergedData } from './alert-data.ts';
+import { type AlertData, boundedData, boundedText, mergedData } from './alert-data.ts';
 
 export interface Alert {
   readonly kind: AlertKind;
@@ -35,8 +35,6 @@ export interface Raised {
   readonly opened: boolean;
 }
 
-// A title may quote what a device said of itself.
-const TITLE_CHARACTERS_MAX = 300;
 // Closed alerts are in the audit log as well; the table keeps them this long, and each new alert clears a few.
 const closedKeptMs = 400 * 86_400_000;
 const clearedAtOnce = 100;
@@ -54,7 +52,7 @@ export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<R
     .set({
       count: standing.count + times,
       last_seen: Math.max(standing.last_seen, nowMs),
-      title: alert.title.slice(0, TITLE_CHARACTERS_MAX),
+      title: boundedText(alert.title),
       data: JSON.stringify(mergedData(standing.data, alert.data)),
       // An operator acknowledged only the lower severity.
       ...(isGraver(alert, standing) ? { severity, state: 'open', state_by: null, state_at: null, note: null } : {}),
@@ -90,7 +88,7 @@ export async function weighAlert(
     if (standing !== undefined) await database.writeAsHub((trx) => settleAlert(trx, { ...about, note: state.settled }));
     return;
   }
-  if (standing?.title === state.title.slice(0, TITLE_CHARACTERS_MAX) && !isGraver(state, standing)) return;
+  if (standing?.title === boundedText(state.title) && !isGraver(state, standing)) return;
   await database.writeAsHub((trx) => raiseAlert(trx, { ...about, ...state }));
 }
 
@@ -148,7 +146,7 @@ function isGraver(one: Pick<Alert, 'severity'>, other: Pick<Alert, 'severity'>):
 
 async function open(trx: WriteTransaction, alert: Alert, cause: string): Promise<number> {
   const { kind, severity, nowMs, actor = 'hub', times = 1 } = alert;
-  const title = alert.title.slice(0, TITLE_CHARACTERS_MAX);
+  const title = boundedText(alert.title);
   const data: { readonly [name: string]: Json } = boundedData(alert.data);
   const subject = subjectText(alert.subject);
   const id = await appendEntry(trx, {

@@ -167,6 +167,21 @@ test('the state of a device follows its own evidence: a refused boot makes it su
   ]);
 });
 
+// SECURITY.md: HUB-108
+test('the name of a file that a device ran keeps its refusal neither out of the log nor out of its state', async () => {
+  await using store = await openTestStore();
+  const { publish, appraise, add, record, row } = await hubOver(store);
+  await publish('1.0.0');
+  await add({ state: 'active' });
+  const { appraisal } = await appraise(press.row, { events: uefiBoot.slice(0, -1) });
+  // The cut of the message is in the middle of a character.
+  const message = `${'x'.repeat(299)}\u{1f600}`;
+  await record({ ...appraisal, reasons: appraisal.reasons.map((reason) => ({ ...reason, message })) });
+  assert.equal((await row()).state, 'suspect');
+  const kinds = (await auditEntries(store.database)).map(({ kind }) => kind);
+  assert.ok(kinds.includes('attestation-refused') && kinds.includes('device-suspect'), kinds.join());
+});
+
 test('evidence of somebody else says nothing about the device: its state and its newest boot stay', async () => {
   await using store = await openTestStore();
   const { publish, appraise, add, record, row } = await hubOver(store);

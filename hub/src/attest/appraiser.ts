@@ -1,5 +1,6 @@
 // Appraises evidence against the device's registered keys and the published reference values, signs the result, and keeps what the next
 // appraisal needs: the newest reset count and the device's health.
+import { cutText } from '@edgekeep/core/canonical/printable';
 import { noteAppraisal, type Standing } from '../registry/device-notes.ts';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
@@ -261,7 +262,7 @@ export async function recordAppraisal(
 ): Promise<Standing> {
   const reasons = appraisal.reasons.map(({ code, message }) => ({
     code,
-    message: message.slice(0, LOGGED_MESSAGE_MAX),
+    message: cutText(message, LOGGED_MESSAGE_MAX),
   }));
   const { resetCount } = appraisal;
   await assertReferencesStay(trx, appraisal, nowMs);
@@ -323,7 +324,7 @@ export async function recordSetBack(
   if (!isSetBack(reasons)) return;
   await database.writeAsHub(async (trx) => {
     if (setBack.has(appraisal)) await raiseSetBack(trx, deviceId, reasons, nowMs);
-    const shown = reasons.map(({ code, message }) => ({ code, message: message.slice(0, LOGGED_MESSAGE_MAX) }));
+    const shown = reasons.map(({ code, message }) => ({ code, message: cutText(message, LOGGED_MESSAGE_MAX) }));
     await logRefusal(trx, deviceId, appraisal, { reasons: shown, nowMs });
   });
 }
@@ -350,7 +351,7 @@ async function weighAttestationKey(
     severity: 'high',
     subject: { deviceId },
     title: `the attestation key of ${deviceId} is of no listed kind, and would not enroll now: ${unlisted}`,
-    data: { problem: unlisted.slice(0, LOGGED_MESSAGE_MAX) },
+    data: { problem: cutText(unlisted, LOGGED_MESSAGE_MAX) },
     nowMs,
   });
 }

@@ -6,7 +6,6 @@ import { Gauge, type Registry } from 'prom-client';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 
-const TITLE_CHARACTERS_MAX = 300;
 const kind = 'ima-policy-refused';
 const codes: ReadonlySet<string> = new Set(['ima-entry-refused', 'ima-log-missing']);
 
@@ -25,7 +24,7 @@ export async function weighRuntime(
       kind,
       severity: status === 'contraindicated' ? 'high' : 'medium',
       subject,
-      title: `${deviceId} ran what no IMA policy accepts: ${first.message}`.slice(0, TITLE_CHARACTERS_MAX),
+      title: `${deviceId} ran what no IMA policy accepts: ${first.message}`,
       data: { reasons: [...new Set(refused.map(({ code }) => code))] },
       nowMs,
     });

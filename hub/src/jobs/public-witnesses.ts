@@ -4,6 +4,7 @@ import { encodeAddCheckpoint } from '@edgekeep/core/audit/add-checkpoint';
 import { parseCheckpoint, parseTreeSize } from '@edgekeep/core/audit/checkpoint';
 import { parseNote, parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { concat, parseUtf8 } from '@edgekeep/core/bytes';
+import { printable } from '@edgekeep/core/canonical/printable';
 import { messageOf } from '@edgekeep/core/message-of';
 import { Counter, type Registry } from 'prom-client';
 import { weighAlert } from '../alert/alerts.ts';
@@ -151,7 +152,7 @@ export class PublicWitnesses implements Subject {
       this.#asked.inc({ witness: name, outcome: 'failed' });
       const failures = row.failures + 1;
       const seconds = Math.min(BACKOFF_SECONDS_MAX, settings.witness.roundSeconds * 2 ** failures);
-      const problem = messageOf(error).slice(0, PROBLEM_CHARACTERS_MAX);
+      const problem = printable(messageOf(error), PROBLEM_CHARACTERS_MAX);
       const next = { seen_size: seen.size, asked_at: nowMs, next_at: clock() + seconds * 1_000 };
       await this.#keep({ ...row, ...next, failures, problem });
       if (failures >= FAILURES_UNTIL_ALERT) await this.#weigh(witness, problem);

@@ -1,6 +1,7 @@
 // A client shows a certificate and its key but not the root of trust that they were issued for (spec/presence.md, "Clones"). Raises an
 // alert with the client's address and the genuine device's, and takes the action that the settings define. Log and store stay small for any
 // number of attempts.
+import { cutText } from '@edgekeep/core/canonical/printable';
 import type { AlertSeverity } from '@edgekeep/wire/api/alert';
 import { Budgets } from '../common/budget.ts';
 import { appendEntry } from '../audit/append.ts';
@@ -146,7 +147,7 @@ async function recordRefusal(trx: WriteTransaction, attempt: Attempt, times: num
     kind: 'bind-refused',
     actor: `address:${address}`,
     subject: `device:${certificate.deviceId}`,
-    data: { reason: reason.message.slice(0, LOGGED_MESSAGE_MAX), ...(times === 1 ? {} : { times }) },
+    data: { reason: cutText(reason.message, LOGGED_MESSAGE_MAX), ...(times === 1 ? {} : { times }) },
   });
 }
 
