@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { printable, printableInQuotes } from './printable.ts';
+import { cutText, printable, printableInQuotes } from './printable.ts';
 
 test('what is not printable ASCII becomes a question mark, and the text is short', () => {
   assert.equal(printable('a\u0000b\u202ec\n\u001b[2J', 300), 'a?b?c??[2J');
@@ -18,4 +18,12 @@ test('any text becomes one line of the printable characters, no longer than aske
       assert.equal(printable(text, maxLength).length, Math.min(text.length, maxLength));
     }),
   );
+});
+
+test('a text is cut between characters, and keeps no half of one', () => {
+  assert.equal(cutText('abc', 3), 'abc');
+  for (const length of [1, 2, 3, 4]) {
+    const cut = cutText('a\u{1f600}b\ud83d', length);
+    assert.ok(cut.isWellFormed() && cut.length <= length && cut.startsWith('a'), cut);
+  }
 });

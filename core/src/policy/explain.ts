@@ -1,5 +1,6 @@
 // Why the answer was no and what would change it, in the policy's own words: Cedar evaluates each condition separately. The words depend
 // only on facts that the statements use, so they can be reused for the next equal question.
+import { cutText } from '../canonical/printable.ts';
 import { type PolicyJson, policyToText } from '@cedar-policy/cedar-wasm/nodejs';
 import { type Condition, conditionsOf } from './condition.ts';
 import { type Answer, askOnce } from './engine.ts';
@@ -25,7 +26,7 @@ export function explain(
 ): readonly PolicyReason[] {
   switch (answer.kind) {
     case 'error':
-      return [{ code: 'policy-error', message: `${version} could not be evaluated: ${answer.message.slice(0, 600)}` }];
+      return [{ code: 'policy-error', message: `${version} could not be evaluated: ${cutText(answer.message, 600)}` }];
     case 'forbid':
       return answer.statements.slice(0, statementsShown).map((id) => {
         const found = statements.find((statement) => statement.id === id);
@@ -90,7 +91,7 @@ function conditionText(json: PolicyJson, body: Condition['body']): string {
   const answer = policyToText(alone);
   if (answer.type === 'failure') return `a condition of ${json.annotations?.['id'] ?? 'the statement'}`;
   const text = /when \{ ?([^]*?) ?\};\s*$/.exec(answer.text)?.[1] ?? answer.text;
-  return text.length > CONDITION_CHARACTERS_MAX ? `${text.slice(0, CONDITION_CHARACTERS_MAX)}…` : text;
+  return text.length > CONDITION_CHARACTERS_MAX ? `${cutText(text, CONDITION_CHARACTERS_MAX)}…` : text;
 }
 
 function pathsIn(expression: unknown): readonly string[] {

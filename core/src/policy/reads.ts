@@ -1,5 +1,6 @@
 // The facts that a statement uses. Two questions that agree in all facts used by the statements of an action have the same answer, so that
 // answer can be cached (spec/access.md, "Remembered decisions"), and unused facts need not be read.
+import { cutText } from '../canonical/printable.ts';
 import type { Question } from './question.ts';
 import { uidOf, uidOfResource } from './request.ts';
 import type { Statement } from './statement.ts';
@@ -64,7 +65,7 @@ export function valueText(question: Question, path: string): string {
   if (value === undefined) return 'not known';
   return moments.has(path) && typeof value === 'number'
     ? new Date(value).toISOString()
-    : JSON.stringify(value).slice(0, VALUE_CHARACTERS_MAX);
+    : cutText(JSON.stringify(value), VALUE_CHARACTERS_MAX);
 }
 
 const VALUE_CHARACTERS_MAX = 120;
@@ -75,7 +76,7 @@ function groupsText(path: string, principal: Question['principal']): string {
   const device = principal.kind === 'workload' ? principal.device : principal;
   if (path !== 'principal' || device.kind !== 'device') return '';
   const groups = [...device.groups, ...device.claimGroups];
-  return groups.length === 0 ? '' : ` in ${JSON.stringify(groups).slice(0, VALUE_CHARACTERS_MAX)}`;
+  return groups.length === 0 ? '' : ` in ${cutText(JSON.stringify(groups), VALUE_CHARACTERS_MAX)}`;
 }
 
 // Cedar's JSON form of an expression: one key per operator, operands below it.

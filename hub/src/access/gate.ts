@@ -1,5 +1,6 @@
 // Where the policy is asked (spec/access.md, "When the policy is asked"): connections, attestations, keys, files, reports, commands, and requests
 // of operators. Facts that the policy does not use are not read, so a policy that permits an action to everybody adds no cost to it.
+import { cutText } from '@edgekeep/core/canonical/printable';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Decision, Policy } from '@edgekeep/core/policy/policy';
 import type { Question, Resource } from '@edgekeep/core/policy/question';
@@ -389,9 +390,8 @@ async function withGroups(db: Kysely<Tables>, resource: Resource, wanted: FactPa
 
 /** The reasons in the form that an audit entry holds. */
 export function loggedReasons(reasons: readonly Reason[]): { code: string; message: string }[] {
-  return reasons
-    .slice(0, LOGGED_REASONS_MAX)
-    .map(({ code, message }) => ({ code, message: Array.from(message).slice(0, LOGGED_MESSAGE_MAX).join('') }));
+  const first = reasons.slice(0, LOGGED_REASONS_MAX);
+  return first.map(({ code, message }) => ({ code, message: cutText(message, LOGGED_MESSAGE_MAX) }));
 }
 
 function refusalOf(action: string, version: number, reasons: readonly Reason[]): HubError {

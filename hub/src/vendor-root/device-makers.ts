@@ -3,7 +3,7 @@
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { certificateDigests } from '@edgekeep/core/identity/certificate-identity';
 import { makerOf } from '@edgekeep/core/identity/maker-authority';
-import { printable } from '@edgekeep/core/canonical/printable';
+import { cutText, printable } from '@edgekeep/core/canonical/printable';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
@@ -55,7 +55,7 @@ export async function recordMaker(trx: WriteTransaction, deviceId: string, word:
     .values({
       device_id: deviceId,
       kind,
-      maker: word.maker === undefined ? maker : `${maker} (${word.maker})`.slice(0, 120),
+      maker: word.maker === undefined ? maker : cutText(`${maker} (${word.maker})`, 120),
       judged_at: judgedAtMs,
       notes: JSON.stringify(notes.map((note) => printable(note, NOTE_CHARACTERS_MAX))),
     })
