@@ -320,7 +320,7 @@ export class AgentLife {
     const message = `the boot was refused: ${status}`;
     const isNew = JSON.stringify(before?.reasons) !== JSON.stringify(reasons) || this.#isNew;
     if (isNew) emit({ kind: 'refused', step: 'attestation', code: 'attestation-refused', message, reasons });
-    await this.#lockAll(message);
+    await this.#lockAll(message, 'attestation-refused');
   }
 
   async #report(link: HubLink): Promise<void> {
@@ -376,11 +376,11 @@ export class AgentLife {
     void this.#lockAll(refusalText(refusal));
   }
 
-  #lockAll(why: string): Promise<void> {
+  #lockAll(why: string, refusal?: string): Promise<void> {
     this.#workloads?.drop(why);
     return this.#locking.run(async () => {
       const holds = this.#runners.some(({ held }) => held !== undefined);
-      await Promise.all(this.#runners.map((runner) => runner.lock(why)));
+      await Promise.all(this.#runners.map((runner) => runner.lock(why, refusal)));
       if (holds) await this.#dependencies.endLeases();
     });
   }

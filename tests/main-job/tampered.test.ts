@@ -87,5 +87,8 @@ describe('a device that was tampered with', jobTest, () => {
     assert.match(JSON.stringify(refused.reasons), /stage application/);
     assert(!story.has('recovery'));
     await assertNoKey(device);
+    const { status, body } = await askAbout(device.socket(name), name, 0.9);
+    assert.equal(status, 503);
+    assert.match(JSON.stringify(body), /model-unavailable: the hub refuses it: attestation-refused/);
   });
 });

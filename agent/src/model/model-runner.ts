@@ -147,15 +147,16 @@ export class ModelRunner {
     await this.refresh('now');
   }
 
-  /** Removes the model now, at any step. Resolves when the guard is gone and memory is wiped. */
-  async lock(why: string): Promise<void> {
+  /** Removes the model now, at any step; `refusal` is the code of the hub, for applications. Resolves when the guard is gone and memory is wiped. */
+  async lock(why: string, refusal?: string): Promise<void> {
     this.#lock.abort();
     this.#lock = new AbortController();
     this.#why = why;
     const held = this.#held;
     this.#held = undefined;
     this.#dependencies.listener?.serve(undefined);
-    if (held !== undefined) this.#dependencies.listener?.explain(lockedNow);
+    if (refusal !== undefined) this.#dependencies.listener?.explain(refusedByHub(refusal));
+    else if (held !== undefined) this.#dependencies.listener?.explain(lockedNow);
     const ending = [...this.#retiring, ...(held === undefined ? [] : [held])];
     await Promise.all(ending.map((each) => each[Symbol.asyncDispose]()));
     if (held === undefined) return;
