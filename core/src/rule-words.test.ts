@@ -35,6 +35,17 @@ test('a value with one of several forms is refused by the form that it comes nea
   assert.throws(() => parseValue('c', z.enum(['a', 'b']), 'x'), { message: 'x: expected one of "a"|"b"' });
 });
 
+test('a size is said in words', () => {
+  for (const [schema, value, message] of [
+    [z.string().min(1), '', 'expected at least 1 character'],
+    [z.string().max(2), 'abc', 'expected at most 2 characters'],
+    [z.array(z.string()).max(1), ['a', 'b'], 'expected at most 1 item'],
+    [z.number().max(5), 9, 'expected a number of at most 5'],
+    [z.number().positive(), 0, 'expected a number of more than 0'],
+  ] as const)
+    assert.equal(brokenRulesText(schema.safeParse(value).error?.issues ?? []), message);
+});
+
 // SECURITY.md: HUB-107
 test('a message stays short, also of a value with very long or very many members', () => {
   const long = 'k'.repeat(60_000);

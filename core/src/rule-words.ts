@@ -47,8 +47,27 @@ function withoutInvalid(message: string): string {
     return found === 'undefined' ? `it is missing (expected ${expected})` : `expected ${expected}, found ${found}`;
   const [, choice] = /^Invalid (?:input|option): (expected .*)$/s.exec(message) ?? [];
   if (choice !== undefined) return choice;
+  const size = sizeWords(message);
+  if (size !== undefined) return size;
   const [, unknown] = /^Unrecognized keys?: (.*)$/s.exec(message) ?? [];
   return unknown === undefined ? message : `it has a member that is not known: ${unknown}`;
+}
+
+const comparisons: ReadonlyMap<string, string> = new Map([
+  ['>=', 'at least'],
+  ['<=', 'at most'],
+  ['>', 'more than'],
+  ['<', 'less than'],
+]);
+
+// "Too small: expected string to have >=1 characters", "Too big: expected number to be <=5".
+function sizeWords(message: string): string | undefined {
+  const [, kind = '', sign = '', limit = '', units] =
+    /^Too (?:small|big): expected (\w+) to (?:have|be) ([<>]=?)(\S+)(?: (\w+))?$/.exec(message) ?? [];
+  const comparison = comparisons.get(sign);
+  if (comparison === undefined) return undefined;
+  if (units === undefined) return `expected a ${kind} of ${comparison} ${limit}`;
+  return `expected ${comparison} ${limit} ${limit === '1' ? units.replace(/s$/, '') : units}`;
 }
 
 interface Issue {
