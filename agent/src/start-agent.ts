@@ -168,7 +168,7 @@ function lifeOf(
 }
 
 function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
-  const { folder, pinned, prover, roots, rootOfTrust, signer, byKeys, stateRecovery, proxy } = device;
+  const { folder, pinned, prover, roots, rootOfTrust, signer, byKeys, stateRecovery, versions, proxy } = device;
   const { clocks, hubTime, random, emit } = timing;
   const { deviceId } = settings;
   const hub = pinned.logKey.name;
@@ -183,7 +183,7 @@ function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
     generalAuthority: () => roots.generalAuthority,
     prover,
     acquire: (channel: HubChannel) =>
-      acquire(channel, identity, { settings, folder, signer, emit, byKeys, stateRecovery }),
+      acquire(channel, identity, { settings, folder, signer, emit, byKeys, stateRecovery, versions }),
     renew: (channel: HubChannel) => renew(channel, identity),
     learnStagePcr: (pcr: number) => learnStagePcr(folder.stagePcr, pcr, emit),
     backoff: { firstDelayMs: 500, maxDelayMs: settings.maxReconnectSeconds * 1_000 },
@@ -234,10 +234,10 @@ async function acquire(
   identity: IdentityDependencies,
   dependencies: { settings: AgentSettings; folder: StateFolder; signer: NoteSigner; emit: Emit } & Pick<
     Device,
-    'byKeys' | 'stateRecovery'
+    'byKeys' | 'stateRecovery' | 'versions'
   >,
 ): Promise<Answer<Identity>> {
-  const { settings, folder, signer, emit, byKeys, stateRecovery } = dependencies;
+  const { settings, folder, signer, emit, byKeys, stateRecovery, versions } = dependencies;
   if ((await readIfThere(folder.enrolled)) !== undefined) {
     const recovered = await recover(channel, identity);
     if (recovered.kind === 'refused') return recovered;
@@ -262,6 +262,7 @@ async function acquire(
   });
   if (answer.kind === 'refused') return answer;
   if (isKnown) stateRecovery.loseAll();
+  else await versions.begin();
   await keepEnrolledTpm(folder.enrolledTpm, identity.rootOfTrust);
   await replaceFile(folder.enrolled, utf8(`${JSON.stringify({ deviceId: identity.deviceId })}\n`));
   await rm(tokenFile, { force: true });

@@ -16,7 +16,7 @@ test('a hub that starts behind its latest time has a certificate that is valid b
   world.clock.advanceSeconds(8 * 86_400);
   await world.restart();
   world.clock.advanceSeconds(-8 * 86_400);
-  await assert.rejects(world.operator.get('/v1/alerts', alertList), { code: 'unreachable' });
+  await assert.rejects(world.operator.get('/v1/alerts', alertList), { code: 'clock-behind' });
   await world.hub.sweepAuthorities();
   await world.operator.get('/v1/alerts', alertList);
   const group = { name: 'presses' };

@@ -31,6 +31,11 @@ export class HighestVersions {
     return new HighestVersions(path, known ?? new Map(), kept.isLost('versions'));
   }
 
+  /** A device that enrolls has a record from then on, so that one that is missing later was lost. */
+  async begin(): Promise<void> {
+    await this.#write();
+  }
+
   /** Nothing is new enough until `recover` was called. */
   lose(): void {
     this.#isLost = true;
