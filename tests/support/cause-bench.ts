@@ -1,7 +1,7 @@
 // Machines whose TPM lacks something: a simulator, the state folder of an agent over it, and agent and doctor as programs.
 import { execFile, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
@@ -14,7 +14,7 @@ import { ending } from './child.ts';
 const agentProgram = join(import.meta.dirname, '../../agent/src/main.ts');
 const program = join(import.meta.dirname, '../../cli/src/main.ts');
 const logKey = 'edgekeep.local/log+efc9aba5+AcHTRlKfyBzyarplhqhkqOvIaVtB9au17JCSTHzyzhMW';
-/** Of an unprivileged user, where these tests run as root. */
+/** Owns what is closed to the agent, where these tests run as root. */
 const nobody = 65_534;
 
 const report = z.object({
@@ -27,7 +27,7 @@ const eventLine = z.looseObject({ kind: z.string(), code: z.string().optional() 
 
 export interface Machine {
   readonly stateFolder: string;
-  /** As somebody who may neither read root's files nor write to root's sockets. */
+  /** Without the right to pass over the modes of files. */
   readonly unprivileged?: boolean;
 }
 
@@ -86,18 +86,21 @@ export class CauseBench {
     return { stateFolder };
   }
 
-  /** The same, for a user who is not root; the rest of the folder stays closed to them but for its name. */
-  async unprivileged(machine: Machine): Promise<Machine> {
-    await chmod(this.folder, 0o711);
-    if (process.getuid?.() !== 0) return machine;
-    await chown(machine.stateFolder, nobody, nobody);
-    for (const name of await readdir(machine.stateFolder)) await chown(join(machine.stateFolder, name), nobody, nobody);
+  /** The same, for an agent that may not use what is at `closed`. */
+  async unprivileged(machine: Machine, closed: string): Promise<Machine> {
+    if (process.getuid?.() !== 0) {
+      await chmod(closed, 0);
+      return machine;
+    }
+    await chmod(closed, 0o600);
+    await chown(closed, nobody, nobody);
     return { ...machine, unprivileged: true };
   }
 
   async doctor({ stateFolder, unprivileged }: Machine): Promise<z.infer<typeof report>['findings']> {
     const words = [program, 'doctor', '--json', '--state', stateFolder];
-    const { stdout } = await promisify(execFile)(process.execPath, words, userOf(unprivileged));
+    const [file, ...all] = commandOf(words, unprivileged);
+    const { stdout } = await promisify(execFile)(file, all);
     return report.parse(JSON.parse(stdout)).findings;
   }
 
@@ -139,12 +142,15 @@ export class CauseBench {
 
   #spawn({ stateFolder, unprivileged }: Machine) {
     const words = [agentProgram, '--state', stateFolder];
-    return spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'], ...userOf(unprivileged) });
+    const [file, ...all] = commandOf(words, unprivileged);
+    return spawn(file, all, { stdio: ['ignore', 'pipe', 'pipe'] });
   }
 }
 
-function userOf(unprivileged = false) {
-  return unprivileged ? { uid: nobody, gid: nobody } : {};
+// Root that has to obey the modes of files, and not another user: that one may have no way to this checkout.
+function commandOf(words: readonly string[], unprivileged = false): readonly [string, ...string[]] {
+  const own = [process.execPath, ...words] as const;
+  return unprivileged ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--', ...own] : own;
 }
 
 // Any certificate: the agent never gets to the hub.

@@ -1,7 +1,7 @@
 // How each row of docs/agent-causes.md is provoked, by the name of the row.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { encodeEventLogHeader } from '@edgekeep/core/attest/event-log';
@@ -42,13 +42,9 @@ const logged =
     const file = join(bench.folder, `log-${String(log).length}-${crypto.randomUUID()}`);
     if (log instanceof Uint8Array) await writeFile(file, log);
     if (log === 'closed') await writeFile(file, encodeEventLogHeader(), { mode: 0o600 });
-    if (log === 'closed' && process.getuid?.() !== 0) await chmod(file, 0);
     const address = `unix:${simulator.socketPath}`;
     const machine = await bench.machine(address, { start: log === 'none' ? {} : { firmwareLogFile: file } });
-    if (log !== 'closed') return machine;
-    await chmod(simulator.socketPath, 0o666);
-    await chmod(join(simulator.socketPath, '..'), 0o711);
-    return bench.unprivileged(machine);
+    return log === 'closed' ? bench.unprivileged(machine, file) : machine;
   };
 
 /** swtpm as it is started by hand; its socket is there when this resolves. */
@@ -84,9 +80,7 @@ export const causes: Readonly<Record<string, Cause>> = {
   'no-tpm': (bench) => bench.machine(`unix:${join(bench.folder, 'nothing.sock')}`),
   'no-rights': async (bench) => {
     const { simulator } = await bench.tpm();
-    await chmod(simulator.socketPath, process.getuid?.() === 0 ? 0o600 : 0);
-    await chmod(join(simulator.socketPath, '..'), 0o711);
-    return bench.unprivileged(await bench.machine(`unix:${simulator.socketPath}`));
+    return bench.unprivileged(await bench.machine(`unix:${simulator.socketPath}`), simulator.socketPath);
   },
   silent: async (bench) => {
     const { simulator } = await bench.tpm();
