@@ -1,13 +1,27 @@
-// A TCP port that is free now: for a hub that must have the same one at every start, or a port that nobody listens on.
+// A TCP port that is free now: for a hub that must have the same one at every start, or a port that nobody listens on. It is below the ports that
+// Linux gives to clients (32768 and up): one of those would be taken by the next connection of another test.
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
+const [from, below] = [12_000, 32_000];
+
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
+  for (;;) {
+    const port = randomInt(from, below);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+  } catch {
+    // In use.
+    return false;
+  }
   server.close();
   await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new TypeError('the listener has no TCP address');
-  return address.port;
+  return true;
 }
