@@ -98,9 +98,11 @@ test('a device that was off over the hand-over follows on its return', async () 
   await seesLog(asleep, 'edgekeep.test/log/2');
 });
 
-test('a device that was made after the hand-over enrolls, and recovers', async () => {
+test('a device that was made after the hand-over enrolls, names its hybrid key, and recovers', async () => {
   await using made = await TestAgent.prepare(world, 'made-later');
-  await (await made.start()).next('attested');
+  const first = await made.start();
+  await first.next('attested');
+  await first.next('hybrid-key-registered');
   await made.stop();
   const again = await made.start();
   await again.next('recovered');

@@ -363,7 +363,7 @@ export const enrollmentMutants: readonly Mutant[] = [
   },
   {
     id: 'recovery/next-key',
-    file: 'hub/src/enrollment/certify.ts',
+    file: 'hub/src/enrollment/own-evidence.ts',
     find: 'if (!isAuthentic(appraisal)) {',
     replace: "if (!isAuthentic(appraisal) && appraisal.status === 'warning') {",
     breaks: 'the next operational key is proven by the root of trust',

@@ -1,25 +1,17 @@
 // Certifying the next operational key of a registered device: renewal on a live connection, and recovery after a restart. The proof is the
 // same for both: the registered root of trust quotes over our nonce and the new key.
-import type { Evidence } from '@edgekeep/core/attest/evidence';
-import type { ImaPieces } from '../attest/ima-pieces.ts';
 import type { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
-import {
-  type Appraiser,
-  isAuthentic,
-  recordAppraisal,
-  recordSetBack,
-  untilReferencesStay,
-} from '../attest/appraiser.ts';
+import { type Appraiser, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
-import { HubError } from '../common/error.ts';
 import { incarnationOf } from '../registry/device-row.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import { identityOf } from '../attest/root-keys.ts';
-import { hubNamesOf, qualifiedFor } from './qualified.ts';
+import { appraiseOwn, hubNamesOf, type OwnEvidence } from './own-evidence.ts';
+import { qualifiedFor } from './qualified.ts';
 import type { CertificateSettings } from './settings.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
@@ -32,23 +24,15 @@ export interface CertifyDependencies {
   readonly appraiser: Appraiser;
 }
 
-export interface CertifyProof {
+export interface CertifyProof extends OwnEvidence {
   /** Of the evidence; undefined from an agent of the version before. */
   readonly version?: typeof certifyVersion | undefined;
   /** DER PKCS#10. */
   readonly certificateRequest: Uint8Array;
-  /** Over certifyQualifyingData('renew', …), or `recover`. */
-  readonly evidence: Evidence;
-  readonly nonce: Uint8Array;
-  /** When the nonce was issued. */
-  readonly askedMs: number;
   /** Serial number of the certificate that the new one follows; undefined after a restart. */
   readonly renewedFrom?: string | undefined;
-  /** The connection on which it came. */
-  readonly pieces: ImaPieces;
-  /** Its TLS exporter. */
+  /** Of the connection on which it came. */
   readonly exporter: Uint8Array;
-  readonly nowMs: number;
 }
 
 /**
@@ -70,21 +54,15 @@ async function certifyOnce(
   proof: CertifyProof,
   entryKind: 'certificate-renewed' | 'device-recovered',
 ): Promise<Certificate> {
-  const { database, authorities, settings, appraiser } = dependencies;
-  const { version, nonce, askedMs, nowMs, pieces, exporter } = proof;
+  const { database, authorities, settings } = dependencies;
+  const { version, nonce, nowMs, exporter } = proof;
   const { spki } = parseCertificateRequest(proof.certificateRequest);
   const asked = { version, deviceId: device.id, identity: identityOf(device), nonce, operationalSpki: spki, exporter };
   const purpose = entryKind === 'device-recovered' ? 'recover' : 'renew';
   const hubs = await hubNamesOf(database.read, settings.logOrigin);
   const qualified = qualifiedFor(purpose, hubs, asked, proof.evidence);
-  const expected = { qualifyingData: qualified, nonce, askedMs, nowMs, pieces };
-  const { appraisal, attestationResult } = await appraiser.appraise(device, proof.evidence, expected);
-  if (!isAuthentic(appraisal)) {
-    const { reasons } = appraisal;
-    await recordSetBack(database, device.id, appraisal, nowMs);
-    throw new HubError('renewal-refused', 'the evidence does not prove the new key', { reasons, attestationResult });
-  }
-  assertNotCutOff(device);
+  const proven = { qualifyingData: qualified, what: 'the new key' };
+  const { appraisal } = await appraiseOwn(dependencies, device, proof, proven);
   const order = {
     deviceId: device.id,
     spki,

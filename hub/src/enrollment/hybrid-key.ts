@@ -3,29 +3,21 @@
 import { randomBytes } from 'node:crypto';
 import { hybridKeyProofInfo } from '@edgekeep/core/access/hybrid-wrap';
 import { hybridKeyQualifyingData } from '@edgekeep/core/attest/hybrid-key-subject';
-import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { CoreError } from '@edgekeep/core/error';
 import { hybridSeal, hybridSuite } from '@edgekeep/core/identity/hybrid-hpke';
 import type { HpkeSealed } from '@edgekeep/core/identity/hpke';
 import { identityKeys } from '@edgekeep/wire/api/device';
-import {
-  type Appraiser,
-  isAuthentic,
-  recordAppraisal,
-  recordSetBack,
-  untilReferencesStay,
-} from '../attest/appraiser.ts';
+import { type Appraiser, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { identityOf } from '../attest/root-keys.ts';
-import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { incarnationOf } from '../registry/device-row.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import { setHybridKey } from '../registry/hybrid-keys.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database } from '../store/database.ts';
+import { appraiseOwn, hubNamesOf, type OwnEvidence, overHubs, sameEnrollment } from './own-evidence.ts';
 
 const secretLength = 32;
 
@@ -57,14 +49,9 @@ export function startHybridKey(
   }
 }
 
-export interface HybridKeyProof {
+export interface HybridKeyProof extends OwnEvidence {
   readonly secret: Uint8Array;
-  readonly evidence: Evidence;
-  readonly nonce: Uint8Array;
-  readonly askedMs: number;
   readonly exporter: Uint8Array;
-  readonly pieces: ImaPieces;
-  readonly nowMs: number;
 }
 
 /** Registers the key, with its entry; answers its SHA-256. Throws `renewal-refused` with the reason of the rule that does not hold. */
@@ -81,8 +68,9 @@ async function completeOnce(
   { database, appraiser, settings }: HybridKeyDependencies,
   deviceId: string,
   { publicKey, secret }: PendingHybridKey,
-  { secret: opened, evidence, nonce, askedMs, exporter, pieces, nowMs }: HybridKeyProof,
+  proof: HybridKeyProof,
 ): Promise<string> {
+  const { secret: opened, exporter, nowMs } = proof;
   // b. The device opened the secret.
   if (!equalBytes(opened, secret)) {
     const message = 'the secret for the hybrid key was not opened: the device does not have that key';
@@ -91,21 +79,16 @@ async function completeOnce(
   // c. The registered root of trust vouches for the key, at this hub and on this connection.
   const device = await getDevice(database.read, deviceId);
   const keys = identityKeys(identityOf(device));
-  const subject = { hub: settings.logOrigin, deviceId, keys, hybridKey: publicKey, exporter };
-  const expected = { qualifyingData: hybridKeyQualifyingData(nonce, subject), nonce, askedMs, nowMs, pieces };
-  const { appraisal, attestationResult } = await appraiser.appraise(device, evidence, expected);
-  if (!isAuthentic(appraisal)) {
-    const { reasons } = appraisal;
-    await recordSetBack(database, deviceId, appraisal, nowMs);
-    throw new HubError('renewal-refused', 'the evidence does not prove the hybrid key', { reasons, attestationResult });
-  }
-  assertNotCutOff(device);
+  const hubs = await hubNamesOf(database.read, settings.logOrigin);
+  const qualifyingData = overHubs(hubs, proof.evidence, (hub) =>
+    hybridKeyQualifyingData(proof.nonce, { hub, deviceId, keys, hybridKey: publicKey, exporter }),
+  );
+  const proven = { qualifyingData, what: 'the hybrid key' };
+  const { appraisal } = await appraiseOwn({ database, appraiser }, device, proof, proven);
   // d. In one transaction, with state and identity read again.
   const sha256 = sha256Hex(publicKey);
   await database.write(async (trx) => {
-    const now = await getDevice(trx, deviceId);
-    if (incarnationOf(now) !== incarnationOf(device))
-      throw new HubError('conflict', `${deviceId} has enrolled again in the meantime`);
+    await sameEnrollment(trx, device);
     const before = await setHybridKey(trx, { deviceId, publicKey, nowMs });
     assertNotCutOff(await recordAppraisal(trx, deviceId, appraisal, nowMs));
     if (before !== undefined && equalBytes(before, publicKey)) return;

@@ -6,15 +6,11 @@ import {
   type CertifySubject,
   certifyVersion,
 } from '@edgekeep/core/attest/certify-subject';
-import { claimedQualifyingData } from '@edgekeep/core/attest/claimed-data';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { equalBytes } from '@edgekeep/core/bytes';
 import { type DeviceIdentity, identityKeys } from '@edgekeep/wire/api/device';
-import type { Kysely } from 'kysely';
-import { readLogs } from '../audit/hand-over.ts';
 import { noteFormerName } from '../common/former-names.ts';
-import type { Tables } from '../store/schema.ts';
+import { overHubs } from './own-evidence.ts';
 
 export interface CertifyRequest extends Pick<
   CertifySubject,
@@ -25,10 +21,7 @@ export interface CertifyRequest extends Pick<
   readonly nonce: Uint8Array;
 }
 
-/**
- * The qualifying data of evidence for `purpose`. The hub has the names of its logs: a device that was made before a hand-over has the first one, a
- * later device a later one. The evidence picks among them, and its appraisal compares.
- */
+/** The qualifying data of evidence for `purpose`, by one of the hub's names. */
 export function qualifiedFor(
   purpose: CertifyPurpose,
   hubs: readonly [string, ...string[]],
@@ -40,14 +33,5 @@ export function qualifiedFor(
     return qualifyingData('certify', nonce, request.operationalSpki);
   }
   const keys = identityKeys(identity);
-  const [first, ...later] = hubs;
-  const over = (hub: string) => certifyQualifyingData(purpose, nonce, { ...request, hub, keys });
-  const claimed = later.length === 0 ? undefined : claimedQualifyingData(evidence);
-  return later.map(over).find((each) => claimed !== undefined && equalBytes(each, claimed)) ?? over(first);
-}
-
-/** The names of this hub's logs, the first one first. */
-export async function hubNamesOf(db: Kysely<Tables>, logOrigin: string): Promise<readonly [string, ...string[]]> {
-  const later = (await readLogs(db)).map(({ origin }) => origin).filter((origin) => origin !== logOrigin);
-  return [logOrigin, ...new Set(later)];
+  return overHubs(hubs, evidence, (hub) => certifyQualifyingData(purpose, nonce, { ...request, hub, keys }));
 }

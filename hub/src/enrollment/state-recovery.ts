@@ -1,30 +1,20 @@
 // A device lost files of its state folder (spec/agent.md, "A lost file"; the letters are those of the page). Its root of trust signs for what it
 // lost; the hub answers what it remembers of this device, and every loss is an entry and an alert: who empties the file may want an older model,
 // or another history of the log.
-import type { Evidence } from '@edgekeep/core/attest/evidence';
-import { claimedQualifyingData } from '@edgekeep/core/attest/claimed-data';
 import { type LostFile, stateRecoveryQualifyingData } from '@edgekeep/core/attest/state-recovery-subject';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
-import { equalBytes, parseUtf8, utf8 } from '@edgekeep/core/bytes';
+import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { CoreError } from '@edgekeep/core/error';
 import { compareVersions } from '@edgekeep/core/model/version-order';
 import { identityKeys } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
 import { raiseAlert } from '../alert/alerts.ts';
-import {
-  type Appraiser,
-  isAuthentic,
-  recordAppraisal,
-  recordSetBack,
-  untilReferencesStay,
-} from '../attest/appraiser.ts';
-import type { ImaPieces } from '../attest/ima-pieces.ts';
+import { type Appraiser, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { identityOf } from '../attest/root-keys.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { isContraindicated } from '../registry/contraindicated.ts';
-import { incarnationOf } from '../registry/device-row.ts';
 import { endWitnessKey } from '../registry/end-witness-key.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import { getDevice } from '../registry/states.ts';
@@ -34,7 +24,7 @@ import { announceDisconnects, witnessOnly } from '../revocation/store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
-import { hubNamesOf } from './qualified.ts';
+import { appraiseOwn, hubNamesOf, type OwnEvidence, overHubs, sameEnrollment } from './own-evidence.ts';
 
 export interface StateRecoveryDependencies {
   readonly database: Database;
@@ -42,15 +32,10 @@ export interface StateRecoveryDependencies {
   readonly settings: { readonly logOrigin: string };
 }
 
-export interface StateRecoveryProof {
+export interface StateRecoveryProof extends OwnEvidence {
   readonly lost: readonly LostFile[];
   readonly witnessKey: string;
-  readonly evidence: Evidence;
-  readonly nonce: Uint8Array;
-  readonly askedMs: number;
   readonly exporter: Uint8Array;
-  readonly pieces: ImaPieces;
-  readonly nowMs: number;
   /** What the device cosigned since its last report. */
   readonly unwritten: Witnessed | undefined;
 }
@@ -77,23 +62,15 @@ async function recoverOnce(
   deviceId: string,
   proof: StateRecoveryProof,
 ): Promise<Remembered> {
-  const { evidence, nonce, askedMs, nowMs, pieces } = proof;
+  const { nowMs } = proof;
   // a. The registered root of trust vouches for all of it, at this hub and on this connection.
   const device = await getDevice(database.read, deviceId);
   const hubs = await hubNamesOf(database.read, settings.logOrigin);
-  const expected = { qualifyingData: qualifiedBy(hubs, device, proof), nonce, askedMs, nowMs, pieces };
-  const { appraisal, attestationResult } = await appraiser.appraise(device, evidence, expected);
-  if (!isAuthentic(appraisal)) {
-    const { reasons } = appraisal;
-    await recordSetBack(database, deviceId, appraisal, nowMs);
-    throw new HubError('renewal-refused', 'the evidence does not prove what was lost', { reasons, attestationResult });
-  }
-  assertNotCutOff(device);
+  const proven = { qualifyingData: qualifiedBy(hubs, device, proof), what: 'what was lost' };
+  const { appraisal, attestationResult } = await appraiseOwn({ database, appraiser }, device, proof, proven);
   const remembered = await database.write(async (trx) => {
     assertNotCutOff(await recordAppraisal(trx, deviceId, appraisal, nowMs));
-    const now = await getDevice(trx, deviceId);
-    if (incarnationOf(now) !== incarnationOf(device))
-      throw new HubError('conflict', `${deviceId} has enrolled again in the meantime`);
+    const now = await sameEnrollment(trx, device);
     // b. The boot is one that gets keys; the appraisal stays recorded.
     return isContraindicated(now) ? undefined : settle(trx, now, proof);
   });
@@ -157,17 +134,15 @@ function digestOf(witnessKey: string): string {
   return sha256Hex(utf8(witnessKey));
 }
 
-// A hub has the names of its logs, and a device was given one of them.
 function qualifiedBy(
-  [first, ...later]: readonly [string, ...string[]],
+  hubs: readonly [string, ...string[]],
   device: DeviceRecord,
   { lost, witnessKey, evidence, nonce, exporter }: StateRecoveryProof,
 ): Uint8Array {
   const keys = identityKeys(identityOf(device));
-  const over = (hub: string) =>
-    stateRecoveryQualifyingData(nonce, { hub, deviceId: device.id, keys, lost, witnessKey, exporter });
-  const claimed = later.length === 0 ? undefined : claimedQualifyingData(evidence);
-  return later.map(over).find((each) => claimed !== undefined && equalBytes(each, claimed)) ?? over(first);
+  return overHubs(hubs, evidence, (hub) =>
+    stateRecoveryQualifyingData(nonce, { hub, deviceId: device.id, keys, lost, witnessKey, exporter }),
+  );
 }
 
 function assertKey(text: string): void {
