@@ -5,10 +5,12 @@ import { writeFile } from 'node:fs/promises';
 import type { ImaPolicy } from '@edgekeep/core/attest/ima-policy';
 import { type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
 import { hubKeysView, keyRequestResponse } from '@edgekeep/wire/api/authority';
+import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
 import { witnessPolicyView } from '@edgekeep/wire/api/audit';
 import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
+import { publisherResponse } from '@edgekeep/wire/api/publisher';
 import { healthyBoot, referenceValuesOf } from '../support/boot.ts';
-import type { HubWorld } from '../support/hub-world.ts';
+import { type HubWorld, newPublisher, publicPem } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
 import { TestAgent } from '../support/test-agent.ts';
 
@@ -36,6 +38,17 @@ export async function setPolicies(world: HubWorld): Promise<void> {
   await world.publishImaPolicy(imaPolicy);
   const few = { tiers: ['software' as const] };
   await world.publishModel('narrow', '1.0.0', 'weights for few', world.publisher, few);
+}
+
+/** A publisher whose end is over, with the model that it published before. */
+export async function endPublisher(world: HubWorld): Promise<void> {
+  const { operator } = world;
+  const publisher = newPublisher();
+  const order = { name: 'former publisher', publicKey: publicPem(publisher) };
+  await operator.send('POST', '/v1/publishers', order, publisherResponse);
+  await world.publishModel('inherited', '1.0.0', 'weights of a publisher who left', publisher);
+  const path = `/v1/publishers/${keyFingerprint(publisher.publicKey)}/end`;
+  await operator.send('POST', path, { note: 'left' }, publisherResponse);
 }
 
 /** The key list after the first, with a key for backups, and the next log. */

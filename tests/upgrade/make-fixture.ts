@@ -1,6 +1,6 @@
 // Writes what a version leaves on disk, for the next version's tests: a hub's data folder, its backup, and the state of an agent. Run at commit
-// bb920f5 it made `before-world.tar.gz`, with the names of that commit, at 8d0f8f5, `before-house.tar.gz`, at f83494fe `before-joins.tar.gz`, and at
-// ed7aa418 `before-hour.tar.gz`. Every key in such a file is a test key.
+// bb920f5 it made `before-world.tar.gz`, with the names of that commit, at 8d0f8f5, `before-house.tar.gz`, at f83494fe `before-joins.tar.gz`, at
+// ed7aa418 `before-hour.tar.gz`, and at e1103c90 `before-nodes.tar.gz`. Every key in such a file is a test key.
 // usage: node tests/upgrade/make-fixture.ts FILE.tar.gz
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { healthyBoot } from '../support/boot.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { quotedPcrs, TestDevice } from '../support/test-device.ts';
 import { TestAgent, allowSoftware } from '../support/test-agent.ts';
-import { chipDevice, handOver, setPolicies } from './joins-parts.ts';
+import { chipDevice, endPublisher, handOver, setPolicies } from './joins-parts.ts';
 
 const [target] = process.argv.slice(2);
 if (target === undefined) throw new TypeError('say where to put it');
@@ -69,6 +69,7 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
   const { operator } = world;
   await allowSoftware(world);
   await setPolicies(world);
+  await endPublisher(world);
   await world.publishModel('opaque', '1.0.0', 'weights of the past');
   await world.publishModel('opaque', '0.9.0', 'withdrawn weights of the past');
   await operator.send('POST', '/v1/models/opaque/0.9.0/withdraw', undefined, anything);
@@ -150,7 +151,10 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
     { devices: ['thin-2'], reason: 'keyCompromise', note: 'it is lost' },
     anything,
   );
-  await using agent = await TestAgent.prepare(world, 'press-1', { models: [{ name: 'opaque', use: 'program' }] });
+  await using agent = await TestAgent.prepare(world, 'press-1', {
+    models: [{ name: 'opaque', use: 'program' }],
+    postQuantumWitness: true,
+  });
   const story = await agent.start();
   await story.next('ready');
   await operator.send('POST', '/v1/devices/press-1/tags', { set: { line: 'press' } }, anything);
