@@ -11,6 +11,14 @@ export function countIn(args: Pick<Arguments, 'option'>, name: string): number |
   return Number(text);
 }
 
+/** A whole number from 0 on, as of an entry; undefined where the option is left out. */
+export function indexIn(args: Pick<Arguments, 'option'>, name: string): number | undefined {
+  const text = args.option(name);
+  if (text === undefined) return undefined;
+  if (!/^(?:0|[1-9]\d{0,14})$/.test(text)) throw new UsageError(`--${name} takes a whole number from 0 on`);
+  return Number(text);
+}
+
 /** Seconds, from an option in hours or days that may have a fraction; undefined where it is left out. */
 export function secondsIn(
   args: Pick<Arguments, 'option'>,

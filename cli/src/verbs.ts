@@ -7,6 +7,7 @@ import { authorityVerbs } from './authority/verbs.ts';
 import { certificateVerbs } from './certificate/verbs.ts';
 import { completionVerbs } from './completion/verbs.ts';
 import { deviceVerbs } from './device/verbs.ts';
+import { eventVerbs } from './event/verbs.ts';
 import { guardVerbs } from './guard/verbs.ts';
 import { doctorVerbs } from './doctor/verbs.ts';
 import { enrollmentVerbs } from './enrollment/verbs.ts';
@@ -36,6 +37,7 @@ export const verbs: Verbs = {
   ...registryVerbs,
   ...siteVerbs,
   ...alertVerbs,
+  ...eventVerbs,
   ...manufactureVerbs,
   ...vendorRootVerbs,
   ...peopleVerbs,

@@ -68,6 +68,7 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   store
     .prepare("insert into device_hybrid_key (device_id, public_key, registered_at) values ('press-1', ?, 0)")
     .run(new Uint8Array(1_216));
+  store.exec("insert into event_cursor (name, position, moved_at, failures) values ('late', 0, 0, 0)");
   const keyRequest = async (purposes: readonly string[]) =>
     accepted({ status: 200, body: await post('/v1/authorities/keys/request', { purposes }) }, keyRequestResponse)
       .request;
@@ -135,6 +136,7 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
     'claim-hub': ['/v1/claim', claim],
     'hand-over-token': [`/v1/tokens/${made.service}/hand-over`, {}],
     'hand-over-enrollment-token': [`/v1/enrollment-tokens/${made.enrollmentToken}/hand-over`, {}],
+    'reset-cursor': ['/v1/event-cursors/late/reset', { position: null, reason: 'x' }],
     'revoke-many': ['/v1/certificates/revoke', { devices: ['press-1', 'press-2'], reason: 'unspecified', note: 'x' }],
   };
 }

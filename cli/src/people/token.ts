@@ -30,7 +30,7 @@ Prints the token once; the hub keeps only its SHA-256. The token is yours unless
 --name      the token's name, recorded in the audit log with its actions: letters, digits, . _ @ -
 --role      viewer, operator, publisher, security or administrator; may be repeated
 --scope     one right; may be repeated: devices:read, devices:write, enrollment:write, models:read, models:publish, policy:write, audit:read,
-            metrics:read, alerts:read, alerts:write, tokens:write, admin
+            metrics:read, alerts:read, alerts:write, events:write, tokens:write, admin
 --days      how many days it is valid, at most as long as your own (default: 90, or as long as your own)
 --service   it belongs to a program and cannot approve anything; it ends with the token that made it, unless somebody takes it over
             (token hand-over)

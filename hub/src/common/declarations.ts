@@ -8,6 +8,7 @@ import { authorityErrorCodes, authoritySettings } from './declarations/authority
 import { commonErrorCodes } from './declarations/common.ts';
 import { doorsErrorCodes, doorsSettings } from './declarations/doors.ts';
 import { enrollmentErrorCodes, enrollmentScopes, enrollmentSettings } from './declarations/enrollment.ts';
+import { eventScopes, eventSettings } from './declarations/event.ts';
 import { healthScopes } from './declarations/health.ts';
 import { modelErrorCodes, modelScopes } from './declarations/model.ts';
 import { peopleErrorCodes, peopleScopes, peopleSettings } from './declarations/people.ts';
@@ -49,6 +50,7 @@ export const scopes = [
   ...alertScopes,
   ...auditScopes,
   ...enrollmentScopes,
+  ...eventScopes,
   ...healthScopes,
   ...modelScopes,
   ...peopleScopes,
@@ -64,6 +66,7 @@ export const hubSettings = {
   ...authoritySettings,
   ...doorsSettings,
   ...enrollmentSettings,
+  ...eventSettings,
   ...peopleSettings,
   ...presenceSettings,
   ...revocationSettings,

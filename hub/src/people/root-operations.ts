@@ -102,6 +102,7 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'claim-hub', method: 'POST', route: '/v1/claim', bootstraps: true },
   { name: 'hand-over-token', method: 'POST', route: '/v1/tokens/:id/hand-over' },
   { name: 'hand-over-enrollment-token', method: 'POST', route: '/v1/enrollment-tokens/:id/hand-over' },
+  { name: 'reset-cursor', method: 'POST', route: '/v1/event-cursors/:name/reset' },
   { name: 'revoke-many', method: 'POST', route: '/v1/certificates/revoke', applies: isBulk },
 ];
 

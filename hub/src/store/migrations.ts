@@ -35,6 +35,7 @@ import { migration as witnessPolicy } from './migrations/0038-witness-policy.ts'
 import { migration as publisherEnd } from './migrations/0041-publisher-end.ts';
 import { migration as imaPolicy } from './migrations/0034-ima-policy.ts';
 import { migration as publicWitnesses } from './migrations/0048-public-witnesses.ts';
+import { migration as eventCursors } from './migrations/0054-event-cursors.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 import { migration as deviceMemory } from './migrations/0046-device-memory.ts';
 
@@ -76,4 +77,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0034-ima-policy': imaPolicy,
   '0041-publisher-end': publisherEnd,
   '0048-public-witnesses': publicWitnesses,
+  '0054-event-cursors': eventCursors,
 };

@@ -7,6 +7,7 @@ import type { AttestTables } from './tables/attest.ts';
 import type { AuditTables } from './tables/audit.ts';
 import type { AuthorityTables } from './tables/authority.ts';
 import type { EnrollmentTables } from './tables/enrollment.ts';
+import type { EventTables } from './tables/event.ts';
 import type { StoreTables } from './tables/store.ts';
 import type { ModelTables } from './tables/model.ts';
 import type { PeopleTables } from './tables/people.ts';
@@ -28,6 +29,7 @@ export interface Tables
     AuditTables,
     AuthorityTables,
     EnrollmentTables,
+    EventTables,
     StoreTables,
     ModelTables,
     PeopleTables,

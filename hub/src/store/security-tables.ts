@@ -260,6 +260,7 @@ const others = {
   device_model: 'what devices report of their models',
   device_root: 'what devices report of the roots they know',
   device_witnessed: 'what each device cosigned last; the device knows its own signature',
+  event_cursor: 'how far consumers of the log are; what they skip stays in the log, and they cannot change it',
   evidence_content: 'evidence of keys that were given, found by its digest in the log',
   expiry_alarm: 'which alarms were raised already',
   hub_key: 'each key that signs is on the list of the root, and readers take no other',

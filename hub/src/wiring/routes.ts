@@ -23,6 +23,7 @@ import { authorityOperatorRoutes } from '../doors/operator/authority.ts';
 import { deviceOperatorRoutes } from '../doors/operator/device.ts';
 import { enrollmentGroupRoutes } from '../doors/operator/enrollment-group.ts';
 import { enrollmentTokenRoutes } from '../doors/operator/enrollment-token.ts';
+import { eventRoutes } from '../doors/operator/event.ts';
 import { groupRoutes } from '../doors/operator/group.ts';
 import { healthRoutes } from '../doors/operator/health.ts';
 import { hubKeyRoutes } from '../doors/operator/hub-keys.ts';
@@ -135,13 +136,14 @@ export function operatorRoutes(subjects: Subjects, hub: HubItself): Routes {
 }
 
 function addHubItself(app: HttpServer, { ledger, doors }: Subjects, { scheduler, devicePort }: HubItself): void {
-  const { database, audit, folder, settings, time } = ledger;
+  const { database, audit, clock, folder, settings, time } = ledger;
   const { requireScope } = doors.operator;
   const { authorities } = doors.authority;
   const { log } = audit;
   const readiness = new Readiness({ database, log, folder, time });
   const shown = { names: settings.names, log, devicePort, settings, time };
   jobRoutes(app, { scheduler, requireScope });
+  eventRoutes(app, { database, clock, events: doors.events, requireScope });
   healthRoutes(app, { readiness, metrics: doors.metrics, requireScope });
   hubRoutes(app, { database, keyRing: doors.keyRing, authorities, requireScope, ...shown });
   platformKeyRoutes(app, doors.platformKeyRoll, requireScope);

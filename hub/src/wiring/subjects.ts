@@ -17,6 +17,7 @@ import { DeviceDoor } from '../doors/device/door.ts';
 import { Admission } from '../doors/http/admission.ts';
 import { registerAdmissionMetrics } from '../doors/http/admission-metric.ts';
 import { openOperatorDoor, type OperatorDoor } from '../doors/operator/open.ts';
+import { type Events, openEvents } from '../event/open.ts';
 import { deviceSecrets } from '../enrollment/token-device.ts';
 import { hubClock } from '../health/hub-clock.ts';
 import { createMetrics, type Metrics } from '../health/metrics.ts';
@@ -149,6 +150,7 @@ interface DoorSubjects {
   readonly keyRing: HubKeyRing;
   readonly platformKeyRoll: PlatformKeyRoll;
   readonly publicWitnesses: PublicWitnesses;
+  readonly events: Events;
   readonly metrics: Metrics;
   readonly addresses: Addresses;
   readonly admission: Admission;
@@ -175,6 +177,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   hub.scheduler.add(endedPublishersJob(database, clock));
   const asking = { database, witnesses: audit.witnesses, post: postToWitness, settings, clock };
   const publicWitnesses = hub.use(new PublicWitnesses(asking));
+  const events = hub.use(openEvents(database, settings.events, clock, hub.scheduler.add));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));
@@ -195,6 +198,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
     authority,
     keyRing,
     publicWitnesses,
+    events,
     platformKeyRoll,
     metrics,
     addresses,

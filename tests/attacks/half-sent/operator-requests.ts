@@ -102,6 +102,10 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   },
   'POST /v1/enrollment-tokens/:id/revoke': { path: `/v1/enrollment-tokens/${'a'.repeat(16)}/revoke`, body: '{}' },
   'POST /v1/enrollment-tokens': { path: '/v1/enrollment-tokens', body: '{}' },
+  'POST /v1/event-cursors/:name/reset': {
+    path: '/v1/event-cursors/none/reset',
+    body: json({ position: null, ...reason }),
+  },
   'POST /v1/groups/:name/members': { path: '/v1/groups/presses/members', body: json({ add: ['press-1'] }) },
   'POST /v1/groups': { path: '/v1/groups', body: json({ name: 'late' }) },
   'POST /v1/ima-policies/:name/:version/withdraw': { path: '/v1/ima-policies/a/1/withdraw', body: '{}' },

@@ -47,6 +47,7 @@ const alertKinds = [
   'public-witness',
   'post-quantum-refused',
   'publisher-ended',
+  'consumer-behind',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -17,6 +17,7 @@ import * as enrollmentGroup from '@edgekeep/wire/api/enrollment-group';
 import * as enrollmentToken from '@edgekeep/wire/api/enrollment-token';
 import * as enrollment from '@edgekeep/wire/api/enrollment';
 import * as errorResponse from '@edgekeep/wire/api/error-response';
+import * as event from '@edgekeep/wire/api/event';
 import * as guardReport from '@edgekeep/wire/api/guard-report';
 import * as health from '@edgekeep/wire/api/health';
 import * as hub from '@edgekeep/wire/api/hub';
@@ -60,6 +61,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   enrollmentToken,
   enrollment,
   errorResponse,
+  event,
   guardReport,
   health,
   hub,

@@ -121,6 +121,8 @@ export const operatorOperations: Operations = {
     ['conflict'],
   ],
   'POST /v1/enrollment-tokens/:id/revoke': ['revokeEnrollmentToken', 'Revoke an enrollment token'],
+  'GET /v1/event-cursors': ['listEventCursors', 'Show how far the consumers of the audit log are'],
+  'POST /v1/event-cursors/:name/reset': ['resetEventCursor', 'Move a consumer of the audit log to another entry'],
   'GET /v1/expected-devices': ['listExpectedDevices', 'List devices that were imported and have not enrolled'],
   'DELETE /v1/expected-devices/:id': ['removeExpectedDevice', 'Expect an imported device no more'],
   'GET /v1/expiry': ['getExpiry', 'Show which certificates end soon'],
