@@ -3,7 +3,8 @@
 import { hostHeader, parseWebAddress } from '@edgekeep/core/canonical/endpoint';
 import { withoutZone } from '@edgekeep/core/canonical/host';
 import { messageOf } from '@edgekeep/core/message-of';
-import type { IncomingMessage } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -42,6 +43,9 @@ const answerMilliseconds = 60_000;
 const connections = new Agent({ keepAlive: true, maxCachedSessions: 0 });
 // A hub that asks to slow down names a time. Its budgets are full again after seconds; a longer wait is reported.
 const WAITED_SECONDS_MAX = 300;
+// A connection that ended before the answer: the request is sent again with its Idempotency-Key (spec/idempotency-key.md).
+const SENT_AGAIN_MAX = 5;
+const SENT_AGAIN_MILLISECONDS_MAX = 4_000;
 
 export interface Operator {
   get<T>(path: string, schema: ZodType<T>): Promise<T>;
@@ -128,7 +132,11 @@ export async function operatorFromFile(
   const parse = <T>(bytes: Uint8Array, schema: ZodType<T>) => parseJson(bytes, schema, 'the hub’s answer');
   return {
     get: async (path, schema) => parse(await ask('GET', path, () => undefined), schema),
-    send: async (method, path, body, schema) => parse(await ask(method, path, () => JSON.stringify(body)), schema),
+    send: async (method, path, body, schema) => {
+      const text = JSON.stringify(body);
+      const headers = { 'idempotency-key': `"${randomUUID()}"` };
+      return parse(await sendAgain(() => ask(method, path, () => text, headers), wait), schema);
+    },
     upload: async (path, source, schema, headers) => parse(await askOnce('PUT', path, source, headers), schema),
     sendLines: async (path, open, schema) =>
       parse(await ask('POST', path, open, { 'content-type': 'application/x-ndjson' }), schema),
@@ -150,14 +158,35 @@ async function askAgain<T>(ask: () => Promise<T>, wait: (milliseconds: number) =
   }
 }
 
+// The hub may have done it: the same key again has it answer, and not do it twice.
+async function sendAgain<T>(send: () => Promise<T>, wait: (milliseconds: number) => Promise<void>): Promise<T> {
+  for (let again = 1; ; again += 1) {
+    try {
+      return await send();
+    } catch (error) {
+      if (!isLost(error) || again > SENT_AGAIN_MAX) throw error;
+      const maxMilliseconds = Math.min(SENT_AGAIN_MILLISECONDS_MAX, 250 * 2 ** again);
+      await wait((maxMilliseconds * (1 + Math.random())) / 2);
+    }
+  }
+}
+
+function isLost(error: unknown): boolean {
+  if (error instanceof HubRefusal) return error.code === 'hub-stopping' || error.code === 'outcome-unknown';
+  return error instanceof Unreachable && error.wasSent;
+}
+
 async function readAnswer(access: Access, response: IncomingMessage): Promise<Uint8Array> {
   try {
     return Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
   } catch (cause) {
     const why = messageOf(cause);
-    throw new Unreachable(`the hub at ${access.url} closed the connection before its answer was complete: ${why}`, {
-      cause,
-    });
+    throw new Unreachable(
+      `the hub at ${access.url} closed the connection before its answer was complete: ${why}`,
+      { cause },
+      'unreachable',
+      true,
+    );
   }
 }
 
@@ -204,17 +233,13 @@ async function exchange(
       resolve,
     );
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer for ${answerMilliseconds / 1_000} s`)));
-    let shown: () => readonly Uint8Array[] = () => [];
-    outgoing.on('socket', (socket) => {
-      // A connection that is used again was judged when it was made.
-      if (socket instanceof TLSSocket && !outgoing.reusedSocket) shown = noteShown(socket);
-    });
+    const seen = watchConnection(outgoing);
     let settled = false;
     outgoing.on('response', () => (settled = true));
     const fail = (cause: Error) => {
       settled = true;
-      const attempt = { endpoint: way.endpoint, expectation: serverExpectation(expected)(), shown: shown() };
-      notReached(way, cause, attempt).then(reject, reject);
+      const attempt = { endpoint: way.endpoint, expectation: serverExpectation(expected)(), shown: seen.shown() };
+      notReached(way, cause, { ...attempt, wasSent: seen.wasSent() }).then(reject, reject);
     };
     outgoing.on('error', fail);
     // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
@@ -233,14 +258,36 @@ async function exchange(
   });
 }
 
-async function notReached({ access: { url }, proxy }: Way, cause: Error, attempt: Attempt): Promise<Unreachable> {
+/** What the other end of a request's connection shows, and whether the request may have reached the hub. */
+function watchConnection(outgoing: ClientRequest) {
+  let shown: () => readonly Uint8Array[] = () => [];
+  let wasSent = false;
+  outgoing.on('socket', (socket) => {
+    // A connection that is used again was judged when it was made.
+    wasSent = outgoing.reusedSocket;
+    if (!(socket instanceof TLSSocket) || wasSent) return;
+    shown = noteShown(socket);
+    if (socket.authorized) wasSent = true;
+    else socket.once('secureConnect', () => (wasSent = true));
+  });
+  return { shown: () => shown(), wasSent: () => wasSent };
+}
+
+async function notReached(
+  { access: { url }, proxy }: Way,
+  cause: Error,
+  attempt: Attempt & { readonly wasSent: boolean },
+): Promise<Unreachable> {
   const { code, message: why } = await connectFailure(cause, attempt);
   const message = proxy === undefined ? why : `${why} (through the proxy ${proxy.name}, from ${proxy.from})`;
   if (isOfProxy(code)) return new Unreachable(`the hub at ${url} cannot be reached: ${message}`, { cause }, code);
   if (code === 'unreachable')
-    return new Unreachable(`the hub at ${url} cannot be reached: ${message}. Is \`edgekeep hub run\` running?`, {
-      cause,
-    });
+    return new Unreachable(
+      `the hub at ${url} cannot be reached: ${message}. Is \`edgekeep hub run\` running?`,
+      { cause },
+      code,
+      attempt.wasSent,
+    );
   if (isOfAnother(code)) {
     const advice = code === 'other-server' ? ': address and roots are those of the operator file' : '';
     return new Unreachable(

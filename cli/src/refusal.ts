@@ -22,10 +22,13 @@ export class HubRefusal extends Error {
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
   readonly code: UnreachableCode;
+  /** Whether the hub may have got the request. */
+  readonly wasSent: boolean;
 
-  constructor(message: string, options?: ErrorOptions, code: UnreachableCode = 'unreachable') {
+  constructor(message: string, options?: ErrorOptions, code: UnreachableCode = 'unreachable', wasSent = false) {
     super(message, options);
     this.code = code;
+    this.wasSent = wasSent;
   }
 }
 

@@ -17,7 +17,7 @@ const operation = z.object({
   summary: z.string(),
   tags: z.array(z.string()).min(1),
   security: z.array(z.record(z.string(), z.array(z.string()))),
-  parameters: z.array(z.looseObject({ name: z.string(), in: z.enum(['path', 'query']) })).default([]),
+  parameters: z.array(z.looseObject({ name: z.string(), in: z.enum(['path', 'query', 'header']) })).default([]),
   requestBody: z.object({ content: z.record(z.string(), z.object({ schema: schemaObject })) }).optional(),
   responses: z.record(z.string(), response),
 });

@@ -31,6 +31,7 @@ export class Acting {
   readonly #permits = new Map<string, PolicyPermit>();
   #charge: (milliseconds: number) => void = () => {};
   #rehearses = false;
+  #withWrites: ((db: Kysely<Tables>) => Promise<void>) | undefined;
   /** The payer that is charged; the reading thread takes the queries of payers in turn. */
   payer: string | undefined;
 
@@ -66,6 +67,15 @@ export class Acting {
 
   establish(authority: Authority): void {
     if (!this.#authorities.has(authority.name)) this.#authorities.set(authority.name, authority);
+  }
+
+  /** What each write of this request does besides its own work, in the same transaction. */
+  withWrites(also: (db: Kysely<Tables>) => Promise<void>): void {
+    this.#withWrites = also;
+  }
+
+  async writesAlso(db: Kysely<Tables>): Promise<void> {
+    await this.#withWrites?.(db);
   }
 
   /** Replaces an earlier permit of the same topic. */
@@ -178,7 +188,9 @@ export async function actOn<Trx extends Kysely<Tables>, T>(
     const act = async (trx: Trx): Promise<Attempt<T>> => {
       await acting.stands(trx);
       const unasked = await acting.unasked(trx);
-      return unasked.length > 0 ? { kind: 'ask', of: unasked } : { kind: 'done', value: await work(trx) };
+      if (unasked.length > 0) return { kind: 'ask', of: unasked };
+      await acting.writesAlso(trx);
+      return { kind: 'done', value: await work(trx) };
     };
     const attempt = await transact(acting.rehearses ? undone(act, isDone) : act);
     if (attempt.kind === 'done') return attempt.value;

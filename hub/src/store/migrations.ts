@@ -36,6 +36,7 @@ import { migration as publisherEnd } from './migrations/0041-publisher-end.ts';
 import { migration as imaPolicy } from './migrations/0034-ima-policy.ts';
 import { migration as publicWitnesses } from './migrations/0048-public-witnesses.ts';
 import { migration as eventCursors } from './migrations/0054-event-cursors.ts';
+import { migration as requestKeys } from './migrations/0057-request-keys.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 import { migration as deviceMemory } from './migrations/0046-device-memory.ts';
 
@@ -78,4 +79,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0041-publisher-end': publisherEnd,
   '0048-public-witnesses': publicWitnesses,
   '0054-event-cursors': eventCursors,
+  '0057-request-keys': requestKeys,
 };

@@ -262,6 +262,8 @@ const others = {
   device_witnessed: 'what each device cosigned last; the device knows its own signature',
   event_cursor: 'how far consumers of the log are; what they skip stays in the log, and they cannot change it',
   evidence_content: 'evidence of keys that were given, found by its digest in the log',
+  request_key:
+    'which requests were carried out, with answers that only their callers open; a missing row lets one be sent again',
   expiry_alarm: 'which alarms were raised already',
   hub_key: 'each key that signs is on the list of the root, and readers take no other',
   hub_certificate: "the hub's own certificates, each signed by its CA",

@@ -149,10 +149,11 @@ async function openListeners(
   const est = settings.estForGateways.enabled
     ? opened.adopt(createEstListener(forDevices, estOnlyRoutes(subjects)), (app) => app.close())
     : undefined;
-  const { twoPeople } = doors.operator;
+  const { twoPeople, requestKeys } = doors.operator;
   const routes = operatorRoutes(subjects, { scheduler, devicePort: () => addressOf(device).port });
-  const operator = opened.adopt(await createOperatorListener({ ...shared, admission, twoPeople }, routes), (app) =>
-    app.close(),
+  const operator = opened.adopt(
+    await createOperatorListener({ ...shared, admission, twoPeople, requestKeys }, routes),
+    (app) => app.close(),
   );
   for (const [name, app] of Object.entries({ device, operator, est })) {
     if (app === undefined) continue;

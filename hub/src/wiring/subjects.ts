@@ -191,7 +191,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   registerAdmissionMetrics(hub.registry, admission);
   const { traffic } = access.facts;
   const device = new DeviceDoor(connections, authority.authorities, clock, traffic, admission, settings);
-  const operator = openOperatorDoor(database, access, admission, { access: settings.access, clock });
+  const operator = hub.use(openOperatorDoor(database, access, admission, { settings, clock }));
   return {
     attestation,
     evidence,

@@ -6,12 +6,21 @@ export const peopleErrorCodes = {
   'token-refused': 401,
   'scope-missing': 403,
   'approval-refused': 403,
+  'request-under-way': 409,
+  'request-repeated': 409,
+  'request-key-reused': 422,
 } as const;
 
 /** `admin` is all scopes. */
 export const peopleScopes = ['tokens:write', 'admin'] as const;
 
 export const peopleSettings = {
+  requestKeys: z
+    .strictObject({
+      /** How long an Idempotency-Key of a request is known, in hours. */
+      keepHours: z.int().min(1).max(720).default(24),
+    })
+    .prefault({}),
   tokens: z
     .strictObject({
       /** The longest life of an API token, in days. */

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { hubErrorCodes } from '../../common/declarations.ts';
 import type { HubErrorCode } from '../../common/error.ts';
 import { bodyBytes, type DeclaredRoute, readsBody } from '../http/body-limits.ts';
+import { takesRequestKey } from '../http/keyed-route.ts';
 import { namedSchemas } from './named-schemas.ts';
 
 declare module 'fastify' {
@@ -92,6 +93,8 @@ export function refusalsOf(route: AnsweringRoute, listener: Listener, operations
   const who = config?.who ?? 'anyone';
   // On the device listener also a public route is refused on a connection that the policy no longer permits.
   if (listener === 'device' || who !== 'anyone') for (const status of [401, 403]) statuses.add(status);
+  // What a repeated request gets (spec/idempotency-key.md).
+  if (listener === 'operator' && takesRequestKey(route)) for (const status of [409, 422]) statuses.add(status);
   if (/[:*]/.test(url)) statuses.add(404);
   if (readsBody(method)) for (const status of [413, 415]) statuses.add(status);
   return statuses;

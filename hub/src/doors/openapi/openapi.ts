@@ -1,5 +1,6 @@
 // The OpenAPI 3.1 document of a listener, made from what its routes declare (answers.ts) and from the zod schemas that check the messages.
 import { sendDocument } from '../http/document.ts';
+import { requestKeyHeader, requestKeyPattern, takesRequestKey } from '../http/keyed-route.ts';
 import { noteUndeclared } from '../http/route-table.ts';
 import type { HttpServer } from '../http/server.ts';
 import { utf8 } from '@edgekeep/core/bytes';
@@ -125,7 +126,11 @@ function operationOf(book: SchemaBook, route: AnsweringRoute, { listener, operat
   const codes = ownRefusals(route, operations);
   for (const status of refusalsOf(route, listener, operations))
     if (!own.has(status)) responses[status] = refusalOf(status, codes.get(status));
-  const parameters = [...parametersOf(book, schema.params, 'path'), ...parametersOf(book, schema.querystring, 'query')];
+  const parameters = [
+    ...parametersOf(book, schema.params, 'path'),
+    ...parametersOf(book, schema.querystring, 'query'),
+    ...(listener === 'operator' && takesRequestKey(route) ? [requestKeyParameter] : []),
+  ];
   return {
     operationId,
     summary,
@@ -157,6 +162,14 @@ function parametersOf(book: SchemaBook, schema: unknown, place: 'path' | 'query'
     schema: property,
   }));
 }
+
+const requestKeyParameter = {
+  name: requestKeyHeader,
+  in: 'header',
+  required: false,
+  description: 'A request that is sent again with its key is answered as before, and not carried out again.',
+  schema: { type: 'string', pattern: requestKeyPattern.source },
+};
 
 function bodyOf(book: SchemaBook, { schema = {} }: AnsweringRoute): object {
   const { takes, body } = schema;

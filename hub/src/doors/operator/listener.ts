@@ -15,6 +15,7 @@ import { createServer, type HttpServer } from '../http/server.ts';
 import { openApiRoute } from '../openapi/openapi.ts';
 import { publicOperations } from '../public/operations.ts';
 import { operatorOperations } from './operations.ts';
+import type { RequestKeyHeader } from './request-key.ts';
 import { approvalAnswers, type TwoPeople } from './two-people.ts';
 
 export interface OperatorListenerDependencies {
@@ -24,6 +25,7 @@ export interface OperatorListenerDependencies {
   readonly admission: Admission;
   readonly addresses: Addresses;
   readonly twoPeople: TwoPeople;
+  readonly requestKeys: RequestKeyHeader;
   readonly metrics: Metrics;
 }
 
@@ -67,6 +69,7 @@ export async function createOperatorListener(
   });
   app.server.on('secureConnection', (socket: Socket) => open.add(socket));
   openApiRoute(app, { listener: 'operator', operations, lists: wordLists, held: approvalAnswers });
+  dependencies.requestKeys.guard(app);
   dependencies.twoPeople.guard(app);
   app.after(() => addRoutes(app));
   return app;

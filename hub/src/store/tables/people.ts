@@ -5,6 +5,7 @@ export interface PeopleTables {
   api_token: ApiTokenTable;
   person: PersonRow;
   approval: ApprovalRow;
+  request_key: RequestKeyRow;
 }
 
 export interface ApiTokenRow {
@@ -73,4 +74,17 @@ export interface ApprovalRow {
   readonly answered_status: number | null;
   /** The address of the request; null for a request from before this was stored. */
   readonly address: string | null;
+}
+
+/** A request with an Idempotency-Key that was carried out (spec/idempotency-key.md). */
+export interface RequestKeyRow {
+  readonly id: string;
+  /** The person, or the service token. */
+  readonly caller: string;
+  /** Which attempt recorded the key: random. */
+  readonly request: string;
+  readonly fingerprint: string;
+  readonly begun_at: number;
+  /** Sealed under the key; null while there is none. */
+  readonly answer: Uint8Array | null;
 }
