@@ -6,7 +6,9 @@ import { test } from 'node:test';
 import { acceptClock } from '@edgekeep/hub/commands/accept-clock';
 import { checkHub } from '@edgekeep/hub/commands/check/check';
 import { Database } from '@edgekeep/hub/store/database';
+import { openReader } from '@edgekeep/hub/store/engine/place';
 import { isMigrated } from '@edgekeep/hub/store/migrate';
+import type { Tables } from '@edgekeep/hub/store/schema';
 import { z } from 'zod';
 import { HubWorld } from '../support/hub-world.ts';
 import { OldWorld } from '../upgrade/old-world.ts';
@@ -65,8 +67,8 @@ test('an upgrade that died leaves the store as it was, so a row that is written 
     throw new RangeError('it died here');
   });
   await assert.rejects(died, /it died here/);
-  using store = new DatabaseSync(file, { readOnly: true });
-  assert.equal(isMigrated(store), false);
+  await using store = await openReader<Tables>(file);
+  assert.equal(await isMigrated(store), false);
 });
 
 // SECURITY.md: HUB-104
@@ -76,6 +78,6 @@ test('the way back from a wrong clock upgrades no store: it has no key to compar
     code: 'conflict',
     message: /written by another version/,
   });
-  using store = new DatabaseSync(old.at('hub', 'hub.sqlite'), { readOnly: true });
-  assert.equal(isMigrated(store), false);
+  await using store = await openReader<Tables>(old.at('hub', 'hub.sqlite'));
+  assert.equal(await isMigrated(store), false);
 });

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { openRecorded } from '@edgekeep/hub/audit/security-state';
+import { hasStateEntries } from '@edgekeep/hub/audit/state-check';
 import { rowDigest } from '@edgekeep/hub/audit/state-entry';
 import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
 import { openSecrets } from '@edgekeep/hub/secrets/open';
@@ -30,9 +31,9 @@ export function editStore<T>(file: string, act: (store: DatabaseSync) => T): T {
 
 /** Has the log of a stopped hub vouch for the rows as they are. */
 export async function adoptStore(folder: string, keyStore: KeyStore = plainKeys(join(folder, 'keys'))): Promise<void> {
+  const place = join(folder, 'hub.sqlite');
   await using opened = new AsyncDisposableStack();
-  const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore);
+  const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore, () => hasStateEntries(place));
   opened.defer(async () => close?.());
-  const path = join(folder, 'hub.sqlite');
-  await using _ = await openRecorded({ path, key: keys.stateKey, verdict: { kind: 'none' } }, Date.now);
+  await using _ = await openRecorded({ place, key: keys.stateKey, verdict: { kind: 'none' } }, Date.now);
 }

@@ -6,7 +6,7 @@ const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor;
 
 export const hubInit: Command = {
   usage:
-    'hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE|FOLDER] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--settings JSON]',
+    'hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE|FOLDER] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--store URL] [--store-password-file FILE] [--store-ca FILE] [--settings JSON]',
   help: `
 Makes keys, settings, store and the first API token in DIR, which must not contain a hub yet. When it fails nothing is left; after a kill the next
 run begins anew. The origin of the hub's log and the trust domain of its workloads cannot be changed later: they come from its first name, unless
@@ -22,6 +22,9 @@ run begins anew. The origin of the hub's log and the trust domain of its workloa
 ${keyHelp}
 --person         the owner of the first API token (default: admin)
 --name           a name or an address by which devices reach this hub; may be repeated: the first one goes into the kits of devices
+--store          where the store is: sqlite (the default, in DIR), or an empty database of PostgreSQL: postgres://USER@HOST:5432/DATABASE (docs/settings.md)
+--store-password-file  a file with that user's password, which only you can read; without it the environment variable EDGEKEEP_STORE_PASSWORD
+--store-ca       a file with the CAs that certify the server (default: those of the public web)
 --settings       a JSON object of settings that differ from the defaults (docs/settings.md); kept in DIR/hub.json
 `,
   positionals: { min: 0, max: 0 },
@@ -32,6 +35,9 @@ ${keyHelp}
     person: { type: 'string' },
     name: { type: 'string', multiple: true },
     settings: { type: 'string' },
+    store: { type: 'string' },
+    'store-password-file': { type: 'string' },
+    'store-ca': { type: 'string' },
     unlock: { type: 'string', multiple: true },
     'share-folder': { type: 'string' },
     'passphrase-fd': { type: 'string' },
@@ -44,6 +50,9 @@ ${keyHelp}
       'person',
       'name',
       'settings',
+      'store',
+      'store-password-file',
+      'store-ca',
       'unlock',
       'share-folder',
       'passphrase-fd',

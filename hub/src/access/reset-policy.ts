@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { HubError } from '../common/error.ts';
 import { findingsText, findState, openRecorded } from '../audit/security-state.ts';
+import { hasStateEntries } from '../audit/state-check.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets } from '../secrets/open.ts';
 import { plainKeys } from '../secrets/plain-keys.ts';
@@ -22,9 +23,9 @@ export async function resetPolicy(
   const file = join(folder, 'hub.sqlite');
   if (!existsSync(file)) throw new HubError('request-invalid', `${folder} holds no hub`);
   await using opened = new AsyncDisposableStack();
-  const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore);
+  const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore, () => hasStateEntries(file));
   opened.defer(async () => close?.());
-  const found = findState(file, keys.stateKey);
+  const found = await findState(file, keys.stateKey);
   if (found.verdict.kind === 'compared' && found.verdict.findings.length > 0)
     throw new HubError('state-refused', findingsText(found.verdict.findings));
   await using database = await openRecorded(found, () => nowMs);

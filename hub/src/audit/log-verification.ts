@@ -1,25 +1,33 @@
 // Verifies every entry of the store against the last checkpoint that the hub signed. A start reads only the newest entries (log.ts).
-import type { DatabaseSync } from 'node:sqlite';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { leafHash } from '@edgekeep/core/audit/merkle';
 import { parseNote } from '@edgekeep/core/audit/note';
 import { appendLeaves, edgeRoot, emptyEdge } from '@edgekeep/core/audit/tree-edge';
 import { equalBytes } from '@edgekeep/core/bytes';
+import type { Kysely } from 'kysely';
 import { z } from 'zod';
+import type { Tables } from '../store/schema.ts';
 
 const entryRow = z.object({ entry: z.instanceof(Uint8Array), leaf_hash: z.instanceof(Uint8Array) });
 const noteRow = z.object({ note: z.instanceof(Uint8Array) });
 const LEAVES_AT_ONCE = 4_096;
+const ENTRIES_AT_ONCE = 1_000;
 
 /** What contradicts the checkpoint; undefined where nothing does. */
-export function logProblem(store: DatabaseSync): string | undefined {
-  const saved = store.prepare('select note from audit_checkpoint order by size desc limit 1').get();
-  if (saved === undefined) return undefined;
-  const { size, root } = parseCheckpoint(parseNote(noteRow.parse(saved).note).text);
+export async function logProblem(reader: Kysely<Tables>): Promise<string | undefined> {
+  return reader.transaction().execute(async (trx) => {
+    const saved = await trx.selectFrom('audit_checkpoint').select('note').orderBy('size', 'desc').limit(1).execute();
+    const [newest] = saved;
+    return newest === undefined ? undefined : problemBefore(trx, noteRow.parse(newest).note);
+  });
+}
+
+async function problemBefore(trx: Kysely<Tables>, note: Uint8Array): Promise<string | undefined> {
+  const { size, root } = parseCheckpoint(parseNote(note).text);
   let edge = emptyEdge;
   let leaves: Uint8Array[] = [];
-  const entries = store.prepare('select entry, leaf_hash from audit_entry where log_index < ? order by log_index');
-  for (const row of entries.iterate(size)) {
+  const entries = trx.selectFrom('audit_entry').select(['entry', 'leaf_hash']).where('log_index', '<', size);
+  for await (const row of entries.orderBy('log_index').stream(ENTRIES_AT_ONCE)) {
     const { entry, leaf_hash: stored } = entryRow.parse(row);
     const computed = leafHash(entry);
     if (!equalBytes(computed, stored))

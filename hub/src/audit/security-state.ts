@@ -1,10 +1,9 @@
 // The rows that decide who may do what, and the log's word on them (docs/design/security-state.md). A start compares both before anything is served,
 // removes rows without an entry, and refuses where a row is gone or changed that may have forbidden something. A job compares again every hour.
 import { existsSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
 import { printable } from '@edgekeep/core/canonical/printable';
-import { CompiledQuery } from 'kysely';
+import { sql } from 'kysely';
 import { Gauge, type Registry } from 'prom-client';
 import { z } from 'zod';
 import type { Clock } from '../common/clock.ts';
@@ -13,7 +12,10 @@ import type { Job, Subject } from '../common/subject.ts';
 import { Database, type WriteTransaction } from '../store/database.ts';
 import { latestTimeIn } from '../store/hub-time.ts';
 import { isMigrated } from '../store/migrate.ts';
-import { rowCondition, rowName, rowText } from '../store/engine/row-watch.ts';
+import { isReference } from '../store/engine/failures.ts';
+import { openReader, type StorePlace } from '../store/engine/place.ts';
+import { type RowExpressions, rowSqlOf } from '../store/engine/row-sql.ts';
+import type { Tables } from '../store/schema.ts';
 import { tableList } from '../store/security-tables.ts';
 import { appendEntry } from './append.ts';
 import { checkState, type StateFinding, type StateVerdict } from './state-check.ts';
@@ -24,7 +26,7 @@ type Compared = Extract<StateVerdict, { readonly kind: 'compared' }>;
 
 /** A store that was compared before it was opened. */
 export interface FoundState {
-  readonly path: string;
+  readonly place: StorePlace;
   readonly key: Uint8Array;
   readonly verdict: Exclude<StateVerdict, { readonly kind: 'forged' }>;
 }
@@ -33,13 +35,13 @@ export interface FoundState {
  * Compares a store that nobody has open, by the list of tables that its own log names. Throws `state-refused` where it was forged, and where rows do
  * not match and this version would write them into another list: there they would become rows that the log vouches for.
  */
-export function findState(path: string, key: Uint8Array): FoundState {
-  if (!existsSync(path)) return { path, key, verdict: { kind: 'none' } };
-  using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-  const verdict = checkState(store, key);
+export async function findState(place: StorePlace, key: Uint8Array): Promise<FoundState> {
+  if (typeof place === 'string' && !existsSync(place)) return { place, key, verdict: { kind: 'none' } };
+  await using reader = await openReader<Tables>(place);
+  const verdict = await checkState(reader, key);
   if (verdict.kind === 'forged') throw forgedError(verdict.reasons);
-  const found = { path, key, verdict };
-  if (verdict.kind === 'compared' && verdict.findings.length > 0 && !(isMigrated(store) && isKnown(found))) {
+  const found = { place, key, verdict };
+  if (verdict.kind === 'compared' && verdict.findings.length > 0 && !(isKnown(found) && (await isMigrated(reader)))) {
     const text = findingsText(verdict.findings);
     throw new HubError(
       'state-refused',
@@ -69,8 +71,8 @@ export function adoption(found: FoundState, clock: Clock): (trx: WriteTransactio
 }
 
 /** What is found in the store after it was opened. */
-export function adopted(before: FoundState): FoundState {
-  return isKnown(before) ? before : findState(before.path, before.key);
+export async function adopted(before: FoundState): Promise<FoundState> {
+  return isKnown(before) ? before : findState(before.place, before.key);
 }
 
 /** What a start or a check found and did. */
@@ -172,7 +174,7 @@ export class SecurityState implements Subject {
     await this.#database.watch(tableList.replayed, this.#recorder);
     await this.#dropMissing(verdict.findings);
     if (this.#logSize() - verdict.whole > STALE_ENTRIES) await this.#writeWhole('interval');
-    this.#assertSettled();
+    await this.#assertSettled();
   }
 
   async #writeWhole(reason: StateReason): Promise<void> {
@@ -188,7 +190,7 @@ export class SecurityState implements Subject {
     const note = () => this.#database.writeAsHub((trx) => refuse(trx, findings, { ends, nowMs }));
     const isNew = await note().catch((error: unknown) => {
       // Rows that the log has refer to one that would be removed: releases to their publisher.
-      if (ends || !isReference(error)) throw error;
+      if (ends || !(isReference(error) || (error instanceof HubError && isReference(error.cause)))) throw error;
       ends = true;
       return note();
     });
@@ -205,9 +207,9 @@ export class SecurityState implements Subject {
     });
   }
 
-  #assertSettled(): void {
-    using store = new DatabaseSync(this.#found.path, { readOnly: true, timeout: 5_000 });
-    const verdict = checkState(store, this.#found.key);
+  async #assertSettled(): Promise<void> {
+    await using reader = await openReader<Tables>(this.#found.place);
+    const verdict = await checkState(reader, this.#found.key, 'running');
     if (verdict.kind === 'forged') throw forgedError(verdict.reasons);
     if (verdict.kind === 'none')
       throw new HubError('state-refused', 'the log has no entry about the state of the store');
@@ -215,8 +217,8 @@ export class SecurityState implements Subject {
   }
 
   async #check(signal: AbortSignal): Promise<void> {
-    const { path, key } = this.#found;
-    const verdict = await inThread(path, key, signal);
+    const { place, key } = this.#found;
+    const verdict = await inThread(place, key, signal);
     if (verdict.kind === 'compared' && verdict.findings.length === 0) {
       this.#checkedMs = this.#clock();
       if (this.#logSize() - 1 <= this.#recorder.whole) return;
@@ -235,16 +237,10 @@ export class SecurityState implements Subject {
   }
 }
 
-/** SQLITE_CONSTRAINT_FOREIGNKEY. */
-function isReference(error: unknown): boolean {
-  const cause = error instanceof HubError ? error.cause : undefined;
-  return cause instanceof Error && 'errcode' in cause && cause.errcode === 787;
-}
-
 const messageSchema = z.custom<StateVerdict>((value) => typeof value === 'object' && value !== null && 'kind' in value);
 
-async function inThread(path: string, key: Uint8Array, signal: AbortSignal): Promise<StateVerdict> {
-  const worker = new Worker(new URL('./state-thread.ts', import.meta.url), { workerData: { path, key } });
+async function inThread(place: StorePlace, key: Uint8Array, signal: AbortSignal): Promise<StateVerdict> {
+  const worker = new Worker(new URL('./state-thread.ts', import.meta.url), { workerData: { place, key } });
   const end = () => void worker.terminate();
   signal.addEventListener('abort', end);
   try {
@@ -290,8 +286,8 @@ function isKnown({ verdict }: Pick<FoundState, 'verdict'>): boolean {
 
 /** Opens the store of a stopped hub for a tool: the log vouches for what it changes. `found` has no findings. */
 export async function openRecorded(found: FoundState, clock: Clock): Promise<Database> {
-  const database = await Database.open(found.path, 'optional', undefined, adoption(found, clock));
-  const recorder = recorderOf(adopted(found), clock, () => undefined);
+  const database = await Database.open(found.place, 'optional', undefined, adoption(found, clock));
+  const recorder = recorderOf(await adopted(found), clock, () => undefined);
   await database.watch(tableList.replayed, recorder);
   return database;
 }
@@ -299,14 +295,16 @@ export async function openRecorded(found: FoundState, clock: Clock): Promise<Dat
 /** Makes the list from the rows that are there. */
 async function listRows(trx: WriteTransaction): Promise<void> {
   await trx.deleteFrom('security_row').execute();
+  const expressions = await rowSqlOf(trx).rows(trx);
   for (const each of tableList.replayed) {
-    const text = `select ${rowName(each, 'r')} as name, ${rowText(each, 'r')} as text from "${each.table}" r where ${rowCondition(each, 'r')}`;
-    const { rows } = await trx.executeQuery<{ name: string; text: string }>(CompiledQuery.raw(text));
-    await addToList(
-      trx,
-      each.table,
-      rows.map((row) => [rowDigest(each.table, row.text), row.name] as const),
-    );
+    const { name, text, condition } = expressions(each);
+    const rows = await trx
+      .selectFrom(sql`${sql.table(each.table)}`.as('r'))
+      .select([name.as('name'), text.as('text')])
+      .where(sql<boolean>`${condition}`)
+      .execute();
+    const list = rows.map((row) => [rowDigest(each.table, row.text), row.name] as const);
+    await addToList(trx, each.table, list);
   }
 }
 
@@ -323,21 +321,24 @@ async function refuse(
   findings: readonly StateFinding[],
   { ends, nowMs }: { readonly ends: boolean; readonly nowMs: number },
 ): Promise<boolean> {
+  const inSql = rowSqlOf(trx);
+  const expressions = await inSql.rows(trx);
   // Rows of one device refer to each other: the order of removal does not matter then.
-  await trx.executeQuery(CompiledQuery.raw('PRAGMA defer_foreign_keys=ON'));
+  await inSql.referencesLater(trx);
   let noted = 0;
   for (const finding of findings) {
-    const { kind, table, name, digest, rowid } = finding;
-    const content = kind === 'unlogged' ? await contentOf(trx, table, rowid) : '{}';
+    const { kind, table, name, digest } = finding;
+    const row = tableList.replayed.find((each) => each.table === table);
+    const content = kind === 'unlogged' && row !== undefined ? await contentOf(trx, finding, expressions(row)) : '{}';
     const { numInsertedOrUpdatedRows = 0n } = await trx
       .insertInto('refused_row')
       .values({ table_name: table, digest, name: storedName(name), content, refused_at: nowMs })
       .onConflict((c) => c.columns(['table_name', 'digest']).doNothing())
       .executeTakeFirst();
     noted += Number(numInsertedOrUpdatedRows);
-    if (kind === 'unlogged' && !ends)
-      await trx.executeQuery(CompiledQuery.raw(`delete from "${table}" where rowid = ?`, [rowid]));
+    if (kind === 'unlogged' && !ends && row !== undefined) await remove(trx, finding, expressions(row));
   }
+  await inSql.referencesNow(trx);
   if (noted === 0 && ends) return false;
   const rows = findings
     .slice(0, FINDINGS_LOGGED_MAX)
@@ -347,9 +348,20 @@ async function refuse(
   return true;
 }
 
-async function contentOf(trx: WriteTransaction, table: string, rowid: number): Promise<string> {
-  const { rows } = await trx.executeQuery(CompiledQuery.raw(`select * from "${table}" where rowid = ?`, [rowid]));
+type Found = Pick<StateFinding, 'table' | 'id'>;
+
+async function contentOf(trx: WriteTransaction, { table, id }: Found, row: RowExpressions): Promise<string> {
+  const { rows } = await sql`select r.* from ${sql.table(table)} as r where ${row.is(id)}`.execute(trx);
   return JSON.stringify(rows[0] ?? {}, (_, value: unknown) =>
     value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,
   );
+}
+
+/** Of a server that others write to as well, only the row that was compared. */
+async function remove(trx: WriteTransaction, finding: StateFinding, row: RowExpressions): Promise<void> {
+  const { table, id, digest } = finding;
+  const found = sql<{ text: string }>`select ${row.text} as text from ${sql.table(table)} as r where ${row.is(id)}`;
+  const [now] = (await found.execute(trx)).rows;
+  if (now !== undefined && rowDigest(table, now.text) === digest)
+    await sql`delete from ${sql.table(table)} as r where ${row.is(id)}`.execute(trx);
 }

@@ -1,10 +1,16 @@
 // Compares the store's rows with what its log says of them, on a connection of its own that only reads: at a start, every hour in a thread, and by
 // `edgekeep hub check`. The digest in the newest state entry, with the changes logged since, vouches for the list of row digests; the list is
 // compared with the rows.
-import type { DatabaseSync } from 'node:sqlite';
+import { existsSync } from 'node:fs';
 import { CoreError } from '@edgekeep/core/error';
+import { type Kysely, sql } from 'kysely';
 import { z } from 'zod';
-import { readRows, rowCondition, rowName, rowText } from '../store/engine/row-watch.ts';
+import { HubError } from '../common/error.ts';
+import { isOfContent } from '../store/engine/failures.ts';
+import { openReader, type StorePlace } from '../store/engine/place.ts';
+import { type RowExpressions, type RowSql, rowSqlOf } from '../store/engine/row-sql.ts';
+import type { Tables } from '../store/schema.ts';
+import { tableList } from '../store/security-tables.ts';
 import {
   isOwnEntry,
   layoutDigest,
@@ -22,7 +28,8 @@ export interface StateFinding {
   readonly table: string;
   readonly name: string;
   readonly digest: string;
-  readonly rowid: number;
+  /** Of the row in the snapshot that was compared; empty for one that is missing. */
+  readonly id: string;
 }
 
 export type StateVerdict =
@@ -43,21 +50,26 @@ export type StateVerdict =
 const stateRow = z.object({ log_index: z.int(), layout: z.string() });
 const entryRow = z.object({ log_index: z.int(), entry: z.instanceof(Uint8Array) });
 const listRow = z.object({ digest: z.string(), name: z.string() });
-const textRow = z.object({ id: z.int(), name: z.string(), text: z.string() });
-const schemaRow = z.object({ type: z.string(), name: z.string() });
+const textRow = z.object({ id: z.string(), name: z.string(), text: z.string() });
+const ROWS_AT_ONCE = 1_000;
 
-/** `key` is the hub's state key; without it entries are taken as they are, and the log's own checkpoint must vouch for them. */
-export function checkState(store: DatabaseSync, key: Uint8Array | undefined): StateVerdict {
-  readRows(store);
-  store.exec('BEGIN');
+/** Whose triggers are in the store: none that count, or those of a hub of this version, which runs. */
+export type StoreUse = 'stopped' | 'running';
+
+/**
+ * Compares one snapshot. `key` is the hub's state key; without it entries are taken as they are, and the log's own checkpoint must vouch for them.
+ */
+export async function checkState(
+  reader: Kysely<Tables>,
+  key: Uint8Array | undefined,
+  use: StoreUse = 'stopped',
+): Promise<StateVerdict> {
   try {
-    return compare(store, key);
+    return await reader.transaction().execute((trx) => compare(trx, key, use));
   } catch (error) {
     const why = unreadable(error);
     if (why === undefined) throw error;
     return forged(why);
-  } finally {
-    store.exec('COMMIT');
   }
 }
 
@@ -68,39 +80,37 @@ export function checkState(store: DatabaseSync, key: Uint8Array | undefined): St
 export function unreadable(error: unknown): string | undefined {
   const parts = [CoreError, z.ZodError, SyntaxError, RangeError];
   if (!(error instanceof Error)) return undefined;
-  if (parts.some((each) => error instanceof each) || ('errcode' in error && contentCodes.has(error.errcode)))
+  // `store-unfit`: a column has a type that no hub gave it.
+  const isUnfit = error instanceof HubError && error.code === 'store-unfit';
+  if (isUnfit || isOfContent(error) || parts.some((each) => error instanceof each))
     return `the store or an entry about it cannot be read: ${error.message}`;
   return undefined;
 }
 
-/** SQLITE_ERROR, for a table or column that is gone, and SQLITE_TOOBIG. */
-const contentCodes: ReadonlySet<unknown> = new Set([1, 18]);
-
-function compare(store: DatabaseSync, key: Uint8Array | undefined): StateVerdict {
-  const planted = store.prepare("select type, name from sqlite_schema where type in ('trigger', 'view')").all();
-  if (planted.length > 0) {
-    const { type, name } = schemaRow.parse(planted[0]);
-    return forged(`the store has a ${type} ${name}, and a hub makes none`);
-  }
-  const place = placeOf(store);
-  const start = place === undefined ? newestWhole(store) : place.log_index;
+async function compare(trx: Kysely<Tables>, key: Uint8Array | undefined, use: StoreUse): Promise<StateVerdict> {
+  const inSql = rowSqlOf(trx);
+  const planted = await inSql.planted(trx, use === 'running' ? tableList.replayed : undefined);
+  if (planted !== undefined) return forged(`the store has a ${planted}, and a hub makes none`);
+  const place = await placeOf(trx, inSql);
+  const start = place === undefined ? await newestWhole(trx, inSql) : place.log_index;
   if (start === undefined) return { kind: 'none' };
-  const read = readEntries(store, start, key);
+  const read = await readEntries(trx, inSql, start, key);
   if ('reasons' in read) return read;
   const { state, last, net } = read;
   if (place === undefined || layoutDigest(place.layout) !== state.layout)
     return forged('the list of tables is not the one that the log names');
+  const expressions = await inSql.rows(trx);
   const findings: StateFinding[] = [];
   let rows = 0;
   for (const each of parseLayout(place.layout)) {
-    const list = listOf(store, each.table);
+    const list = await listOf(trx, each.table);
     const before = undone([...list.keys()], net.get(each.table));
     const { rows: count, digest } = listState(before);
     const logged = state.tables[each.table];
     if (logged === undefined || logged.rows !== count || logged.digest !== digest)
       return forged(`the list of rows of ${each.table} is not the one that the log vouches for`);
     rows += list.size;
-    findings.push(...findingsOf(store, each, list));
+    findings.push(...(await findingsOf(trx, each.table, expressions(each), list)));
   }
   return { kind: 'compared', whole: start, last, layout: place.layout, rows, findings };
 }
@@ -109,19 +119,35 @@ function forged(...reasons: readonly string[]): { readonly kind: 'forged'; reado
   return { kind: 'forged', reasons };
 }
 
-function placeOf(store: DatabaseSync): z.infer<typeof stateRow> | undefined {
-  const has = store.prepare("select 1 from sqlite_schema where name = 'security_state'").get();
-  const row = has === undefined ? undefined : store.prepare('select log_index, layout from security_state').get();
+/** Whether the log of the store at a place has entries about its state. */
+export async function hasStateEntries(place: StorePlace): Promise<boolean> {
+  if (typeof place === 'string' && !existsSync(place)) return false;
+  await using reader = await openReader<Tables>(place);
+  if (!(await rowSqlOf(reader).hasTable(reader, 'security_state'))) return false;
+  const [row] = await reader.selectFrom('security_state').select('id').limit(1).execute();
+  return row !== undefined;
+}
+
+async function placeOf(trx: Kysely<Tables>, inSql: RowSql): Promise<z.infer<typeof stateRow> | undefined> {
+  if (!(await inSql.hasTable(trx, 'security_state'))) return undefined;
+  const [row] = await trx.selectFrom('security_state').select(['log_index', 'layout']).execute();
   return row === undefined ? undefined : stateRow.parse(row);
 }
 
 /** Searches the whole log: a store whose pointer is gone is not taken for one that never had a state. */
-function newestWhole(store: DatabaseSync): number | undefined {
-  for (const row of store.prepare('select log_index, entry from audit_entry order by log_index desc').iterate()) {
+async function newestWhole(trx: Kysely<Tables>, inSql: RowSql): Promise<number | undefined> {
+  for await (const row of stateEntries(trx, inSql, 0, 'desc')) {
     const { log_index: index, entry } = entryRow.parse(row);
     if (parseStateEntry(entry)?.kind === 'state') return index;
   }
   return undefined;
+}
+
+/** Only entries about the state come out: the test for their mark is in SQL. */
+function stateEntries(trx: Kysely<Tables>, inSql: RowSql, from: number, order: 'asc' | 'desc') {
+  const marked = sql<boolean>`${inSql.contains('entry', stateMark)}`;
+  const entries = trx.selectFrom('audit_entry').select(['log_index', 'entry']).where('log_index', '>=', from);
+  return entries.where(marked).orderBy('log_index', order).stream(ROWS_AT_ONCE);
 }
 
 type WholeState = Extract<StateEntry, { readonly kind: 'state' }>;
@@ -129,15 +155,11 @@ type WholeState = Extract<StateEntry, { readonly kind: 'state' }>;
 type Net = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 /** The whole state at `start`, and the changes since, each by an entry of this hub that names the one before. */
-function readEntries(store: DatabaseSync, start: number, key: Uint8Array | undefined) {
+async function readEntries(trx: Kysely<Tables>, inSql: RowSql, start: number, key: Uint8Array | undefined) {
   let state: WholeState | undefined;
   let last = start;
   const net = new Map<string, Map<string, number>>();
-  // The test for the mark is in SQL: only entries about the state come out.
-  const marked = store.prepare(
-    'select log_index, entry from audit_entry where log_index >= ? and instr(entry, ?) > 0 order by log_index',
-  );
-  for (const row of marked.iterate(start, stateMark)) {
+  for await (const row of stateEntries(trx, inSql, start, 'asc')) {
     const { log_index: index, entry: bytes } = entryRow.parse(row);
     const entry = parseStateEntry(bytes);
     if (entry === undefined) continue;
@@ -170,12 +192,10 @@ function apply(
   for (const each of added) of.set(each, (of.get(each) ?? 0) + 1);
 }
 
-function listOf(store: DatabaseSync, table: string): Map<string, string> {
-  const rows = store
-    .prepare('select digest, name from security_row where table_name = ? order by digest')
-    .iterate(table);
+async function listOf(trx: Kysely<Tables>, table: string): Promise<Map<string, string>> {
+  const rows = trx.selectFrom('security_row').select(['digest', 'name']).where('table_name', '=', table);
   const list = new Map<string, string>();
-  for (const row of rows) {
+  for await (const row of rows.orderBy('digest').stream(ROWS_AT_ONCE)) {
     const { digest, name } = listRow.parse(row);
     list.set(digest, name);
   }
@@ -194,22 +214,23 @@ function undone(list: readonly string[], net: ReadonlyMap<string, number> | unde
   return [...before].toSorted();
 }
 
-function findingsOf(
-  store: DatabaseSync,
-  each: ReturnType<typeof parseLayout>[number],
+async function findingsOf(
+  trx: Kysely<Tables>,
+  table: string,
+  { id, name, text, condition }: RowExpressions,
   list: Map<string, string>,
-): readonly StateFinding[] {
-  const { table } = each;
-  const texts = store.prepare(
-    `select rowid as id, ${rowName(each, 'r')} as name, ${rowText(each, 'r')} as text from "${table}" r where ${rowCondition(each, 'r')}`,
-  );
+): Promise<readonly StateFinding[]> {
+  const rows = trx
+    .selectFrom(sql`${sql.table(table)}`.as('r'))
+    .select([id.as('id'), name.as('name'), text.as('text')])
+    .where(sql<boolean>`${condition}`);
   const left = new Map(list);
   const findings: StateFinding[] = [];
-  for (const row of texts.iterate()) {
-    const { id, name, text } = textRow.parse(row);
-    const digest = rowDigest(table, text);
-    if (!left.delete(digest)) findings.push({ kind: 'unlogged', table, name, digest, rowid: id });
+  for await (const row of rows.stream(ROWS_AT_ONCE)) {
+    const { id: place, name: shown, text: content } = textRow.parse(row);
+    const digest = rowDigest(table, content);
+    if (!left.delete(digest)) findings.push({ kind: 'unlogged', table, name: shown, digest, id: place });
   }
-  for (const [digest, name] of left) findings.push({ kind: 'missing', table, name, digest, rowid: -1 });
+  for (const [digest, shown] of left) findings.push({ kind: 'missing', table, name: shown, digest, id: '' });
   return findings;
 }

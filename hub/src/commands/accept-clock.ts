@@ -2,11 +2,12 @@
 // latest one, and the log records both.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { Database } from '../store/database.ts';
+import { openReader } from '../store/engine/place.ts';
 import { isMigrated } from '../store/migrate.ts';
+import type { Tables } from '../store/schema.ts';
 import { latestTimeIn, storeLatest } from '../store/hub-time.ts';
 
 export interface AcceptedClock {
@@ -19,7 +20,7 @@ export interface AcceptedClock {
 export async function acceptClock(folder: string, nowMs: number): Promise<AcceptedClock> {
   const file = join(folder, 'hub.sqlite');
   if (!existsSync(file)) throw new HubError('request-invalid', `${folder} holds no hub`);
-  assertMigrated(file);
+  await assertMigrated(file);
   await using database = await Database.open(file);
   return database.write(async (trx) => {
     const from = await latestTimeIn(trx);
@@ -30,9 +31,9 @@ export async function acceptClock(folder: string, nowMs: number): Promise<Accept
   });
 }
 
-function assertMigrated(file: string): void {
-  using store = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
-  if (isMigrated(store)) return;
+async function assertMigrated(file: string): Promise<void> {
+  await using reader = await openReader<Tables>(file);
+  if (await isMigrated(reader)) return;
   const message = `${file} was written by another version, and only a start of the hub compares its rows and upgrades it`;
   throw new HubError(
     'conflict',

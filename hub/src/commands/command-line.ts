@@ -5,11 +5,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { utf8 } from '@edgekeep/core/bytes';
-import { CoreError } from '@edgekeep/core/error';
 import { findingText } from '@edgekeep/host/finding';
-import { parseJson } from '@edgekeep/core/json';
-import { z } from 'zod';
 import { installInitialCertificates } from '../secrets/initial-certificates.ts';
 import { acceptClock, acceptedClockText } from './accept-clock.ts';
 import { resetPolicy } from '../access/reset-policy.ts';
@@ -20,8 +16,8 @@ import { HostError } from '@edgekeep/host/error';
 import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
 import { HubError } from '../common/error.ts';
 import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
-import { terminalAsk, withIdentity } from './identity-settings.ts';
 import { initHub, parsePerson, requestPlace } from './init.ts';
+import { newSettings } from './new-settings.ts';
 import { initText, initWarnings, nextText } from './init-text.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openKeyStore, openSealed } from '../secrets/open-keys.ts';
@@ -34,12 +30,12 @@ import { readSealedFile } from '../secrets/sealed-keys.ts';
 import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from '../secrets/sources.ts';
 import { giveToHub, waitForUnlock } from '../doors/unlock/waiting.ts';
 import type { UnlockResponse } from '../secrets/unlock-message.ts';
-import { type HubSettings, parseHubSettings, readHubSettings } from '../settings.ts';
+import { type HubSettings, readHubSettings } from '../settings.ts';
 import { startHub } from '../wiring/start.ts';
 import { asFolderError } from '../common/world-failure.ts';
 import { vendorRootText } from '../vendor-root/text.ts';
 
-const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE|FOLDER] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--settings JSON]
+const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE|FOLDER] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--store URL] [--store-password-file FILE] [--store-ca FILE] [--settings JSON]
        edgekeep hub install-issuing FILE [--data DIR] [--root-sha256 HEX]
        edgekeep hub run [--data DIR] [--passphrase-fd N] [--share FILE]… [--wait]
        edgekeep hub check [--data DIR]
@@ -57,6 +53,9 @@ const options = {
   'issuing-request': { type: 'string' },
   'root-sha256': { type: 'string' },
   settings: { type: 'string' },
+  store: { type: 'string' },
+  'store-password-file': { type: 'string' },
+  'store-ca': { type: 'string' },
   name: { type: 'string', multiple: true },
   person: { type: 'string' },
   unlock: { type: 'string', multiple: true },
@@ -145,9 +144,6 @@ async function main(argv: readonly string[]): Promise<number> {
   return 2;
 }
 
-// Settings for a new hub; an older hub does not have them until an operator sets them.
-const newHubSettings = { attestation: { coveredPcrs: [14] }, pcrs: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 14] };
-
 async function init(folder: string, values: Values): Promise<number> {
   const requestPath = values['issuing-request'];
   if (requestPath !== undefined && values['root-folder'] !== undefined)
@@ -157,7 +153,7 @@ async function init(folder: string, values: Values): Promise<number> {
     );
   const rootFolder = requestPath === undefined ? (values['root-folder'] ?? join(folder, 'root')) : undefined;
   const words = values.unlock ?? [];
-  const settings = await newSettings(values, programOf(words));
+  const settings = await newSettings(values, programOf(words), values.json === true);
   const requestFile = requestPath === undefined ? undefined : requestPlace(requestPath, settings, Date.now());
   const unlockers = await parseUnlockerOrders(words, {
     passphraseFd: descriptorOf(values['passphrase-fd']),
@@ -184,22 +180,10 @@ async function init(folder: string, values: Values): Promise<number> {
   return 0;
 }
 
-async function newSettings(values: Values, program: readonly string[] | undefined): Promise<HubSettings> {
-  const given = values.settings === undefined ? {} : parseSettings(values.settings);
-  const named = values.name === undefined ? given : { ...given, names: values.name };
-  if (values.name !== undefined && 'names' in given)
-    throw new HubError('request-invalid', 'the names are given by --name or in --settings, not both');
-  const namesFrom = values.settings === undefined && values.name !== undefined ? '--name' : '--settings';
-  const whole = await withIdentity(named, values.json === true ? undefined : terminalAsk(), { namesFrom });
-  return parseHubSettings(
-    { ...newHubSettings, ...whole, ...(program === undefined ? {} : { unlockProgram: program }) },
-    '--settings',
-  );
-}
-
 async function putPolicyBack(folder: string, values: Values): Promise<number> {
-  const { unlockProgram } = await readHubSettings(folder);
-  using _ = lockHub(folder);
+  const settings = await readHubSettings(folder);
+  const { unlockProgram } = settings;
+  using _ = lockHub(folder, settings);
   const keyStore = await openKeyStore(folder, sourcesOf(values, unlockProgram));
   const version = await resetPolicy(folder, Date.now(), keyStore);
   const text = `policy version ${version}, the default, is in force once the hub runs\n`;
@@ -208,7 +192,7 @@ async function putPolicyBack(folder: string, values: Values): Promise<number> {
 }
 
 async function takeClock(folder: string, values: Values): Promise<number> {
-  using _ = lockHub(folder);
+  using _ = lockHub(folder, await readHubSettings(folder));
   const accepted = await acceptClock(folder, Date.now());
   process.stdout.write(values.json === true ? `${JSON.stringify(accepted)}\n` : acceptedClockText(accepted));
   return 0;
@@ -234,18 +218,9 @@ async function installIssuing(folder: string, file: string, values: Values): Pro
   return 0;
 }
 
-function parseSettings(text: string): Readonly<Record<string, unknown>> {
-  try {
-    return parseJson(utf8(text), z.looseObject({}), '--settings');
-  } catch (cause) {
-    if (!(cause instanceof CoreError)) throw cause;
-    throw new HubError('settings-invalid', `${cause.message}: it takes a JSON object (docs/settings.md)`, { cause });
-  }
-}
-
 /** Locks the folder of a hub that does not run. Writes nothing into a folder that holds no hub. */
-function lockHub(folder: string): FolderLock {
-  if (existsSync(join(folder, 'hub.sqlite'))) return lockFolder(folder);
+function lockHub(folder: string, { store }: HubSettings): FolderLock {
+  if (store.url !== 'sqlite' || existsSync(join(folder, 'hub.sqlite'))) return lockFolder(folder);
   throw new HubError('settings-invalid', `${folder} holds no hub: \`edgekeep hub init --data ${folder}\` makes one`);
 }
 
@@ -255,7 +230,7 @@ async function run(folder: string, values: Values): Promise<number> {
   const settings = await readHubSettings(folder);
   const sources = sourcesOf(values, settings.unlockProgram);
   // Before it asks anybody for a passphrase.
-  using lock = lockHub(folder);
+  using lock = lockHub(folder, settings);
   const keyStore = values.wait === true ? await openOrWait(folder, sources) : await openKeyStore(folder, sources);
   const hub = await startHub(folder, settings, undefined, keyStore, lock);
   const { deviceAddress: device, operatorAddress: operator, estAddress: est } = hub;
@@ -324,8 +299,9 @@ async function unlock(folder: string, values: Values): Promise<number> {
 }
 
 async function changeUnlockers(folder: string, values: Values): Promise<number> {
-  const { unlockProgram } = await readHubSettings(folder);
-  using _ = lockHub(folder);
+  const settings = await readHubSettings(folder);
+  const { unlockProgram } = settings;
+  using _ = lockHub(folder, settings);
   const words = values.add ?? [];
   if (words.some((word) => word === 'none' || word.startsWith('program:'))) {
     throw new HubError(

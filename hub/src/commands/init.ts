@@ -21,7 +21,10 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 import type { NewUnlocker } from '../secrets/unlock.ts';
 import { encodeHubSettings, type HubSettings, settingsFileName } from '../settings.ts';
 import { Database, type WriteTransaction } from '../store/database.ts';
+import type { StorePlace } from '../store/engine/place.ts';
 import { lockFileName, lockFolder } from '../store/folder-lock.ts';
+import { placeOfStore } from '../store/place-of-store.ts';
+import { newStoreAt } from './new-store.ts';
 import { beginInit } from './unfinished-init.ts';
 
 // The default name when none is given; `edgekeep person add` adds other people.
@@ -62,9 +65,12 @@ export async function initHub(folder: string, order: InitOrder): Promise<NewHub>
   const wasLockedBefore = await exists(join(folder, lockFileName));
   try {
     using _ = lockFolder(folder);
-    const unfinished = await beginInit(folder, order);
+    const place = placeOfStore(folder, order.settings);
+    const store = await newStoreAt(place);
+    const unfinished = await beginInit(folder, { ...order, discardStore: store.discard });
     try {
-      const made = await makeHub(folder, order);
+      await store.assertEmpty();
+      const made = await makeHub(folder, order, place, (trx) => store.mark(trx, unfinished.id));
       await unfinished.finish();
       return made;
     } catch (error) {
@@ -90,17 +96,22 @@ async function removeMade(folder: string, topmost: string | undefined): Promise<
   }
 }
 
-async function makeHub(folder: string, order: InitOrder): Promise<NewHub> {
+async function makeHub(
+  folder: string,
+  order: InitOrder,
+  place: StorePlace,
+  mark: (trx: WriteTransaction) => Promise<void>,
+): Promise<NewHub> {
   const { rootFolder, settings, nowMs, unlockers = [], person = firstPerson, policyText, requestFile } = order;
   const { trustDomain } = settings.workloads;
   const { logOrigin } = settings;
   await createHubKeys(folder, { rootFolder, unlockers, trustDomain, logOrigin, nowSeconds: Math.floor(nowMs / 1_000) });
-  for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots']) await makeFolder(join(folder, place));
+  for (const roots of ['vendor-roots', 'dice-roots', 'idevid-roots']) await makeFolder(join(folder, roots));
   const token = newTokenText();
   const expiresAtMs = nowMs + settings.tokens.bootstrapHours * 3_600_000;
   const names = namesInSettings(settings);
   {
-    await using database = await Database.open(join(folder, 'hub.sqlite'));
+    await using database = await Database.open(place, 'optional', undefined, mark);
     await database.write((trx) => recordFirst(trx, { token, person, names, expiresAtMs, nowMs }));
     if (policyText !== undefined) await PolicyStore.replace(database, { text: policyText, actor: 'hub', nowMs });
   }

@@ -44,10 +44,14 @@ export interface InitPlaces {
   readonly rootFolder?: string | undefined;
   readonly shareFolder?: string | undefined;
   readonly requestFile?: string | undefined;
+  /** Of a store that is not in the folder: removes what the run with this id made there. */
+  readonly discardStore?: (id: string) => Promise<void>;
 }
 
 /** A run of `hub init` under way in a folder that it has locked. */
 export interface UnfinishedInit {
+  /** Of this run. */
+  readonly id: string;
   /** Everything is written: what was noted stays. */
   finish(): Promise<void>;
   /** Removes what was made, as far as the disk lets it. */
@@ -64,8 +68,13 @@ export function isHalfMade(folder: string): boolean {
  * overwritten.
  */
 export async function beginInit(folder: string, places: InitPlaces): Promise<UnfinishedInit> {
+  const { discardStore = async () => undefined } = places;
   const former = await readNote(folder);
-  if (former !== undefined) await remove(folder, former);
+  if (former !== undefined) {
+    // Before its note goes, which has the id.
+    await discardStore(former.id);
+    await remove(folder, former);
+  }
   const elsewhere = placesOf(places);
   assertAbsent([...ownNames.map((name) => join(folder, name)), ...elsewhere.flatMap(takenIn)]);
   const id = randomBytes(16).toString('hex');
@@ -82,13 +91,22 @@ export async function beginInit(folder: string, places: InitPlaces): Promise<Unf
     throw error;
   }
   return {
+    id,
     finish: async () => {
       for (const each of [...elsewhere.map((place) => place.folder), folder]) {
         await rm(join(each, noteName), { force: true });
         await syncFolder(each);
       }
     },
-    undo: () => removeOrLeave(folder, note),
+    undo: async () => {
+      try {
+        await discardStore(id);
+      } catch {
+        // The server went away: the note stays, and the next run removes the rest.
+        return;
+      }
+      await removeOrLeave(folder, note);
+    },
   };
 }
 

@@ -208,8 +208,15 @@ function firstKeyList({ logKey, attestationKey, backupKey, logOrigin: origin }: 
   };
 }
 
-/** The hub's keys in `folder`, from its key store; the caller keeps the key store. */
-export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(join(folder, 'keys'))): Promise<HubKeys> {
+/**
+ * The hub's keys in `folder`, from its key store; the caller keeps the key store. `hasEntries` says whether the log has entries under a state key: it is
+ * asked where there is none.
+ */
+export async function loadHubKeys(
+  folder: string,
+  store: KeyStore = plainKeys(join(folder, 'keys')),
+  hasEntries: () => Promise<boolean> = async () => true,
+): Promise<HubKeys> {
   const keys = join(folder, 'keys');
   if (store.protection === 'plain' && (await readSealedFile(keys)) !== undefined) {
     throw new HubError('keys-locked', `${keys} is sealed: an unlocker has to open it`);
@@ -218,7 +225,7 @@ export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(jo
     logSigner: await needSigner(store, folder, keyNames.log),
     attestationSigner: await needSigner(store, folder, keyNames.attestation),
     platformKey: await readPlatformKey(store, folder),
-    stateKey: await needStateKey(store, folder),
+    stateKey: await needStateKey(store, folder, hasEntries),
   };
 }
 

@@ -8,11 +8,15 @@ export interface Secrets extends Subject {
   readonly keyStore: KeyStore;
 }
 
-/** Takes over `keyStore`, also when it throws. */
-export async function openSecrets(folder: string, keyStore: KeyStore): Promise<Secrets> {
+/** Takes over `keyStore`, also when it throws. `hasEntries`: as for `loadHubKeys`. */
+export async function openSecrets(
+  folder: string,
+  keyStore: KeyStore,
+  hasEntries: () => Promise<boolean>,
+): Promise<Secrets> {
   await using opened = new AsyncDisposableStack();
   opened.use(keyStore);
-  const keys = await loadHubKeys(folder, keyStore);
+  const keys = await loadHubKeys(folder, keyStore, hasEntries);
   opened.use(keys.platformKey);
   const open = opened.move();
   return { keys, keyStore, [Symbol.asyncDispose]: () => open.disposeAsync() };

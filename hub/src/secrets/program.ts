@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { HubError } from '../common/error.ts';
+import { storePasswordVariable } from '@edgekeep/core/canonical/store-url';
 
 const secretLength = 32;
 /** Long enough to type a PIN. */
@@ -21,7 +22,8 @@ export async function secretFromProgram(command: readonly string[]): Promise<Uin
   const why = existsSync(program) ? othersMayWrite(program) : undefined;
   if (why !== undefined) throw new HubError('unlock-refused', `unlockProgram is not run: ${why}`);
   // The program gets our standard input and error, so that it can ask for a PIN and report failures.
-  const child = spawn(program, args, { stdio: ['inherit', 'pipe', 'inherit'] });
+  const { [storePasswordVariable]: _, ...env } = process.env;
+  const child = spawn(program, args, { stdio: ['inherit', 'pipe', 'inherit'], env });
   // Not spawn's own timeout: it would hold the process for its whole length when the program does not even start.
   const timer = setTimeout(() => child.kill('SIGKILL'), answerMilliseconds);
   const secret = new Uint8Array(secretLength);

@@ -1,9 +1,6 @@
 // The key for the codes of entries about the store's own state (docs/design/security-state.md). A hub from before there was one gets it at its first
 // start; a hub that had one and lost it must not get another, under which its own entries look forged.
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { HubError } from '../common/error.ts';
 import type { KeyStore } from './key-store.ts';
 
@@ -17,22 +14,21 @@ export async function readStateKey(store: KeyStore): Promise<Uint8Array | undefi
   throw new HubError('settings-invalid', `${stateKeyName}: expected ${stateKeyLength} bytes, found ${known.length}`);
 }
 
-/** Makes one where the store in `folder` has no entry under any. Throws `settings-invalid` where it has, and writes nothing. */
-export async function needStateKey(store: KeyStore, folder: string): Promise<Uint8Array> {
+/**
+ * Makes one where the hub's store has no entry under any, which `hasEntries` says. Throws `settings-invalid` where it has, and writes nothing.
+ */
+export async function needStateKey(
+  store: KeyStore,
+  folder: string,
+  hasEntries: () => Promise<boolean>,
+): Promise<Uint8Array> {
   const known = await readStateKey(store);
   if (known !== undefined) return known;
-  if (hasStateEntries(join(folder, 'hub.sqlite'))) {
+  if (await hasEntries()) {
     const message = `${stateKeyName} is missing among the keys of ${folder}, and the log has entries under it: copy it back, or restore the whole backup that has these keys (\`edgekeep hub restore\`); without it nobody can tell the hub's own entries from forged ones`;
     throw new HubError('settings-invalid', message);
   }
   const made = randomBytes(stateKeyLength);
   await store.add(stateKeyName, made);
   return made;
-}
-
-function hasStateEntries(path: string): boolean {
-  if (!existsSync(path)) return false;
-  using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-  const table = store.prepare("select 1 from sqlite_schema where type = 'table' and name = 'security_state'").get();
-  return table !== undefined && store.prepare('select 1 from security_state limit 1').get() !== undefined;
 }

@@ -24,6 +24,7 @@ const GROUP_MAX = 256;
 const auditEntries = { table: 'audit_entry', number: 'log_index', columns: ['entry', 'leaf_hash'] } as const;
 // A longer queue means that the disk has stopped: refuse new work.
 const QUEUE_MAX = 20_000;
+const plainThread = new URL('./plain-thread.ts', import.meta.url);
 
 /** Whether a write may belong to no request: true for tools and tests, which use a store alone. */
 export type AuthorityRule = 'required' | 'optional';
@@ -84,12 +85,41 @@ export class Database {
   static async open(
     place: StorePlace,
     authority: AuthorityRule = 'optional',
-    thread = new URL('./plain-thread.ts', import.meta.url),
+    thread = plainThread,
     upgraded: (trx: WriteTransaction) => Promise<void> = async () => undefined,
+  ): Promise<Database> {
+    return Database.#open(place, { authority, thread }, async () => upgraded);
+  }
+
+  /**
+   * As `open`, and no other hub writes to the store while this one is open. `found` runs as soon as that is so, and gives what runs in the transaction of
+   * the migrations. Throws `store-in-use`.
+   */
+  static async openAlone(
+    place: StorePlace,
+    options: { readonly authority: AuthorityRule; readonly thread?: URL },
+    found: () => Promise<(trx: WriteTransaction) => Promise<void>>,
+  ): Promise<Database> {
+    if (typeof place === 'string') {
+      // The lock of its folder says so already, and a store that is refused is not opened for writing.
+      const upgraded = await found();
+      return Database.#open(place, options, async () => upgraded);
+    }
+    return Database.#open(place, options, async (engine) => {
+      await engine.hold();
+      return found();
+    });
+  }
+
+  static async #open(
+    place: StorePlace,
+    { authority, thread = plainThread }: { readonly authority: AuthorityRule; readonly thread?: URL },
+    prepare: (engine: Engine<Tables>) => Promise<(trx: WriteTransaction) => Promise<void>>,
   ): Promise<Database> {
     const charge = (milliseconds: number) => actingNow()?.charge(milliseconds);
     const engine = await openEngine<Tables>(place, { charge, numbered: auditEntries });
     try {
+      const upgraded = await prepare(engine);
       await engine.migrate(async (trx) => {
         await migrate(trx);
         await upgraded(trx);

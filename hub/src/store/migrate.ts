@@ -1,7 +1,7 @@
 // The schema's history: each migration runs once, in the order of their names, inside one transaction. One set for every engine.
-import type { DatabaseSync } from 'node:sqlite';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { type MigrationProvider, Migrator } from 'kysely/migration';
+import { rowSqlOf } from './engine/row-sql.ts';
 import { migrations } from './migrations.ts';
 import type { Tables } from './schema.ts';
 
@@ -17,14 +17,10 @@ export async function migrate(db: Kysely<Tables>): Promise<void> {
 }
 
 /** Whether every migration has run on this store. */
-export function isMigrated(store: DatabaseSync): boolean {
-  if (store.prepare("select 1 from sqlite_schema where name = 'kysely_migration'").get() === undefined) return false;
-  const done = new Set(
-    store
-      .prepare('select name from kysely_migration')
-      .all()
-      .map(({ name }) => String(name)),
-  );
+export async function isMigrated(reader: Kysely<Tables>): Promise<boolean> {
+  if (!(await rowSqlOf(reader).hasTable(reader, 'kysely_migration'))) return false;
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(reader);
+  const done = new Set(rows.map(({ name }) => name));
   return migrationNames.every((name) => done.has(name));
 }
 

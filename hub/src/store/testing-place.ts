@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import type { PostgresPlace } from './engine/postgres-place.ts';
+import { commitLookupMs, type PostgresPlace } from './engine/postgres-place.ts';
 import type { StorePlace } from './engine/place.ts';
 import { clusterUser, startTestCluster } from './testing-cluster.ts';
 
@@ -26,7 +26,14 @@ export async function databaseOf(path: string, template = 'template0'): Promise<
         `create database ${database} template ${template} encoding 'UTF8' lc_collate 'C' lc_ctype 'C'`,
       );
   });
-  return { kind: 'postgres', host: await socketFolder(), port: 5432, database, user: clusterUser, lookupMs: 30_000 };
+  return {
+    kind: 'postgres',
+    host: await socketFolder(),
+    port: 5432,
+    database,
+    user: clusterUser,
+    lookupMs: commitLookupMs,
+  };
 }
 
 /** Removes a database with everything that is connected to it. */

@@ -1,6 +1,5 @@
 // The wiring of a running hub: which subjects there are, in the order of their dependencies, and the few things each takes. Nothing below this
 // file sees more than one subject's own things.
-import { join } from 'node:path';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { type Access, openAccess } from '../access/open.ts';
 import { type Addresses, openAddresses } from '../address/open.ts';
@@ -9,7 +8,8 @@ import { type Attestation, openAttestation } from '../attest/open.ts';
 import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
 import { appendEntry } from '../audit/append.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
-import { adopted, adoption, findState } from '../audit/security-state.ts';
+import { adopted, adoption, findState, type FoundState } from '../audit/security-state.ts';
+import { hasStateEntries } from '../audit/state-check.ts';
 import { HubKeyRing, readHubKey } from '../authority/hub-key-ring.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
 import { type Clock, timeEpochs } from '../common/clock.ts';
@@ -41,6 +41,8 @@ import { PublicWitnesses } from '../jobs/public-witnesses.ts';
 import { ReleaseQuorums } from '../model/release-quorums.ts';
 import { Database } from '../store/database.ts';
 import { assertNotEmptied } from '../store/emptied.ts';
+import type { StorePlace } from '../store/engine/place.ts';
+import { placeOfStore } from '../store/place-of-store.ts';
 import { HubTime } from '../store/hub-time.ts';
 import { openVendorRoots, type VendorRootSubject } from '../vendor-root/open.ts';
 
@@ -81,14 +83,13 @@ async function openLedger(
   { settings, clock: system }: Pick<Ledger, 'settings' | 'clock'>,
   keyStore: KeyStore,
 ): Promise<Ledger> {
-  const secrets = hub.use(await openSecrets(folder, keyStore));
+  const place = placeOfStore(folder, settings);
+  await assertNotEmptied(place);
+  const secrets = hub.use(await openSecrets(folder, keyStore, () => hasStateEntries(place)));
   const pagesThread = new URL('../doors/operator/pages-thread.ts', import.meta.url);
-  const path = join(folder, 'hub.sqlite');
-  assertNotEmptied(path);
-  // Before anything enters the log: entries that somebody added to a stopped store must not get a checkpoint.
-  const before = findState(path, secrets.keys.stateKey);
-  const database = hub.use(await Database.open(path, 'required', pagesThread, adoption(before, system)));
-  const found = adopted(before);
+  const { before, database } = await openFound(place, secrets.keys.stateKey, pagesThread, system);
+  hub.use(database);
+  const found = await adopted(before);
   const { maxBehindSeconds } = settings.hubClock;
   const time = await HubTime.open(database.read, { system, maxBehindSeconds });
   database.assertMayWrite = () => time.assertRight();
@@ -102,6 +103,18 @@ async function openLedger(
   if (postQuantum?.made === true) await logSecondKey(database, settings.logOrigin, time.now());
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
   return { folder, settings, time, clock: time.now, secrets, database, audit, ...state };
+}
+
+/** Compares before anything enters the log: entries that somebody added to a stopped store must not get a checkpoint. */
+async function openFound(place: StorePlace, key: Uint8Array, thread: URL, system: Clock) {
+  // A hub that ends at this moment still writes.
+  const found = Promise.withResolvers<FoundState>();
+  const database = await Database.openAlone(place, { authority: 'required', thread }, async () => {
+    const before = await findState(place, key);
+    found.resolve(before);
+    return adoption(before, system);
+  });
+  return { before: await found.promise, database };
 }
 
 async function logSecondKey(database: Database, origin: string, at: number): Promise<void> {

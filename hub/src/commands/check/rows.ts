@@ -2,13 +2,15 @@
 // file; where it is sealed, the log's last checkpoint has to lead to the entries.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { failed, type Finding, ok } from '@edgekeep/host/finding';
+import type { Kysely } from 'kysely';
 import { logProblem } from '../../audit/log-verification.ts';
 import { findingsText } from '../../audit/security-state.ts';
 import { checkState } from '../../audit/state-check.ts';
 import { readStateKey } from '../../secrets/state-key.ts';
 import { plainKeys } from '../../secrets/plain-keys.ts';
+import { openReader } from '../../store/engine/place.ts';
+import type { Tables } from '../../store/schema.ts';
 
 const next = 'docs/design/security-state.md, "What to do"';
 
@@ -17,19 +19,19 @@ export async function checkRows(folder: string): Promise<readonly Finding[]> {
   // A store that is missing or damaged is a finding of its own.
   if (!existsSync(path)) return [];
   const key = await readStateKey(plainKeys(join(folder, 'keys')));
-  using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
   try {
-    const problem = logProblem(store);
+    await using reader = await openReader<Tables>(path);
+    const problem = await logProblem(reader);
     if (problem !== undefined) return [failed('log', problem, next)];
-    return [rowsFinding(store, key)];
+    return [await rowsFinding(reader, key)];
   } catch (error) {
     if (error instanceof Error && 'errcode' in error) return [];
     throw error;
   }
 }
 
-function rowsFinding(store: DatabaseSync, key: Uint8Array | undefined): Finding {
-  const verdict = checkState(store, key);
+async function rowsFinding(reader: Kysely<Tables>, key: Uint8Array | undefined): Promise<Finding> {
+  const verdict = await checkState(reader, key);
   if (verdict.kind === 'none') return ok('rows', 'the next start adopts them: the log has no entry about them yet');
   if (verdict.kind === 'forged') return failed('rows', verdict.reasons.join('; '), next);
   if (verdict.findings.length > 0) return failed('rows', findingsText(verdict.findings), next);

@@ -9,6 +9,8 @@ export interface Engine<DB> {
   readonly read: Kysely<DB>;
   /** The SQL of this engine, for reads that another thread does. */
   readonly sql: SqlOfEngine;
+  /** From now on, until it is closed, no other hub writes to the store. Throws `store-in-use`. */
+  hold(): Promise<void>;
   /** Runs before anything else uses the store, in one transaction, and never twice at a time. */
   migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void>;
   /** Runs one group of writes as one transaction; resolves once it is durable. One group at a time. */

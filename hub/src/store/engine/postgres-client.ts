@@ -1,6 +1,8 @@
 // Connections to PostgreSQL that give values in the forms that SQLite gives: numbers, texts, plain bytes. Over a network always TLS, with the name
 // of the server verified.
+import { groupAndOthers, readPrivateFile } from '@edgekeep/host/private-file';
 import type { ClientConfig } from 'pg';
+import { HubError } from '../../common/error.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 
 const CONNECT_MS_MAX = 10_000;
@@ -11,20 +13,22 @@ const PROBE_AFTER_MS = 10_000;
 export type ConnectionMode = 'write' | 'read';
 
 // A writer that stops in a group (its machine is suspended) loses the lock; one that waits for the lock gives up before its callers do.
+// The server notices a hub that vanished without a word by probes of its own: what it held is free after half a minute.
 const ofMode: Readonly<Record<ConnectionMode, string>> = {
   read: '-c default_transaction_read_only=on -c statement_timeout=120s',
-  write: '-c lock_timeout=20s -c idle_in_transaction_session_timeout=15s',
+  write:
+    '-c lock_timeout=20s -c idle_in_transaction_session_timeout=15s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3',
 };
 
 export function clientConfig(place: PostgresPlace, mode: ConnectionMode): ClientConfig {
-  const { host, port, database, user, password, authorities } = place;
+  const { host, port, database, user, authorities } = place;
   return {
     host,
     port,
     database,
     user,
     // A function, so that no object that is printed has it. Without one `pg` would search the environment and files.
-    password: () => password ?? '',
+    password: () => passwordOf(place),
     ssl: host.startsWith('/')
       ? false
       : { rejectUnauthorized: true, ...(authorities === undefined ? {} : { ca: authorities }) },
@@ -36,6 +40,22 @@ export function clientConfig(place: PostgresPlace, mode: ConnectionMode): Client
     options: `-c default_transaction_isolation=read\\ committed -c search_path=public -c client_encoding=UTF8 -c extra_float_digits=1 -c bytea_output=hex -c client_min_messages=notice ${ofMode[mode]}`,
     types: { getTypeParser: parserOf },
   };
+}
+
+const PASSWORD_BYTES_MAX = 4_096;
+
+/** The first line of its file. */
+async function passwordOf({ password, passwordFile }: PostgresPlace): Promise<string> {
+  if (passwordFile === undefined) return password ?? '';
+  const refused = (problem: string, options?: ErrorOptions) =>
+    new HubError('settings-invalid', `store.passwordFile: ${passwordFile}: ${problem}`, options);
+  const rules = { maxBytes: PASSWORD_BYTES_MAX, forbidden: groupAndOthers, followsLinks: true };
+  const bytes = await readPrivateFile(passwordFile, rules, refused);
+  if (bytes === undefined) throw refused('there is no such file');
+  const [line = ''] = bytes.toString('utf8').split(/\r?\n/, 1);
+  bytes.fill(0);
+  if (line === '') throw refused('its first line is empty: expected the password');
+  return line;
 }
 
 type Parser = (text: string) => unknown;

@@ -4,10 +4,12 @@ import type { Engine, EngineOptions, Outcome, SqlOfEngine, WriteGroup } from './
 import { countRows } from './numbered-rows.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { PostgresPool } from './postgres-pool.ts';
+import { postgresRows } from './postgres-rows.ts';
 import { assertFit } from './postgres-server.ts';
 import { nullableColumns, postgresSql } from './postgres-sql.ts';
 import { changeIn, listen, watchStatements } from './postgres-watch.ts';
 import { PostgresWriter } from './postgres-writer.ts';
+import { withRowSql } from './row-sql.ts';
 import type { RowChange, WatchedTable } from './row-watch.ts';
 
 // Reads of requests wait for a connection; long ones have the reading thread.
@@ -22,6 +24,10 @@ const asMigrationsExpect = [
   'create or replace function min(a bigint, b bigint) returns bigint immutable language sql as $$ select least(a, b) $$',
 ];
 const ownTables = [
+  // Rows that somebody wrote refer to each other: they are removed in any order (audit/security-state.ts).
+  `do $$ declare each record; begin
+    for each in select conrelid::regclass as place, conname from pg_constraint where contype = 'f' and not condeferrable and connamespace = 'public'::regnamespace
+    loop execute format('alter table %s alter constraint %I deferrable', each.place, each.conname); end loop; end $$`,
   'drop function min(bigint, bigint)',
   'create table if not exists engine.head (id integer primary key)',
   'insert into engine.head values (1) on conflict do nothing',
@@ -49,13 +55,20 @@ export class PostgresEngine<DB> implements Engine<DB> {
       const change = changeIn(notice);
       if (change !== undefined) this.#changes.push(change);
     });
-    this.#writing = new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => this.#writer } });
+    this.#writing = withRowSql(
+      new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => this.#writer } }),
+      postgresRows,
+    );
     countRows(this.#writing, this.#writer.rows);
+  }
+
+  async hold(): Promise<void> {
+    await this.#writer.hold();
   }
 
   async migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void> {
     const one = this.#one();
-    const db = new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => one } });
+    const db = withRowSql(new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => one } }), postgresRows);
     try {
       await one.use((client) => assertFit(client, this.#place));
       await db.transaction().execute(async (trx) => {
@@ -153,7 +166,7 @@ export class PostgresEngine<DB> implements Engine<DB> {
 export async function openPostgresReader<DB>(place: PostgresPlace): Promise<Kysely<DB>> {
   const driver = new PostgresPool(place, { mode: 'read', maxConnections: 1 });
   const sql = postgresSql(new Set(await driver.use(nullableColumns)));
-  return new Kysely<DB>({ dialect: { ...sql, createDriver: () => driver } });
+  return withRowSql(new Kysely<DB>({ dialect: { ...sql, createDriver: () => driver } }), postgresRows);
 }
 
 type Write<DB> = <T>(trx: Transaction<DB>, each: (trx: Transaction<DB>) => Promise<T>) => Promise<Outcome<T>>;

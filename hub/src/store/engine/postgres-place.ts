@@ -2,6 +2,9 @@
 import { endpointText } from '@edgekeep/core/canonical/endpoint';
 import { z } from 'zod';
 
+/** A server that restarts is back within seconds. */
+export const commitLookupMs = 30_000;
+
 export const postgresPlaceSchema = z.strictObject({
   kind: z.literal('postgres'),
   /** A name or address; or the folder of a Unix socket, which begins with a slash. */
@@ -10,10 +13,12 @@ export const postgresPlaceSchema = z.strictObject({
   database: z.string(),
   user: z.string(),
   password: z.string().optional(),
+  /** The file that has it, read for each connection: it may change while the hub runs. */
+  passwordFile: z.string().optional(),
   /** PEM of the CAs that certify the server; without it, those that Node trusts. */
   authorities: z.string().optional(),
-  /** How long a commit whose answer was lost is looked up. A server that restarts is back within seconds. */
-  lookupMs: z.int().positive().default(30_000),
+  /** How long a commit whose answer was lost is looked up. */
+  lookupMs: z.int().positive().default(commitLookupMs),
 });
 
 export type PostgresPlace = z.infer<typeof postgresPlaceSchema>;

@@ -35,7 +35,8 @@ export class PostgresPool implements Driver {
   }
 
   async beginTransaction(connection: PoolConnection): Promise<void> {
-    await connection.client.query('begin');
+    // One that only reads sees the store as it was at its first query.
+    await connection.client.query(this.#options.mode === 'read' ? 'begin isolation level repeatable read' : 'begin');
   }
 
   async commitTransaction(connection: PoolConnection): Promise<void> {
@@ -71,6 +72,7 @@ class PoolConnection implements DatabaseConnection {
   readonly #options: PoolOptions;
   /** Whether the connection itself failed, and not a query on it. */
   broken = false;
+  #streams = 0;
 
   constructor(client: PoolClient, options: PoolOptions) {
     this.client = client;
@@ -91,7 +93,15 @@ class PoolConnection implements DatabaseConnection {
     }
   }
 
-  streamQuery(): never {
-    throw new TypeError('long reads give pages, not streams');
+  /** Within a transaction, whose end closes the cursor. Only one part of this many rows is in memory. */
+  async *streamQuery<Row>(query: CompiledQuery, size: number): AsyncIterableIterator<QueryResult<Row>> {
+    const { sql, parameters } = checked(query);
+    const cursor = `stream${(this.#streams += 1)}`;
+    await this.client.query(`declare ${cursor} no scroll cursor for ${sql}`, [...parameters]);
+    for (;;) {
+      const { rows } = await this.client.query<never>(`fetch ${size} from ${cursor}`);
+      yield { rows };
+      if (rows.length < size) return;
+    }
   }
 }

@@ -26,26 +26,38 @@ export function changeIn({ code, message }: Notice): RowChange | undefined {
   return { table, name, before, after };
 }
 
-type TypeOf = (column: string) => string;
+/** The type of a column; empty where there is none. */
+type TypeOf = (table: string, column: string) => string;
+
+type Ask = (text: string) => Promise<readonly { table: string; column: string; type: string }[]>;
+
+export async function columnTypes(ask: Ask): Promise<TypeOf> {
+  const rows = await ask(
+    `select table_name as "table", column_name as "column", udt_name as type from information_schema.columns where table_schema = 'public'`,
+  );
+  const types = new Map(rows.map(({ table, column, type }) => [`${table}.${column}`, type]));
+  return (table, column) => types.get(`${table}.${column}`) ?? '';
+}
 
 /** The statements that make the triggers. */
 export async function watchStatements(client: ClientBase, tables: readonly WatchedTable[]): Promise<readonly string[]> {
-  const { rows } = await client.query<{ table: string; column: string; type: string }>(
-    `select table_name as "table", column_name as "column", udt_name as type from information_schema.columns where table_schema = 'public'`,
-  );
+  const typeOf = await columnTypes(async (text) => (await client.query<never>(text)).rows);
   return tables.flatMap((each) => {
-    const types = new Map(rows.filter(({ table }) => table === each.table).map(({ column, type }) => [column, type]));
-    return triggerOf(each, (column) => types.get(column) ?? '');
+    const { table } = each;
+    return [
+      `create or replace function engine."watch_${table}"() returns trigger language plpgsql as $watch$${watchBody(each, typeOf)}$watch$`,
+      `create or replace trigger edgekeep_watch after insert or update or delete on public."${table}" for each row when (current_setting('edgekeep.watch', true) = 'on') execute function engine."watch_${table}"()`,
+    ];
   });
 }
 
-function triggerOf(each: WatchedTable, typeOf: TypeOf): readonly string[] {
+/** The body of the function of a trigger, as the server keeps it. */
+export function watchBody(each: WatchedTable, typeOf: TypeOf): string {
   const { table } = each;
   const [old, now] = [rowText(each, 'old', typeOf), rowText(each, 'new', typeOf)];
   const [whereOld, whereNew] = [rowCondition(each, 'old'), rowCondition(each, 'new')];
   const report = `json_build_array('${table}', case when tg_op = 'DELETE' then ${rowName(each, 'old')} else ${rowName(each, 'new')} end, before, after)`;
-  return [
-    `create or replace function engine."watch_${table}"() returns trigger language plpgsql as $watch$
+  return `
 declare before text; after text;
 begin
   if tg_op <> 'INSERT' and ${whereOld} then before := ${old}; end if;
@@ -54,14 +66,16 @@ begin
     raise notice using errcode = '${noticeCode}', message = ${report}::text;
   end if;
   return null;
-end $watch$`,
-    `create or replace trigger edgekeep_watch after insert or update or delete on public."${table}" for each row when (current_setting('edgekeep.watch', true) = 'on') execute function engine."watch_${table}"()`,
-  ];
+end `;
 }
 
 /** The text that SQLite gives for the same row (row-watch.ts), so that a digest does not depend on the engine. */
-function rowText({ columns }: Pick<WatchedTable, 'columns'>, row: string, typeOf: TypeOf): string {
-  return columns.map((name) => columnText(`${row}."${name}"`, typeOf(name), name)).join(`||','||`);
+export function rowText(
+  { table, columns }: Pick<WatchedTable, 'table' | 'columns'>,
+  row: string,
+  typeOf: TypeOf,
+): string {
+  return columns.map((name) => columnText(`${row}."${name}"`, typeOf(table, name), name)).join(`||','||`);
 }
 
 function columnText(column: string, type: string, name: string): string {
@@ -80,11 +94,11 @@ function columnText(column: string, type: string, name: string): string {
 }
 
 /** The first columns are the primary key. */
-function rowName({ columns }: Pick<WatchedTable, 'columns'>, row: string): string {
+export function rowName({ columns }: Pick<WatchedTable, 'columns'>, row: string): string {
   const shown = columns.slice(0, 3).map((name) => `coalesce(${row}."${name}"::text, '')`);
   return `substr(${shown.join(`||' '||`)}, 1, ${NAME_CHARACTERS_MAX})`;
 }
 
-function rowCondition({ where }: Pick<WatchedTable, 'where'>, row: string): string {
+export function rowCondition({ where }: Pick<WatchedTable, 'where'>, row: string): string {
   return where === undefined ? 'true' : `${row}."${where.column}" = '${where.value}'`;
 }

@@ -9,6 +9,7 @@ import { CountedRows } from './counted-rows.ts';
 import type { NumberedTable } from './numbered-rows.ts';
 import { OutcomeUnknown } from './outcome-unknown.ts';
 import { clientConfig } from './postgres-client.ts';
+import { holdDatabase, holderName } from './postgres-hold.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { checked, runQuery } from './postgres-query.ts';
 import { assertFit } from './postgres-server.ts';
@@ -22,6 +23,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   readonly #onNotice: (notice: Notice) => void;
   /** Of this connection among those that write. */
   readonly #id = randomUUID();
+  #holds = false;
   /** Run on each new connection. */
   #setUp: readonly string[] = [];
   #client: Client | undefined;
@@ -51,6 +53,13 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   async always(statements: readonly string[]): Promise<void> {
     this.#setUp = [...this.#setUp, ...statements];
     for (const statement of statements) await this.#client?.query(statement);
+  }
+
+  /** From now on no other hub writes to the database. */
+  async hold(): Promise<void> {
+    this.#holds = true;
+    await this.#drop();
+    await this.acquireConnection();
   }
 
   async init(): Promise<void> {}
@@ -133,7 +142,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   }
 
   async #connect(): Promise<Client> {
-    const client = new Client(clientConfig(this.#place, 'write'));
+    const client = new Client({ ...clientConfig(this.#place, 'write'), application_name: holderName });
     // The query that runs fails as well; without one, the next group connects again.
     const lost = () => {
       if (this.#client === client) this.#client = undefined;
@@ -145,6 +154,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       await client.connect();
       // Another server may answer than before.
       await assertFit(client, this.#place);
+      if (this.#holds) await holdDatabase(client, this.#place);
       for (const statement of this.#setUp) await client.query(statement);
     } catch (error) {
       // It may have ended already, and the error says why.

@@ -17,6 +17,9 @@ export class SqliteEngine<DB> implements Engine<DB> {
     this.read = openSqlite<DB>(path, { mode: 'read', charge });
   }
 
+  // The lock of its folder does so (store/folder-lock.ts).
+  async hold(): Promise<void> {}
+
   async migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void> {
     await this.#writer.transaction().execute(work);
   }

@@ -5,7 +5,9 @@ import { Kysely, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteS
 import { LruMap } from 'toad-cache';
 import type { Charge } from './engine.ts';
 import { asParameter } from './parameter.ts';
+import { withRowSql } from './row-sql.ts';
 import { hearRowChanges, readRows, type RowChange } from './row-watch.ts';
+import { sqliteRows } from './sqlite-rows.ts';
 
 // Statements stay prepared: the hub has a fixed set of queries, so this only limits a mistake.
 const STATEMENTS_MAX = 500;
@@ -34,7 +36,8 @@ export function openSqlite<DB>(path: string, { mode, changed, charge }: SqliteOp
   if (changed !== undefined) hearRowChanges(database, changed);
   if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
   const run = charge === undefined ? unmeasured : measured(charge);
-  return new Kysely<DB>({ dialect: new TransactionalDialect({ database: asDialectDatabase(database, run) }) });
+  const dialect = new TransactionalDialect({ database: asDialectDatabase(database, run) });
+  return withRowSql(new Kysely<DB>({ dialect }), sqliteRows);
 }
 
 type Run = <T>(work: () => T) => T;
