@@ -8,7 +8,8 @@ import { leafHash } from '@edgekeep/core/audit/merkle';
 import { parseNote } from '@edgekeep/core/audit/note';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { signerFromKey } from '@edgekeep/core/signer';
-import { AuditLog, type CheckpointStore, type EntrySource, type LoggedEntry } from '@edgekeep/hub/audit/log';
+import { AuditLog } from '@edgekeep/hub/audit/log';
+import type { CheckpointStore, EntrySource, LoggedEntry } from '@edgekeep/hub/audit/log-store';
 import { openLogSource } from '@edgekeep/cli/audit/log-source';
 import { verifyLog } from '@edgekeep/cli/audit/verify-log';
 import { type Benchmark, type Harness, percentile } from './harness.ts';
@@ -124,6 +125,7 @@ function storeOf(
       latest: async () => saved,
       save: async (note) => {
         saved = note;
+        return note;
       },
     },
   };
@@ -131,7 +133,7 @@ function storeOf(
 
 async function savedIn(folder: string): Promise<CheckpointStore> {
   const note = await openLogSource(folder).read('checkpoint', 10_000);
-  return { latest: async () => note, save: async () => undefined };
+  return { latest: async () => note, save: async (next) => next };
 }
 
 async function plainFile(harness: Harness, entries: readonly LoggedEntry[], run: number): Promise<void> {

@@ -16,7 +16,7 @@ ${operatorHelp}
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);
-    const { jobs } = await operator.get('/v1/jobs', jobList);
+    const { jobs, leads } = await operator.get('/v1/jobs', jobList);
     const rows = jobs.map((job) => [
       job.name,
       job.everyMilliseconds === null ? 'on request' : `every ${job.everyMilliseconds / 1_000} s`,
@@ -25,7 +25,8 @@ ${operatorHelp}
       `${counted(job.runs, 'run')}, ${job.failures} failed`,
       job.lastError ?? '',
     ]);
+    const elsewhere = leads === false ? '\nAnother node leads: the work that one node does for all runs there.' : '';
     const failed = jobs.some(({ lastError }) => lastError !== null);
-    return { exitCode: failed ? exitCodes.refused : exitCodes.ok, value: jobs, text: table(rows) };
+    return { exitCode: failed ? exitCodes.refused : exitCodes.ok, value: jobs, text: `${table(rows)}${elsewhere}` };
   },
 };

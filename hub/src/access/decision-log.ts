@@ -58,6 +58,8 @@ export class DecisionLog {
   }
 
   async #write(rows: readonly Waiting[]): Promise<void> {
+    const sinceCleared = this.#sinceCleared + rows.length;
+    const clears = sinceCleared >= Math.min(slack, this.#maxKept);
     await this.#database.writeAsHub(async (trx) => {
       const { last } = await trx
         .selectFrom('access_decision')
@@ -70,15 +72,14 @@ export class DecisionLog {
           .values(numbered.slice(from, from + rowsAtOnce))
           .execute();
       }
-      this.#sinceCleared += rows.length;
-      if (this.#sinceCleared < Math.min(slack, this.#maxKept)) return;
-      this.#sinceCleared = 0;
+      if (!clears) return;
       const newest = last + rows.length;
       await trx
         .deleteFrom('access_decision')
         .where('number', '<=', newest - this.#maxKept)
         .execute();
     });
+    this.#sinceCleared = clears ? 0 : sinceCleared;
   }
 
   /** The newest `count` decisions, newest first, in batches. */

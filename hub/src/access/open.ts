@@ -45,16 +45,18 @@ export async function openAccess(
   };
   const followers: (() => void)[] = [];
   const wraps = new WrapMetrics(database);
+  const reload = async () => {
+    await countries.reload();
+    if (await policies.reload()) for (const follow of followers) follow();
+  };
   return {
     gate: new AccessGate(facts),
     facts,
     countWrap: wraps.count,
     metrics: wraps.register,
     onPolicy: (follow) => void followers.push(follow),
-    reload: async () => {
-      await countries.reload();
-      if (await policies.reload()) for (const follow of followers) follow();
-    },
+    reload,
+    follows: { tables: ['policy', 'country_network'], read: reload },
     [Symbol.asyncDispose]: async () => decisions[Symbol.asyncDispose](),
   };
 }

@@ -31,6 +31,7 @@ export async function openAddresses(
     balancers,
     metrics: balancers.metrics,
     reload: () => blocked.reload(),
+    follows: { tables: ['address_block'], read: () => blocked.reload() },
     [Symbol.asyncDispose]: async () => {
       await balancers[Symbol.asyncDispose]();
       await attempts[Symbol.asyncDispose]();

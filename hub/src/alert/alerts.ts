@@ -88,8 +88,12 @@ export async function weighAlert(
     if (standing !== undefined) await database.writeAsHub((trx) => settleAlert(trx, { ...about, note: state.settled }));
     return;
   }
-  if (standing?.title === boundedText(state.title) && !isGraver(state, standing)) return;
-  await database.writeAsHub((trx) => raiseAlert(trx, { ...about, ...state }));
+  const saysTheSame = (row: AlertRow | undefined) => row?.title === boundedText(state.title) && !isGraver(state, row);
+  if (saysTheSame(standing)) return;
+  await database.writeAsHub(async (trx) => {
+    // Another node may have weighed the same state meanwhile.
+    if (!saysTheSame(await findStanding(trx, causeOf(about)))) await raiseAlert(trx, { ...about, ...state });
+  });
 }
 
 interface AlertOrder {

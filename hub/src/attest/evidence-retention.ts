@@ -40,7 +40,8 @@ export function evidenceRetention({ database, files, settings, clock }: Retentio
     name: 'evidence-retention',
     summary: 'removes the evidence of released keys when its time or its space is over',
     everyMilliseconds,
-    runsOn: 'one-node',
+    // Each node has a folder of its own.
+    runsOn: 'every-node',
     async run(signal) {
       const nowMs = clock();
       const byAge = await removeOld(database, nowMs - settings.keepDays * dayMs, signal);

@@ -5,20 +5,22 @@ import { leafHash } from '@edgekeep/core/audit/merkle';
 import {
   encodeVerifierKey,
   type NoteSigner,
+  parseNote,
   type VerifierKey,
   verifierKey,
   verifierKeyOf,
 } from '@edgekeep/core/audit/note';
-import { signCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { parseCheckpoint, signCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { appendLeaves, edgeRoot } from '@edgekeep/core/audit/tree-edge';
 import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
+import type { Signer } from '@edgekeep/core/signer';
 import type { Kysely } from 'kysely';
 import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { AuditLogRow } from '../store/tables/audit.ts';
 import { appendEntry } from './append.ts';
-import type { AuditLog } from './log.ts';
+import type { AuditLog, PendingHandOver } from './log.ts';
 
 export interface HandOverOrder {
   readonly next: NoteSigner;
@@ -82,6 +84,22 @@ async function recordEnd(
 /** The logs that followed one another, oldest first; empty before the first hand-over. */
 export async function readLogs(db: Kysely<Tables>): Promise<readonly AuditLogRow[]> {
   return db.selectFrom('audit_log').selectAll().orderBy('number').execute();
+}
+
+/** Where the log with this key ended, and who signs from there on; undefined while it goes on. */
+export async function endOfLog(
+  db: Kysely<Tables>,
+  key: VerifierKey,
+  signerOf: (spki: Uint8Array) => Promise<Signer>,
+): Promise<PendingHandOver | undefined> {
+  const logs = await readLogs(db);
+  const at = logs.findIndex((row) => keyOfLog(row).id === key.id);
+  const [row, successor] = [logs[at], logs[at + 1]];
+  if (row === undefined || successor === undefined) return undefined;
+  const { closed_size: size, final_note: note } = row;
+  if (size === null || note === null) return undefined;
+  const { root } = parseCheckpoint(parseNote(note).text);
+  return { size, root, note, next: { name: successor.origin, signer: await signerOf(successor.spki) } };
 }
 
 export function keyOfLog({ origin, spki }: Pick<AuditLogRow, 'origin' | 'spki'>): VerifierKey {

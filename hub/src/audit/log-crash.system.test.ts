@@ -7,7 +7,8 @@ import { after, before, test } from 'node:test';
 import { verifyConsistency } from '@edgekeep/core/audit/merkle';
 import { diskFiles, type LogFiles } from './files.ts';
 import { type MemoryStore, opened, type LogDependencies, world } from './testing-log.ts';
-import { AuditLog, type CheckpointStore } from './log.ts';
+import { AuditLog } from './log.ts';
+import type { CheckpointStore } from './log-store.ts';
 
 let scratch = '';
 before(async () => {
@@ -69,7 +70,8 @@ async function crashAfter(at: number, store: MemoryStore, dependencies: LogDepen
     rename: mortal((from, to) => diskFiles.rename(from, to)),
     removeFolder: mortal((path) => diskFiles.removeFolder(path)),
   };
-  const checkpoints: CheckpointStore = { latest: () => store.latest(), save: mortal((note) => store.save(note)) };
+  const save = mortal((note: Uint8Array) => store.save(note, () => false));
+  const checkpoints: CheckpointStore = { latest: () => store.latest(), save };
   try {
     const log = await AuditLog.open({ ...dependencies, files, checkpoints });
     for (const size of [200, 520]) {

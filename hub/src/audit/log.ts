@@ -9,26 +9,10 @@ import { tileWidth } from '@edgekeep/core/audit/tile';
 import { appendLeaves, edgeRoot, emptyEdge, partialTiles, type TreeEdge } from '@edgekeep/core/audit/tree-edge';
 import { HubError } from '../common/error.ts';
 import type { LogFiles } from './files.ts';
+import type { CheckpointStore, EntrySource, LoggedEntry } from './log-store.ts';
 import { TileFolder } from './tiles.ts';
 import { edgeFromTiles } from './start-edge.ts';
 import { TreeReader } from './tree-reader.ts';
-
-/** Entries as the store holds them, by index, without gaps. */
-export interface EntrySource {
-  size(): Promise<number>;
-  read(from: number, toExclusive: number): Promise<readonly LoggedEntry[]>;
-}
-
-export interface LoggedEntry {
-  readonly entry: Uint8Array;
-  readonly leafHash: Uint8Array;
-}
-
-/** The last checkpoint that was signed; `save` returns when it is durable. */
-export interface CheckpointStore {
-  latest(): Promise<Uint8Array | undefined>;
-  save(note: Uint8Array): Promise<void>;
-}
 
 export interface AuditLogDependencies {
   readonly source: EntrySource;
@@ -39,6 +23,8 @@ export interface AuditLogDependencies {
   readonly signer: NoteSigner;
   /** The log ends at a size that it has not reached yet: a hub was killed in a hand-over. */
   readonly handOver?: PendingHandOver | undefined;
+  /** Where the log with this key ended, if another node has handed it over. */
+  readonly ended?: (key: VerifierKey) => Promise<PendingHandOver | undefined>;
   /** The keys of the logs before this one: the published checkpoint may still be theirs, when a hub was killed or copied behind a hand-over. */
   readonly former?: readonly VerifierKey[];
   readonly files?: LogFiles;
@@ -183,6 +169,14 @@ export class AuditLog implements AsyncDisposable {
     });
   }
 
+  /**
+   * Integrates what is committed, if the log is smaller than that. Another node may have shown a larger tree than this one has. If the store has
+   * no more either, the log stays as it is.
+   */
+  async reach(size: number): Promise<void> {
+    if (size > this.size && !this.#stopped) await this.#step(() => this.#integrate());
+  }
+
   /** The proof that entry `index` is under a checkpoint of this log: the latest, or an earlier one, for example a cosigned one. */
   async proofFor(index: number, checkpoint: Uint8Array = this.#head.checkpoint): Promise<TlogProof> {
     const { size } = parseCheckpoint(parseNote(checkpoint).text);
@@ -228,7 +222,10 @@ export class AuditLog implements AsyncDisposable {
 
   async #integrate(): Promise<void> {
     try {
-      const target = await this.#dependencies.source.size();
+      const { source, ended } = this.#dependencies;
+      const target = await source.size();
+      // Read after the size: what is committed at that size is known, and no entry behind the end is signed with the former key.
+      this.#handOver ??= await ended?.(this.key);
       while (this.size < target && !this.#stopped) {
         const end = this.#handOver?.size ?? Infinity;
         const until = this.size < end ? Math.min(target, end) : target;
@@ -327,9 +324,14 @@ export class AuditLog implements AsyncDisposable {
   async #sign(edge: TreeEdge): Promise<Uint8Array> {
     const checkpoint =
       this.#endAt(edge) ?? (await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#signer));
-    await this.#dependencies.checkpoints.save(checkpoint);
-    await this.#tiles.publishCheckpoint(checkpoint);
-    return checkpoint;
+    const { text } = parseNote(checkpoint);
+    // The first one counts, so that each size has one note: a second signature of one key may have other bytes.
+    const kept = await this.#dependencies.checkpoints.save(checkpoint, (saved) => {
+      if (parseNote(saved).text === text) return openCheckpoint(saved, this.key).kind === 'verified';
+      throw new HubError('log-rewritten', `another tree of ${edge.size} entries was signed already`);
+    });
+    await this.#tiles.publishCheckpoint(kept);
+    return kept;
   }
 
   // A hub that was killed behind the last checkpoint of the former log.

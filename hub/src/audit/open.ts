@@ -4,10 +4,20 @@ import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { type NoteSigner, parseNote, parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Database, WriteTransaction } from '../store/database.ts';
+import type { Clock } from '../common/clock.ts';
 import type { Subject } from '../common/subject.ts';
-import { handOver, type HandOverOrder, keyOfLog, type ProvenHandOver, provenHandOvers, readLogs } from './hand-over.ts';
+import {
+  endOfLog,
+  handOver,
+  type HandOverOrder,
+  keyOfLog,
+  type ProvenHandOver,
+  provenHandOvers,
+  readLogs,
+} from './hand-over.ts';
 import { AuditLog } from './log.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
+import { SharedCosignatures } from './shared-cosignatures.ts';
 import { CosignatureCollector, type CosignatureCollectorDependencies } from './witness.ts';
 import { WitnessPolicies, type WitnessPolicyDocument } from './witness-policy.ts';
 
@@ -44,6 +54,7 @@ export async function openAudit(
     readonly folder: string;
     readonly readFrom: number;
     readonly publishers: CosignatureCollectorDependencies['publishers'];
+    readonly clock: Clock;
   },
   { logOrigin, witness }: AuditSettings,
   signers: LogSigners,
@@ -56,21 +67,29 @@ export async function openAudit(
     checkpoints: checkpointsIn(database),
     folder,
     ...(await signing(database, logOrigin, signers)),
+    // A single node knows of its own hand-over before it is durable.
+    ...(database.isShared && { ended: (key: VerifierKey) => endOfLog(database.read, key, signers.signerOf) }),
     readFrom: start.readFrom,
   });
   // Entries enter the tree as they are committed, even if no caller waits for them.
   database.onCommit = () => log.wake();
   const { roundSeconds, public: others, ...inSettings } = witness;
-  const asked = others.map(({ key }) => parseVerifierKey(key).name);
+  const keys = others.map(({ key }) => parseVerifierKey(key));
+  const asked = keys.map(({ name }) => name);
   const policies = await WitnessPolicies.open(database, { ...inSettings, text: null });
   const witnesses = new CosignatureCollector({ log, policies, publishers, asked, maxRoundSeconds: roundSeconds });
   const reload = () => policies.reload();
+  const board = database.isShared
+    ? [new SharedCosignatures({ database, log, witnesses, asked: keys, clock: start.clock }).job]
+    : [];
   return {
     log,
     folder,
     witnesses,
     witnessPolicies: policies,
+    jobs: board,
     reload,
+    follows: { tables: ['witness_policy'], read: reload },
     handOver: (trx, order) => handOver(trx, log, order),
     keys: async () => {
       const former = (await readLogs(database.read)).filter(({ closed_size: size }) => size !== null);

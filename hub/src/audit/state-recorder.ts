@@ -1,6 +1,6 @@
 // Writes what changed in the security state into the log, in the transaction of the change, and keeps the list of row digests with it.
 import { createHash } from 'node:crypto';
-import { sql } from 'kysely';
+import { sql, type UpdateResult } from 'kysely';
 import { HubError } from '../common/error.ts';
 import type { Clock } from '../common/clock.ts';
 import type { ChangeRecorder, WriteTransaction } from '../store/database.ts';
@@ -22,6 +22,13 @@ import {
 // SQLite takes 32,766 parameters in one statement.
 const ROWS_AT_ONCE = 500;
 
+/** The newest entry about the state, and the newest one with the digest of the whole; -1: none. */
+interface Chain {
+  readonly last: number;
+  readonly whole: number;
+  readonly wrote?: 'whole';
+}
+
 interface Net {
   readonly added: Map<string, string>;
   readonly removed: Set<string>;
@@ -32,30 +39,24 @@ export class StateRecorder implements ChangeRecorder {
   readonly #clock: Clock;
   /** Called when a write met a row that the log does not know. */
   readonly #onStranger: () => void;
-  /** The newest entry about the state, and the newest one with the digest of the whole. */
-  #last: number;
-  #whole: number;
+  /** Where the chain of entries ends, as this process read or wrote it last. The store has it, because another node may have written since. */
+  #chain: Chain;
   /** The same in the group that is not committed yet. */
-  #written: { readonly last: number; readonly whole: number };
+  #written: Chain;
   #wanted: StateReason | undefined;
   #pending = new Map<string, Net>();
 
-  constructor(
-    key: Uint8Array,
-    clock: Clock,
-    found: { readonly last: number; readonly whole: number },
-    onStranger: () => void,
-  ) {
+  constructor(key: Uint8Array, clock: Clock, found: Chain, onStranger: () => void) {
     this.#key = key;
     this.#clock = clock;
-    this.#last = found.last;
-    this.#whole = found.whole;
+    this.#chain = found;
     this.#written = found;
     this.#onStranger = onStranger;
   }
 
+  /** The newest entry with the digest of the whole, as far as this process knows. */
   get whole(): number {
-    return this.#whole;
+    return this.#chain.whole;
   }
 
   async admit(trx: WriteTransaction, changes: readonly RowChange[]): Promise<void> {
@@ -83,21 +84,29 @@ export class StateRecorder implements ChangeRecorder {
   }
 
   async record(trx: WriteTransaction): Promise<void> {
-    this.#written = { last: this.#last, whole: this.#whole };
+    this.#written = await this.#readChain(trx);
     const changed = new Map<string, TableChanges>();
     for (const [table, { added, removed }] of this.#pending)
       changed.set(table, { added: [...added.keys()], removed: [...removed] });
     for (const content of changeContents(changed)) await this.#append(trx, content);
     if (this.#wanted !== undefined) await this.#writeWhole(trx, this.#wanted);
+    else await setLast(trx, { last: this.#written.last });
   }
 
   settled(committed: boolean): void {
     this.#pending = new Map();
     if (!committed) return;
-    const { last, whole } = this.#written;
-    if (whole !== this.#whole) this.#wanted = undefined;
-    this.#last = last;
-    this.#whole = whole;
+    const { last, whole, wrote } = this.#written;
+    if (wrote === 'whole') this.#wanted = undefined;
+    this.#chain = { last, whole };
+    this.#written = this.#chain;
+  }
+
+  // Read in the transaction that goes on from there: nodes write one after the other.
+  async #readChain(trx: WriteTransaction): Promise<Chain> {
+    const [row] = await chainRow(trx, {});
+    if (row === undefined) return this.#chain;
+    return { last: row.last_index ?? this.#chain.last, whole: row.log_index };
   }
 
   async #writeWhole(trx: WriteTransaction, reason: StateReason): Promise<void> {
@@ -105,11 +114,12 @@ export class StateRecorder implements ChangeRecorder {
     for (const { table } of tableList.replayed) tables.set(table, await stateOf(trx, table));
     const layout = layoutOf(tableList.replayed);
     const index = await this.#append(trx, stateContent(reason, tables, layout));
-    this.#written = { last: index, whole: index };
+    this.#written = { last: index, whole: index, wrote: 'whole' };
+    const row = { log_index: index, last_index: index, layout };
     await trx
       .insertInto('security_state')
-      .values({ id: 1, log_index: index, layout })
-      .onConflict((c) => c.column('id').doUpdateSet({ log_index: index, layout }))
+      .values({ id: 1, ...row })
+      .onConflict((c) => c.column('id').doUpdateSet(row))
       .execute();
   }
 
@@ -139,6 +149,17 @@ export class StateRecorder implements ChangeRecorder {
 
 const nextIndex = prepared<object, { next: number }>((db) =>
   db.selectFrom('audit_entry').select(sql<number>`coalesce(max(log_index) + 1, 0)`.as('next')),
+);
+
+const chainRow = prepared<object, { log_index: number; last_index: number | null }>((db) =>
+  db.selectFrom('security_state').select(['log_index', 'last_index']).where('id', '=', 1),
+);
+
+const setLast = prepared<{ last: number }, UpdateResult>((db, value) =>
+  db
+    .updateTable('security_state')
+    .set({ last_index: value('last') })
+    .where('id', '=', 1),
 );
 
 function netOf(changes: readonly RowChange[]): Map<string, Net> {

@@ -1,6 +1,6 @@
 // The audit log's view of the store: entries in order, and the checkpoints that were signed.
-import type { CheckpointStore, EntrySource } from './log.ts';
-import type { Database } from '../store/database.ts';
+import type { CheckpointStore, EntrySource } from './log-store.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseNote } from '@edgekeep/core/audit/note';
 
@@ -40,14 +40,13 @@ export function checkpointsIn(database: Database): CheckpointStore {
         .executeTakeFirst();
       return row?.note;
     },
-    save: async (note) => {
+    save: async (note, isSame) => {
       const { size } = parseCheckpoint(parseNote(note).text);
-      await database.writeAsHub(async (trx) => {
-        await trx
-          .insertInto('audit_checkpoint')
-          .values({ size, note })
-          .onConflict((c) => c.column('size').doUpdateSet({ note }))
-          .execute();
+      return database.writeAsHub(async (trx) => {
+        const saved = await insertOrFind(trx, { size, note });
+        if (saved !== undefined && isSame(saved)) return saved;
+        if (saved !== undefined)
+          await trx.updateTable('audit_checkpoint').set({ note }).where('size', '=', size).execute();
         const old = await trx
           .selectFrom('audit_checkpoint')
           .select('size')
@@ -56,7 +55,23 @@ export function checkpointsIn(database: Database): CheckpointStore {
           .limit(1)
           .executeTakeFirst();
         if (old !== undefined) await trx.deleteFrom('audit_checkpoint').where('size', '<=', old.size).execute();
+        return note;
       });
     },
   };
+}
+
+/** The note of this size that is there already. */
+async function insertOrFind(
+  trx: WriteTransaction,
+  { size, note }: { readonly size: number; readonly note: Uint8Array },
+): Promise<Uint8Array | undefined> {
+  const { numInsertedOrUpdatedRows = 0n } = await trx
+    .insertInto('audit_checkpoint')
+    .values({ size, note })
+    .onConflict((c) => c.column('size').doNothing())
+    .executeTakeFirst();
+  if (numInsertedOrUpdatedRows > 0n) return undefined;
+  return (await trx.selectFrom('audit_checkpoint').select('note').where('size', '=', size).executeTakeFirstOrThrow())
+    .note;
 }

@@ -5,7 +5,8 @@ import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { leafHash } from '@edgekeep/core/audit/merkle';
 import type { NoteSigner } from '@edgekeep/core/audit/note';
 import { signerFromKey } from '@edgekeep/core/signer';
-import type { AuditLog, AuditLogDependencies, CheckpointStore, EntrySource, LoggedEntry } from './log.ts';
+import type { AuditLog, AuditLogDependencies } from './log.ts';
+import type { CheckpointStore, EntrySource, LoggedEntry } from './log-store.ts';
 
 export const logSigner: NoteSigner = { name: 'log.example/edgekeep', signer: signerFromKey(ed25519Key(1)) };
 
@@ -30,6 +31,7 @@ export function world(folder: string): { store: MemoryStore; dependencies: LogDe
     save: async (note) => {
       saved = note;
       store.onSave(note);
+      return note;
     },
   };
   return { store, dependencies: { source: store, checkpoints: store, folder, signer: logSigner } };

@@ -39,7 +39,7 @@ export type CosignatureVerdict =
   | { readonly kind: 'refused'; readonly status: 403 | 409 | 422; readonly reasons: readonly string[] };
 
 export interface CosignatureCollectorDependencies {
-  readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned'>;
+  readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned' | 'reach'>;
   /** Which cosignatures are enough for a checkpoint to be shown as witnessed. */
   readonly policies: Pick<WitnessPolicies, 'current' | 'isMet' | 'independent'>;
   /** The names of public witnesses that this hub asks; left out: none. */
@@ -59,10 +59,21 @@ const CLOCK_SKEW_SECONDS_MAX = 300;
 /** Rounds that have ended with a quorum: a receipt takes the newest one that is enough without its receiver. */
 const ENDED_ROUNDS_MAX = 8;
 
-interface Witness {
+export interface Witness {
   readonly key: VerifierKey;
   readonly standing: WitnessStanding;
 }
+
+/** A cosignature that came to this node: of a device, or of a public witness by its name. */
+export interface Gathered {
+  readonly size: number;
+  readonly by: { readonly deviceId: string } | { readonly public: string };
+  /** The note with the log's lines and the cosigner's. */
+  readonly cosigned: Uint8Array;
+}
+
+/** A checkpoint that is open for cosignatures. */
+export type OpenRound = Pick<Round, 'note' | 'size' | 'startedSeconds'>;
 
 interface Round {
   readonly note: SignedNote;
@@ -86,6 +97,8 @@ export class CosignatureCollector {
   #largest = 0;
   /** Newest first. */
   #ended: readonly Round[] = [];
+  /** Hears of each cosignature that came to this node. */
+  onGathered: (gathered: Gathered) => void = () => {};
 
   constructor(dependencies: CosignatureCollectorDependencies) {
     this.#dependencies = dependencies;
@@ -120,6 +133,8 @@ export class CosignatureCollector {
   async offer(oldSize: number, nowSeconds: number): Promise<OfferVerdict> {
     const { log, publishers } = this.#dependencies;
     this.#largest = (await publishers?.largest()) ?? 0;
+    // Another node may have shown it more.
+    await log.reach(oldSize);
     // A device that already saw more than the open checkpoint gets the latest: a smaller tree would look like a fork to it.
     const open = this.#open(nowSeconds);
     const checkpoint = oldSize <= open.size ? encodeNote(open.note) : log.checkpoint();
@@ -134,7 +149,13 @@ export class CosignatureCollector {
   accept(deviceId: string, cosigned: Uint8Array, nowSeconds: number): CosignatureVerdict {
     const witness = this.#witnesses.get(deviceId);
     if (witness === undefined) return refused(403, `${deviceId} is not a witness`);
-    const { key, standing } = witness;
+    const verdict = this.take(deviceId, witness, cosigned, nowSeconds);
+    if (verdict.kind === 'kept') this.onGathered({ size: verdict.size, by: { deviceId }, cosigned: verdict.cosigned });
+    return verdict;
+  }
+
+  /** As `accept`, for a cosignature that another node gathered; the caller has read the witness and its standing from the store. */
+  take(deviceId: string, { key, standing }: Witness, cosigned: Uint8Array, nowSeconds: number): CosignatureVerdict {
     const note = parseNote(cosigned);
     // A device that was slow brings its line to a round that has ended: the receipts under it gain a witness.
     const round = this.#rounds().find((each) => each.note.text === note.text);
@@ -160,6 +181,14 @@ export class CosignatureCollector {
 
   /** Takes the lines of a public witness, which a note has behind those of its checkpoint. Lines of other keys are left out. */
   acceptPublic(key: VerifierKey, note: SignedNote, nowSeconds: number): CosignatureVerdict {
+    const verdict = this.takePublic(key, note, nowSeconds);
+    if (verdict.kind === 'kept')
+      this.onGathered({ size: verdict.size, by: { public: key.name }, cosigned: verdict.cosigned });
+    return verdict;
+  }
+
+  /** As `acceptPublic`, for lines that another node gathered. */
+  takePublic(key: VerifierKey, note: SignedNote, nowSeconds: number): CosignatureVerdict {
     const round = this.#rounds().find((each) => each.note.text === note.text);
     if (round === undefined) return refused(409, 'that checkpoint is not open for cosignatures');
     const cosignature = cosignatureBy(note, key);
@@ -219,13 +248,29 @@ export class CosignatureCollector {
     return this.#dependencies.log.publishCosigned(this.checkpoint());
   }
 
+  /** The checkpoint that is open now; undefined before the first. */
+  get open(): OpenRound | undefined {
+    return this.#round;
+  }
+
+  /** Opens a checkpoint that another node opened, in place of this node's own. The log has at least its size. */
+  adopt({ note, size, startedSeconds }: OpenRound): void {
+    if (this.#round?.note.text === note.text) return;
+    this.#end(this.#round);
+    this.#round = { note, size, startedSeconds, cosignatures: new Map(), byPublic: new Map() };
+  }
+
+  #end(round: Round | undefined): void {
+    if (round !== undefined && this.#counts(round)) this.#ended = [round, ...this.#ended].slice(0, ENDED_ROUNDS_MAX);
+  }
+
   #open(nowSeconds: number): Round {
     const { log, maxRoundSeconds } = this.#dependencies;
     const round = this.#round;
     const isOver =
       round !== undefined && (this.#isMetForAll(round) || nowSeconds >= round.startedSeconds + maxRoundSeconds);
     if (round !== undefined && (!isOver || round.size === log.size)) return round;
-    if (round !== undefined && this.#counts(round)) this.#ended = [round, ...this.#ended].slice(0, ENDED_ROUNDS_MAX);
+    this.#end(round);
     const note = parseNote(log.checkpoint());
     const { size } = parseCheckpoint(note.text);
     this.#round = { note, size, startedSeconds: nowSeconds, cosignatures: new Map(), byPublic: new Map() };

@@ -55,6 +55,8 @@ export class HubKeyRing {
   readonly #dependencies: HubKeyRingDependencies;
   #state: HubKeyState;
   #attestation: AttestationKey;
+  /** What the store had when it was read last. */
+  #read = '';
 
   private constructor(dependencies: HubKeyRingDependencies, state: HubKeyState, attestation: AttestationKey) {
     this.#dependencies = dependencies;
@@ -88,6 +90,14 @@ export class HubKeyRing {
     );
   }
 
+  /** Reads the store again where another node changed a key or the list. */
+  readonly polls = async (): Promise<void> => {
+    const found = await keysInStore(this.#dependencies.database.read);
+    if (found === this.#read) return;
+    await this.reload();
+    this.#read = found;
+  };
+
   /** Reads the store again. */
   readonly reload = async (): Promise<void> => {
     const state = await readHubKeys(this.#dependencies.database.read);
@@ -97,6 +107,20 @@ export class HubKeyRing {
 
   readonly metrics = (registry: Registry): void =>
     registerKeyListMetric(registry, () => this.#state.list?.list, this.#dependencies.clock);
+}
+
+/** One text for what the keys and the newest list are now. */
+async function keysInStore(db: Kysely<Tables>): Promise<string> {
+  const rows = await db
+    .selectFrom('hub_key')
+    .select(['id', 'status', 'list_number', 'from_seconds', 'until_seconds', 'compromised', 'activated_at'])
+    .orderBy('id')
+    .execute();
+  const list = await db
+    .selectFrom('key_list')
+    .select((q) => q.fn.max('number').as('newest'))
+    .executeTakeFirst();
+  return JSON.stringify([rows, list?.newest ?? null]);
 }
 
 /** The keys in the order in which they were added, and the newest list, as `db` has them. */

@@ -3,7 +3,7 @@ import type { Clock } from '../common/clock.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { Database } from '../store/database.ts';
-import type { Subject } from '../common/subject.ts';
+import type { Job, Subject } from '../common/subject.ts';
 import { Authorities } from './authorities.ts';
 import type { OwnCertificate } from './expiry.ts';
 import { registerExpiryMetric } from './expiry-metric.ts';
@@ -19,6 +19,9 @@ export interface AuthoritySubject extends Subject {
   readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
 }
 
+type AuthoritySettings = ServerCredentialDependencies['settings'] &
+  RevocationSettings & { readonly authorities: { readonly checkSeconds: number } };
+
 export async function openAuthority(
   folder: string,
   ledger: {
@@ -28,7 +31,7 @@ export async function openAuthority(
     /** The machine's: while it is behind the hub's time, operators must be able to connect (docs/design/hub-time.md). */
     readonly machineClock: Clock;
   },
-  settings: ServerCredentialDependencies['settings'] & RevocationSettings,
+  settings: AuthoritySettings,
   clock: Clock,
 ): Promise<AuthoritySubject> {
   const { database, keyStore, watch, machineClock } = ledger;
@@ -40,11 +43,21 @@ export async function openAuthority(
     { name: 'server', certificate: credential.current.certificate },
     ...(await status.responderCertificates()),
   ];
+  // Each node has a certificate of its own; a single one renews it with the other work on authorities.
+  const renewal: Job = {
+    name: 'server-certificate',
+    summary: "renews the certificate of this node's listeners",
+    everyMilliseconds: settings.authorities.checkSeconds * 1_000,
+    runsOn: 'every-node',
+    run: () => credential.renewWhenDue(),
+  };
   return {
+    jobs: database.isShared ? [renewal] : [],
     authorities,
     credential,
     status,
     ownCertificates,
+    follows: { tables: ['root_authority', 'issuing_authority'], read: () => authorities.reload() },
     metrics: (registry) => registerExpiryMetric(registry, ownCertificates, clock),
   };
 }

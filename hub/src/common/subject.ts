@@ -21,7 +21,10 @@ export interface Job {
 export interface JobHandle {
   /** Runs at once, or once more after the run under way. Failures are counted and reported, as those of timed runs are. */
   soon(): void;
-  /** As `soon`; resolves when that run has ended, and rejects when it failed. */
+  /**
+   * As `soon`; resolves when that run has ended, and rejects when it failed. A job that the leading node must run resolves on another node when the
+   * leading one can learn of it.
+   */
   now(): Promise<void>;
 }
 
@@ -32,7 +35,11 @@ export interface Subject {
   readonly jobs?: readonly Job[];
   /** Registers what monitoring sees of it. */
   readonly metrics?: (registry: Registry) => void;
-  /** Reads again what another node may have changed. */
+  /** Reads again what another node may have changed: with each new version of the revocations, before requests are served again. */
   readonly reload?: () => Promise<void>;
+  /** Tables of which it keeps something, and how it reads them again soon after another node changed one. */
+  readonly follows?: { readonly tables: readonly string[]; readonly read: () => Promise<unknown> };
+  /** Looks for what another node changed in tables that the log does not vouch for; called several times a second where there are other nodes. */
+  readonly polls?: () => Promise<unknown>;
   [Symbol.asyncDispose]?(): Promise<void>;
 }

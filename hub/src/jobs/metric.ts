@@ -2,8 +2,15 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { JobStatus, RunEnded } from './scheduler.ts';
 
-/** Registers the metrics; call the result after each run. `list` returns the jobs when the metrics are read. */
-export function registerJobMetrics(registry: Registry, list: () => readonly JobStatus[]): RunEnded {
+interface Watched {
+  /** The jobs when the metrics are read. */
+  readonly list: () => readonly JobStatus[];
+  /** Whether this node does the work that one node does for all. */
+  readonly leads: () => boolean;
+}
+
+/** Registers the metrics; call the result after each run. */
+export function registerJobMetrics(registry: Registry, { list, leads }: Watched): RunEnded {
   const registers = [registry];
   const runs = new Counter({
     name: 'edgekeep_job_runs_total',
@@ -28,6 +35,16 @@ export function registerJobMetrics(registry: Registry, list: () => readonly JobS
     },
   });
   registry.registerMetric(inARow);
+  registry.registerMetric(
+    new Gauge({
+      name: 'edgekeep_leads',
+      help: '1 on the node that does the work that one node does for all, 0 on the others.',
+      registers: [],
+      collect() {
+        this.set(leads() ? 1 : 0);
+      },
+    }),
+  );
   return ({ name }, took, error) => {
     runs.inc({ job: name, outcome: error === undefined ? 'done' : 'failed' });
     seconds.observe({ job: name }, took);

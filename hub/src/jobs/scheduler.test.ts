@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Job } from '../common/subject.ts';
+import { alone } from './leader.ts';
 import { type RunEnded, Scheduler } from './scheduler.ts';
 
 /** A job whose runs end when the test says so. */
@@ -95,21 +96,25 @@ test('a failure is counted, told once and forgotten after a success', async () =
   assert.deepEqual(told, ['store is read-only', undefined]);
 });
 
-test('work for one node is left to the node that leads, unless somebody asks this one for it', async (t) => {
+test('work for one node is left to the node that leads, also where somebody asks another one for it', async (t) => {
   const tick = timers(t);
   let leads = false;
-  await using scheduler = new Scheduler({ clock: () => 0, leads: () => leads });
+  const asked: string[] = [];
+  const leadership = { ...alone, leads: () => leads, ask: async (job: string) => void asked.push(job) };
+  await using scheduler = new Scheduler({ clock: () => 0, leadership });
   const { job, ends } = manualJob({ runsOn: 'one-node' });
   const handle = scheduler.add(job);
   scheduler.start();
   tick(3_000);
   assert.equal(ends.length, 0);
-  handle.soon();
+  await handle.now();
+  assert.deepEqual([ends.length, asked], [0, ['work']]);
+  leads = true;
+  tick(1_000);
   assert.equal(ends.length, 1);
   ends[0]?.resolve();
   await settle();
-  leads = true;
-  tick(1_000);
+  scheduler.runSoon('work');
   assert.equal(ends.length, 2);
   ends[1]?.resolve();
 });

@@ -3,6 +3,7 @@
 import type { Clock } from '../common/clock.ts';
 import { asHub } from '../store/authority.ts';
 import type { Job, JobHandle, JobNode } from '../common/subject.ts';
+import { alone, type Leadership } from './leader.ts';
 
 export interface JobStatus {
   readonly name: string;
@@ -34,22 +35,38 @@ interface Entry {
 
 export interface SchedulerDependencies {
   readonly clock: Clock;
-  /** Whether this node does the work that one node must do. */
-  readonly leads?: () => boolean;
+  readonly leadership?: Leadership;
 }
 
 export class Scheduler implements AsyncDisposable {
   readonly #clock: Clock;
-  readonly #leads: () => boolean;
+  #leadership: Leadership;
   readonly #watchers: RunEnded[] = [];
   readonly #entries = new Map<string, Entry>();
   readonly #stop = new AbortController();
   #started = false;
 
-  constructor({ clock, leads = () => true }: SchedulerDependencies) {
+  constructor({ clock, leadership = alone }: SchedulerDependencies) {
     this.#clock = clock;
-    this.#leads = leads;
+    this.#leadership = leadership;
   }
+
+  /** From now on this decides which node does the work that one node must do. */
+  leadBy(leadership: Leadership): void {
+    this.#leadership = leadership;
+  }
+
+  /** Whether this node does that work. */
+  get leads(): boolean {
+    return this.#leadership.leads();
+  }
+
+  /** Runs a job of this name, which another node asked for. */
+  readonly runSoon = (name: string): void => {
+    const entry = this.#entries.get(name);
+    // The failure is in the job's status and was reported. A node of another version may have jobs that this one has not.
+    if (entry !== undefined) void this.#request(entry).catch(() => undefined);
+  };
 
   /** Starts the intervals of every job. Until then jobs run on request only. */
   start(): void {
@@ -82,8 +99,8 @@ export class Scheduler implements AsyncDisposable {
     if (this.#started) this.#arm(entry);
     return {
       // The failure is in the job's status and was reported.
-      soon: () => void this.#request(entry).catch(() => undefined),
-      now: () => this.#request(entry),
+      soon: () => void this.#ask(entry).catch(() => undefined),
+      now: () => this.#ask(entry),
     };
   };
 
@@ -112,9 +129,18 @@ export class Scheduler implements AsyncDisposable {
 
   #timed(entry: Entry): void {
     // A run that takes longer than the interval is not followed by a second one at once.
-    if (entry.running !== undefined || (entry.job.runsOn === 'one-node' && !this.#leads())) return;
+    if (entry.running !== undefined || !this.#isOurs(entry)) return;
     // The failure is in the job's status and was reported.
     void this.#request(entry).catch(() => undefined);
+  }
+
+  #isOurs({ job }: Entry): boolean {
+    return job.runsOn === 'every-node' || this.#leadership.leads();
+  }
+
+  /** Here, or by the node that leads: then it resolves when that node can learn of it. */
+  #ask(entry: Entry): Promise<void> {
+    return this.#isOurs(entry) ? this.#request(entry) : this.#leadership.ask(entry.job.name);
   }
 
   #request(entry: Entry): Promise<void> {
@@ -144,7 +170,8 @@ export class Scheduler implements AsyncDisposable {
     let failure: Error | undefined;
     try {
       // A run that somebody's request asked for acts for the hub, not for the request.
-      await asHub(() => entry.job.run(this.#stop.signal));
+      const fence = entry.job.runsOn === 'one-node' ? this.#leadership.fence() : alone.fence();
+      await asHub(() => entry.job.run(this.#stop.signal), fence);
       entry.status = { ...entry.status, failuresInARow: 0, lastSucceededAt: this.#clock(), lastError: undefined };
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error));

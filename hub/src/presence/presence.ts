@@ -73,8 +73,9 @@ export class Presence implements AsyncDisposable {
   }
 
   static async start(dependencies: PresenceDependencies): Promise<Presence> {
-    const rows = new PresenceRows(randomUUID());
-    await dependencies.database.writeAsHub((trx) => rows.beat(trx, dependencies.clock()));
+    const { database } = dependencies;
+    const rows = new PresenceRows(randomUUID(), database.isShared ? database.clock : undefined);
+    await database.writeAsHub((trx) => rows.beat(trx, dependencies.clock()));
     return new Presence(dependencies, rows);
   }
 

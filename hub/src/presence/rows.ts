@@ -1,9 +1,9 @@
 // The statements behind `Presence`, as one hub node runs them.
-import type { Kysely } from 'kysely';
+import type { Kysely, RawBuilder } from 'kysely';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { LiveSession } from './sessions.ts';
-import { nodeSilentMs, nodesLiveSince } from './read.ts';
+import { nodesLiveSince } from './read.ts';
 import { inBatches } from '../store/batches.ts';
 
 // Longer than a refused client waits between two attempts. Any use since then would have shown that there are two clients.
@@ -24,20 +24,24 @@ export interface PresenceOrder {
 
 export class PresenceRows {
   readonly #node: string;
+  readonly #clock: RawBuilder<number> | undefined;
 
-  constructor(node: string) {
+  /** `clock` is that of the store, where several nodes share it: their own may differ. */
+  constructor(node: string, clock?: RawBuilder<number>) {
     this.#node = node;
+    this.#clock = clock;
   }
 
   /** Writes the heartbeat of this node; false when it has no row. */
   async beat(trx: WriteTransaction, nowMs: number): Promise<boolean> {
+    const seen_at = this.#clock ?? nowMs;
     const { numUpdatedRows } = await trx
       .updateTable('hub_node')
-      .set({ seen_at: nowMs })
+      .set({ seen_at })
       .where('id', '=', this.#node)
       .executeTakeFirst();
     if (numUpdatedRows > 0n) return true;
-    await trx.insertInto('hub_node').values({ id: this.#node, seen_at: nowMs }).execute();
+    await trx.insertInto('hub_node').values({ id: this.#node, seen_at }).execute();
     return false;
   }
 
@@ -52,7 +56,7 @@ export class PresenceRows {
     const silent = await trx
       .selectFrom('hub_node')
       .select('id')
-      .where('seen_at', '<', nowMs - nodeSilentMs)
+      .where('seen_at', '<', await nodesLiveSince(trx, nowMs))
       .where('id', '<>', this.#node)
       .execute();
     for (const { id } of silent) {

@@ -13,6 +13,9 @@ export interface Authority {
   stands(db: Kysely<Tables>): Promise<void>;
 }
 
+/** Throws where the work that a transaction belongs to may not go on. */
+export type Fence = (db: Kysely<Tables>) => Promise<void>;
+
 /** A policy permitted this request something. */
 export interface PolicyPermit {
   readonly version: number;
@@ -32,6 +35,8 @@ export class Acting {
   #charge: (milliseconds: number) => void = () => {};
   #rehearses = false;
   #withWrites: ((db: Kysely<Tables>) => Promise<void>) | undefined;
+  /** Asked in each transaction of this work, before anything else. */
+  fence: Fence | undefined;
   /** The payer that is charged; the reading thread takes the queries of payers in turn. */
   payer: string | undefined;
 
@@ -42,6 +47,7 @@ export class Acting {
     for (const [topic, permit] of this.#permits) copy.permit(topic, permit);
     copy.chargeTo((milliseconds) => this.charge(milliseconds));
     copy.payer = this.payer;
+    copy.fence = this.fence;
     copy.#rehearses = true;
     return copy;
   }
@@ -201,9 +207,13 @@ export async function actOn<Trx extends Kysely<Tables>, T>(
 
 const hubItself: Authority = { name: 'hub', stands: () => Promise.resolve() };
 
-/** Runs `work` on the hub's own authority: a job, or a response to an attack, that shares functions with requests. */
-export function asHub<T>(work: () => T): T {
+/**
+ * Runs `work` on the hub's own authority: a job, or a response to an attack, that shares functions with requests. `fence` is asked in each of its
+ * transactions, also in those of what it runs as the hub once more.
+ */
+export function asHub<T>(work: () => T, fence = actingNow()?.fence): T {
   const acting = new Acting();
   acting.establish(hubItself);
+  acting.fence = fence;
   return runActing(actingNow()?.rehearses === true ? acting.rehearsal() : acting, work);
 }

@@ -1,7 +1,7 @@
 // The hub's store. Reads use their own connection; writes pass one queue and are committed in groups, so one fsync serves many requests and
 // still nothing is acknowledged before it is durable.
 import { performance } from 'node:perf_hooks';
-import type { Kysely, Transaction } from 'kysely';
+import type { Kysely, RawBuilder, Transaction } from 'kysely';
 import { HubError } from '../common/error.ts';
 import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing, undone } from './authority.ts';
@@ -12,6 +12,7 @@ import { OutcomeUnknown } from './engine/outcome-unknown.ts';
 import { openEngine, type StorePlace } from './engine/place.ts';
 import type { RowChange } from './engine/row-watch.ts';
 import { migrate } from './migrate.ts';
+import { type Look, Revisions } from './revisions.ts';
 import type { PublicDocument } from './page.ts';
 import type { Tables } from './schema.ts';
 import type { SecurityTable } from './security-tables.ts';
@@ -60,8 +61,7 @@ export class Database {
   readonly #queue: Job[] = [];
   readonly #authority: AuthorityRule;
   #recorder: ChangeRecorder | undefined;
-  /** Commits that changed rows of a watched table, by table. */
-  readonly #revisions = new Map<string, number>();
+  readonly #revisions: Revisions;
   #draining: Promise<void> | undefined;
   #closed = false;
   #isUnknown = false;
@@ -75,6 +75,7 @@ export class Database {
     this.read = engine.read;
     this.readApart = openApart(thread, engine.sql);
     this.#thread = thread;
+    this.#revisions = new Revisions(engine.isShared);
     this.#authority = authority;
   }
 
@@ -151,10 +152,27 @@ export class Database {
     return answer.document;
   }
 
-  /** Rises when a row of these tables was changed and committed; undefined while nothing watches them. */
+  /** Whether other nodes may write to this store. */
+  get isShared(): boolean {
+    return this.#engine.isShared;
+  }
+
+  /** The store's own clock, which is one for all nodes: an expression for a query. */
+  get clock(): RawBuilder<number> {
+    return this.#engine.clock;
+  }
+
+  /**
+   * Rises when a row of these tables was changed and committed, by another node as soon as `look` has seen it; undefined while nothing watches
+   * them.
+   */
   revisionOf(tables: readonly (keyof Tables)[]): number | undefined {
-    if (this.#recorder === undefined) return undefined;
-    return tables.reduce((sum, table) => sum + (this.#revisions.get(table) ?? 0), 0);
+    return this.#recorder === undefined ? undefined : this.#revisions.of(tables);
+  }
+
+  /** Which tables other nodes have changed since the last look that was settled. */
+  look(): Promise<Look> {
+    return this.#revisions.look(this.read);
   }
 
   /**
@@ -186,11 +204,12 @@ export class Database {
     if (this.#queue.length >= QUEUE_MAX)
       throw new HubError('rate-limited', 'the store is not keeping up: try again later');
     return new Promise<T>((resolve, reject) => {
+      const acting = actingNow();
       const run = async (trx: WriteTransaction) => {
+        await acting?.fence?.(trx);
         const value = await work(trx);
         return () => resolve(value);
       };
-      const acting = actingNow();
       this.#queue.push({ run, fail: reject, isAsked, charge: (milliseconds) => acting?.charge(milliseconds) });
       // The queue serves every request, so it runs as part of none.
       this.#draining ??= runActing(undefined, () => this.#drain());
@@ -230,7 +249,7 @@ export class Database {
       for (const job of jobs) job.fail(error);
       return;
     }
-    for (const table of done.changed) this.#revisions.set(table, (this.#revisions.get(table) ?? 0) + 1);
+    this.#revisions.settle(done.revisions);
     for (const settle of done.settle) settle();
     this.onCommit();
   }
@@ -257,7 +276,7 @@ export class Database {
       job.charge(jobMs);
     }
     if (this.#recorder?.due() === true) await this.#recorder.record(group.trx);
-    return { settle, changed, milliseconds };
+    return { settle, revisions: await this.#revisions.raise(group.trx, changed), milliseconds };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -278,8 +297,8 @@ function unknownError(cause: unknown): HubError {
 interface GroupDone {
   /** Each tells the caller of a write how it ended. */
   readonly settle: readonly (() => void)[];
-  /** The watched tables that it changed. */
-  readonly changed: ReadonlySet<string>;
+  /** Of the tables that it changed. */
+  readonly revisions: ReadonlyMap<string, number>;
   /** The time of its writes, without the commit. */
   readonly milliseconds: number;
 }

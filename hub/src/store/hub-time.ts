@@ -70,10 +70,16 @@ export class HubTime {
     if (problem !== undefined) throw new HubError('clock-behind', problem);
   }
 
-  /** Stores the latest time. */
+  /** Stores the latest time, and takes over a later one that another node stored: a device that asks two nodes meets one time. */
   async keep(database: Pick<Database, 'writeAsHub'>): Promise<void> {
     const seenAt = this.now();
-    await database.writeAsHub((trx) => storeLatest(trx, seenAt));
+    const latest = await database.writeAsHub(async (trx) => {
+      const stored = await trx.selectFrom('hub_time').select('seen_at').where('name', '=', ROW).executeTakeFirst();
+      const later = Math.max(seenAt, stored?.seen_at ?? 0);
+      await storeLatest(trx, later);
+      return later;
+    });
+    this.#latestMs = Math.max(this.#latestMs, latest);
   }
 }
 

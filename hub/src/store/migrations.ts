@@ -37,6 +37,8 @@ import { migration as imaPolicy } from './migrations/0034-ima-policy.ts';
 import { migration as publicWitnesses } from './migrations/0048-public-witnesses.ts';
 import { migration as eventCursors } from './migrations/0054-event-cursors.ts';
 import { migration as requestKeys } from './migrations/0057-request-keys.ts';
+import { migration as nodes } from './migrations/0053-nodes.ts';
+import { migration as sharedCosignatures } from './migrations/0063-shared-cosignatures.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 import { migration as deviceMemory } from './migrations/0046-device-memory.ts';
 
@@ -80,4 +82,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0048-public-witnesses': publicWitnesses,
   '0054-event-cursors': eventCursors,
   '0057-request-keys': requestKeys,
+  '0053-nodes': nodes,
+  '0063-shared-cosignatures': sharedCosignatures,
 };

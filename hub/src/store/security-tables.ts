@@ -270,6 +270,8 @@ const others = {
   hub_time: 'the latest time that was seen; it changes with every second',
   hub_node: 'nodes that run now',
   ima_log: 'a position that the next quote proves or refutes',
+  job_lease: 'which node leads now',
+  job_request: 'jobs that wait for the node that leads',
   key_double: 'an alert that is still to be raised',
   key_list: 'each is signed by the root',
   lease: 'a record of keys that were given, each with its signed receipt; a row gives no key',
@@ -281,11 +283,14 @@ const others = {
   release_evidence_part: 'evidence of keys that were given, with digests in the log',
   security_row: 'the list of digests itself: the log has the digest of the list',
   security_state: 'where the newest state entry is: it is searched for where this is wrong',
+  table_revision: 'counters that make nodes read again',
   tpm_clock: 'counters that the next quote proves or refutes',
   token_rival: 'attempts that are being weighed now',
   used_token: 'replay protection for 300 seconds; it changes with every request',
   value_double: 'an alert that is still to be raised',
   vendor_root_state: 'a counter that makes nodes read again',
+  witness_cosignature: 'each verifies by the key of its witness',
+  witness_round: 'a checkpoint of the log, which is signed',
   workload_history: 'a view of the log for people',
 } as const satisfies Readonly<Record<string, string>>;
 

@@ -26,5 +26,6 @@ export async function openVendorRoots(
     notices,
     metrics: (registry) => registerVendorRootMetric(registry, roots, clock),
     reload: () => roots.reload(),
+    follows: { tables: ['vendor_root'], read: () => roots.reload() },
   };
 }

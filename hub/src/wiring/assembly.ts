@@ -10,17 +10,19 @@ export class Assembly implements AsyncDisposable {
   /** A registry of this hub's own: several hubs can live in one process. */
   readonly registry = new Registry();
   readonly #opened = new AsyncDisposableStack();
-  readonly #reloads: (() => Promise<void>)[] = [];
+  readonly #subjects: Subject[] = [];
 
   constructor(clock: Clock) {
     this.scheduler = new Scheduler({ clock });
-    this.scheduler.watch(registerJobMetrics(this.registry, () => this.scheduler.list()));
+    const { scheduler } = this;
+    const watched = { list: () => scheduler.list(), leads: () => scheduler.leads };
+    scheduler.watch(registerJobMetrics(this.registry, watched));
   }
 
   /** Takes over a subject that was opened. */
   use<T extends Subject>(subject: T): T {
     subject.metrics?.(this.registry);
-    if (subject.reload !== undefined) this.#reloads.push(subject.reload);
+    this.#subjects.push(subject);
     for (const job of subject.jobs ?? []) this.scheduler.add(job);
     this.#opened.defer(async () => subject[Symbol.asyncDispose]?.());
     return subject;
@@ -28,7 +30,15 @@ export class Assembly implements AsyncDisposable {
 
   /** Has every subject read again what another node may have changed. */
   readonly reload = async (): Promise<void> => {
-    for (const reload of this.#reloads) await reload();
+    for (const subject of this.#subjects) await subject.reload?.();
+  };
+
+  /** Has those subjects read again that keep something of these tables, and each look for what no table of the list tells. */
+  readonly follow = async (changed: ReadonlySet<string>): Promise<void> => {
+    for (const { follows, polls } of this.#subjects) {
+      if (follows?.tables.some((table) => changed.has(table)) === true) await follows.read();
+      await polls?.();
+    }
   };
 
   /** Jobs end before the subjects that they work on. */

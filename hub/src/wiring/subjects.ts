@@ -35,6 +35,7 @@ import { takeLogPostQuantumSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets, type Secrets } from '../secrets/open.ts';
 import type { HubSettings } from '../settings.ts';
+import { openNodes } from './nodes.ts';
 import { openState, type StateWatch } from './state.ts';
 import { postToWitness } from '../doors/public/witness-client.ts';
 import { PublicWitnesses } from '../jobs/public-witnesses.ts';
@@ -98,9 +99,10 @@ async function openLedger(
   const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(keyStore) : undefined;
   const signerOf = (spki: Uint8Array) => readHubKey(keyStore, { id: sha256Hex(spki), purpose: 'log' });
   const first = { signer: secrets.keys.logSigner, postQuantum: postQuantum?.signer };
-  const start = { folder, readFrom, publishers: new ReleaseQuorums(database.read) };
+  const start = { folder, readFrom, publishers: new ReleaseQuorums(database.read), clock: time.now };
   const audit = hub.use(await openAudit(database, start, settings, { first, signerOf }));
   if (postQuantum?.made === true) await logSecondKey(database, settings.logOrigin, time.now());
+  await openNodes(hub, { database, log: audit.log, pollMilliseconds: settings.revocation.pollMilliseconds });
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
   return { folder, settings, time, clock: time.now, secrets, database, audit, ...state };
 }

@@ -19,4 +19,8 @@ const jobView = z.object({
   lastError: z.string().nullable(),
 });
 
-export const jobList = z.object({ jobs: z.array(jobView) });
+export const jobList = z.object({
+  jobs: z.array(jobView),
+  /** Whether the node that answers does the work that one node does for all; a hub of the version before does not say. */
+  leads: z.boolean().optional(),
+});

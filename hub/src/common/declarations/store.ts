@@ -13,6 +13,7 @@ export const storeErrorCodes = {
   'authority-missing': 500,
   'entry-missing': 500,
   'clock-behind': 503,
+  'not-leading': 503,
 } as const;
 
 const storeUrl = z

@@ -6,9 +6,10 @@ import type { RequireScope } from './door.ts';
 
 export function jobRoutes(
   app: HttpServer,
-  { scheduler, requireScope }: { scheduler: Pick<Scheduler, 'list'>; requireScope: RequireScope },
+  { scheduler, requireScope }: { scheduler: Pick<Scheduler, 'list' | 'leads'>; requireScope: RequireScope },
 ): void {
   app.get('/v1/jobs', { ...requireScope('metrics:read'), schema: { response: { 200: jobList } } }, async () => ({
+    leads: scheduler.leads,
     jobs: scheduler.list().map(({ runsOn, ...job }) => ({
       ...job,
       place: runsOn,

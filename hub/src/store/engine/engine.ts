@@ -1,6 +1,6 @@
 // What the hub needs of the product that keeps its rows. An engine knows connections, transactions and SQL, and no table
 // by its meaning.
-import type { Dialect, Kysely, Transaction } from 'kysely';
+import type { Dialect, Kysely, RawBuilder, Transaction } from 'kysely';
 import type { NumberedTable } from './numbered-rows.ts';
 import type { RowChange, WatchedTable } from './row-watch.ts';
 
@@ -11,6 +11,10 @@ export interface Engine<DB> {
   readonly sql: SqlOfEngine;
   /** From now on, until it is closed, no other hub writes to the store. Throws `store-in-use`. */
   hold(): Promise<void>;
+  /** Whether other processes may write while this one has the store open. */
+  readonly isShared: boolean;
+  /** The store's own clock in unix milliseconds, as an expression: one clock for every process that has the store open. */
+  readonly clock: RawBuilder<number>;
   /** Runs before anything else uses the store, in one transaction, and never twice at a time. */
   migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void>;
   /** Runs one group of writes as one transaction; resolves once it is durable. One group at a time. */

@@ -1,5 +1,5 @@
 // PostgreSQL as the store (docs/design/postgresql.md).
-import { type CompiledQuery as Query, CompiledQuery, Kysely, type Transaction } from 'kysely';
+import { type CompiledQuery as Query, CompiledQuery, Kysely, sql, type Transaction } from 'kysely';
 import type { Engine, EngineOptions, Outcome, SqlOfEngine, WriteGroup } from './engine.ts';
 import { countRows } from './numbered-rows.ts';
 import type { PostgresPlace } from './postgres-place.ts';
@@ -23,6 +23,8 @@ const asMigrationsExpect = [
   `do $$ begin create domain blob as bytea; exception when duplicate_object then null; end $$`,
   'create or replace function min(a bigint, b bigint) returns bigint immutable language sql as $$ select least(a, b) $$',
 ];
+// A group of another node holds this row and locks of tables: who waits for those tables while it holds some would end that group.
+const headLock = 'select id from engine.head where id = 1 for update';
 const ownTables = [
   // Rows that somebody wrote refer to each other: they are removed in any order (audit/security-state.ts).
   `do $$ declare each record; begin
@@ -38,6 +40,8 @@ const ownTables = [
 export class PostgresEngine<DB> implements Engine<DB> {
   readonly read: Kysely<DB>;
   readonly sql: SqlOfEngine;
+  readonly isShared = true;
+  readonly clock = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
   readonly #place: PostgresPlace;
   readonly #nullable = new Set<string>();
   readonly #readers: PostgresPool;
@@ -73,7 +77,7 @@ export class PostgresEngine<DB> implements Engine<DB> {
       await one.use((client) => assertFit(client, this.#place));
       await db.transaction().execute(async (trx) => {
         await trx.executeQuery(raw(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`));
-        for (const statement of asMigrationsExpect) await trx.executeQuery(raw(statement));
+        for (const statement of await beforeMigrations(trx)) await trx.executeQuery(raw(statement));
         await work(trx);
         for (const statement of ownTables) await trx.executeQuery(raw(statement));
       });
@@ -100,7 +104,7 @@ export class PostgresEngine<DB> implements Engine<DB> {
       await one.use(async (client) => {
         const statements = await watchStatements(client, tables);
         const lock = `select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
-        await client.query(['begin', lock, ...statements, 'commit'].join(';\n'));
+        await client.query(['begin', lock, headLock, ...statements, 'commit'].join(';\n'));
       });
     } finally {
       await one.destroy();
@@ -176,8 +180,15 @@ class UndoneTogether extends Error {
   override readonly name = 'UndoneTogether';
 }
 
-function raw(sql: string): Query {
-  return CompiledQuery.raw(sql);
+async function beforeMigrations<DB>(trx: Transaction<DB>): Promise<readonly string[]> {
+  const { rows } = await trx.executeQuery<{ head: string | null }>(
+    raw("select to_regclass('engine.head')::text as head"),
+  );
+  return rows[0]?.head === null ? asMigrationsExpect : [headLock, ...asMigrationsExpect];
+}
+
+function raw(text: string): Query {
+  return CompiledQuery.raw(text);
 }
 
 const savepoint = {

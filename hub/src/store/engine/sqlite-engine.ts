@@ -1,5 +1,5 @@
 // SQLite in this process: one file, one connection that writes, one that reads.
-import { CompiledQuery, type Kysely, SqliteIntrospector, SqliteQueryCompiler, type Transaction } from 'kysely';
+import { CompiledQuery, type Kysely, sql, SqliteIntrospector, SqliteQueryCompiler, type Transaction } from 'kysely';
 import type { Charge, Engine, Outcome, SqlOfEngine, WriteGroup } from './engine.ts';
 import { type RowChange, type WatchedTable, watchStatements } from './row-watch.ts';
 import { openSqlite, TransactionalAdapter } from './sqlite.ts';
@@ -7,6 +7,8 @@ import { openSqlite, TransactionalAdapter } from './sqlite.ts';
 export class SqliteEngine<DB> implements Engine<DB> {
   readonly read: Kysely<DB>;
   readonly sql = sqliteSql;
+  readonly isShared = false;
+  readonly clock = sql<number>`cast(unixepoch('subsec') * 1000 as integer)`;
   readonly #writer: Kysely<DB>;
   /** Changed rows of the write that runs now. */
   readonly #changes: RowChange[] = [];

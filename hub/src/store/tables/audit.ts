@@ -11,6 +11,27 @@ export interface AuditTables {
   refused_row: RefusedRow;
   witness_policy: WitnessPolicyRow;
   public_witness: PublicWitnessRow;
+  witness_round: WitnessRoundRow;
+  witness_cosignature: WitnessCosignatureRow;
+}
+
+/** A checkpoint that is open for cosignatures, or was a short time ago; the newest one is open. */
+export interface WitnessRoundRow {
+  readonly size: number;
+  readonly note: Uint8Array;
+  readonly started_seconds: number;
+}
+
+/** A cosignature that a node gathered. */
+export interface WitnessCosignatureRow {
+  /** Counts up in the order of the commits. */
+  readonly number: number;
+  readonly size: number;
+  /** The witness: a device, or a public one by its name. */
+  readonly device_id: string | null;
+  readonly public_name: string | null;
+  /** The note of that checkpoint with the lines of the log and of this witness. */
+  readonly cosigned: Uint8Array;
 }
 
 /** A public witness that was asked at least once. */
@@ -84,6 +105,8 @@ export interface SecurityStateRow {
   readonly log_index: number;
   /** The tables and columns that the digests are over, as JSON; that entry has its digest. */
   readonly layout: string;
+  /** The newest entry about the state; null in a store that an earlier version wrote last. */
+  readonly last_index: number | null;
 }
 
 /** A row without an entry, which was removed from its table at a start. */

@@ -3,6 +3,9 @@
 export interface StoreTables {
   hub_name: HubNameRow;
   hub_time: HubTimeRow;
+  job_lease: JobLeaseRow;
+  job_request: JobRequestRow;
+  table_revision: TableRevisionRow;
 }
 
 /** A name or address under which TLS clients reach this hub, or did (spec/certificates.md, "Names that are hosts"). */
@@ -16,4 +19,27 @@ export interface HubNameRow {
 export interface HubTimeRow {
   readonly name: string;
   readonly seen_at: number;
+}
+
+/** How often a table was changed, on a store that several nodes write to. */
+export interface TableRevisionRow {
+  readonly table_name: string;
+  readonly revision: number;
+}
+
+/** The node that does the work that one node must do: one row. */
+export interface JobLeaseRow {
+  readonly id: number;
+  readonly node: string;
+  /** Rises when another node takes the lease. */
+  readonly term: number;
+  /** By the store's own clock. */
+  readonly expires_at: number;
+}
+
+/** A job that waits for the node that leads. */
+export interface JobRequestRow {
+  readonly job: string;
+  /** The node that asked. */
+  readonly node: string;
 }
