@@ -6,12 +6,12 @@ import { appendLeaves, edgeRoot, emptyEdge } from '@edgekeep/core/audit/tree-edg
 import { equalBytes } from '@edgekeep/core/bytes';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
+import { partsOf } from '../store/engine/parts.ts';
 import type { Tables } from '../store/schema.ts';
 
 const entryRow = z.object({ entry: z.instanceof(Uint8Array), leaf_hash: z.instanceof(Uint8Array) });
 const noteRow = z.object({ note: z.instanceof(Uint8Array) });
 const LEAVES_AT_ONCE = 4_096;
-const ENTRIES_AT_ONCE = 1_000;
 
 /** What contradicts the checkpoint; undefined where nothing does. */
 export async function logProblem(reader: Kysely<Tables>): Promise<string | undefined> {
@@ -27,12 +27,14 @@ async function problemBefore(trx: Kysely<Tables>, note: Uint8Array): Promise<str
   let edge = emptyEdge;
   let leaves: Uint8Array[] = [];
   const entries = trx.selectFrom('audit_entry').select(['entry', 'leaf_hash']).where('log_index', '<', size);
-  for await (const row of entries.orderBy('log_index').stream(ENTRIES_AT_ONCE)) {
-    const { entry, leaf_hash: stored } = entryRow.parse(row);
-    const computed = leafHash(entry);
-    if (!equalBytes(computed, stored))
-      return `entry ${edge.size + leaves.length} of the log is not the one that was logged`;
-    leaves.push(computed);
+  for await (const part of partsOf(trx, entries.orderBy('log_index'))) {
+    for (const row of part) {
+      const { entry, leaf_hash: stored } = entryRow.parse(row);
+      const computed = leafHash(entry);
+      if (!equalBytes(computed, stored))
+        return `entry ${edge.size + leaves.length} of the log is not the one that was logged`;
+      leaves.push(computed);
+    }
     if (leaves.length < LEAVES_AT_ONCE) continue;
     edge = appendLeaves(edge, leaves).edge;
     leaves = [];

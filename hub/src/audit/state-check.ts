@@ -7,6 +7,7 @@ import { type Kysely, sql } from 'kysely';
 import { z } from 'zod';
 import { HubError } from '../common/error.ts';
 import { isOfContent } from '../store/engine/failures.ts';
+import { partsOf } from '../store/engine/parts.ts';
 import { openReader, type StorePlace } from '../store/engine/place.ts';
 import { type RowExpressions, type RowSql, rowSqlOf } from '../store/engine/row-sql.ts';
 import type { Tables } from '../store/schema.ts';
@@ -51,7 +52,6 @@ const stateRow = z.object({ log_index: z.int(), layout: z.string() });
 const entryRow = z.object({ log_index: z.int(), entry: z.instanceof(Uint8Array) });
 const listRow = z.object({ digest: z.string(), name: z.string() });
 const textRow = z.object({ id: z.string(), name: z.string(), text: z.string() });
-const ROWS_AT_ONCE = 1_000;
 
 /** Whose triggers are in the store: none that count, or those of a hub of this version, which runs. */
 export type StoreUse = 'stopped' | 'running';
@@ -144,10 +144,10 @@ async function newestWhole(trx: Kysely<Tables>, inSql: RowSql): Promise<number |
 }
 
 /** Only entries about the state come out: the test for their mark is in SQL. */
-function stateEntries(trx: Kysely<Tables>, inSql: RowSql, from: number, order: 'asc' | 'desc') {
+async function* stateEntries(trx: Kysely<Tables>, inSql: RowSql, from: number, order: 'asc' | 'desc') {
   const marked = sql<boolean>`${inSql.contains('entry', stateMark)}`;
   const entries = trx.selectFrom('audit_entry').select(['log_index', 'entry']).where('log_index', '>=', from);
-  return entries.where(marked).orderBy('log_index', order).stream(ROWS_AT_ONCE);
+  for await (const part of partsOf(trx, entries.where(marked).orderBy('log_index', order))) yield* part;
 }
 
 type WholeState = Extract<StateEntry, { readonly kind: 'state' }>;
@@ -195,9 +195,11 @@ function apply(
 async function listOf(trx: Kysely<Tables>, table: string): Promise<Map<string, string>> {
   const rows = trx.selectFrom('security_row').select(['digest', 'name']).where('table_name', '=', table);
   const list = new Map<string, string>();
-  for await (const row of rows.orderBy('digest').stream(ROWS_AT_ONCE)) {
-    const { digest, name } = listRow.parse(row);
-    list.set(digest, name);
+  for await (const part of partsOf(trx, rows.orderBy('digest'))) {
+    for (const row of part) {
+      const { digest, name } = listRow.parse(row);
+      list.set(digest, name);
+    }
   }
   return list;
 }
@@ -226,10 +228,12 @@ async function findingsOf(
     .where(sql<boolean>`${condition}`);
   const left = new Map(list);
   const findings: StateFinding[] = [];
-  for await (const row of rows.stream(ROWS_AT_ONCE)) {
-    const { id: place, name: shown, text: content } = textRow.parse(row);
-    const digest = rowDigest(table, content);
-    if (!left.delete(digest)) findings.push({ kind: 'unlogged', table, name: shown, digest, id: place });
+  for await (const part of partsOf(trx, rows)) {
+    for (const row of part) {
+      const { id: place, name: shown, text: content } = textRow.parse(row);
+      const digest = rowDigest(table, content);
+      if (!left.delete(digest)) findings.push({ kind: 'unlogged', table, name: shown, digest, id: place });
+    }
   }
   for (const [digest, shown] of left) findings.push({ kind: 'missing', table, name: shown, digest, id: '' });
   return findings;

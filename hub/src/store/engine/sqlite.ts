@@ -1,7 +1,17 @@
 // node:sqlite behind Kysely's SQLite dialect, durable: WAL with synchronous=FULL, so a commit that returned survives a power cut.
 import { performance } from 'node:perf_hooks';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { Kysely, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
+import {
+  type DatabaseConnection,
+  type Driver,
+  Kysely,
+  type QueryResult,
+  SqliteAdapter,
+  type SqliteDatabase,
+  SqliteDialect,
+  SqliteDriver,
+  type SqliteStatement,
+} from 'kysely';
 import { LruMap } from 'toad-cache';
 import type { Charge } from './engine.ts';
 import { asParameter } from './parameter.ts';
@@ -36,7 +46,7 @@ export function openSqlite<DB>(path: string, { mode, changed, charge }: SqliteOp
   if (changed !== undefined) hearRowChanges(database, changed);
   if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
   const run = charge === undefined ? unmeasured : measured(charge);
-  const dialect = new TransactionalDialect({ database: asDialectDatabase(database, run) });
+  const dialect = new TransactionalDialect(asDialectDatabase(database, run));
   return withRowSql(new Kysely<DB>({ dialect }), sqliteRows);
 }
 
@@ -65,9 +75,51 @@ export class TransactionalAdapter extends SqliteAdapter {
 }
 
 class TransactionalDialect extends SqliteDialect {
+  readonly #database: SqliteDatabase;
+
+  constructor(database: SqliteDatabase) {
+    super({ database });
+    this.#database = database;
+  }
+
+  override createDriver(): Driver {
+    return new PartsDriver({ database: this.#database });
+  }
+
   override createAdapter(): SqliteAdapter {
     return new TransactionalAdapter();
   }
+}
+
+// Kysely's own gives a stream row by row, and each passes several layers of promises.
+class PartsDriver extends SqliteDriver {
+  #connection: DatabaseConnection | undefined;
+
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    this.#connection ??= partsOn(await super.acquireConnection());
+    return this.#connection;
+  }
+}
+
+function partsOn(connection: DatabaseConnection): DatabaseConnection {
+  return {
+    executeQuery: (query) => connection.executeQuery(query),
+    streamQuery: (query, size) => inParts(connection.streamQuery(query, size), size),
+  };
+}
+
+async function* inParts<Row>(
+  stream: AsyncIterableIterator<QueryResult<Row>>,
+  size: number,
+): AsyncIterableIterator<QueryResult<Row>> {
+  let part: Row[] = [];
+  for await (const { rows } of stream) {
+    part.push(...rows);
+    if (part.length < size) continue;
+    yield { rows: part };
+    part = [];
+  }
+  yield { rows: part };
 }
 
 function asDialectDatabase(database: DatabaseSync, run: Run): SqliteDatabase {
