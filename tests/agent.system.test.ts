@@ -1,6 +1,6 @@
 // The agent against a real hub: from the first enrollment to the last wiped byte.
 import assert from 'node:assert/strict';
-import { cp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -16,6 +16,7 @@ import { alertsOf } from './support/alerts.ts';
 import { freePort } from './support/free-port.ts';
 import { HubWorld, newPublisher, publicPem } from './support/hub-world.ts';
 import { allowSoftware, TestAgent } from './support/test-agent.ts';
+import { copyHub, exchangeHub } from './support/world-copy.ts';
 
 const content = 'the weights that nobody is to find on a disk';
 const leaseSeconds = 30;
@@ -315,7 +316,7 @@ test('a hub that was set back and went on differently is caught, refused and rep
   const { entries } = await forked.operator.get('/v1/audit?from=0&limit=1000', auditList);
   await forked.stop();
   const backup = join(forked.folder, 'backup');
-  await cp(forked.hubFolder, backup, { recursive: true });
+  await copyHub(forked, backup);
   await forked.start();
   await story.next('connected');
   for (let count = 0; count < 4; count += 1) await forked.enrollmentToken();
@@ -329,8 +330,7 @@ test('a hub that was set back and went on differently is caught, refused and rep
   }
 
   await forked.stop();
-  await rm(forked.hubFolder, { recursive: true });
-  await cp(backup, forked.hubFolder, { recursive: true });
+  await exchangeHub(forked, backup);
   await forked.start();
   await story.next('log-refused');
   assert(device.agent.status().log.size >= seen);

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { examineEndorsement } from '@edgekeep/cli/doctor/endorsement';
@@ -20,6 +19,7 @@ import { healthyBoot } from './support/boot.ts';
 import { TestDevice } from './support/test-device.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
 import { adoptStore } from './support/edited-store.ts';
+import { inStore } from './support/outside-store.ts';
 
 const run = promisify(execFile);
 const program = join(import.meta.dirname, '../cli/src/main.ts');
@@ -170,11 +170,10 @@ test(
     assert.deepEqual(roots.map(({ role, usedBy }) => `${role} ${usedBy}`).toSorted(), ['intermediate 2', 'root 2']);
     // As the previous version left it: the paths are found again at the start.
     await world.stop();
-    {
-      using store = new DatabaseSync(world.storeFile);
-      store.exec('delete from device_maker; delete from device_maker_path');
-    }
-    await adoptStore(world.hubFolder);
+    await inStore(world.place, async (store) => {
+      for (const table of ['device_maker', 'device_maker_path']) await store.run(`delete from ${table}`);
+    });
+    await adoptStore(world);
     await world.start();
     const again = await world.operator.get('/v1/vendor-roots?kind=tpm', vendorRootList);
     assert.deepEqual(again.roots, roots);

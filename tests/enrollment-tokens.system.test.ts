@@ -18,7 +18,7 @@ import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { addPerson, firstPerson, newToken, TestPerson } from './support/people.ts';
 import { TestDevice } from './support/test-device.ts';
-import { editStore } from './support/edited-store.ts';
+import { changeStore } from './support/edited-store.ts';
 
 let world: HubWorld;
 let ada: TestPerson;
@@ -178,9 +178,8 @@ test('sixteen tokens of a group whose maker has ended leave room for the next', 
 
 test('a token of before makers were kept is used until it expires', async () => {
   const { oneTime, maker } = await makers('older');
-  editStore(world.storeFile, (store) =>
-    store.prepare('update enrolment_token set made_by = null where sha256 like ?').run(`${idOf(oneTime.token)}%`),
-  );
+  const older = 'update enrolment_token set made_by = null where sha256 like ?';
+  await changeStore(world.place, older, `${idOf(oneTime.token)}%`);
   assert.equal((await listed(maker)).get(idOf(oneTime.token))?.endsWith, null);
   assert.equal((await ada.ask('POST', '/v1/tokens/older/revoke', {})).status, 200);
   accepted(await enrollWith(oneTime.token), certificateResponse);

@@ -11,7 +11,7 @@ import { hybridKeyForgotten } from '@edgekeep/wire/api/hybrid-key';
 import { z } from 'zod';
 import { closeAll } from './support/closing.ts';
 import { healthyBoot, logOf, measure } from './support/boot.ts';
-import { editStore } from './support/edited-store.ts';
+import { changeStore } from './support/edited-store.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { allowSoftware, TestAgent } from './support/test-agent.ts';
 import { model, skipWithoutTpm as skip, TpmWorld } from './support/tpm-world.ts';
@@ -96,7 +96,7 @@ test(
     await (await agent.start()).next('ready');
     await agent.stop();
     const forget = "delete from device_hybrid_key where device_id = 'forgotten'";
-    editStore(plain.storeFile, (store) => store.exec(forget));
+    await changeStore(plain.place, forget);
     const story = await agent.start();
     await story.next('hybrid-key-registered');
     await story.next('ready');

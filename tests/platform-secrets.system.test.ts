@@ -213,7 +213,8 @@ test('a value that does not open keeps the old key, and the status says how many
   database.exec("UPDATE device_secret SET wrapped_secret = x'00000001' || zeroblob(60)");
   database.exec('UPDATE device_secret SET wrapped_secret = cast(wrapped_secret as blob)');
   database.close();
-  await adoptStore(hub.data, await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) }));
+  const opened = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
+  await adoptStore({ hubFolder: hub.data, place: join(hub.data, 'hub.sqlite') }, opened);
   const again = await hub.start();
   await again.send('POST', '/v1/platform-key/roll', {}, platformKeyRollResponse);
   const view = await again.get('/v1/platform-key', platformKeyView);

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { withoutSecondSignature } from '@edgekeep/core/model/signature/bundle';
 import { auditList } from '@edgekeep/wire/api/audit';
@@ -12,6 +11,7 @@ import { edgekeep } from './main-job/edgekeep.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { allowSoftware, TestAgent } from './support/test-agent.ts';
 import { TestDevice } from './support/test-device.ts';
+import { inStore } from './support/outside-store.ts';
 
 let world: HubWorld;
 const at = (name: string) => join(world.folder, name);
@@ -82,17 +82,15 @@ test('a device with both keys runs the model, and not when the hub strips the se
   const story = await device.start();
   await story.next('released');
   await device.stop();
-  const store = new DatabaseSync(join(world.folder, 'hub', 'hub.sqlite'));
-  try {
-    const row = z.object({ signature: z.string() }).parse(store.prepare('select signature from model_release').get());
-    store.prepare('update model_release set signature = ?').run(withoutSecondSignature(row.signature));
+  await inStore(world.place, async (store) => {
+    const [row] = await store.rows('select signature from model_release');
+    const { signature } = z.object({ signature: z.string() }).parse(row);
+    await store.run('update model_release set signature = ?', withoutSecondSignature(signature));
     const again = await device.start();
     const { why } = await again.next('model-refused');
     assert.match(why, /ML-DSA-65/);
-    store.prepare('update model_release set signature = ?').run(row.signature);
-  } finally {
-    store.close();
-  }
+    await store.run('update model_release set signature = ?', signature);
+  });
 });
 
 test('an agent of the version before gets the bundle with the first signature alone', async () => {

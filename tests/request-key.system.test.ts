@@ -13,7 +13,7 @@ import { enrollmentTokenResponse } from '@edgekeep/wire/api/enrollment-token';
 import { personList, tokenList } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
-import { editStore } from './support/edited-store.ts';
+import { changeStore } from './support/edited-store.ts';
 import { HubWorld, newPublisher, publicPem } from './support/hub-world.ts';
 import { addPerson, firstPerson, type TestPerson } from './support/people.ts';
 import { findSecrets } from './support/secret-search.ts';
@@ -91,7 +91,7 @@ test('a request that was refused before it changed anything may be sent again wi
 test('a request whose answer was never kept, because the hub ended after the change, is not carried out again', async () => {
   const key = randomUUID();
   done(await send('/v1/people', { name: 'fay' }, key));
-  editStore(world.storeFile, (store) => store.exec('update request_key set answer = null'));
+  await changeStore(world.place, 'update request_key set answer = null');
   assertRefused(await send('/v1/people', { name: 'fay' }, key), { status: 409, code: 'request-under-way' });
   world.clock.advanceSeconds(61);
   assertRefused(await send('/v1/people', { name: 'fay' }, key), { status: 409, code: 'request-repeated' });

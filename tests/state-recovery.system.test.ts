@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { z } from 'zod';
 import { alertOf, alertsOf } from './support/alerts.ts';
 import { closeAll } from './support/closing.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { allowSoftware, TestAgent } from './support/test-agent.ts';
+import { inStore, rowsIn } from './support/outside-store.ts';
 
 const belt = { name: 'belt', version: '1.2.0', content: 'weights' };
 const models = [{ name: belt.name, use: 'program' as const }];
@@ -44,15 +44,14 @@ const TURNS_MAX = 20_000;
 /** The report after the cosignature writes it. */
 async function cosignedInStore(id: string): Promise<void> {
   for (let turn = 0; turn < TURNS_MAX; turn += 1) {
-    if (storedSize(id) > 0) return;
+    if ((await storedSize(id)) > 0) return;
     await new Promise((resolve) => setImmediate(resolve));
   }
   throw new Error(`no cosignature of ${id} is in the store`);
 }
 
-function storedSize(id: string): number {
-  using store = new DatabaseSync(world.storeFile, { readOnly: true });
-  const row = store.prepare('select size from device_witnessed where device_id = ?').get(id);
+async function storedSize(id: string): Promise<number> {
+  const [row] = await rowsIn(world.place, 'select size from device_witnessed where device_id = ?', id);
   return row === undefined ? 0 : witnessed.parse(row).size;
 }
 
@@ -105,7 +104,7 @@ test('a device whose record of versions is lost gets it from the hub, with an en
 // SECURITY.md: DEV-97
 test('a device whose checkpoint is lost goes on from the one that it cosigned, or from a receipt', async () => {
   await using agent = await settledAgent('checkpoint');
-  const stored = storedSize('checkpoint');
+  const stored = await storedSize('checkpoint');
   await spoil(agent, 'checkpoint', '');
   const story = await agent.start();
   const { logSize } = await story.next('state-recovered');
@@ -113,7 +112,7 @@ test('a device whose checkpoint is lost goes on from the one that it cosigned, o
   await story.next('ready');
   await agent.stop();
   // A hub that forgot, or says so, cannot show this device less than its own receipts do.
-  forget('checkpoint');
+  await forget('checkpoint');
   await spoil(agent, 'checkpoint', '');
   const again = await agent.start();
   assert.ok((await again.next('state-recovered')).logSize > 0);
@@ -162,7 +161,7 @@ test('a device that enrolled and has never had a model or cosigned loses nothing
   await (await agent.start()).next('enrolled');
   await agent.stop();
   for (const name of ['checkpoint', 'versions.json']) await removed(join(agent.stateFolder, name));
-  forget('fresh');
+  await forget('fresh');
   const story = await agent.start();
   await story.next('state-recovered');
   await agent.stop();
@@ -186,8 +185,6 @@ async function removed(path: string): Promise<void> {
   for (const each of [path, `${path}.copy`]) await rm(each, { force: true });
 }
 
-function forget(id: string): void {
-  using store = new DatabaseSync(world.storeFile);
-  store.exec('PRAGMA busy_timeout = 60000');
-  store.prepare('delete from device_witnessed where device_id = ?').run(id);
+async function forget(id: string): Promise<void> {
+  await inStore(world.place, (store) => store.run('delete from device_witnessed where device_id = ?', id));
 }

@@ -8,7 +8,7 @@ import { edgekeep } from './main-job/edgekeep.ts';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { addPerson, firstPerson, newToken, registration, TestPerson } from './support/people.ts';
-import { editStore } from './support/edited-store.ts';
+import { changeStore } from './support/edited-store.ts';
 
 const made = apiTokenResponse.extend({ token: z.string() });
 
@@ -109,9 +109,7 @@ test('a service without a maker is an alert until it is handed over', async () =
   };
   assert.deepEqual(await alerts(), []);
   // As an upgrade leaves it.
-  editStore(world.storeFile, (store) =>
-    store.prepare('update api_token set derived_from = null where name = ?').run('ci'),
-  );
+  await changeStore(world.place, 'update api_token set derived_from = null where name = ?', 'ci');
   const expected = `the maker of the service ci (token ${service.id}) has ended: hand it over or revoke it`;
   assert.deepEqual(await alerts(), [expected]);
   assert.deepEqual(await alerts(), [expected], 'once');

@@ -1,8 +1,7 @@
 // A rewritten history must be refused: by the hub itself when it starts, and by the fleet when the hub cooperates.
 import assert from 'node:assert/strict';
-import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { verifyLog } from '@edgekeep/cli/audit/verify-log';
 import { openLogSource } from '@edgekeep/cli/audit/log-source';
@@ -11,8 +10,10 @@ import { encodeForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proo
 import { leafHash } from '@edgekeep/core/audit/merkle';
 import { utf8 } from '@edgekeep/core/bytes';
 import { accepted, assertRefused } from '../support/answer.ts';
+import { inStore, type OutsideStore } from '../support/outside-store.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { TestWitness } from '../support/witness.ts';
+import { copyHub, exchangeHub, exchangeStore, removeCopy } from '../support/world-copy.ts';
 import { alertList } from '@edgekeep/wire/api/alert';
 import { z } from 'zod';
 
@@ -32,11 +33,11 @@ beforeEach(async () => {
   witness = new TestWitness(fleet.world.hub.logKey, fleet.device.witness);
   await fleet.device.release(fleet.link, 'surface', '1.0.0');
   assert.equal((await witness.checkIn(fleet.link, nowSeconds())).kind, 'consistent');
-  await copyHub(kept);
+  await keepCopy(kept);
 });
 afterEach(async () => {
   await fleet.world.stop();
-  await exchangeHub(kept);
+  await exchangeHub(fleet.world, kept);
   await fleet.world.start();
   await fleet.reconnect();
 });
@@ -44,18 +45,12 @@ afterEach(async () => {
 const nowSeconds = () => Math.floor(fleet.world.clock.now() / 1_000);
 
 /** Copies the stopped hub's folder, then starts it again. */
-async function copyHub(to: string): Promise<void> {
+async function keepCopy(to: string): Promise<void> {
   await fleet.world.stop();
-  await rm(to, { recursive: true, force: true });
-  await cp(fleet.world.hubFolder, to, { recursive: true });
+  await removeCopy(fleet.world, to);
+  await copyHub(fleet.world, to);
   await fleet.world.start();
   await fleet.reconnect();
-}
-
-/** Replaces the stopped hub's folder by a copy. */
-async function exchangeHub(copy: string): Promise<void> {
-  await rm(fleet.world.hubFolder, { recursive: true });
-  await rename(copy, fleet.world.hubFolder);
 }
 
 /** Some history: entries without importance. */
@@ -74,18 +69,13 @@ async function assertStartRefused(says: RegExp): Promise<void> {
   });
 }
 
-function editStore(edit: (store: DatabaseSync) => void): void {
-  const store = new DatabaseSync(fleet.world.storeFile);
-  edit(store);
-  store.close();
-}
-
 const rowSchema = z.object({ entry: z.instanceof(Uint8Array) });
 const releasedEntry = `select log_index, entry from audit_entry where entry like '%key-released%' limit 1`;
 
 /** The first release as an attacker would rewrite it. */
-function forgedRelease(store: DatabaseSync): Uint8Array {
-  const { entry } = rowSchema.parse(store.prepare(releasedEntry).get());
+async function forgedRelease(store: OutsideStore): Promise<Uint8Array> {
+  const [row] = await store.rows(releasedEntry);
+  const { entry } = rowSchema.parse(row);
   const forged = Buffer.from(entry).toString('utf8').replace('"software"', '"tpm"');
   assert.notEqual(forged, Buffer.from(entry).toString('utf8'));
   return utf8(forged);
@@ -93,31 +83,31 @@ function forgedRelease(store: DatabaseSync): Uint8Array {
 
 const where = `where log_index = (select log_index from audit_entry where entry like '%key-released%' limit 1)`;
 
-const edits: Readonly<Record<string, readonly [(store: DatabaseSync) => void, RegExp]>> = {
+const edits: Readonly<Record<string, readonly [(store: OutsideStore) => Promise<unknown>, RegExp]>> = {
   'an entry was changed': [
-    (store) => store.prepare(`update audit_entry set entry = ? ${where}`).run(forgedRelease(store)),
+    async (store) => store.run(`update audit_entry set entry = ? ${where}`, await forgedRelease(store)),
     /is not the one that was logged/,
   ],
   'an entry and its hash were changed': [
-    (store) => {
-      const forged = forgedRelease(store);
-      store.prepare(`update audit_entry set entry = ?, leaf_hash = ? ${where}`).run(forged, leafHash(forged));
+    async (store) => {
+      const forged = await forgedRelease(store);
+      return store.run(`update audit_entry set entry = ?, leaf_hash = ? ${where}`, forged, leafHash(forged));
     },
     /already published with other content|do not match the signed root/,
   ],
   'the newest entry was taken away': [
-    (store) => store.exec('delete from audit_entry where log_index = (select max(log_index) from audit_entry)'),
+    (store) => store.run('delete from audit_entry where log_index = (select max(log_index) from audit_entry)'),
     /were signed|was signed|are left/,
   ],
   'all signed checkpoints were taken away': [
-    (store) => store.exec('delete from audit_checkpoint'),
+    (store) => store.run('delete from audit_checkpoint'),
     /is published, the store knows only/,
   ],
 };
 for (const [name, [edit, says]] of Object.entries(edits)) {
   test(`a hub does not start when ${name}`, async () => {
     await fleet.world.stop();
-    editStore(edit);
+    await inStore(fleet.world.place, edit);
     await assertStartRefused(says);
   });
 }
@@ -137,23 +127,20 @@ test('a hub whose published tiles were edited does not start', async () => {
 // SECURITY.md: HUB-26
 test('a hub whose store was set back to an earlier copy does not start', async () => {
   const earlier = join(fleet.world.folder, 'earlier');
-  await copyHub(earlier);
+  await keepCopy(earlier);
   await makeHistory(3);
   await fleet.world.stop();
-  for (const name of ['hub.sqlite', 'hub.sqlite-wal', 'hub.sqlite-shm']) {
-    await rm(join(fleet.world.hubFolder, name), { force: true });
-  }
-  await cp(join(earlier, 'hub.sqlite'), fleet.world.storeFile);
+  await exchangeStore(fleet.world, earlier);
   await assertStartRefused(/is published, the store knows only/);
 });
 
 test('a hub that was set back as a whole is caught by the device that saw more', async () => {
   const earlier = join(fleet.world.folder, 'earlier');
-  await copyHub(earlier);
+  await keepCopy(earlier);
   await makeHistory(3);
   assert.equal((await witness.checkIn(fleet.link, nowSeconds())).kind, 'consistent');
   await fleet.world.stop();
-  await exchangeHub(earlier);
+  await exchangeHub(fleet.world, earlier);
   await fleet.world.start();
   await fleet.reconnect();
   const verdict = await witness.follow(fleet.link);
@@ -167,7 +154,7 @@ test('a hub that was set back as a whole is caught by the device that saw more',
 // SECURITY.md: HUB-26
 test('a forked hub is caught by a device, with a proof that anybody can verify', async () => {
   const fork = join(fleet.world.folder, 'fork');
-  await copyHub(fork);
+  await keepCopy(fork);
   // A proof by the tree's size alone needs one that is no power of two.
   await makeHistory(4);
   assert.equal((await witness.checkIn(fleet.link, nowSeconds())).kind, 'consistent');
@@ -175,7 +162,7 @@ test('a forked hub is caught by a device, with a proof that anybody can verify',
 
   // The other history begins at the same point and has other entries.
   await fleet.world.stop();
-  await exchangeHub(fork);
+  await exchangeHub(fleet.world, fork);
   await fleet.world.start();
   await fleet.reconnect();
   const { logKey } = fleet.world.hub;

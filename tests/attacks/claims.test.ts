@@ -1,6 +1,5 @@
 // What a device says of itself opens no key and gives no certificate: it reports itself into the group that a policy or a declaration asks for.
 import assert from 'node:assert/strict';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { checkHub } from '@edgekeep/hub/commands/check/check';
 import { alertList } from '@edgekeep/wire/api/alert';
@@ -10,6 +9,7 @@ import { declarationView } from '@edgekeep/wire/api/workload';
 import { assertRefused } from '../support/answer.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { adoptStore } from '../support/edited-store.ts';
+import { inStore } from '../support/outside-store.ts';
 
 let fleet: SoftwareWorld;
 before(async () => {
@@ -81,15 +81,9 @@ test('a workload is declared for no group that devices report themselves into', 
 test('a policy of the version before, by the same group, keeps the hub starting and gives no key by it', async () => {
   const { world } = fleet;
   await world.stop();
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store
-      .prepare(
-        `insert into policy (version, digest, text, applied_at, meaning, tests, applied_by) values (9, '', ?, 1, 'any-action', null, 'x')`,
-      )
-      .run(keysFor('Group'));
-  }
-  await adoptStore(world.hubFolder);
+  const former = `insert into policy (version, digest, text, applied_at, meaning, tests, applied_by) values (9, '', ?, 1, 'any-action', null, 'x')`;
+  await inStore(world.place, (store) => store.run(former, keysFor('Group')));
+  await adoptStore(world);
   await world.start();
   await fleet.reconnect();
   await claim();

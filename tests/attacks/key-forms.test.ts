@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { createHash, ECDH } from 'node:crypto';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { parseBase64url, parseHex, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { encodePem } from '@edgekeep/core/identity/pem';
@@ -11,6 +10,7 @@ import { z } from 'zod';
 import { assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestDevice } from '../support/test-device.ts';
+import { inStore } from '../support/outside-store.ts';
 
 const headers: Readonly<Record<string, string>> = {
   compressed: '3039301306072a8648ce3d020106082a8648ce3d030107032200',
@@ -76,10 +76,9 @@ test('the digest that a block names is the one of the canonical form', async () 
 
 test('a hub that starts over a store with one key in two forms starts, and an alert names the holders', async () => {
   await world.stop();
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store.prepare('insert into key_double values (?, ?)').run('ab'.repeat(32), 'device twin-1, device twin-9');
-  }
+  await inStore(world.place, (store) =>
+    store.run('insert into key_double values (?, ?)', 'ab'.repeat(32), 'device twin-1, device twin-9'),
+  );
   await world.start();
   const { alerts } = await world.operator.get('/v1/alerts?kind=keys-alike', alertList);
   assert.equal(alerts.length, 1);

@@ -1,7 +1,6 @@
 // Every root operation, asked for in a form that one person could carry out alone before there were two: it waits, and nothing of it is done.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { toBase64, toBase64url } from '@edgekeep/core/bytes';
 import { parsePem } from '@edgekeep/core/identity/pem';
@@ -18,6 +17,7 @@ import { accepted, assertRefused } from '../support/answer.ts';
 import { HubWorld, newPublisher, publicPem } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
 import { addPerson, firstPerson, newToken, registration, type TestPerson } from '../support/people.ts';
+import { inStore } from '../support/outside-store.ts';
 
 /** Policy text that looks at two groups, at tags and at the place. */
 const restingOnFacts = `@id("facts") forbid (principal in Edgekeep::Group::"ben", action == Edgekeep::Action::"fetch", resource)
@@ -61,14 +61,14 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   const rootSha256 = sha256Hex(root.certificate.der);
   // A hub has one that was replaced after months of a roll-over.
   const replaced = 'f'.repeat(64);
-  using store = new DatabaseSync(world.storeFile);
-  store
-    .prepare("insert into root_authority (sha256, generation, status, der, added_at) values (?, 0, 'previous', ?, 0)")
-    .run(replaced, root.certificate.der);
-  store
-    .prepare("insert into device_hybrid_key (device_id, public_key, registered_at) values ('press-1', ?, 0)")
-    .run(new Uint8Array(1_216));
-  store.exec("insert into event_cursor (name, position, moved_at, failures) values ('late', 0, 0, 0)");
+  await inStore(world.place, async (store) => {
+    const previous =
+      "insert into root_authority (sha256, generation, status, der, added_at) values (?, 0, 'previous', ?, 0)";
+    await store.run(previous, replaced, root.certificate.der);
+    const hybrid = "insert into device_hybrid_key (device_id, public_key, registered_at) values ('press-1', ?, 0)";
+    await store.run(hybrid, new Uint8Array(1_216));
+    await store.run("insert into event_cursor (name, position, moved_at, failures) values ('late', 0, 0, 0)");
+  });
   const keyRequest = async (purposes: readonly string[]) =>
     accepted({ status: 200, body: await post('/v1/authorities/keys/request', { purposes }) }, keyRequestResponse)
       .request;

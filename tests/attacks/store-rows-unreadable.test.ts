@@ -1,18 +1,17 @@
 // Rows that were written into the store of a running hub so that its check fails on them: the hub ends all the same.
 import assert from 'node:assert/strict';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { HubWorld } from '../support/hub-world.ts';
+import { inStore, rowsIn } from '../support/outside-store.ts';
 
 const mallory = "insert into person (name, added_at) values ('mallory', 1)";
 
 /** The hub ends, and does not start on such a store without saying what it found. */
 async function ends(...statements: readonly string[]): Promise<void> {
   await using world = await HubWorld.open();
-  {
-    using store = new DatabaseSync(world.storeFile);
-    for (const statement of statements) store.exec(statement);
-  }
+  await inStore(world.place, async (store) => {
+    for (const statement of statements) await store.run(statement);
+  });
   const refused = Promise.withResolvers<string>();
   void world.hub.refused.then(({ code }) => refused.resolve(code));
   await world.hub.checkState().catch((error: unknown) => refused.resolve(`the check failed: ${String(error)}`));
@@ -45,11 +44,7 @@ test('a changed publisher with releases is not removed: the hub says what it fou
   await using world = await HubWorld.open();
   await world.publishModel('surface', '1.0.0', 'weights');
   await world.stop();
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store.exec("update publisher set name = 'mallory'");
-  }
+  await inStore(world.place, (store) => store.run("update publisher set name = 'mallory'"));
   await assert.rejects(world.start(), { code: 'state-refused', message: /; publisher "[^"]*" is gone or changed$/ });
-  using store = new DatabaseSync(world.storeFile, { readOnly: true });
-  assert.equal(store.prepare('select * from refused_row').all().length, 2);
+  assert.equal((await rowsIn(world.place, 'select * from refused_row')).length, 2);
 });

@@ -1,8 +1,8 @@
 // Somebody writes into the store of a stopped hub, or into a copy that is put back: rows that no entry of the log made grant nothing.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { testEngine } from '@edgekeep/hub/store/testing-place';
 import { checkHub } from '@edgekeep/hub/commands/check/check';
 import { alertList } from '@edgekeep/wire/api/alert';
 import { modelList } from '@edgekeep/wire/api/model-release';
@@ -12,17 +12,17 @@ import { addPerson, firstPerson } from '../support/people.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { join } from 'node:path';
+import { inStore, loggedIn, textOf } from '../support/outside-store.ts';
 
 const far = 4_000_000_000_000;
 
 /** Runs statements on the store while the hub is stopped. */
 async function writeInto(world: HubWorld, ...statements: readonly string[]): Promise<void> {
   await world.stop();
-  using store = new DatabaseSync(world.storeFile);
-  for (const statement of statements) {
-    const { changes } = store.prepare(statement).run();
-    assert.ok(Number(changes) > 0 || /^create/i.test(statement), `${statement} changes nothing`);
-  }
+  await inStore(world.place, async (store) => {
+    for (const statement of statements)
+      assert.ok((await store.run(statement)) > 0 || /^create/i.test(statement), `${statement} changes nothing`);
+  });
 }
 
 /** What `edgekeep hub check` says of the stopped hub's rows. */
@@ -159,11 +159,8 @@ test('a hub whose device record was changed in the store does not start', async 
   await assert.rejects(world.start(), refused);
   // Another attempt says the same, and the log does not grow by it.
   await assert.rejects(world.start(), refused);
-  using store = new DatabaseSync(world.storeFile, { readOnly: true });
-  const entries = store
-    .prepare(`select count(*) as count from audit_entry where instr(entry, '"kind":"rows-refused","salt"') > 0`)
-    .get();
-  assert.equal(entries?.['count'], 1);
+  const kinds = z.array(z.object({ kind: z.string() })).parse(await loggedIn(world.place));
+  assert.equal(kinds.filter(({ kind }) => kind === 'rows-refused').length, 1);
 });
 
 // SECURITY.md: HUB-71
@@ -194,54 +191,47 @@ test('an approval that was deleted from the store is missed, and the hub starts'
 test('a row with a forged entry, or a forged list of rows, keeps the hub from starting', async () => {
   await using world = await HubWorld.open();
   await world.stop();
-  const { digest } = forge(world);
+  const { digest } = await forge(world);
   await assert.rejects(world.start(), refused);
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store.prepare('delete from audit_entry where log_index = (select max(log_index) from audit_entry)').run();
-  }
+  const newest = 'delete from audit_entry where log_index = (select max(log_index) from audit_entry)';
+  await inStore(world.place, (store) => store.run(newest));
   // The list alone vouches for nothing.
   await assert.rejects(world.start(), refused);
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store.prepare('delete from security_row where digest = ?').run(digest);
-  }
+  await inStore(world.place, (store) => store.run('delete from security_row where digest = ?', digest));
   await startsWithout(world, 'person');
 });
 
 /** A person, their line in the list, and an entry of the log that looks like the hub's. */
-function forge(world: HubWorld): { readonly digest: string } {
-  using store = new DatabaseSync(world.storeFile);
-  store.prepare("insert into person (name, added_at) values ('mallory', 1)").run();
-  const columns = ['name', 'added_at', 'disabled_at', 'disabled_reason'];
-  const text = columns.map((name) => `typeof(${name})||':'||hex(${name})`).join("||','||");
-  const row = store.prepare(`select ${text} as text from person where name = 'mallory'`).get();
-  const digest = createHash('sha256')
-    .update(`person\n${String(row?.['text'])}`)
-    .digest('base64url');
-  store.prepare("insert into security_row values ('person', ?, 'mallory')").run(digest);
-  const last = store.prepare('select max(log_index) as last from audit_entry').get();
-  const index = Number(last?.['last']) + 1;
-  const state = store
-    .prepare(`select max(log_index) as last from audit_entry where instr(entry, '"kind":"security-state') > 0`)
-    .get();
-  const previous = Number(state?.['last']);
+async function forge({ place }: HubWorld): Promise<{ readonly digest: string }> {
+  // name, added_at, disabled_at, disabled_reason
+  const text = ['text:6D616C6C6F7279', 'integer:31', 'null:', 'null:'].join(',');
+  const digest = createHash('sha256').update(`person\n${text}`).digest('base64url');
+  const kinds = z.array(z.object({ kind: z.string() })).parse(await loggedIn(place));
+  const index = kinds.length;
+  const previous = kinds.findLastIndex(({ kind }) => kind.startsWith('security-state'));
   const data = `{"changes":{"person":{"added":["${digest}"]}},"code":"${'A'.repeat(43)}","previous":${previous}}`;
   const entry = Buffer.from(
     `{"actor":"hub","at":1,"data":${data},"kind":"security-state-changed","salt":"${'A'.repeat(22)}","subject":"store","type":"edgekeep-audit-entry/v2"}`,
   );
   const leaf = createHash('sha256').update(Uint8Array.of(0)).update(entry).digest();
-  store.prepare('insert into audit_entry values (?, ?, ?)').run(index, entry, leaf);
+  await inStore(place, async (store) => {
+    await store.run("insert into person (name, added_at) values ('mallory', 1)");
+    await store.run("insert into security_row values ('person', ?, 'mallory')", digest);
+    await store.run('insert into audit_entry values (?, ?, ?)', index, entry, leaf);
+  });
   return { digest };
 }
 
 // SECURITY.md: HUB-72
 test('a store in which somebody left a trigger keeps the hub from starting', async () => {
   await using world = await HubWorld.open();
-  await writeInto(
-    world,
-    "create trigger mine after insert on audit_entry begin insert or ignore into person (name, added_at) values ('mallory', 1); end",
-  );
+  const own = "insert into person (name, added_at) values ('mallory', 1) on conflict do nothing";
+  const onSqlite = [`create trigger mine after insert on audit_entry begin ${own}; end`];
+  const onPostgres = [
+    `create function mine() returns trigger language plpgsql as $mine$ begin ${own}; return null; end $mine$`,
+    'create trigger mine after insert on audit_entry for each row execute function mine()',
+  ];
+  await writeInto(world, ...(testEngine === 'postgres' ? onPostgres : onSqlite));
   await assert.rejects(world.start(), refused);
 });
 
@@ -255,10 +245,7 @@ test('a hub that lost the place of its state finds it in the log, and does not a
 // SECURITY.md: HUB-71
 test('a row that was written while the hub runs is found by the next check, and the hub ends', async () => {
   await using world = await HubWorld.open();
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store.prepare("insert into person (name, added_at) values ('mallory', 1)").run();
-  }
+  await inStore(world.place, (store) => store.run("insert into person (name, added_at) values ('mallory', 1)"));
   await world.hub.checkState();
   assert.equal((await world.hub.refused).code, 'state-refused');
   await world.stop();
@@ -272,10 +259,7 @@ test('a change that rests on a row that was changed behind the hub is refused', 
   await using world = await HubWorld.open();
   await world.publishModel('opaque', '1.0.0', 'weights');
   await world.operator.send('POST', '/v1/models/opaque/1.0.0/withdraw', undefined, z.unknown());
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store.prepare("update model_release set state = 'published'").run();
-  }
+  await inStore(world.place, (store) => store.run("update model_release set state = 'published'"));
   await assert.rejects(world.operator.send('POST', '/v1/models/opaque/1.0.0/withdraw', undefined, z.unknown()));
   await world.stop();
   await assert.rejects(world.start(), refused);
@@ -285,12 +269,11 @@ test('a change that rests on a row that was changed behind the hub is refused', 
 test('an old entry that was changed in the store is found by the check of the whole log', async () => {
   await using world = await HubWorld.open();
   await world.integrated();
-  {
-    using store = new DatabaseSync(world.storeFile);
-    store
-      .prepare("update audit_entry set entry = cast(replace(entry, 'hub', 'hab') as blob) where log_index = 0")
-      .run();
-  }
+  await inStore(world.place, async (store) => {
+    const [first] = await store.rows('select entry from audit_entry where log_index = 0');
+    const changed = Buffer.from(textOf(first?.['entry']).replaceAll('hub', 'hab'));
+    await store.run('update audit_entry set entry = ? where log_index = 0', changed);
+  });
   await world.hub.checkState();
   assert.equal((await world.hub.refused).code, 'state-refused');
 });

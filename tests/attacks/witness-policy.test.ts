@@ -9,7 +9,7 @@ import { receiptResponse } from '@edgekeep/wire/api/access';
 import { witnessPolicyView } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import { assertRefused } from '../support/answer.ts';
-import { editStore } from '../support/edited-store.ts';
+import { changeStore } from '../support/edited-store.ts';
 import type { DeviceLink, Released } from '../support/device-link.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { TestDevice } from '../support/test-device.ts';
@@ -133,13 +133,9 @@ test('a policy that another node has set, and that this one has not read yet, co
   await setPolicy(software);
   await device.releaseBound(link, 'surface', '1.0.0');
   const next = JSON.stringify({ quorum: 1, text: null, tiers: ['tpm'], whenUnmet: 'refuse' });
-  editStore(world.storeFile, (store) =>
-    store
-      .prepare(
-        "insert into witness_policy select max(version) + 1, ?, max(applied_at), 'another node' from witness_policy",
-      )
-      .run(next),
-  );
+  const applied =
+    "insert into witness_policy select max(version) + 1, ?, max(applied_at), 'another node' from witness_policy";
+  await changeStore(world.place, applied, next);
   const refused = await device.askForBoundKey(link, 'surface', '1.0.0');
   assertRefused(refused, { status: 403, code: 'release-refused', reason: 'witness-quorum-unreachable' });
   await setPolicy(software);

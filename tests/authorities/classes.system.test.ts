@@ -28,7 +28,7 @@ import { authorityOf, credentialUnder } from '../support/hub-authority.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
 import { type Story, TestAgent } from '../support/test-agent.ts';
-import { editStore } from '../support/edited-store.ts';
+import { changeStore } from '../support/edited-store.ts';
 
 const daySeconds = 86_400;
 const askAgainSeconds = 601;
@@ -141,12 +141,10 @@ test('a request from before there were classes is not signed into the place of t
   const { id, request } = await send('request', { classes: ['device'] }, issuingRequestResponse);
   await send('install', { certificates: await root.signIssuing(request) }, authorityOverview);
   const set = (column: string, value: string) =>
-    editStore(world.storeFile, (store) =>
-      store.prepare(`update issuing_authority set ${column} = ? where id = ?`).run(value, id),
-    );
-  set('class', 'general');
+    changeStore(world.place, `update issuing_authority set ${column} = ? where id = ?`, value, id);
+  await set('class', 'general');
   await assert.rejects(send(`issuing/${id}/activate`, {}, authorityOverview), /CAs of one class each/);
-  set('status', 'abandoned');
+  await set('status', 'abandoned');
 });
 
 test('meanwhile no device is lost: one that works, one that slept, and one of the version before', async () => {

@@ -2,7 +2,6 @@
 // and the step is done or can be repeated.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { authorityOverview, issuingRequestResponse, issuingRevokeResponse } from '@edgekeep/wire/api/authority';
@@ -10,6 +9,7 @@ import { z } from 'zod';
 import { HubProcess } from '../support/hub-process.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
+import { loggedIn, rowsIn } from '../support/outside-store.ts';
 
 type Overview = z.infer<typeof authorityOverview>;
 type Ask = <T>(path: string, body: object, schema: z.ZodType<T>) => Promise<T>;
@@ -40,13 +40,9 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
   };
 
   let steps = 0;
-  const entriesIn = () => {
-    using store = new DatabaseSync(world.storeFile, { readOnly: true });
-    const entries = store
-      .prepare('select entry from audit_entry')
-      .all()
-      .map(({ entry }) => kindOf(entry));
-    return entries.filter((kind) => stepKinds.test(kind)).length;
+  const entriesIn = async () => {
+    const kinds = z.array(z.object({ kind: z.string() })).parse(await loggedIn(world.place));
+    return kinds.filter(({ kind }) => stepKinds.test(kind)).length;
   };
 
   /** Resolves at the moment of this step: each step meets another one in the next round. */
@@ -55,14 +51,14 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
     if (which === 'answered') await answer;
     if (which !== 'committed') return;
     // The entry is there, or the answer is without one: the step was refused.
-    while (entriesIn() === before) if ((await Promise.race([answer, turn('working')])) === 'answered') return;
+    while ((await entriesIn()) === before) if ((await Promise.race([answer, turn('working')])) === 'answered') return;
   }
 
   /** Kills the hub during the step, and repeats the step on the next hub where it was not done. */
   async function step(what: string, isDone: (overview: Overview) => boolean, act: (ask: Ask) => Promise<unknown>) {
     await using doomed = await start();
     assert.ok(!isDone(await look(doomed)), what);
-    const before = entriesIn();
+    const before = await entriesIn();
     const which = moments[steps % moments.length] ?? 'sent';
     steps += 1;
     const acting = act(asking(doomed)).catch(() => undefined);
@@ -119,16 +115,10 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
   const isRevoked = ({ issuing }: Overview) => issuing.some(({ id, status }) => id === old && status === 'revoked');
   await step('revoke', isRevoked, (ask) => ask(`issuing/${old}/revoke`, { note: 'stolen' }, issuingRevokeResponse));
 
-  using store = new DatabaseSync(world.storeFile, { readOnly: true });
-  const serials = store.prepare('select serial from certificate union all select serial from hub_certificate').all();
+  const all = 'select serial from certificate union all select serial from hub_certificate';
+  const serials = await rowsIn(world.place, all);
   assert.equal(new Set(serials.map(({ serial }) => serial)).size, serials.length, 'two certificates with one serial');
 });
 
 /** What the steps themselves log; the hub logs of its own accord what retires. */
 const stepKinds = /^(?:issuing-authority-(?:requested|installed|activated|revoked)|root-announced)$/;
-const entryKind = z.object({ kind: z.string() });
-
-function kindOf(entry: unknown): string {
-  assert.ok(entry instanceof Uint8Array);
-  return entryKind.parse(JSON.parse(Buffer.from(entry).toString('utf8'))).kind;
-}

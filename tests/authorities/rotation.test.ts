@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
 import { toBase64url, toHex } from '@edgekeep/core/bytes';
@@ -30,6 +29,7 @@ import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
 import { TestAgent } from '../support/test-agent.ts';
 import { TestDevice } from '../support/test-device.ts';
+import { rowsIn } from '../support/outside-store.ts';
 
 const daySeconds = 86_400;
 let world: HubWorld;
@@ -245,8 +245,8 @@ test('each issuing CA has a responder of its own for OCSP', async () => {
   const issuers = chain.issuing.map(({ certificate }) => parseCertificate(Buffer.from(certificate, 'base64url')));
   const issuer = issuers.find((each) => toHex(each.extensions.subjectKeyIdentifier ?? new Uint8Array(0)) === retiring);
   assert.ok(issuer !== undefined);
-  using store = new DatabaseSync(world.storeFile, { readOnly: true });
-  const row = store.prepare('select serial from certificate where issuer = ? and revoked_at is null').get(retiring);
+  const unrevoked = 'select serial from certificate where issuer = ? and revoked_at is null';
+  const [row] = await rowsIn(world.place, unrevoked, retiring);
   const serial = Buffer.from(String(row?.['serial']), 'hex');
   const body = encodeOcspRequest([encodeCertId('sha1', issuerHashesOf(issuer, 'sha1'), serial)]);
   const answer = await world.askOperator('POST', '/ocsp', { body, contentType: 'application/ocsp-request' });

@@ -10,7 +10,7 @@ import { authorityOverview, issuingRequestResponse } from '@edgekeep/wire/api/au
 import { accepted, assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
-import { editStore } from '../support/edited-store.ts';
+import { changeStore } from '../support/edited-store.ts';
 
 let world: HubWorld;
 let root: OfflineRoot;
@@ -21,8 +21,8 @@ before(async () => {
 after(() => world?.[Symbol.asyncDispose]());
 
 /** As another node of the hub writes it. */
-function elsewhere(sql: string, ...values: readonly (string | Uint8Array)[]): void {
-  editStore(world.storeFile, (store) => store.prepare(sql).run(...values));
+async function elsewhere(sql: string, ...values: readonly (string | Uint8Array)[]): Promise<void> {
+  await changeStore(world.place, sql, ...values);
 }
 
 const ask = async (path: string, body: object) =>
@@ -33,10 +33,10 @@ const statusOf = async (id: string) =>
 test('an issuing CA of a root that was dropped meanwhile is not installed', async () => {
   const { id, request } = accepted(await ask('request', { classes: ['device'] }), issuingRequestResponse);
   const certificates = await root.signIssuing(request);
-  elsewhere("update root_authority set status = 'dropped'");
+  await elsewhere("update root_authority set status = 'dropped'");
   const refused = { status: 400, code: 'request-invalid', says: /does not chain to a root of this hub/ };
   assertRefused(await ask('install', { certificates }), refused);
-  elsewhere("update root_authority set status = 'current'");
+  await elsewhere("update root_authority set status = 'current'");
   assert.equal(await statusOf(id), 'requested');
   accepted(await ask('install', { certificates }), authorityOverview);
   assert.equal(await statusOf(id), 'next');
@@ -47,10 +47,10 @@ test('a root list with an issuing CA that was installed meanwhile is not taken',
   const pem = await root.signIssuing(request);
   const list = toBase64url(await root.revoke(pem));
   const [der = new Uint8Array(0)] = parsePem(pem, 'CERTIFICATE');
-  elsewhere("update issuing_authority set status = 'next', der = ? where id = ?", der, id);
+  await elsewhere("update issuing_authority set status = 'next', der = ? where id = ?", der, id);
   const path = `roots/${sha256Hex(root.certificate.der)}/list`;
   assertRefused(await ask(path, { list }), { status: 409, code: 'conflict', says: new RegExp(`${id} is on the list`) });
-  elsewhere("update issuing_authority set status = 'revoked' where id = ?", id);
+  await elsewhere("update issuing_authority set status = 'revoked' where id = ?", id);
   accepted(await ask(path, { list }), authorityOverview);
 });
 
@@ -58,13 +58,13 @@ test('a root is announced by what is the newest one when it is announced', async
   const next = await root.successor(join(world.folder, 'next-root'));
   const other = await root.successor(join(world.folder, 'other-root'));
   const introduced = await root.introduce(next);
-  elsewhere(
+  await elsewhere(
     "insert into root_authority (sha256, generation, status, der, added_at) values (?, 2, 'current', ?, 0)",
     sha256Hex(other.certificate.der),
     other.certificate.der,
   );
   const refused = { status: 400, code: 'request-invalid', says: /does not certify the new one/ };
   assertRefused(await ask('roots', { certificates: introduced }), refused);
-  elsewhere('delete from root_authority where generation = 2');
+  await elsewhere('delete from root_authority where generation = 2');
   accepted(await ask('roots', { certificates: introduced }), authorityOverview);
 });

@@ -42,11 +42,11 @@ async function serialOf(deviceId: string): Promise<string> {
 
 /** What another hub node on the same store does with an order: it knows nothing about our connections. */
 async function revokeElsewhere(target: RevocationTarget): Promise<void> {
-  await using database = await Database.open(fleet.world.storeFile);
+  await using database = await Database.open(fleet.world.place);
   const watch = await RevocationWatch.start(database, () => undefined, 1_000);
   const order = { target, reason: 'keyCompromise', note: 'a test', mayReturn: false, actor: 'ada', nowMs: Date.now() };
   await revoke({ database, connections: { cut: () => 0 }, watch }, { ...order, reason: 'keyCompromise' });
-  editStore(fleet.world.storeFile, () => undefined);
+  await editStore(fleet.world.place, async () => undefined);
 }
 
 test('revoking one certificate closes its connections, and nobody else’s', async () => {

@@ -4,17 +4,18 @@ import assert from 'node:assert/strict';
 import { createHash, randomInt } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
-import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { toHex } from '@edgekeep/core/bytes';
 import { serialText } from '@edgekeep/core/identity/certificate';
 import { parseCertificates } from '@edgekeep/core/identity/cms-certificates';
 import { encodePem } from '@edgekeep/core/identity/pem';
+import { z } from 'zod';
 import { HubProcess } from '../support/hub-process.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { Steps } from '../support/steps.ts';
 import { newOperationalKey } from '../support/test-device.ts';
+import { loggedIn, rowsIn } from '../support/outside-store.ts';
 
 const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 4);
 const clients = 6;
@@ -71,18 +72,12 @@ test(`a hub that is killed ${kills} times while it issues`, { timeout: 240_000 +
   assert.ok(received.length > kills, `only ${received.length} certificates were received`);
 
   const certificates = received.flatMap((message) => parseCertificates(message));
-  using store = new DatabaseSync(world.storeFile, { readOnly: true });
-  const rows = new Map(
-    store
-      .prepare('select serial, sha256 from certificate')
-      .all()
-      .map((row) => [row['serial'], row['sha256']]),
-  );
+  const known = await rowsIn(world.place, 'select serial, sha256 from certificate');
+  const rows = new Map(known.map((row) => [row['serial'], row['sha256']]));
   const logged = new Set(
-    store
-      .prepare('select entry from audit_entry')
-      .all()
-      .map(({ entry }) => JSON.parse(Buffer.from(entry instanceof Uint8Array ? entry : []).toString('utf8')))
+    z
+      .array(z.object({ kind: z.string(), data: z.looseObject({ certificate: z.unknown().optional() }) }))
+      .parse(await loggedIn(world.place))
       .filter(({ kind }) => kind === 'device-enrolled' || kind === 'certificate-renewed')
       .map(({ data }) => data.certificate),
   );

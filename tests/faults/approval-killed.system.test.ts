@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import { approvalList, approvalRequired, approveResponse } from '@edgekeep/wire/api/approval';
 import type { Operator } from '@edgekeep/cli/operator';
 import { operatorFromFile } from '@edgekeep/cli/operator';
-import { DatabaseSync } from 'node:sqlite';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -12,6 +11,7 @@ import { HubProcess } from '../support/hub-process.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { addPerson } from '../support/people.ts';
 import { Steps } from '../support/steps.ts';
+import { loggedIn, rowsIn } from '../support/outside-store.ts';
 
 const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 4);
 // At most this many requests may wait for one person.
@@ -55,30 +55,18 @@ test(
       await hub.kill();
       await approving;
     }
-    using store = new DatabaseSync(world.storeFile, { readOnly: true });
-    const entries = store
-      .prepare('select entry from audit_entry')
-      .all()
-      .map(({ entry }) =>
-        z
-          .object({ kind: z.string(), subject: z.string() })
-          .parse(JSON.parse(Buffer.from(entry instanceof Uint8Array ? entry : []).toString('utf8'))),
-      );
+    const entries = z.array(z.object({ kind: z.string(), subject: z.string() })).parse(await loggedIn(world.place));
     const subjects = (kind: string) => entries.filter((each) => each.kind === kind).map(({ subject }) => subject);
     const added = subjects('person-added').filter((subject) => subject.startsWith('person:person-'));
     const given = subjects('approval-given');
     assert.equal(new Set(given).size, given.length, 'an approval was given twice');
     assert.equal(new Set(added).size, added.length, 'a person was added twice');
-    const spent = store
-      .prepare(`select count(*) as count from approval where state in ('approved', 'executed') and path = '/v1/people'`)
-      .get();
+    const inState = `select count(*) as count from approval where path = '/v1/people' and state in`;
+    const [spent] = await rowsIn(world.place, `${inState} ('approved', 'executed')`);
     t.diagnostic(`${asked} asked, ${String(spent?.['count'])} approved, ${added.length} carried out`);
     assert.ok(added.length <= Number(spent?.['count']), 'carried out without an approval');
-    assert.equal(
-      store.prepare(`select count(*) as count from approval where state = 'failed'`).get()?.['count'],
-      0,
-      'carried out again',
-    );
+    const [failed] = await rowsIn(world.place, `${inState} ('failed')`);
+    assert.equal(failed?.['count'], 0, 'carried out again');
   },
 );
 

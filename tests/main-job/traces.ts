@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
 import { unwrapModelKey } from '@edgekeep/hub/model/key-wrap';
 import { z } from 'zod';
 import type { HubWorld } from '../support/hub-world.ts';
+import { rowsIn } from '../support/outside-store.ts';
 
 const windowLength = 64;
 const WINDOWS_MAX = 16;
@@ -73,21 +73,15 @@ export function isAlive(processId: number): boolean {
 
 /** The key of a published model, as only the hub with the platform key can get it. */
 export async function modelKeyInHub(
-  { hubFolder, storeFile }: HubWorld,
+  { hubFolder, place }: HubWorld,
   name: string,
   version: string,
 ): Promise<Uint8Array> {
-  const store = new DatabaseSync(storeFile, { readOnly: true });
-  try {
-    const row = store
-      .prepare('SELECT wrapped_key, manifest_digest FROM model_release WHERE name = ? AND version = ?')
-      .get(name, version);
-    const { wrapped_key: wrapped, manifest_digest } = z
-      .object({ wrapped_key: z.instanceof(Uint8Array), manifest_digest: z.string() })
-      .parse(row);
-    const { platformKey } = await loadHubKeys(hubFolder);
-    return unwrapModelKey(platformKey, wrapped, { name, version, manifest_digest });
-  } finally {
-    store.close();
-  }
+  const sql = 'select wrapped_key, manifest_digest from model_release where name = ? and version = ?';
+  const [row] = await rowsIn(place, sql, name, version);
+  const { wrapped_key: wrapped, manifest_digest } = z
+    .object({ wrapped_key: z.instanceof(Uint8Array), manifest_digest: z.string() })
+    .parse(row);
+  const { platformKey } = await loadHubKeys(hubFolder);
+  return unwrapModelKey(platformKey, wrapped, { name, version, manifest_digest });
 }

@@ -1,13 +1,13 @@
 // A new version replaces the old one under load; an old one never returns, even if the hub is compromised.
 import assert from 'node:assert/strict';
-import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { JobDevice } from './job-device.ts';
 import { jobTest, JobWorld } from './job-world.ts';
 import { Asker, assertTellsDarkFromBright, askAbout, until } from './predict.ts';
-import { adoptStore, editStore } from '../support/edited-store.ts';
+import { adoptStore, changeStore } from '../support/edited-store.ts';
+import { copyHub, exchangeHub } from '../support/world-copy.ts';
 
 const path = fileURLToPath(new URL('../../guard/src/fixtures/primary.onnx', import.meta.url));
 const name = 'brightness';
@@ -20,11 +20,9 @@ before(async () => {
 after(() => world?.[Symbol.asyncDispose]());
 
 /** As a hub does whose store an attacker rewrote: the newest release is gone, the log continues. */
-function withdrawInTheStore(version: string): void {
-  const { changes } = editStore(world.hub.storeFile, (store) =>
-    store.prepare("UPDATE model_release SET state = 'withdrawn' WHERE name = ? AND version = ?").run(name, version),
-  );
-  assert.equal(changes, 1);
+async function withdrawInTheStore(version: string): Promise<void> {
+  const sql = "update model_release set state = 'withdrawn' where name = ? and version = ?";
+  assert.equal(await changeStore(world.hub.place, sql, name, version), 1);
 }
 
 test('a new version is swapped in without a failed prediction', jobTest, async () => {
@@ -52,9 +50,9 @@ test(
     const story = await device.start();
     assert.equal((await story.next('serving')).version, '2.0.0');
     await world.hub.stop();
-    withdrawInTheStore('2.0.0');
+    await withdrawInTheStore('2.0.0');
     // Somebody with the hub's keys has the log vouch for it too.
-    await adoptStore(world.hub.hubFolder);
+    await adoptStore(world.hub);
     await world.hub.start();
     const refused = await story.next('model-refused');
     assert.equal(refused.code, 'model-rollback');
@@ -76,7 +74,7 @@ test('a hub that was set back to a copy is found by its log, and nothing is take
   await story.next('serving');
   const copy = join(world.folder, 'copy');
   await world.hub.stop();
-  await cp(world.hub.hubFolder, copy, { recursive: true });
+  await copyHub(world.hub, copy);
   const sizeThen = device.agent.status().log.size;
   await world.hub.start();
   await world.publish({ path, name, version: '3.1.0' });
@@ -84,8 +82,7 @@ test('a hub that was set back to a copy is found by its log, and nothing is take
   await until(() => device.agent.status().log.size > sizeThen, 'the device vouched for the longer log');
 
   await world.hub.stop();
-  await rm(world.hub.hubFolder, { recursive: true });
-  await cp(copy, world.hub.hubFolder, { recursive: true });
+  await exchangeHub(world.hub, copy);
   await world.hub.start();
   const { reasons } = await story.next('log-refused');
   assert.match(reasons.join(), /small|short|behind|size/i);

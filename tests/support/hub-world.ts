@@ -19,6 +19,10 @@ import type { ReleasePolicy } from '@edgekeep/core/model/release-policy';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
+import type { StorePlace } from '@edgekeep/hub/store/engine/place';
+import type { PostgresPlace } from '@edgekeep/hub/store/engine/postgres-place';
+import { placeOfStore } from '@edgekeep/hub/store/place-of-store';
+import { dropDatabase, storePlace } from '@edgekeep/hub/store/testing-place';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
 import { auditList, auditProof } from '@edgekeep/wire/api/audit';
 import { deviceDetail, stateResponse } from '@edgekeep/wire/api/device-view';
@@ -50,6 +54,8 @@ export interface WorldOptions {
   readonly generalAuthority?: boolean;
   /** Its folder; left out: a new temporary folder. */
   readonly folder?: string;
+  /** Where its store is; left out: a place of the engine that this run is for. */
+  readonly place?: StorePlace;
 }
 
 const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
@@ -58,12 +64,22 @@ export class HubWorld {
   readonly folder: string;
   readonly clock: TestClock;
   readonly publisher: Signer = newPublisher();
+  /** Where its store is, for a look from outside (outside-store.ts). */
+  readonly place: StorePlace;
+  /** The database that was made for it. */
+  #made: PostgresPlace | undefined;
   #settings: ReturnType<typeof parseHubSettings>;
   #hub: Hub | undefined;
   #operator: Operator | undefined;
 
-  private constructor(folder: string, settings: ReturnType<typeof parseHubSettings>, clock: TestClock) {
+  private constructor(
+    folder: string,
+    place: StorePlace,
+    settings: ReturnType<typeof parseHubSettings>,
+    clock: TestClock,
+  ) {
     this.folder = folder;
+    this.place = place;
     this.clock = clock;
     this.#settings = settings;
   }
@@ -78,8 +94,10 @@ export class HubWorld {
     trustPublisher = true,
     policyText = everyAttestedTpmPolicyText,
     generalAuthority = false,
+    place: givenPlace,
   }: WorldOptions = {}): Promise<HubWorld> {
     const folder = given ?? (await mkdtemp(join(tmpdir(), 'edgekeep-hub-')));
+    const place = givenPlace ?? (await storePlace(join(folder, 'hub')));
     const free = { port: 0 };
     const parsed = parseHubSettings(
       {
@@ -99,13 +117,15 @@ export class HubWorld {
           maxTokenMillisecondsPerSecond: 100_000,
           maxAddressMillisecondsPerSecond: 100_000,
         },
+        ...(typeof place === 'string' ? {} : { store: { url: storeUrl(place) } }),
         ...settings,
         alerts: { policyGivesAllKeys: false, stagesNotCovered: false, ...objectOf(settings['alerts']) },
       },
       'test settings',
     );
     await using started = new AsyncDisposableStack();
-    const world = started.use(new HubWorld(folder, parsed, new TestClock(aheadSeconds)));
+    const world = started.use(new HubWorld(folder, place, parsed, new TestClock(aheadSeconds)));
+    if (givenPlace === undefined && typeof place !== 'string') world.#made = place;
     const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now(), policyText };
     await initHub(world.hubFolder, order);
     if (generalAuthority) await makeGeneral(world.hubFolder, order.rootFolder);
@@ -124,7 +144,9 @@ export class HubWorld {
   /** Starts the hub whose data folder is `hub` in this folder, as another version left it; it does not know the publisher. */
   static async reopen(folder: string, settings: Readonly<Record<string, unknown>>): Promise<HubWorld> {
     await using started = new AsyncDisposableStack();
-    const world = started.use(new HubWorld(folder, parseHubSettings(settings, 'hub.json'), new TestClock()));
+    const parsed = parseHubSettings(settings, 'hub.json');
+    const place = placeOfStore(join(folder, 'hub'), parsed);
+    const world = started.use(new HubWorld(folder, place, parsed, new TestClock()));
     await world.start();
     started.move();
     return world;
@@ -134,6 +156,7 @@ export class HubWorld {
     return join(this.folder, 'hub');
   }
 
+  /** Its store, for a test of what is in a file of SQLite. */
   get storeFile(): string {
     return join(this.hubFolder, 'hub.sqlite');
   }
@@ -185,6 +208,7 @@ export class HubWorld {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+    if (this.#made !== undefined) await dropDatabase(this.#made);
     await rm(this.folder, { recursive: true, force: true });
   }
 
@@ -260,8 +284,8 @@ export class HubWorld {
   }
 
   /** The content of `GET /v1/trust`: public keys, witnesses, quorum. */
-  async trust(): Promise<Trust> {
-    return parseTrust(await this.operator.getBytes('/v1/trust'));
+  async trust(operator = this.operator): Promise<Trust> {
+    return parseTrust(await operator.getBytes('/v1/trust'));
   }
 
   /** A request to the operator listener, as any client may send it. */
@@ -308,6 +332,10 @@ export async function operatorAt(file: string, { host, port }: Hub['operatorAddr
   const access: object = JSON.parse(await readFile(file, 'utf8'));
   await writeFile(file, JSON.stringify({ ...access, url: httpsUrl({ host, port }) }));
   return operatorFromFile(file);
+}
+
+function storeUrl({ user, host, database }: PostgresPlace): string {
+  return `postgres://${user}@/${database}?host=${host}`;
 }
 
 function addressOf(hub: Hub): { readonly hostname: string; readonly port: number } {

@@ -19,7 +19,7 @@ import { accepted, assertRefused } from '../support/answer.ts';
 import { addPerson, firstPerson } from '../support/people.ts';
 import { allowSoftware, TestAgent } from '../support/test-agent.ts';
 import { TestDevice } from '../support/test-device.ts';
-import { editStore } from '../support/edited-store.ts';
+import { changeStore } from '../support/edited-store.ts';
 
 const anything = z.looseObject({});
 const header = 'edgekeep-former-names';
@@ -181,11 +181,8 @@ test('what a hub of the version before kept for a second person is carried out a
     body: '{"devicesMost":5,"kind":"manifest","name":"lot-17"}',
   };
   const digest = requestDigest({ ...kept, body: utf8(kept.body) });
-  editStore(world.storeFile, (store) =>
-    store
-      .prepare("update approval set path = ?, body = ?, digest = ?, operation = 'open-enrolment-group' where id = ?")
-      .run(kept.path, kept.body, digest, asked.id),
-  );
+  const former = "update approval set path = ?, body = ?, digest = ?, operation = 'open-enrolment-group' where id = ?";
+  await changeStore(world.place, former, kept.path, kept.body, digest, asked.id);
   const { state } = accepted(await ben.approve({ id: asked.id, digest }), approveResponse);
   assert.equal(state, 'executed');
   const made = await world.operator.get('/v1/enrollment-groups/lot-17', enrollmentGroupDetail);

@@ -110,8 +110,13 @@ function removeLeft(where: string): void {
   }
 }
 
+export interface OrdinaryUser {
+  readonly drop: readonly string[];
+  readonly ids: { readonly uid: number; readonly gid: number } | undefined;
+}
+
 /** PostgreSQL does not run as root: words that run a program as an ordinary user. */
-function ordinaryUser() {
+export function ordinaryUser(): OrdinaryUser {
   if (process.getuid?.() !== 0) return { drop: [], ids: undefined };
   const { status, stdout } = spawnSync('id', ['-u', 'postgres'], { encoding: 'utf8' });
   if (status !== 0) throw new TypeError('there is no user postgres: `node scripts/setup.mjs test` installs PostgreSQL');

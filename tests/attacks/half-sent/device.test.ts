@@ -2,15 +2,16 @@
 // nothing.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { z } from 'zod';
 import { halfOn } from '../../support/half-request.ts';
 import { HubWorld } from '../../support/hub-world.ts';
 import { firstPerson, type TestPerson } from '../../support/people.ts';
 import { policyForAnyTier as policy } from '../../support/software-world.ts';
 import { TestDevice } from '../../support/test-device.ts';
 import { deviceRequests, type Prepare, strangerRoutes } from './device-requests.ts';
-import { editStore } from '../../support/edited-store.ts';
+import { changeStore } from '../../support/edited-store.ts';
+import { loggedIn, rowsIn } from '../../support/outside-store.ts';
 
 async function openWorld() {
   await using opened = new AsyncDisposableStack();
@@ -48,22 +49,16 @@ function changing(world: HubWorld) {
 }
 
 /** What a device changes: keys, certificates, its own entries, and the time of its last appraisal. */
-function traces(world: HubWorld, binding: string): object {
-  const store = new DatabaseSync(world.storeFile, { readOnly: true });
-  try {
-    return {
-      ...store
-        .prepare(
-          `SELECT (SELECT count(*) FROM lease) AS leases, (SELECT count(*) FROM certificate) AS certificates,
-             (SELECT count(*) FROM audit_entry WHERE CAST(entry AS TEXT) LIKE '%"actor":"device:%' AND CAST(entry AS TEXT) NOT LIKE '%access-refused%') AS entries,
-             (SELECT group_concat(appraised_at) FROM device WHERE id <> ?) AS appraised,
-             (SELECT count(*) FROM device_attribute WHERE side = 'reported') AS attributes`,
-        )
-        .get(binding),
-    };
-  } finally {
-    store.close();
-  }
+async function traces({ place }: HubWorld, binding: string): Promise<object> {
+  const [counts] = await rowsIn(
+    place,
+    `select (select count(*) from lease) as leases, (select count(*) from certificate) as certificates,
+       (select count(*) from device_attribute where side = 'reported') as attributes`,
+  );
+  const appraised = await rowsIn(place, 'select id, appraised_at from device where id <> ? order by id', binding);
+  const logged = z.array(z.object({ actor: z.string(), kind: z.string() })).parse(await loggedIn(place));
+  const own = logged.filter(({ actor, kind }) => actor.startsWith('device:') && kind !== 'access-refused');
+  return { ...counts, appraised: [...appraised], entries: own.length };
 }
 
 const order = async (ada: TestPerson, path: string, body: object) => {
@@ -106,17 +101,13 @@ const ends: readonly {
   {
     // Another node of the hub wrote this: nothing cuts the connections here, so only the transaction refuses.
     name: 'the store says that the device is quarantined, and its connections live on',
-    end: async (_ada, _ids, world) => inStore(world, "UPDATE device SET state = 'quarantined', state_reason = 'r'"),
+    end: (_ada, _ids, world) => changeStore(world.place, "update device set state = 'quarantined', state_reason = 'r'"),
   },
   {
     name: 'the store says that the certificate is revoked, and its connections live on',
-    end: async (_ada, _ids, world) => inStore(world, 'UPDATE certificate SET revoked_at = 1'),
+    end: (_ada, _ids, world) => changeStore(world.place, 'update certificate set revoked_at = 1'),
   },
 ];
-
-function inStore(world: HubWorld, statement: string): void {
-  editStore(world.storeFile, (store) => store.exec(statement));
-}
 
 // SECURITY.md: HUB-12
 test('every changing route of the device listener is fired, and acts for a device in good standing', async () => {
@@ -151,7 +142,7 @@ for (const { name, end } of ends) {
     await end(ada, ids, world);
     // Evidence in a bind is recorded before the policy is asked; it gives no access.
     const binding = fleet.find(({ route }) => route === 'POST /v1/bind')?.device.id ?? '';
-    const before = traces(world, binding);
+    const before = await traces(world, binding);
     for (const { route, half } of halves) {
       const { status, text } = await half.finish();
       // These change nothing but their own connection, and the next step on it is refused.
@@ -160,6 +151,6 @@ for (const { name, end } of ends) {
       const wrong = ['POST /v1/cosignatures', 'POST /v1/authorities/known'].includes(route) && status !== 200;
       assert.ok(refused || harmless || wrong, `${route}: ${text}`);
     }
-    assert.deepEqual(traces(world, binding), before);
+    assert.deepEqual(await traces(world, binding), before);
   });
 }

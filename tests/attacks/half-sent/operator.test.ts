@@ -2,14 +2,14 @@
 // for any way to end the authority.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { halfToOperator } from '../../support/half-request.ts';
 import { HubWorld } from '../../support/hub-world.ts';
 import { addPerson, firstPerson, newToken, type TestPerson } from '../../support/people.ts';
 import { TestDevice } from '../../support/test-device.ts';
 import { type OperatorRequest, operatorRequests, publicRoutes } from './operator-requests.ts';
-import { editStore } from '../../support/edited-store.ts';
+import { changeStore, editStore } from '../../support/edited-store.ts';
+import { loggedIn } from '../../support/outside-store.ts';
 
 /** Mallory, as several people, holds tokens with every scope; Ada, another one, ends them. */
 async function openWorld(): Promise<{
@@ -26,12 +26,12 @@ async function openWorld(): Promise<{
   await world.publishModel('belt', '1.0.0', 'weights');
   const device = opened.use(await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1')));
   await device.enroll(world);
-  beginRelease(world.storeFile);
+  await beginRelease(world);
   const ada = await firstPerson(world);
   assert.equal((await ada.ask('POST', '/v1/groups', { name: 'presses' })).status, 200);
   const mallory = await addPerson(world, 'mallory');
   const ben = await addPerson(world, 'ben', { second: mallory });
-  const tokens = [mallory.token, ...moreTokens(world.storeFile)];
+  const tokens = [mallory.token, ...(await moreTokens(world))];
   const tokenFor = (n: number) => tokens[Math.floor(n / bodiesAtOnce)] ?? assert.fail('too few tokens');
   const all = opened.move();
   return { world, ada, ben, mallory, tokenFor, [Symbol.asyncDispose]: () => all.disposeAsync() };
@@ -44,29 +44,25 @@ const others = Array.from({ length: 9 }, (_, at) => `mallory-${at + 1}`);
 const mallories = ['mallory', ...others];
 
 // More people with a token like hers.
-function moreTokens(storeFile: string): readonly string[] {
+async function moreTokens({ place }: HubWorld): Promise<readonly string[]> {
   const made = others.map((person) => ({ person, ...newToken() }));
-  editStore(storeFile, (store) => {
-    const known = store.prepare('INSERT INTO person (name, added_at) VALUES (?, 1)');
-    const insert = store.prepare(
-      `INSERT INTO api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at)
-     SELECT ?, name, ?, roles, scopes, created_at, created_by, expires_at FROM api_token WHERE person = 'mallory' LIMIT 1`,
-    );
+  await editStore(place, async (store) => {
+    const insert = `insert into api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at)
+      select ?, name, ?, roles, scopes, created_at, created_by, expires_at from api_token where person = 'mallory' limit 1`;
     for (const { person, sha256 } of made) {
-      known.run(person);
-      insert.run(sha256, person);
+      await store.run('insert into person (name, added_at) values (?, 1)', person);
+      await store.run(insert, sha256, person);
     }
   });
   return made.map(({ token }) => token);
 }
 
 // Another version of the same model, which waits for its file.
-function beginRelease(storeFile: string): void {
-  editStore(storeFile, (store) =>
-    store.exec(
-      `INSERT INTO model_release (name, version, state, manifest, manifest_digest, signature, publisher, wrapped_key, created_at)
-     SELECT name, '2.0.0', 'uploading', manifest, manifest_digest, signature, publisher, wrapped_key, created_at FROM model_release`,
-    ),
+async function beginRelease({ place }: HubWorld): Promise<void> {
+  await changeStore(
+    place,
+    `insert into model_release (name, version, state, manifest, manifest_digest, signature, publisher, wrapped_key, created_at)
+     select name, '2.0.0', 'uploading', manifest, manifest_digest, signature, publisher, wrapped_key, created_at from model_release`,
   );
 }
 
@@ -85,17 +81,8 @@ const methodOf = (route: string) => route.slice(0, route.indexOf(' '));
 const typeOf = ({ contentType = 'application/json' }: OperatorRequest) => contentType;
 
 async function written(world: HubWorld): Promise<number> {
-  const { read } = { read: new DatabaseSync(world.storeFile, { readOnly: true }) };
-  try {
-    const row = read
-      .prepare(
-        "SELECT count(*) AS n FROM audit_entry WHERE CAST(entry AS TEXT) LIKE '%person:mallory%' AND CAST(entry AS TEXT) NOT LIKE '%access-refused%'",
-      )
-      .get();
-    return Number(row?.['n']);
-  } finally {
-    read.close();
-  }
+  const entries = (await loggedIn(world.place)).map((entry) => JSON.stringify(entry));
+  return entries.filter((text) => text.includes('person:mallory') && !text.includes('access-refused')).length;
 }
 
 interface HalfSentEnd {

@@ -3,7 +3,6 @@
 // revoked, or ends with its group or with the API token that made it.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
 import { certifyVersion } from '@edgekeep/core/attest/certify-subject';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
@@ -21,7 +20,8 @@ import { type HalfRequest, halfOn, type RequestText } from '../../support/half-r
 import { HubWorld } from '../../support/hub-world.ts';
 import { firstPerson, TestPerson } from '../../support/people.ts';
 import { newOperationalKey, TestDevice } from '../../support/test-device.ts';
-import { editStore } from '../../support/edited-store.ts';
+import { changeStore } from '../../support/edited-store.ts';
+import { inStore, rowsIn, type Row } from '../../support/outside-store.ts';
 
 interface Opened {
   readonly world: HubWorld;
@@ -45,18 +45,14 @@ async function order(ada: TestPerson, path: string, body: object): Promise<Uint8
   return answer.body;
 }
 
-function inStore<T>(world: HubWorld, act: (store: DatabaseSync) => T): T {
-  using store = new DatabaseSync(world.storeFile);
-  return act(store);
-}
-
 /** What an unknown client may change: devices, their certificates, and used-up tokens. */
 const traces = (world: HubWorld) =>
-  inStore(world, (store) =>
-    ['device', 'certificate', 'enrolment_token', 'enrolment_group_token', 'enrolment_group', 'used_token'].map(
-      (table) => store.prepare(`select * from ${table}`).all(),
-    ),
-  );
+  inStore(world.place, async (store) => {
+    const found: (readonly Row[])[] = [];
+    for (const table of changed) found.push(await store.rows(`select * from ${table}`));
+    return found;
+  });
+const changed = ['device', 'certificate', 'enrolment_token', 'enrolment_group_token', 'enrolment_group', 'used_token'];
 
 const json = (path: string, body: object, headers: Readonly<Record<string, string>> = {}): RequestText => ({
   method: 'POST',
@@ -98,7 +94,7 @@ async function estAgain(opened: Opened, route: string): Promise<[BareConnection,
   const { request, privateKeyPem } = await newOperationalKey('pump-1');
   const [first, enrollment] = await est(opened, 'pump-1', await world.enrollmentToken(), request);
   assert.equal((await halfOn(first.socket, enrollment).finish()).status, 200);
-  const [row] = inStore(world, (store) => store.prepare('select der from certificate').all());
+  const [row] = await rowsIn(world.place, 'select der from certificate');
   const { der } = z.object({ der: z.instanceof(Uint8Array) }).parse(row);
   const certificateChainPem = encodePem('CERTIFICATE', der);
   const connection = await bareConnection(world, { credential: { certificateChainPem, privateKeyPem } });
@@ -170,8 +166,7 @@ interface Case {
   }>;
 }
 
-const runOut = (world: HubWorld) =>
-  editStore(world.storeFile, (store) => store.exec('update enrolment_token set expires_at = 1'));
+const runOut = (world: HubWorld) => changeStore(world.place, 'update enrolment_token set expires_at = 1');
 const reason = { reason: 'r' };
 
 const cases: readonly Case[] = [
@@ -214,8 +209,7 @@ const cases: readonly Case[] = [
         const half = await completing(opened, 'press-1', await madeBy(opened, 'line-office', kind));
         return {
           half,
-          end: async () =>
-            editStore(opened.world.storeFile, (store) => store.exec('update person set disabled_at = 1')),
+          end: () => changeStore(opened.world.place, 'update person set disabled_at = 1'),
         };
       },
     },
@@ -297,7 +291,7 @@ const cases: readonly Case[] = [
       async begin(opened) {
         const half = await estAgain(opened, route);
         const sql = "update device set state = 'retired', state_reason = 'r'";
-        return { half, end: async () => editStore(opened.world.storeFile, (store) => store.exec(sql)) };
+        return { half, end: () => changeStore(opened.world.place, sql) };
       },
     },
   ]),
@@ -327,10 +321,10 @@ for (const { what, begin } of cases) {
     const sent: HalfRequest = halfOn(connection.socket, request);
     await sent.letIn;
     await end();
-    const before = traces(opened.world);
+    const before = await traces(opened.world);
     const { status, text } = await sent.finish();
     assert.ok(status === undefined || [401, 403, 409].includes(status), text);
-    assert.deepEqual(traces(opened.world), before);
+    assert.deepEqual(await traces(opened.world), before);
   });
 
   if (/^an enrollment|^a recovery/.test(what)) {
@@ -342,12 +336,12 @@ for (const { what, begin } of cases) {
       let before: unknown;
       const { appraise } = onceAppraised(t, async () => {
         await end();
-        before = traces(opened.world);
+        before = await traces(opened.world);
       });
       const { status, text } = await halfOn(connection.socket, request).finish();
       assert.equal(appraise.mock.callCount(), 1);
       assert.ok(status === undefined || [401, 403, 409].includes(status), text);
-      assert.deepEqual(traces(opened.world), before);
+      assert.deepEqual(await traces(opened.world), before);
     });
   }
 
