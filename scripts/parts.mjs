@@ -126,6 +126,11 @@ export const parts = {
     packages: ['iproute2', 'jq', 'coreutils'],
     without: 'no ip or no jq: the commands of the pages are not typed',
   },
+  network: {
+    programs: ['ip'],
+    packages: ['iproute2'],
+    without: 'no ip: the network between a hub and its database is not cut',
+  },
   time: { programs: ['time'], packages: ['time'], without: 'no GNU time: the memory of programs is not measured' },
   podman: {
     programs: ['podman', 'runc'],
@@ -226,5 +231,5 @@ export const sets = {
   // What people install: `npm run package`, and `npm run platforms`, which tries it in fresh systems.
   package: ['system', 'compiler', 'packaging'],
   platforms: ['system', 'compiler', 'packaging', 'podman'],
-  bench: ['system', 'swtpm', 'openssl', 'python', 'compiler', 'spin', 'time', 'age'],
+  bench: ['system', 'swtpm', 'openssl', 'python', 'compiler', 'spin', 'time', 'age', 'postgresql', 'network'],
 };

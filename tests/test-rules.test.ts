@@ -51,7 +51,7 @@ test('no test asserts on how much time passed: figures belong in bench/', () => 
   assert.deepEqual(linesWith(measured, isLife), []);
 });
 
-/** A hub is killed at a random moment; a state without an event is polled; a relay is far away. */
+/** A hub is killed at a random moment; a hub, a server and their clients try again a little later; a state without an event is polled; a relay is far away. */
 const mayPause = new Set([
   'tests/attacks/relay.test.ts',
   'tests/authorities/killed.system.test.ts',
@@ -60,6 +60,10 @@ const mayPause = new Set([
   'tests/main-job/predict.ts',
   'tests/secure-element.system.test.ts',
   'tests/support/check-ins.ts',
+  'tests/support/faults/clients.ts',
+  'tests/support/faults/fleet.ts',
+  'tests/support/faults/nodes.ts',
+  'tests/support/faults/postgres-server.ts',
 ]);
 
 test('no test sleeps, but to kill a hub at a moment that nobody chose, or between two looks', () => {

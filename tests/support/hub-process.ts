@@ -13,6 +13,14 @@ const address = z.object({ host: z.string(), port: z.number() });
 const readyLine = z.object({ ready: z.literal(true), device: address, operator: address });
 const main = createRequire(import.meta.url).resolve('@edgekeep/hub/main');
 
+export interface ProcessOptions {
+  /** Words before `node`: a program that runs it. */
+  readonly prefix?: readonly string[];
+  /** Modules that it loads first. */
+  readonly imports?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 export class HubProcess implements DeviceListener, AsyncDisposable {
   readonly deviceAddress: DeviceListener['deviceAddress'];
   readonly rootPem: string;
@@ -32,9 +40,17 @@ export class HubProcess implements DeviceListener, AsyncDisposable {
   }
 
   /** Starts `hub run` and resolves once it reports that it is ready; rejects with its output otherwise. */
-  static async start(folder: string, operatorFile: string, rootPem: string): Promise<HubProcess> {
-    const child = spawn(process.execPath, [main, 'run', '--data', folder, '--json'], {
+  static async start(
+    folder: string,
+    operatorFile: string,
+    rootPem: string,
+    { prefix = [], imports = [], environment = {} }: ProcessOptions = {},
+  ): Promise<HubProcess> {
+    const loaded = imports.flatMap((each) => ['--import', each]);
+    const [program, ...words] = [...prefix, process.execPath, ...loaded, main, 'run', '--data', folder, '--json'];
+    const child = spawn(program, words, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
     });
     let complaint = '';
     child.stderr.on('data', (chunk: Buffer) => {
@@ -50,6 +66,12 @@ export class HubProcess implements DeviceListener, AsyncDisposable {
     const hub = new HubProcess(child, device, rootPem, await operatorAt(operatorFile, operator));
     started.move();
     return hub;
+  }
+
+  /** Resolves once the process is gone, by an order or without one. */
+  get ended(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return Promise.resolve();
+    return once(this.#child, 'exit').then(() => undefined);
   }
 
   get processId(): number {

@@ -7,7 +7,7 @@ import { parseProofHash } from '@edgekeep/core/audit/proof';
 import { utf8 } from '@edgekeep/core/bytes';
 import { checkpointResponse } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
-import { accepted } from './answer.ts';
+import { accepted, type Answer } from './answer.ts';
 import type { DeviceLink } from './device-link.ts';
 
 export class TestWitness {
@@ -27,10 +27,21 @@ export class TestWitness {
     return opened.kind === 'verified' ? opened.checkpoint.size : 0;
   }
 
+  /** The root of the last checkpoint seen, base64. */
+  get root(): string {
+    const opened = openCheckpoint(this.#lastSeen ?? new Uint8Array(0), this.#logKey);
+    if (opened.kind !== 'verified') throw new TypeError('nothing was seen yet');
+    return Buffer.from(opened.checkpoint.root).toString('base64');
+  }
+
   /** Follows the hub's checkpoint; remembers what is consistent. */
   async follow(link: DeviceLink): Promise<FollowVerdict> {
     const oldSize = this.size;
-    const answer = await link.ask('GET', `/v1/checkpoint?from=${oldSize}`);
+    return this.take(oldSize, await link.ask('GET', `/v1/checkpoint?from=${oldSize}`));
+  }
+
+  /** The same for an answer that the hub gave to a question from `oldSize` on. */
+  take(oldSize: number, answer: Answer): FollowVerdict {
     const shown = accepted(answer, checkpointResponse);
     const checkpoint = utf8(shown.checkpoint);
     const request = { oldSize, proof: shown.consistency.map(parseProofHash), checkpoint };
