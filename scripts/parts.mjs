@@ -186,6 +186,12 @@ export const parts = {
     packages: ['postgresql', 'util-linux', 'coreutils'],
     without: 'no PostgreSQL: the store is tested on SQLite alone',
   },
+  swift: {
+    programs: ['setpriv', 'id'],
+    files: ['/usr/lib/python3/dist-packages/swift/common/middleware/s3api/s3api.py'],
+    packages: ['python3-swift', 'python3', 'util-linux', 'coreutils'],
+    without: 'no swift: a bucket for models is tested with a server of our own alone',
+  },
   grpc: {
     programs: ['protoc', 'python3'],
     files: ['/usr/lib/python3/dist-packages/grpc/__init__.py'],
@@ -223,6 +229,7 @@ export const sets = {
     'machines',
     'kubectl',
     'postgresql',
+    'swift',
   ],
   // Real boots: `npm run boots`. Shim, GRUB and kernels are downloaded and unpacked by the tests, and not installed.
   boots: ['system', 'swtpm', 'openssl', 'machines', 'image-signing', 'device-disks'],

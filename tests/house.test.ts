@@ -88,7 +88,7 @@ const testPrograms = textsIn('tests');
 // DESIGN: the floors of the hub are the drawing of ARCHITECTURE.md, and nowhere else. A folder imports its own floor and those below it.
 const hubFloors = floorsDrawn(readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8'));
 // Distinct pairs of rooms of which one imports the other. A new subject may raise it by what it imports itself.
-const HUB_ARROWS_MAX = 178;
+const HUB_ARROWS_MAX = 185;
 
 test('there are sources to look at', () => {
   assert.ok(sources.length > 20, `found ${sources.length}`);
@@ -464,7 +464,7 @@ const ownSync: readonly string[] = [
   'cli/src/manufacture/manifest.ts',
   'cli/src/model/floe-files.ts',
   'hub/src/audit/files.ts',
-  'hub/src/model/blobs.ts',
+  'hub/src/artifact/artifact-folder.ts',
   'hub/src/secrets/backup.ts',
   'hub/src/secrets/restore.ts',
 ];

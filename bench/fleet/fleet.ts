@@ -26,7 +26,7 @@ import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/authori
 import { initHub } from '@edgekeep/hub/commands/init';
 import { type HubKeys, loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
-import { Blobs } from '@edgekeep/hub/model/blobs';
+import { ArtifactFolder } from '@edgekeep/hub/artifact/artifact-folder';
 import { trustPublisher } from '@edgekeep/hub/publisher/publishers';
 import { addReleaseFile, createRelease, publishRelease } from '@edgekeep/hub/model/releases';
 import { type HubSettings, hubSettingsSchema } from '@edgekeep/hub/settings';
@@ -82,7 +82,7 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   const publisher = signerFromKey(newKey());
   const publicKey = publisher.publicKey.export({ type: 'spki', format: 'pem' }).toString();
   await trustPublisher(database, { name: 'bench', publicKey, actor: 'bench', nowMs });
-  await publishModel(database, new Blobs(join(folder, 'blobs')), { keys, publisher, nowMs });
+  await publishModel(database, new ArtifactFolder(join(folder, 'blobs')), { keys, publisher, nowMs });
   const boots = Array.from({ length: machineModels }, (_, at) => bootLog(at));
   await publishReferenceValues(database, { boots, publisher, settings, nowMs });
   await PolicyStore.replace(database, { text: everyAttestedTpmPolicyText, actor: 'bench', nowMs });
@@ -137,7 +137,7 @@ async function publishReferenceValues(database: Database, order: PublishReferenc
 
 async function publishModel(
   database: Database,
-  blobs: Blobs,
+  artifacts: ArtifactFolder,
   { keys, publisher, nowMs }: { readonly keys: HubKeys; readonly publisher: Signer; readonly nowMs: number },
 ): Promise<void> {
   const plaintext = randomBytes(64 * 1024);
@@ -156,7 +156,7 @@ async function publishModel(
   const sealed = sealFile(Readable.from([plaintext]), modelKey, binding, { randomBytes });
   const chunks: Uint8Array[] = [];
   for await (const chunk of sealed) chunks.push(Uint8Array.from(chunk));
-  await addReleaseFile(database, blobs, { ...model, path, source: Readable.from(chunks, { objectMode: false }) });
+  await addReleaseFile(database, artifacts, { ...model, path, source: Readable.from(chunks, { objectMode: false }) });
   await publishRelease(database, { ...model, actor: 'bench', nowMs });
 }
 

@@ -24,7 +24,7 @@ import {
   testAttestation,
 } from '../attest/testing-device.ts';
 import { WitnessPolicies } from '../audit/witness-policy.ts';
-import { Blobs } from '../model/blobs.ts';
+import { ArtifactFolder } from '../artifact/artifact-folder.ts';
 import { assignModel } from '../model/groups-of-model.ts';
 import { addReleaseFile, createRelease, publishRelease } from '../model/releases.ts';
 import { Connections, type DeviceConnection } from '../presence/connections.ts';
@@ -82,8 +82,12 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
     const id = { name: 'belt', version, releasePolicy };
     const at = { actor: by.actor, nowMs: atMs };
     await createRelease(database, platformKey, { ...(await signRelease(id)), modelKey, ...at });
-    const blobs = new Blobs(join(store.folder, 'blobs'));
-    await addReleaseFile(database, blobs, { ...id, path: 'weights.bin', source: Readable.from([Buffer.from('x')]) });
+    const artifacts = new ArtifactFolder(join(store.folder, 'blobs'));
+    await addReleaseFile(database, artifacts, {
+      ...id,
+      path: 'weights.bin',
+      source: Readable.from([Buffer.from('x')]),
+    });
     await publishRelease(database, { ...id, ...at });
   };
   await publish('1.0.0');

@@ -2,6 +2,7 @@
 // tests/house.test.ts.
 import { accessErrorCodes, accessScopes, accessSettings } from './declarations/access.ts';
 import { alertScopes, alertSettings } from './declarations/alert.ts';
+import { artifactErrorCodes, artifactSettings } from './declarations/artifact.ts';
 import { attestErrorCodes, attestSettings } from './declarations/attest.ts';
 import { auditErrorCodes, auditScopes, auditSettings } from './declarations/audit.ts';
 import { authorityErrorCodes, authoritySettings } from './declarations/authority.ts';
@@ -25,6 +26,7 @@ import { workloadErrorCodes, workloadSettings } from './declarations/workload.ts
 /** Every error code with its HTTP status, which is part of the contract (spec/api.md); explained in docs/errors.md. */
 export const hubErrorCodes = {
   ...accessErrorCodes,
+  ...artifactErrorCodes,
   ...attestErrorCodes,
   ...auditErrorCodes,
   ...authorityErrorCodes,
@@ -61,6 +63,7 @@ export const scopes = [
 export const hubSettings = {
   ...accessSettings,
   ...alertSettings,
+  ...artifactSettings,
   ...attestSettings,
   ...auditSettings,
   ...authoritySettings,

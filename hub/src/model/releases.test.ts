@@ -12,7 +12,7 @@ import { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
-import { Blobs } from './blobs.ts';
+import { ArtifactFolder } from '../artifact/artifact-folder.ts';
 import {
   addReleaseFile,
   createRelease,
@@ -28,12 +28,12 @@ const path = 'weights.bin';
 const by = { actor: 'person:ada/desk', nowMs: 1 };
 let store: TestStore;
 let database: Database;
-let blobs: Blobs;
+let artifacts: ArtifactFolder;
 
 beforeEach(async () => {
   store = await openTestStore();
   database = store.database;
-  blobs = new Blobs(join(store.folder, 'blobs'));
+  artifacts = new ArtifactFolder(join(store.folder, 'blobs'));
 });
 afterEach(() => store[Symbol.asyncDispose]());
 
@@ -77,7 +77,7 @@ const bytes = (text: string): Readable => Readable.from([Buffer.from(text)]);
 
 async function published(version: string): Promise<{ readonly name: string; readonly version: string }> {
   const id = await begin(version);
-  await addReleaseFile(database, blobs, { ...id, path, source: bytes('first') });
+  await addReleaseFile(database, artifacts, { ...id, path, source: bytes('first') });
   await publishRelease(database, { ...id, ...by });
   return id;
 }
@@ -85,9 +85,9 @@ async function published(version: string): Promise<{ readonly name: string; read
 // SECURITY.md: HUB-13
 test('an upload that began before the release was published does not replace its file', async () => {
   const id = await begin('1.0.0');
-  await addReleaseFile(database, blobs, { ...id, path, source: bytes('first') });
+  await addReleaseFile(database, artifacts, { ...id, path, source: bytes('first') });
   const slow = new PassThrough();
-  const late = addReleaseFile(database, blobs, { ...id, path, source: slow });
+  const late = addReleaseFile(database, artifacts, { ...id, path, source: slow });
   slow.write('secon');
   const { files } = await publishRelease(database, { ...id, ...by });
   slow.end('d');
@@ -98,7 +98,7 @@ test('an upload that began before the release was published does not replace its
 test('an upload for a release that was begun anew does not become its file', async () => {
   const id = await begin('1.0.0');
   const slow = new PassThrough();
-  const late = addReleaseFile(database, blobs, { ...id, path, source: slow });
+  const late = addReleaseFile(database, artifacts, { ...id, path, source: slow });
   slow.write('secon');
   // The upload has read its release once its first bytes are accepted.
   await new Promise<void>((resolve) => slow.once('drain', resolve).write(Buffer.alloc(1 << 17)));
@@ -112,7 +112,7 @@ test('an upload for a release that was begun anew does not become its file', asy
 test('publish does not bring a withdrawn release back, and its files stay as they were', async () => {
   const id = await published('1.0.0');
   const slow = new PassThrough();
-  const late = addReleaseFile(database, blobs, { ...id, path, source: slow });
+  const late = addReleaseFile(database, artifacts, { ...id, path, source: slow });
   await assert.rejects(late, { code: 'conflict' });
   await withdrawRelease(database, { ...id, ...by });
   await assert.rejects(publishRelease(database, { ...id, ...by }), { code: 'conflict', message: /withdrawn/ });
@@ -144,7 +144,7 @@ async function create(version: string, change: Partial<TestRelease & { modelKey:
 }
 async function createAndPublish(version: string, nowMs = 1): Promise<void> {
   await create(version);
-  await addReleaseFile(database, blobs, { ...id(version), path, source: bytes('sealed') });
+  await addReleaseFile(database, artifacts, { ...id(version), path, source: bytes('sealed') });
   await publishRelease(database, { ...id(version), actor: by.actor, nowMs });
 }
 
@@ -189,7 +189,7 @@ test('a release that is published or withdrawn never changes; one that is not ye
   await trustTestPublisher(database);
   await create('1.0.0');
   await create('1.0.0');
-  await addReleaseFile(database, blobs, { ...id('1.0.0'), path, source: bytes('sealed') });
+  await addReleaseFile(database, artifacts, { ...id('1.0.0'), path, source: bytes('sealed') });
   await publishRelease(database, { ...id('1.0.0'), ...by });
   assert.equal(await refusalOf(create('1.0.0')), 'conflict');
   await withdrawRelease(database, { ...id('1.0.0'), ...by });
@@ -199,11 +199,11 @@ test('a release that is published or withdrawn never changes; one that is not ye
 test('a release is published with all of its files, and takes no file that its manifest does not name', async () => {
   await trustTestPublisher(database);
   await create('1.0.0');
-  const unknown = addReleaseFile(database, blobs, { ...id('1.0.0'), path: '../evil', source: bytes('x') });
+  const unknown = addReleaseFile(database, artifacts, { ...id('1.0.0'), path: '../evil', source: bytes('x') });
   assert.equal(await refusalOf(unknown), 'request-invalid');
   assert.equal(await refusalOf(publishRelease(database, { ...id('1.0.0'), ...by })), 'conflict');
   assert.equal(await refusalOf(findPublishedRow(database, 'belt')), 'not-found');
-  await addReleaseFile(database, blobs, { ...id('1.0.0'), path, source: bytes('sealed') });
+  await addReleaseFile(database, artifacts, { ...id('1.0.0'), path, source: bytes('sealed') });
   await publishRelease(database, { ...id('1.0.0'), ...by });
   const [entry] = (await auditEntries(database)).filter(({ kind }) => kind === 'model-published');
   assert.equal(entry?.subject, 'belt@1.0.0');

@@ -14,8 +14,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { ModelFileRow, ModelReleaseRow } from '../store/tables/model.ts';
-import type { Blobs } from './blobs.ts';
-import type { UploadStart } from './incoming.ts';
+import type { ArtifactStore, UploadStart } from '../artifact/artifact-store.ts';
 import { assertPublisher, listPublishers } from '../publisher/publishers.ts';
 import { modelKeyLength, wrapModelKey } from './key-wrap.ts';
 
@@ -111,7 +110,7 @@ export function uploadName({ name, version, path }: { name: string; version: str
 /** Stores one sealed file of a release that is still being filled. */
 export async function addReleaseFile(
   database: Database,
-  blobs: Blobs,
+  artifacts: ArtifactStore,
   file: { name: string; version: string; path: string; source: Readable; beginning?: UploadStart | undefined },
 ): Promise<ModelFileRow> {
   const { row } = await getRelease(database, file.name, file.version);
@@ -119,7 +118,7 @@ export async function addReleaseFile(
   const expected = parseManifest(row.manifest).files.find(({ path }) => path === file.path);
   if (expected === undefined)
     throw new HubError('request-invalid', `the manifest names no file ${JSON.stringify(file.path)}`);
-  const { sha256, size } = await blobs.put(file.source, maxSealedSize(expected.size), {
+  const { sha256, size } = await artifacts.put(file.source, maxSealedSize(expected.size), {
     name: uploadName(file),
     beginning: file.beginning,
   });

@@ -41,6 +41,7 @@ import { migration as nodes } from './migrations/0053-nodes.ts';
 import { migration as sharedCosignatures } from './migrations/0063-shared-cosignatures.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 import { migration as deviceMemory } from './migrations/0046-device-memory.ts';
+import { migration as artifacts } from './migrations/0055-artifacts.ts';
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
@@ -81,6 +82,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0041-publisher-end': publisherEnd,
   '0048-public-witnesses': publicWitnesses,
   '0054-event-cursors': eventCursors,
+  '0055-artifacts': artifacts,
   '0057-request-keys': requestKeys,
   '0053-nodes': nodes,
   '0063-shared-cosignatures': sharedCosignatures,

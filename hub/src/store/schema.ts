@@ -3,6 +3,7 @@
 import type { AccessTables } from './tables/access.ts';
 import type { AddressTables } from './tables/address.ts';
 import type { AlertTables } from './tables/alert.ts';
+import type { ArtifactTables } from './tables/artifact.ts';
 import type { AttestTables } from './tables/attest.ts';
 import type { AuditTables } from './tables/audit.ts';
 import type { AuthorityTables } from './tables/authority.ts';
@@ -25,6 +26,7 @@ export interface Tables
     AccessTables,
     AddressTables,
     AlertTables,
+    ArtifactTables,
     AttestTables,
     AuditTables,
     AuthorityTables,

@@ -252,6 +252,8 @@ const replayed: readonly SecurityTable[] = [...listed(denied, 'denies'), ...list
 const others = {
   access_decision: 'a record of decisions: nothing is decided by it',
   alert: 'it informs people; the log has each alert too',
+  artifact_file: 'where ciphertext lies: the device compares what it opens with the signed manifest',
+  artifact_part: 'where ciphertext lies: the device compares what it opens with the signed manifest',
   audit_checkpoint: 'each is signed by the log key',
   audit_log: 'a log ends and begins with an entry of its own, and its key is on the list of the root',
   audit_entry: 'each is under a signed checkpoint, or has a code of the hub',

@@ -1,5 +1,4 @@
 // Which routes are on which listener: one line a subject, with the few things that its routes take.
-import { join } from 'node:path';
 import { Receipts } from '../access/receipts.ts';
 import { LeaseAlarm } from '../access/release-budget.ts';
 import { identityDeviceRoutes } from '../doors/device/enrollment.ts';
@@ -52,7 +51,6 @@ import { tileRoutes } from '../doors/public/tiles.ts';
 import { Readiness } from '../health/readiness.ts';
 import { UnwrittenCosignatures } from '../audit/unwritten.ts';
 import type { Scheduler } from '../jobs/scheduler.ts';
-import { Blobs } from '../model/blobs.ts';
 import type { Subjects } from './subjects.ts';
 
 /** Adds routes to a listener. */
@@ -60,7 +58,7 @@ export type Routes = (app: HttpServer) => void;
 
 /** The routes for devices and their workloads. */
 export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
-  const { folder, settings, clock, secrets, database, audit } = ledger;
+  const { settings, clock, secrets, database, audit } = ledger;
   const { authorities, status } = doors.authority;
   const { appraiser, rootKeys } = doors.attestation;
   const { platformKey } = secrets.keys;
@@ -85,7 +83,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
       settings,
       receipts: new Receipts(database, log, witnesses),
       leaseAlarm: new LeaseAlarm(database),
-      evidenceKeeper: doors.evidence.keeper,
+      evidenceKeeper: doors.files.evidence.keeper,
       witnesses,
       witnessPolicies: audit.witnessPolicies,
       roundTrips: door.roundTrips,
@@ -94,7 +92,7 @@ export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
     });
     tokenDeviceRoutes(app, { ...asked, platformKey, settings });
     workloadDeviceRoutes(app, { ...asked, authorities, settings });
-    modelDeviceRoutes(app, { ...asked, blobs: new Blobs(join(folder, 'blobs')) });
+    modelDeviceRoutes(app, { ...asked, artifacts: doors.files.artifacts.store });
     const { countEndedGuards } = doors.metrics;
     auditDeviceRoutes(app, {
       ...asked,
@@ -175,10 +173,10 @@ function addFleet(app: HttpServer, subjects: Subjects): void {
 }
 
 function addModels(app: HttpServer, subjects: Subjects): void {
-  const { folder, secrets } = subjects.ledger;
+  const { secrets } = subjects.ledger;
   const guarded = guardedBy(subjects);
   const { platformKey } = secrets.keys;
-  modelOperatorRoutes(app, { ...guarded, blobs: new Blobs(join(folder, 'blobs')), platformKey });
+  modelOperatorRoutes(app, { ...guarded, artifacts: subjects.doors.files.artifacts.store, platformKey });
   accessOperatorRoutes(app, { ...guarded, ...subjects.doors.attestation });
   imaPolicyRoutes(app, { ...guarded, ...subjects.doors.attestation, settings: subjects.ledger.settings });
 }
@@ -206,7 +204,7 @@ function addTrust(app: HttpServer, subjects: Subjects): void {
   const { keyRing } = doors;
   const trust = trustFile(database, keyRing, audit.witnessPolicies, log.key);
   const receipts = new Receipts(database, log, witnesses);
-  const evidenceKeeper = doors.evidence.keeper;
+  const evidenceKeeper = doors.files.evidence.keeper;
   auditOperatorRoutes(app, { database, log, receipts, evidenceKeeper, trust, requireScope });
   publicWitnessRoutes(app, { publicWitnesses: doors.publicWitnesses, requireScope });
   witnessPolicyRoutes(app, { ...guarded, witnessPolicies: audit.witnessPolicies });

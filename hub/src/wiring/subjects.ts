@@ -3,6 +3,7 @@
 import { sha256Hex } from '@edgekeep/core/digest';
 import { type Access, openAccess } from '../access/open.ts';
 import { type Addresses, openAddresses } from '../address/open.ts';
+import { type Artifacts, openArtifacts, type OpenBucket } from '../artifact/open.ts';
 import type { Assembly } from './assembly.ts';
 import { type Attestation, openAttestation } from '../attest/open.ts';
 import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
@@ -13,6 +14,7 @@ import { hasStateEntries } from '../audit/state-check.ts';
 import { HubKeyRing, readHubKey } from '../authority/hub-key-ring.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
 import { type Clock, timeEpochs } from '../common/clock.ts';
+import { openBucket } from '../doors/bucket/open-bucket.ts';
 import { DeviceDoor } from '../doors/device/door.ts';
 import { Admission } from '../doors/http/admission.ts';
 import { registerAdmissionMetrics } from '../doors/http/admission-metric.ts';
@@ -157,10 +159,16 @@ async function openFleet(hub: Assembly, { folder, settings, clock, database, aud
   return { connections, vendorRoots, unknownMakers, access, watch, presence, cloneWatch };
 }
 
+/** What is too large for the store. */
+interface FileSubjects {
+  readonly artifacts: Artifacts;
+  readonly evidence: EvidenceSubject;
+}
+
 /** What people and monitoring see of the hub, and what its doors rest on. */
 interface DoorSubjects {
   readonly attestation: Attestation;
-  readonly evidence: EvidenceSubject;
+  readonly files: FileSubjects;
   readonly authority: AuthoritySubject;
   readonly keyRing: HubKeyRing;
   readonly platformKeyRoll: PlatformKeyRoll;
@@ -178,10 +186,16 @@ function addressSettings({ admission, device, operator, estForGateways: est }: H
   return { ...admission, balancers: { device: from(device), operator: from(operator), est: from(est) } };
 }
 
+/** Signed requests carry the machine's own time: the hub's may be held back. */
+function bucketOf({ folder, settings: { artifacts }, time }: Ledger): OpenBucket | undefined {
+  return artifacts.kind === 'folder' ? undefined : (ended) => openBucket(folder, artifacts, time.machine, ended);
+}
+
 async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): Promise<DoorSubjects> {
   const { folder, settings, clock, secrets, database, audit } = ledger;
   const { connections, access, watch, vendorRoots } = fleet;
   const { keys, keyStore } = secrets;
+  const artifacts = hub.use(await openArtifacts(database, folder, clock, bucketOf(ledger)));
   const evidence = hub.use(openEvidence(database, folder, settings.evidence, clock, hub.scheduler.add));
   const machineClock = ledger.time.machine;
   const authority = hub.use(await openAuthority(folder, { database, keyStore, watch, machineClock }, settings, clock));
@@ -209,7 +223,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const operator = hub.use(openOperatorDoor(database, access, admission, { settings, clock }));
   return {
     attestation,
-    evidence,
+    files: { artifacts, evidence },
     authority,
     keyRing,
     publicWitnesses,

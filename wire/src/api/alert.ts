@@ -40,6 +40,8 @@ const alertKinds = [
   'name-reserved',
   'general-authority',
   'evidence-space',
+  'artifact-lost',
+  'artifacts-unreachable',
   'rows-refused',
   'key-list',
   'root-list',

@@ -6,6 +6,7 @@ import { HubError } from '../../common/error.ts';
 import { type HubSettings, hubSettingsSchema, readHubSettings, settingsFileName } from '../../settings.ts';
 import { failed, type Finding, ok } from '@edgekeep/host/finding';
 import { messageOf } from '@edgekeep/core/message-of';
+import { checkArtifacts } from './artifacts.ts';
 import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
 import { checkNames, checkReachable } from './names.ts';
@@ -33,6 +34,7 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
     ...(await checkPorts(settings)),
     checkUnlockProgram(settings),
     await checkDisk(folder),
+    ...(await checkArtifacts(folder, settings)),
   ];
 }
 

@@ -20,7 +20,7 @@ import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';
 import type { ModelReleaseRow } from '../../store/tables/model.ts';
-import type { Blobs } from '../../model/blobs.ts';
+import type { ArtifactStore } from '../../artifact/artifact-store.ts';
 import { findPublishedRelease } from '../../model/releases.ts';
 
 const sealed = bytesAs('application/octet-stream');
@@ -28,7 +28,7 @@ const file = z.strictObject({ name: modelNameSchema, version: versionSchema, '*'
 
 interface ModelDeviceRouteDependencies {
   database: Database;
-  blobs: Blobs;
+  artifacts: ArtifactStore;
   clock: Clock;
   door: DeviceDoor;
   gate: AccessGate;
@@ -73,7 +73,7 @@ function addModel(app: HttpServer, dependencies: ModelDeviceRouteDependencies): 
 }
 
 function addFiles(app: HttpServer, dependencies: ModelDeviceRouteDependencies): void {
-  const { database, blobs, door } = dependencies;
+  const { database, artifacts, door } = dependencies;
 
   app.get(
     '/v1/models/:name/:version/files/*',
@@ -88,6 +88,7 @@ function addFiles(app: HttpServer, dependencies: ModelDeviceRouteDependencies): 
         throw new HubError('not-found', `${name} ${version} has no file ${JSON.stringify(path)}`);
       const size = found.sealed_size;
       const range = parseRange(request.headers.range, size);
+      const bytes = await artifacts.open(found.sealed_sha256, range?.start ?? 0, range?.end ?? size - 1);
       await reply
         .code(range === undefined ? 200 : 206)
         .header('accept-ranges', 'bytes')
@@ -95,7 +96,7 @@ function addFiles(app: HttpServer, dependencies: ModelDeviceRouteDependencies): 
         .header('content-type', 'application/octet-stream')
         .header('content-length', range === undefined ? size : range.end - range.start + 1)
         .headers(range === undefined ? {} : { 'content-range': `bytes ${range.start}-${range.end}/${size}` })
-        .send(blobs.read(found.sealed_sha256, range?.start ?? 0, range?.end ?? size - 1));
+        .send(bytes);
       return reply;
     },
   );

@@ -25,8 +25,7 @@ import { streamed } from '../http/body-watch.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';
 import type { PlatformKey } from '../../secrets/platform-key.ts';
-import type { Blobs } from '../../model/blobs.ts';
-import type { UploadStart } from '../../model/incoming.ts';
+import type { ArtifactStore, UploadStart } from '../../artifact/artifact-store.ts';
 import { deviceModelViewOf } from '../../model/device-model-view.ts';
 import { devicesOfModel } from '../../model/devices-of-model.ts';
 import { assignModel, groupsOfModel } from '../../model/groups-of-model.ts';
@@ -59,7 +58,7 @@ const UPLOAD_BYTES_MAX = Number.MAX_SAFE_INTEGER;
 
 interface ModelOperatorRouteDependencies {
   database: Database;
-  blobs: Blobs;
+  artifacts: ArtifactStore;
   platformKey: PlatformKey;
   clock: Clock;
   requireScope: RequireScope;
@@ -169,7 +168,7 @@ function addModels(app: HttpServer, dependencies: ModelOperatorRouteDependencies
 }
 
 function addUploads(app: HttpServer, dependencies: ModelOperatorRouteDependencies): void {
-  const { database, blobs, platformKey, clock, requireScope } = dependencies;
+  const { database, artifacts, platformKey, clock, requireScope } = dependencies;
 
   app.post(
     '/v1/models',
@@ -195,7 +194,7 @@ function addUploads(app: HttpServer, dependencies: ModelOperatorRouteDependencie
     '/v1/models/:name/:version/uploads/*',
     { ...requireScope('models:publish'), schema: { params: releaseFile, response: { 200: uploadState } } },
     async ({ params: { '*': path, ...params } }) => ({
-      offset: await blobs.incoming.offsetOf(uploadName({ ...params, path })),
+      offset: await artifacts.offsetOf(uploadName({ ...params, path })),
     }),
   );
 
@@ -213,7 +212,7 @@ function addUploads(app: HttpServer, dependencies: ModelOperatorRouteDependencie
       async (request) => {
         const params = releaseFile.parse(request.params);
         const source = request.body instanceof Readable ? request.body : Readable.from([]);
-        const stored = await addReleaseFile(database, blobs, {
+        const stored = await addReleaseFile(database, artifacts, {
           ...params,
           path: params['*'],
           source,

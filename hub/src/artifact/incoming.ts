@@ -8,29 +8,19 @@ import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HubError } from '../common/error.ts';
+import { UPLOAD_KEPT_MS, type UploadStart } from './artifact-store.ts';
+import { type Sender, Senders } from './senders.ts';
 
-const keptMs = 7 * 86_400_000;
-
-/** How many bytes the hub has, according to the sender. */
-export interface UploadStart {
-  readonly offset: number;
-  /** SHA-256 of the bytes before it, hex. */
-  readonly sha256: string;
-}
-
-export interface Opened {
+interface Opened extends Sender {
   readonly path: string;
   /** A hash over the bytes that exist already. */
   readonly hash: Hash;
   readonly offset: number;
-  /** Aborted when the sender returns over another connection. */
-  readonly signal: AbortSignal;
-  [Symbol.dispose](): void;
 }
 
 export class Incoming {
   readonly #folder: string;
-  readonly #open = new Map<string, { readonly control: AbortController; readonly ended: Promise<void> }>();
+  readonly #senders = new Senders();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -42,32 +32,21 @@ export class Incoming {
   }
 
   /**
-   * Opens a place for an upload: after `beginning`, or from the start. Ends an earlier request that still sends this upload: its connection
-   * may be dead without notice. Throws `upload-differs` where the hub has fewer or other bytes than the sender says.
+   * Opens a place for an upload: after `beginning`, or from the start. Ends an earlier request that still sends this upload. Throws
+   * `upload-differs` where the hub has fewer or other bytes than the sender says.
    */
   async open(upload: string, beginning: UploadStart | undefined): Promise<Opened> {
-    for (let before = this.#open.get(upload); before !== undefined; before = this.#open.get(upload)) {
-      before.control.abort(new HubError('conflict', 'another request sends this file now'));
-      await before.ended;
-    }
-    const control = new AbortController();
-    const { promise: ended, resolve } = Promise.withResolvers<void>();
-    this.#open.set(upload, { control, ended });
+    const sender = await this.#senders.take(upload);
     const path = this.#pathOf(upload);
-    const dispose = () => {
-      this.#open.delete(upload);
-      resolve();
-    };
     try {
       await makeFolder(this.#folder);
       await this.#clearOld();
       const hash = await keep(path, beginning ?? { offset: 0, sha256: '' });
       if (beginning !== undefined && hash.copy().digest('hex') !== beginning.sha256)
         throw new HubError('upload-differs', 'the hub has other bytes of this file: send it from its beginning');
-      const { signal } = control;
-      return { path, hash, offset: beginning?.offset ?? 0, signal, [Symbol.dispose]: dispose };
+      return { path, hash, offset: beginning?.offset ?? 0, ...sender };
     } catch (error) {
-      dispose();
+      sender[Symbol.dispose]();
       throw error;
     }
   }
@@ -82,7 +61,7 @@ export class Incoming {
   }
 
   async #clearOld(): Promise<void> {
-    const oldestMs = Date.now() - keptMs;
+    const oldestMs = Date.now() - UPLOAD_KEPT_MS;
     for (const name of await readdir(this.#folder)) {
       const path = join(this.#folder, name);
       const found = await orIfMissing(stat(path), undefined);
