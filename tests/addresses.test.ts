@@ -42,6 +42,7 @@ const known: Readonly<Record<string, string>> = {
   'core/src/canonical/host.ts': 'the parser',
   'core/src/canonical/network.ts': 'the parser of addresses and networks',
   'cli/src/operator-file.ts': 'the form of the version before',
+  'hub/src/node/node-file.ts': 'the name of this machine',
   'core/src/identity/general-name.ts': 'the octets of an address that is one already',
   'core/src/canonical/network-of.ts': 'the address of a socket, asked for each request',
   'tests/support/house.ts': 'a rule about imports',

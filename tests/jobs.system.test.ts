@@ -11,7 +11,7 @@ test('docs/jobs.md has every job of a running hub, and no job is missing', async
   const { jobs } = await world.operator.get('/v1/jobs', jobList);
   const page = readFileSync(join(import.meta.dirname, '../docs/jobs.md'), 'utf8');
   const explained = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name ?? '');
-  // Hubs with devices from an earlier version have the first, hubs with the setting `witness.public` the second, nodes of several the next four,
+  // Hubs with devices from an earlier version have the first, hubs with the setting `witness.public` the second, nodes of several the next seven,
   // hubs with a bucket the last.
   const absent = [
     'maker-backfill',
@@ -20,6 +20,9 @@ test('docs/jobs.md has every job of a running hub, and no job is missing', async
     'store-follow',
     'shared-cosignatures',
     'server-certificate',
+    'node-claim',
+    'node-watch',
+    'node-silence',
     'artifact-clean-up',
     'artifact-probe',
   ];

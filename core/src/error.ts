@@ -49,6 +49,7 @@ export const coreErrorCodes = [
   'witness-policy-invalid',
   'token-invalid',
   'hpke-open',
+  'join-code-invalid',
   // authority
   'key-list-invalid',
 ] as const;

@@ -59,6 +59,24 @@ export function encodeHubSettings(settings: HubSettings): string {
   return `${JSON.stringify(differing(settings, hubSettingsSchema.parse({})), null, 2)}\n`;
 }
 
+/** Of one machine: each node has its own. */
+const ofOneNode: ReadonlySet<string> = new Set(['device', 'operator', 'estForGateways', 'unlockProgram', 'logLevel']);
+const storeOfOneNode: ReadonlySet<string> = new Set(['passwordFile', 'caFile']);
+
+/** What a new node takes over: the settings that differ from the defaults, without those of one machine. */
+export function sharedSettings(settings: HubSettings): Readonly<Record<string, unknown>> {
+  const differs = Object.entries(differing(settings, hubSettingsSchema.parse({})));
+  const kept = differs.filter(([name]) => !ofOneNode.has(name));
+  return Object.fromEntries(
+    kept.map(([name, value]: [string, unknown]) => [name, name === 'store' ? without(value, storeOfOneNode) : value]),
+  );
+}
+
+function without(value: unknown, names: ReadonlySet<string>): unknown {
+  if (!isGroup(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !names.has(name)));
+}
+
 // By group and name; a list counts as one value.
 function differing(value: object, defaults: object): object {
   const known = new Map<string, unknown>(Object.entries(defaults));

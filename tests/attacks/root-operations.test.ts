@@ -119,6 +119,8 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
     'roll-policy-back': ['/v1/policy/rollback', { version: 1 }],
     'enable-enrollment-group': ['/v1/enrollment-groups/ben/enable', {}],
     'roll-platform-key': ['/v1/platform-key/roll'],
+    'invite-node': ['/v1/nodes/invitations', { name: 'two', publicKey: 'A'.repeat(43), lifeSeconds: 60 }],
+    'remove-node': ['/v1/nodes/two/remove', { reason: 'x' }],
     'install-issuing': ['/v1/authorities/install', { certificates: made.signed }],
     'activate-issuing': [`/v1/authorities/issuing/${made.issuing}/activate`, {}],
     'revoke-issuing': [`/v1/authorities/issuing/${made.issuing}/revoke`, { note: 'x' }],

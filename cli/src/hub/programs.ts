@@ -93,6 +93,52 @@ ${keyHelp}
   run: (args) => runHub('run', args, ['data', 'passphrase-fd', 'share'], ['wait']),
 };
 
+export const hubJoin: Command = {
+  usage:
+    'hub join (--code-file FILE | --code CODE) [--data DIR] --unlock HOW… [--share-folder DIR] [--passphrase-fd N] [--store URL] [--store-password-file FILE] [--store-ca FILE] [--settings JSON]',
+  help: `
+Makes this machine a node of a hub on PostgreSQL, with a code of \`edgekeep hub invite\` (docs/nodes.md). DIR must be empty. The code names the hub
+and its root; nothing else is carried. After a failure or a kill run it again with the same code.
+
+--code-file      the file with the code
+--code           the code itself, which other programs of this machine can see
+--data           the data folder of the node (default: /var/lib/edgekeep/hub)
+--unlock         who can open the key of this node; may be repeated: passphrase, shares:K/N, or program:/PATH ARG…
+--share-folder   the folder for share files; needed for shares
+${keyHelp}
+--store          where the store is for this machine, if that is not as for the others
+--store-password-file  the file with this machine's password of the database
+--store-ca       the file with the CAs that certify the database
+--settings       a JSON object of settings of this machine, such as the addresses of its listeners
+`,
+  positionals: { min: 0, max: 0 },
+  options: {
+    'code-file': { type: 'string' },
+    code: { type: 'string' },
+    data: { type: 'string' },
+    unlock: { type: 'string', multiple: true },
+    'share-folder': { type: 'string' },
+    'passphrase-fd': { type: 'string' },
+    store: { type: 'string' },
+    'store-password-file': { type: 'string' },
+    'store-ca': { type: 'string' },
+    settings: { type: 'string' },
+  },
+  run: (args) =>
+    runHub('join', args, [
+      'code-file',
+      'code',
+      'data',
+      'unlock',
+      'share-folder',
+      'passphrase-fd',
+      'store',
+      'store-password-file',
+      'store-ca',
+      'settings',
+    ]),
+};
+
 export const hubCheck: Command = {
   usage: 'hub check [--data DIR]',
   help: `

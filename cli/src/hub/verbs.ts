@@ -65,6 +65,26 @@ export const hubVerbs: Verbs = {
     example: 'hub jobs',
     load: () => import('./jobs.ts').then((m) => m.command),
   },
+  'hub invite': {
+    summary: 'let another machine join a hub as a node',
+    example: 'hub invite graz-2 --out graz-2.code',
+    load: () => import('./nodes.ts').then((m) => m.invite),
+  },
+  'hub join': {
+    summary: 'make this machine a node of a hub',
+    example: 'hub join --code-file graz-2.code --unlock passphrase',
+    load: () => import('./programs.ts').then((m) => m.hubJoin),
+  },
+  'hub nodes list': {
+    summary: 'list the nodes of a hub',
+    example: 'hub nodes list',
+    load: () => import('./nodes.ts').then((m) => m.list),
+  },
+  'hub nodes remove': {
+    summary: 'remove a node of a hub',
+    example: 'hub nodes remove graz-2 --reason replaced',
+    load: () => import('./nodes.ts').then((m) => m.remove),
+  },
   'hub roll-platform-key': {
     summary: 'give the hub a new platform key',
     example: 'hub roll-platform-key --wait',

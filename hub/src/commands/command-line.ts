@@ -11,13 +11,14 @@ import { acceptClock, acceptedClockText } from './accept-clock.ts';
 import { resetPolicy } from '../access/reset-policy.ts';
 import { agreeToRestore, backupTrust, signerForBackup } from './backup.ts';
 import { checkHub } from './check/check.ts';
+import { joinHub } from './join.ts';
 import { dataFolderIn, dataFolderOf } from './data-folder.ts';
 import { HostError } from '@edgekeep/host/error';
 import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
 import { HubError } from '../common/error.ts';
 import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
 import { initHub, parsePerson, requestPlace } from './init.ts';
-import { newSettings } from './new-settings.ts';
+import { newSettings, nodeSettings } from './new-settings.ts';
 import { initText, initWarnings, nextText } from './init-text.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openKeyStore, openSealed } from '../secrets/open-keys.ts';
@@ -38,6 +39,7 @@ import { vendorRootText } from '../vendor-root/text.ts';
 const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-folder DIR | --issuing-request FILE|FOLDER] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--name NAME]… [--store URL] [--store-password-file FILE] [--store-ca FILE] [--settings JSON]
        edgekeep hub install-issuing FILE [--data DIR] [--root-sha256 HEX]
        edgekeep hub run [--data DIR] [--passphrase-fd N] [--share FILE]… [--wait]
+       edgekeep hub join (--code CODE | --code-file FILE) [--data DIR] --unlock HOW… [--share-folder DIR] [--passphrase-fd N] [--store-password-file FILE] [--store-ca FILE] [--settings JSON]
        edgekeep hub check [--data DIR]
        edgekeep hub unlock [--data DIR] [--passphrase-fd N] [--share FILE]…
        edgekeep hub rekey [--data DIR] [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
@@ -53,6 +55,8 @@ const options = {
   'issuing-request': { type: 'string' },
   'root-sha256': { type: 'string' },
   settings: { type: 'string' },
+  code: { type: 'string' },
+  'code-file': { type: 'string' },
   store: { type: 'string' },
   'store-password-file': { type: 'string' },
   'store-ca': { type: 'string' },
@@ -126,6 +130,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (positionals.length === 1) {
     if (verb === 'init') return init(folder, values);
     if (verb === 'run') return run(folder, values);
+    if (verb === 'join') return joinNode(folder, values);
     if (verb === 'check') return check(folder, values);
     if (verb === 'unlock') return unlock(folder, values);
     if (verb === 'reset-policy') return putPolicyBack(folder, values);
@@ -177,6 +182,32 @@ async function init(folder: string, values: Values): Promise<number> {
   const text = initText({ ...made, requestFile }, { settings, asksPerson });
   process.stdout.write(values.json === true ? `${JSON.stringify(value)}\n` : text);
   for (const warning of initWarnings(folder, settings, words)) process.stderr.write(`warning: ${warning}\n`);
+  return 0;
+}
+
+async function joinNode(folder: string, values: Values): Promise<number> {
+  const { code, 'code-file': codeFile, unlock: words = [] } = values;
+  if ((code === undefined) === (codeFile === undefined))
+    throw new HubError(
+      'request-invalid',
+      '--code-file FILE has the code of `edgekeep hub invite`; or give it by --code',
+    );
+  const program = programOf(words) ?? [];
+  const { name, hub } = await joinHub(folder, {
+    code: code ?? (await readFile(codeFile ?? '', 'utf8')),
+    unlockers: () =>
+      parseUnlockerOrders(words, {
+        passphraseFd: descriptorOf(values['passphrase-fd']),
+        shareFolder: values['share-folder'],
+        dataFolder: folder,
+        unlockProgram: program,
+      }),
+    offer: async (file) => gatherOffer(file, sourcesOf(values, program)),
+    ownSettings: nodeSettings(values, program),
+    nowMs: Date.now,
+  });
+  const text = `this is the node ${name} of the hub at ${hub} now\nstart it: edgekeep hub run --data ${folder}`;
+  process.stdout.write(`${values.json === true ? JSON.stringify({ folder, name, hub }) : text}\n`);
   return 0;
 }
 

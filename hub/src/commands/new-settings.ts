@@ -1,4 +1,4 @@
-// The settings of a new hub, from the words of `hub init`.
+// The settings of a new hub or node, from the words of `hub init` and `hub join`.
 import { resolve } from 'node:path';
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseStoreUrl } from '@edgekeep/core/canonical/store-url';
@@ -37,6 +37,18 @@ export async function newSettings(
     { ...newHubSettings, ...whole, ...(program === undefined ? {} : { unlockProgram: program }) },
     '--settings',
   );
+}
+
+/** What the words of `hub join` say about this machine: its listeners, its unlock program, and how it reaches the store. */
+export function nodeSettings(values: Given, program: readonly string[]): Readonly<Record<string, unknown>> {
+  const { store: url, 'store-password-file': passwordFile, 'store-ca': caFile } = values;
+  const given = values.settings === undefined ? {} : parseSettings(values.settings);
+  const store = {
+    ...(url !== undefined && { url }),
+    ...(passwordFile !== undefined && { passwordFile: resolve(passwordFile) }),
+    ...(caFile !== undefined && { caFile: resolve(caFile) }),
+  };
+  return { ...given, ...(program.length > 0 && { unlockProgram: program }), store };
 }
 
 function withStore(given: Readonly<Record<string, unknown>>, values: Given): Readonly<Record<string, unknown>> {

@@ -12,6 +12,7 @@ import { enrollmentErrorCodes, enrollmentScopes, enrollmentSettings } from './de
 import { eventScopes, eventSettings } from './declarations/event.ts';
 import { healthScopes } from './declarations/health.ts';
 import { modelErrorCodes, modelScopes } from './declarations/model.ts';
+import { nodeErrorCodes, nodeSettings } from './declarations/node.ts';
 import { peopleErrorCodes, peopleScopes, peopleSettings } from './declarations/people.ts';
 import { presenceErrorCodes, presenceSettings } from './declarations/presence.ts';
 import { publisherErrorCodes } from './declarations/publisher.ts';
@@ -34,6 +35,7 @@ export const hubErrorCodes = {
   ...doorsErrorCodes,
   ...enrollmentErrorCodes,
   ...modelErrorCodes,
+  ...nodeErrorCodes,
   ...peopleErrorCodes,
   ...presenceErrorCodes,
   ...publisherErrorCodes,
@@ -70,6 +72,7 @@ export const hubSettings = {
   ...doorsSettings,
   ...enrollmentSettings,
   ...eventSettings,
+  ...nodeSettings,
   ...peopleSettings,
   ...presenceSettings,
   ...revocationSettings,

@@ -10,7 +10,7 @@ import type { WrappedSecrets } from '../secrets/wrapped-secrets.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
-import { type PlatformKey, platformKeyLength, platformKeyName } from '../secrets/platform-key.ts';
+import { type PlatformKey, platformKeyLength, platformKeyName, platformKeyVersion } from '../secrets/platform-key.ts';
 
 /** How long after a failure the rest is tried again. */
 const retryMilliseconds = 600_000;
@@ -29,6 +29,8 @@ export interface RollDependencies {
   readonly secrets: readonly StoredSecrets[];
   readonly clock: Clock;
   readonly addJob: AddJob;
+  /** Throws while another node may still wrap under an older version. */
+  readonly assertKeysUsed?: (() => Promise<void>) | undefined;
 }
 
 export class PlatformKeyRoll implements AsyncDisposable {
@@ -52,6 +54,21 @@ export class PlatformKeyRoll implements AsyncDisposable {
   /** Continues a roll-over that an earlier process did not finish. */
   resume(): void {
     if (this.#unfinished) this.#job.soon();
+  }
+
+  /** Takes over the versions that another node has made, and gives up those that it removed. */
+  async follow(): Promise<void> {
+    const { keyStore, platformKey } = this.#dependencies;
+    const present = (await keyStore.names())
+      .flatMap((name) => platformKeyVersion(name) ?? [])
+      .toSorted((a, b) => a - b);
+    for (const version of present.filter((each) => each > platformKey.newest)) {
+      const key = await keyStore.read(platformKeyName(version));
+      if (key !== undefined) platformKey.add(version, key);
+    }
+    const gone = platformKey.older.filter((version) => !present.includes(version));
+    if (gone.length > 0) this.#forgetLater(gone);
+    this.#unfinished = platformKey.older.length > gone.length;
   }
 
   /** Makes a new version and begins; resolves when new values are wrapped under it. Throws `conflict` while a roll-over is under way. */
@@ -110,6 +127,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
   async #end(values: number): Promise<void> {
     const { database, keyStore, platformKey, secrets, clock } = this.#dependencies;
     const { newest } = platformKey;
+    await this.#dependencies.assertKeysUsed?.();
     await database.writeAsHub(async (trx) => {
       // Every value under an older version was written by an earlier transaction than this one.
       const left = await countOlder(trx, secrets, newest);
@@ -119,10 +137,15 @@ export class PlatformKeyRoll implements AsyncDisposable {
     });
     const { older } = platformKey;
     for (const version of older) await keyStore.remove(platformKeyName(version));
-    this.#grace = setTimeout(() => {
-      for (const version of older) platformKey.forget(version);
-    }, graceMilliseconds).unref();
+    this.#forgetLater(older);
     this.#unfinished = false;
+  }
+
+  #forgetLater(versions: readonly number[]): void {
+    clearTimeout(this.#grace);
+    this.#grace = setTimeout(() => {
+      for (const version of versions) this.#dependencies.platformKey.forget(version);
+    }, graceMilliseconds).unref();
   }
 }
 

@@ -80,6 +80,8 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'roll-policy-back', method: 'POST', route: '/v1/policy/rollback' },
   { name: 'enable-enrollment-group', method: 'POST', route: '/v1/enrollment-groups/:name/enable' },
   { name: 'roll-platform-key', method: 'POST', route: '/v1/platform-key/roll' },
+  { name: 'invite-node', method: 'POST', route: '/v1/nodes/invitations' },
+  { name: 'remove-node', method: 'POST', route: '/v1/nodes/:name/remove' },
   { name: 'install-issuing', method: 'POST', route: '/v1/authorities/install' },
   { name: 'activate-issuing', method: 'POST', route: '/v1/authorities/issuing/:id/activate' },
   { name: 'revoke-issuing', method: 'POST', route: '/v1/authorities/issuing/:id/revoke' },

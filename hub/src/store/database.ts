@@ -8,6 +8,7 @@ import { actingNow, actOn, runActing, undone } from './authority.ts';
 import type { Document } from './document.ts';
 import { entriesOf } from './entries.ts';
 import type { Engine, WriteGroup } from './engine/engine.ts';
+import { FencedOut } from './engine/fenced-out.ts';
 import { OutcomeUnknown } from './engine/outcome-unknown.ts';
 import { openEngine, type StorePlace } from './engine/place.ts';
 import type { RowChange } from './engine/row-watch.ts';
@@ -67,6 +68,8 @@ export class Database {
   #isUnknown = false;
   /** Called before each write of a request: throws where the hub must change nothing now. */
   assertMayWrite: () => void = () => {};
+  /** Called when this process may write no more, because its claim to be a node has ended. */
+  onFenced: () => void = () => {};
   /** Called after each group that was committed. */
   onCommit: () => void = () => {};
 
@@ -122,7 +125,7 @@ export class Database {
     try {
       const upgraded = await prepare(engine);
       await engine.migrate(async (trx) => {
-        await migrate(trx);
+        await migrate(trx, typeof place !== 'string');
         await upgraded(trx);
       });
     } catch (error) {
@@ -130,6 +133,11 @@ export class Database {
       throw error;
     }
     return new Database(engine, new ReadingThread(place, thread), authority);
+  }
+
+  /** From now on a group of writes is committed only while this query finds a row. */
+  fence(query: string): void {
+    this.#engine.fence(query);
   }
 
   /** From now on `recorder` hears of every change of a row of `tables`. */
@@ -243,9 +251,8 @@ export class Database {
     } catch (cause) {
       this.#recorder?.settled(false);
       this.#isUnknown ||= cause instanceof OutcomeUnknown;
-      const error = this.#isUnknown
-        ? unknownError(cause)
-        : new HubError('store-failed', 'the store could not commit', { cause });
+      const error = this.#isUnknown ? unknownError(cause) : failedError(cause);
+      if (cause instanceof FencedOut) this.onFenced();
       for (const job of jobs) job.fail(error);
       return;
     }
@@ -291,6 +298,12 @@ function unknownError(cause: unknown): HubError {
   const message =
     'whether a change was made is not known, because the connection to the store ended during its commit: the hub changes nothing until it is started again';
   return new HubError('outcome-unknown', message, { cause });
+}
+
+function failedError(cause: unknown): HubError {
+  if (cause instanceof FencedOut)
+    return new HubError('node-ended', 'this node was removed, or another process is this node now: it ends', { cause });
+  return new HubError('store-failed', 'the store could not commit', { cause });
 }
 
 /** What a group of writes did, if it is committed. */

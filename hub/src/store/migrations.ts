@@ -39,6 +39,7 @@ import { migration as eventCursors } from './migrations/0054-event-cursors.ts';
 import { migration as requestKeys } from './migrations/0057-request-keys.ts';
 import { migration as nodes } from './migrations/0053-nodes.ts';
 import { migration as sharedCosignatures } from './migrations/0063-shared-cosignatures.ts';
+import { migration as nodeTables } from './migrations/0052-nodes.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 import { migration as deviceMemory } from './migrations/0046-device-memory.ts';
 import { migration as artifacts } from './migrations/0055-artifacts.ts';
@@ -86,4 +87,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0057-request-keys': requestKeys,
   '0053-nodes': nodes,
   '0063-shared-cosignatures': sharedCosignatures,
+  '0052-nodes': nodeTables,
 };

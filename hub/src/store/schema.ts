@@ -11,6 +11,7 @@ import type { EnrollmentTables } from './tables/enrollment.ts';
 import type { EventTables } from './tables/event.ts';
 import type { StoreTables } from './tables/store.ts';
 import type { ModelTables } from './tables/model.ts';
+import type { NodeTables } from './tables/node.ts';
 import type { PeopleTables } from './tables/people.ts';
 import type { PresenceTables } from './tables/presence.ts';
 import type { PublisherTables } from './tables/publisher.ts';
@@ -34,6 +35,7 @@ export interface Tables
     EventTables,
     StoreTables,
     ModelTables,
+    NodeTables,
     PeopleTables,
     PresenceTables,
     PublisherTables,

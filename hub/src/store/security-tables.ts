@@ -204,6 +204,7 @@ const permitted = {
     'created_at',
   ],
   hub_name: ['name', 'added_at'],
+  key_document: ['id', 'version', 'document'],
   device_maker: ['device_id', 'kind', 'maker', 'judged_at', 'notes'],
   device_maker_path: ['device_id', 'kind', 'sha256'],
   vendor_root: [
@@ -278,6 +279,7 @@ const others = {
   key_list: 'each is signed by the root',
   lease: 'a record of keys that were given, each with its signed receipt; a row gives no key',
   model_file: "digests that the publisher's signed manifest has as well",
+  node: 'nodes that run now: the key document says which of them get keys',
   presence: 'connections that are open now',
   refused_row: 'rows that were removed, kept for an investigation',
   public_witness: 'what witnesses answered: their lines verify by their keys, and a wrong size is corrected by them',
@@ -287,6 +289,8 @@ const others = {
   security_state: 'where the newest state entry is: it is searched for where this is wrong',
   table_revision: 'counters that make nodes read again',
   tpm_clock: 'counters that the next quote proves or refutes',
+  store_floor:
+    'which versions may use the store: a wrong one keeps a hub from starting, or a hub of a later version ends',
   token_rival: 'attempts that are being weighed now',
   used_token: 'replay protection for 300 seconds; it changes with every request',
   value_double: 'an alert that is still to be raised',

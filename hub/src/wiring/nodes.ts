@@ -1,5 +1,4 @@
 // What a node does besides on a store that other nodes write to: it follows what they changed, and asks for the lease of the work that one node does.
-import { randomUUID } from 'node:crypto';
 import type { AuditLog } from '../audit/log.ts';
 import { Leader } from '../jobs/leader.ts';
 import type { Database } from '../store/database.ts';
@@ -9,12 +8,14 @@ interface Followed {
   readonly database: Database;
   readonly log: Pick<AuditLog, 'wake'>;
   readonly pollMilliseconds: number;
+  /** Of this node. */
+  readonly id: string;
 }
 
 /** Does nothing on a store that belongs to this process alone. */
-export async function openNodes(hub: Assembly, { database, log, pollMilliseconds }: Followed): Promise<void> {
+export async function openNodes(hub: Assembly, { database, log, pollMilliseconds, id }: Followed): Promise<void> {
   if (!database.isShared) return;
-  const leader = hub.use(new Leader(database, randomUUID()));
+  const leader = hub.use(new Leader(database, id));
   leader.onAsked(hub.scheduler.runSoon);
   hub.scheduler.leadBy(leader);
   await leader.tick();

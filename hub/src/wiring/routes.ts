@@ -30,6 +30,7 @@ import { hubRoutes } from '../doors/operator/hub.ts';
 import { importRoutes } from '../doors/operator/import.ts';
 import { jobRoutes } from '../doors/operator/job.ts';
 import { modelOperatorRoutes } from '../doors/operator/model.ts';
+import { nodeRoutes } from '../doors/operator/node.ts';
 import { peopleRoutes } from '../doors/operator/people.ts';
 import { imaPolicyRoutes } from '../doors/operator/ima-policy.ts';
 import { platformKeyRoutes } from '../doors/operator/platform-key.ts';
@@ -213,6 +214,7 @@ function addTrust(app: HttpServer, subjects: Subjects): void {
   const owned = { ...guarded, authorities, keyStore, keyRing, settings };
   authorityOperatorRoutes(app, { ...owned, connections, watch });
   hubKeyRoutes(app, { ...owned, handLogOver: audit.handOver });
+  nodeRoutes(app, { ...guarded, node: ledger.node, authorities, settings });
 }
 
 function guardedBy({ ledger, doors }: Subjects) {

@@ -18,7 +18,7 @@ import { type Route, routesOf, undeclaredOf } from '../doors/http/route-table.ts
 import type { HttpServer } from '../doors/http/server.ts';
 import { createOperatorListener } from '../doors/operator/listener.ts';
 import { findOldPaths, makerBackfill } from '../enrollment/maker-backfill.ts';
-import type { HubError } from '../common/error.ts';
+import { HubError } from '../common/error.ts';
 import type { JobHandle } from '../common/subject.ts';
 import { jobAlarm } from '../jobs/alarm.ts';
 import { namesInSettings } from '../store/hub-names.ts';
@@ -119,11 +119,21 @@ export async function startHub(
       undeclared: () =>
         Object.values(listeners).flatMap((app) => (app === undefined ? [] : [...undeclaredOf(app.server)])),
     },
-    refused: ledger.refused,
+    refused: ledger.node === undefined ? ledger.refused : Promise.race([ledger.refused, ledger.node.ended]),
     checkState: ledger.checkState,
     sweepAuthorities: () => sweep.now(),
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
+    [Symbol.asyncDispose]: () => running.disposeAsync().catch(throwUnlessEnded),
   };
+}
+
+/** A node that was removed cannot write its last words: what it would say is over for the others already. */
+function throwUnlessEnded(error: unknown): void {
+  if (!isEnded(error)) throw error;
+}
+
+function isEnded(error: unknown): boolean {
+  if (error instanceof SuppressedError) return isEnded(error.error) && isEnded(error.suppressed);
+  return error instanceof HubError && error.code === 'node-ended';
 }
 
 interface Listeners {

@@ -29,6 +29,7 @@ import { endedPublishersJob } from '../model/ended-publishers.ts';
 import { modelKeys } from '../model/key-wrap.ts';
 import { Connections } from '../presence/connections.ts';
 import { Presence } from '../presence/presence.ts';
+import { openNode, type NodeSubject } from '../node/open.ts';
 import { CloneWatch } from '../respond/clone-watch.ts';
 import { witnessOnly } from '../revocation/store.ts';
 import { UnknownMakers } from '../enrollment/unknown-makers.ts';
@@ -59,6 +60,8 @@ export interface Ledger extends StateWatch {
   readonly secrets: Secrets;
   readonly database: Database;
   readonly audit: Audit;
+  /** Undefined on SQLite, where a hub has one process. */
+  readonly node: NodeSubject | undefined;
 }
 
 /** Every subject of a hub, in three groups. */
@@ -77,6 +80,7 @@ export async function openSubjects(
 ): Promise<Subjects> {
   const ledger = await openLedger(hub, folder, given, keyStore);
   const fleet = await openFleet(hub, ledger);
+  ledger.node?.report({ logSize: () => ledger.audit.log.size, connections: () => fleet.connections.count });
   return { ledger, fleet, doors: await openDoors(hub, ledger, fleet) };
 }
 
@@ -88,29 +92,45 @@ async function openLedger(
 ): Promise<Ledger> {
   const place = placeOfStore(folder, settings);
   await assertNotEmptied(place);
-  const secrets = hub.use(await openSecrets(folder, keyStore, () => hasStateEntries(place)));
+  const starting = await openNode(folder, place, keyStore, system);
+  const secrets = hub.use(await openSecrets(folder, starting.keyStore, () => hasStateEntries(place)));
   const pagesThread = new URL('../doors/operator/pages-thread.ts', import.meta.url);
-  const { before, database } = await openFound(place, secrets.keys.stateKey, pagesThread, system);
+  const { before, database } = await openFound(place, secrets.keys.stateKey, {
+    thread: pagesThread,
+    system,
+    alone: !starting.isShared,
+  });
   hub.use(database);
+  const node = starting.enter === undefined ? undefined : hub.use(await starting.enter(database, settings));
   const found = await adopted(before);
   const { maxBehindSeconds } = settings.hubClock;
   const time = await HubTime.open(database.read, { system, maxBehindSeconds });
   database.assertMayWrite = () => time.assertRight();
   hub.use(hubClock(database, time));
   const readFrom = before.verdict.kind === 'compared' ? before.verdict.whole : 0;
-  const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(keyStore) : undefined;
-  const signerOf = (spki: Uint8Array) => readHubKey(keyStore, { id: sha256Hex(spki), purpose: 'log' });
+  const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(secrets.keyStore) : undefined;
+  const signerOf = (spki: Uint8Array) => readHubKey(secrets.keyStore, { id: sha256Hex(spki), purpose: 'log' });
   const first = { signer: secrets.keys.logSigner, postQuantum: postQuantum?.signer };
   const start = { folder, readFrom, publishers: new ReleaseQuorums(database.read), clock: time.now };
   const audit = hub.use(await openAudit(database, start, settings, { first, signerOf }));
   if (postQuantum?.made === true) await logSecondKey(database, settings.logOrigin, time.now());
-  await openNodes(hub, { database, log: audit.log, pollMilliseconds: settings.revocation.pollMilliseconds });
+  const { pollMilliseconds } = settings.revocation;
+  if (node !== undefined) await openNodes(hub, { database, log: audit.log, pollMilliseconds, id: node.id });
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
-  return { folder, settings, time, clock: time.now, secrets, database, audit, ...state };
+  await node?.shareKeys();
+  return { folder, settings, time, clock: time.now, secrets, database, audit, node, ...state };
 }
 
 /** Compares before anything enters the log: entries that somebody added to a stopped store must not get a checkpoint. */
-async function openFound(place: StorePlace, key: Uint8Array, thread: URL, system: Clock) {
+async function openFound(
+  place: StorePlace,
+  key: Uint8Array,
+  { thread, system, alone }: { readonly thread: URL; readonly system: Clock; readonly alone: boolean },
+) {
+  if (!alone) {
+    const before = await findState(place, key);
+    return { before, database: await Database.open(place, 'required', thread, adoption(before, system)) };
+  }
   // A hub that ends at this moment still writes.
   const found = Promise.withResolvers<FoundState>();
   const database = await Database.openAlone(place, { authority: 'required', thread }, async () => {
@@ -208,8 +228,11 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const publicWitnesses = hub.use(new PublicWitnesses(asking));
   const events = hub.use(openEvents(database, settings.events, clock, hub.scheduler.add));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
-  const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };
+  const nodeWatch = ledger.node?.watch;
+  const assertKeysUsed = nodeWatch && (() => nodeWatch.assertKeysUsed());
+  const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add, assertKeysUsed };
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));
+  nodeWatch?.followKeys(() => platformKeyRoll.follow());
   const metrics = createMetrics(hub.registry, { connections, log: audit.log, database });
   const addresses = hub.use(
     await openAddresses(database, addressSettings(settings), clock, (listener, code) =>

@@ -116,6 +116,11 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
     path: '/v1/models',
     body: json({ manifest: 'AAAA', signature: '{}', modelKey: 'A'.repeat(43) }),
   },
+  'POST /v1/nodes/:name/remove': { path: '/v1/nodes/none/remove', body: json(reason) },
+  'POST /v1/nodes/invitations': {
+    path: '/v1/nodes/invitations',
+    body: json({ name: 'late', publicKey: 'A'.repeat(43), lifeSeconds: 60 }),
+  },
   'POST /v1/people/:name/disable': { path: '/v1/people/none/disable', body: json(reason) },
   'POST /v1/people/:name/enable': { path: '/v1/people/none/enable', body: '{}' },
   'POST /v1/people': { path: '/v1/people', body: json({ name: 'late' }) },
@@ -153,4 +158,4 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
 };
 
 /** They need no authority: their answers are public, and they change nothing. */
-export const publicRoutes: ReadonlySet<string> = new Set(['POST /ocsp']);
+export const publicRoutes: ReadonlySet<string> = new Set(['POST /ocsp', 'POST /v1/join']);

@@ -50,6 +50,7 @@ const alertKinds = [
   'post-quantum-refused',
   'publisher-ended',
   'consumer-behind',
+  'node-silent',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -9,6 +9,8 @@ export const storeErrorCodes = {
   'store-failed': 500,
   'store-unfit': 500,
   'store-in-use': 500,
+  'store-newer': 500,
+  'node-ended': 503,
   'outcome-unknown': 500,
   'authority-missing': 500,
   'entry-missing': 500,

@@ -27,6 +27,7 @@ import * as job from '@edgekeep/wire/api/job';
 import * as modelRelease from '@edgekeep/wire/api/model-release';
 import * as modelReport from '@edgekeep/wire/api/model-report';
 import * as model from '@edgekeep/wire/api/model';
+import * as node from '@edgekeep/wire/api/node';
 import * as people from '@edgekeep/wire/api/people';
 import * as platformKey from '@edgekeep/wire/api/platform-key';
 import * as policy from '@edgekeep/wire/api/policy';
@@ -71,6 +72,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   modelRelease,
   modelReport,
   model,
+  node,
   people,
   platformKey,
   policy,

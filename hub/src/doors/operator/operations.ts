@@ -140,6 +140,8 @@ export const operatorOperations: Operations = {
   ],
   'POST /v1/ima-policies/:name/:version/withdraw': ['withdrawImaPolicy', 'Withdraw an IMA policy'],
   'GET /v1/jobs': ['listJobs', 'List what the hub does without a request'],
+  'GET /v1/join': ['getJoinRoot', 'Get the root of this hub, for a node that knows its digest'],
+  'POST /v1/join': ['joinNode', 'Join as a node of this hub, with a one-time code', ['join-refused', 'conflict']],
   'GET /v1/leases': ['listLeases', 'List the leases of keys'],
   'GET /v1/models': ['listModels', 'List the releases of models'],
   'POST /v1/models': [
@@ -162,6 +164,9 @@ export const operatorOperations: Operations = {
   'GET /v1/models/:name/devices': ['listModelDevices', 'List what devices report of a model'],
   'GET /v1/models/:name/groups': ['getModelGroups', 'Show which groups a model is for'],
   'POST /v1/models/:name/groups': ['assignModel', 'Assign a model to groups, or take it from them', ['conflict']],
+  'GET /v1/nodes': ['listNodes', 'List the nodes of this hub'],
+  'POST /v1/nodes/:name/remove': ['removeNode', 'Remove a node for ever', ['conflict']],
+  'POST /v1/nodes/invitations': ['inviteNode', 'Let the holder of a code join as a node', ['conflict']],
   'GET /v1/people': ['listPeople', 'List the people and whether root operations take two of them'],
   'POST /v1/people': ['addPerson', 'Add a person', ['conflict', 'name-reserved']],
   'POST /v1/people/:name/disable': ['disablePerson', 'End all tokens of a person'],

@@ -19,6 +19,8 @@ export interface Engine<DB> {
   migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void>;
   /** Runs one group of writes as one transaction; resolves once it is durable. One group at a time. */
   group<T>(work: (group: WriteGroup<DB>) => Promise<T>): Promise<T>;
+  /** From now on each group first runs this query, after its lock, and fails with `FencedOut` where it finds no row. */
+  fence(query: string): void;
   /** From now on a group hears of every changed row of these tables. */
   watch(tables: readonly WatchedTable[]): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -98,6 +98,10 @@ export class PostgresEngine<DB> implements Engine<DB> {
     }
   }
 
+  fence(query: string): void {
+    this.#writer.fence = query;
+  }
+
   async watch(tables: readonly WatchedTable[]): Promise<void> {
     const one = this.#one();
     try {

@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely';
 import { Client, DatabaseError } from 'pg';
 import { CountedRows } from './counted-rows.ts';
+import { FencedOut } from './fenced-out.ts';
 import type { NumberedTable } from './numbered-rows.ts';
 import { OutcomeUnknown } from './outcome-unknown.ts';
 import { clientConfig } from './postgres-client.ts';
@@ -19,6 +20,8 @@ const LOOKUP_PAUSE_MS = 250;
 
 export class PostgresWriter implements Driver, DatabaseConnection {
   readonly rows: CountedRows;
+  /** Must find a row after the lock of each group. */
+  fence: string | undefined;
   readonly #place: PostgresPlace;
   readonly #onNotice: (notice: Notice) => void;
   /** Of this connection among those that write. */
@@ -77,7 +80,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
     try {
       await this.#begin();
     } catch (error) {
-      if (this.#client !== undefined && !isEnd(error)) {
+      if (this.#client !== undefined && (error instanceof FencedOut || !isEnd(error))) {
         // Kysely undoes only what has begun, and a part of this has.
         await this.rollbackTransaction();
         throw error;
@@ -131,9 +134,15 @@ export class PostgresWriter implements Driver, DatabaseConnection {
 
   // One round trip. Each statement sees what was committed before it: the lock comes first.
   async #begin(): Promise<void> {
-    await this.#live().query(
-      `begin; select id from engine.head where id = 1 for update; insert into engine.writer (id, number) values ('${this.#id}', ${this.#group}) on conflict (id) do update set number = excluded.number, at = now()`,
-    );
+    const lock = `begin; select id from engine.head where id = 1 for update; insert into engine.writer (id, number) values ('${this.#id}', ${this.#group}) on conflict (id) do update set number = excluded.number, at = now()`;
+    if (this.fence === undefined) {
+      await this.#live().query(lock);
+      return;
+    }
+    // `pg` answers several statements with several results.
+    const results: unknown = await this.#live().query(`${lock}; ${this.fence}`);
+    const last: unknown = Array.isArray(results) ? results.at(-1) : undefined;
+    if (!isFound(last)) throw new FencedOut('this process may write no more');
   }
 
   #live(): Client {
@@ -196,6 +205,10 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       }
     }
   }
+}
+
+function isFound(result: unknown): boolean {
+  return typeof result === 'object' && result !== null && 'rowCount' in result && result.rowCount === 1;
 }
 
 // `severity` is in the language of the server: the codes are not. An operator's intervention, a connection's failure, a timeout that ends it.

@@ -1,6 +1,7 @@
 // SQLite in this process: one file, one connection that writes, one that reads.
 import { CompiledQuery, type Kysely, sql, SqliteIntrospector, SqliteQueryCompiler, type Transaction } from 'kysely';
 import type { Charge, Engine, Outcome, SqlOfEngine, WriteGroup } from './engine.ts';
+import { FencedOut } from './fenced-out.ts';
 import { type RowChange, type WatchedTable, watchStatements } from './row-watch.ts';
 import { openSqlite, TransactionalAdapter } from './sqlite.ts';
 
@@ -10,6 +11,7 @@ export class SqliteEngine<DB> implements Engine<DB> {
   readonly isShared = false;
   readonly clock = sql<number>`cast(unixepoch('subsec') * 1000 as integer)`;
   readonly #writer: Kysely<DB>;
+  #fence: CompiledQuery | undefined;
   /** Changed rows of the write that runs now. */
   readonly #changes: RowChange[] = [];
 
@@ -29,23 +31,34 @@ export class SqliteEngine<DB> implements Engine<DB> {
   async group<T>(work: (group: WriteGroup<DB>) => Promise<T>): Promise<T> {
     let first: unknown;
     try {
-      return await this.#writer.transaction().execute((trx) =>
-        work({
+      return await this.#writer.transaction().execute(async (trx) => {
+        await this.#assertInside(trx);
+        return work({
           trx,
           write: (each) => {
             this.#changes.length = 0;
             return inSavepoint(trx, each, (error) => (first = error));
           },
           changes: () => this.#changes.splice(0),
-        }),
-      );
+        });
+      });
     } catch (last) {
       throw first ?? last;
     }
   }
 
+  fence(query: string): void {
+    this.#fence = CompiledQuery.raw(query);
+  }
+
   async watch(tables: readonly WatchedTable[]): Promise<void> {
     for (const statement of watchStatements(tables)) await this.#writer.executeQuery(CompiledQuery.raw(statement));
+  }
+
+  async #assertInside(trx: Transaction<DB>): Promise<void> {
+    if (this.#fence === undefined) return;
+    const { rows } = await trx.executeQuery(this.#fence);
+    if (rows.length !== 1) throw new FencedOut('this process may write no more');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,7 @@ export interface StoreTables {
   job_lease: JobLeaseRow;
   job_request: JobRequestRow;
   table_revision: TableRevisionRow;
+  store_floor: StoreFloorRow;
 }
 
 /** A name or address under which TLS clients reach this hub, or did (spec/certificates.md, "Names that are hosts"). */
@@ -42,4 +43,10 @@ export interface JobRequestRow {
   readonly job: string;
   /** The node that asked. */
   readonly node: string;
+}
+
+/** The newest migration that a node must know to use this store: one row. */
+export interface StoreFloorRow {
+  readonly id: number;
+  readonly migration: string;
 }
