@@ -22,7 +22,7 @@ run begins anew. The origin of the hub's log and the trust domain of its workloa
 ${keyHelp}
 --person         the owner of the first API token (default: admin)
 --name           a name or an address by which devices reach this hub; may be repeated: the first one goes into the kits of devices
---store          where the store is: sqlite (the default, in DIR), or an empty database of PostgreSQL: postgres://USER@HOST:5432/DATABASE (docs/settings.md)
+--store          where the store is: sqlite (the default, in DIR), or an empty database of PostgreSQL: postgres://USER@HOST:5432/DATABASE (docs/postgresql.md)
 --store-password-file  a file with that user's password, which only you can read; without it the environment variable EDGEKEEP_STORE_PASSWORD
 --store-ca       a file with the CAs that certify the server (default: those of the public web)
 --settings       a JSON object of settings that differ from the defaults (docs/settings.md); kept in DIR/hub.json

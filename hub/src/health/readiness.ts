@@ -4,6 +4,7 @@ import { writeUnchanged } from '../revocation/store.ts';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { HubError } from '../common/error.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Database } from '../store/database.ts';
 import type { HubTime } from '../store/hub-time.ts';
@@ -105,6 +106,9 @@ function causes(error: unknown): readonly Error[] {
 
 // An operator acts on the first failure. Paths are left out of a response that anybody may read.
 function deepest(error: unknown): string {
+  // Its cause has the address of the server.
+  const unavailable = causes(error).find((each) => each instanceof HubError && each.code === 'store-unavailable');
+  if (unavailable !== undefined) return unavailable.message;
   return (causes(error).at(-1)?.message ?? String(error)).replaceAll(/'[^']*\/[^']*'/g, 'a file').slice(0, 200);
 }
 

@@ -65,11 +65,14 @@ export class Database {
   readonly #revisions: Revisions;
   #draining: Promise<void> | undefined;
   #closed = false;
-  #isUnknown = false;
+  /** Why this process may write no more. */
+  #ended: HubError | undefined;
   /** Called before each write of a request: throws where the hub must change nothing now. */
   assertMayWrite: () => void = () => {};
   /** Called when this process may write no more, because its claim to be a node has ended. */
   onFenced: () => void = () => {};
+  /** Called once where this process may write no more: a start reads again what it knows of the store. */
+  onEnded: (why: HubError) => void = () => {};
   /** Called after each group that was committed. */
   onCommit: () => void = () => {};
 
@@ -208,7 +211,7 @@ export class Database {
   async #enqueue<T>(work: (trx: WriteTransaction) => Promise<T>, isAsked = false): Promise<T> {
     if (this.#closed) throw new HubError('hub-stopping', 'the store is closed');
     // What this process knows of the store may be wrong now: a start reads it again.
-    if (this.#isUnknown) throw unknownError(undefined);
+    if (this.#ended !== undefined) throw this.#ended;
     if (this.#queue.length >= QUEUE_MAX)
       throw new HubError('rate-limited', 'the store is not keeping up: try again later');
     return new Promise<T>((resolve, reject) => {
@@ -238,7 +241,7 @@ export class Database {
     let done: GroupDone;
     let began = false;
     try {
-      if (this.#isUnknown) throw unknownError(undefined);
+      if (this.#ended !== undefined) throw this.#ended;
       done = await this.#engine.group((group) => {
         // An engine may run a group again.
         if (began) this.#recorder?.settled(false);
@@ -250,15 +253,27 @@ export class Database {
       for (const job of jobs) job.charge(commitMs / jobs.length);
     } catch (cause) {
       this.#recorder?.settled(false);
-      this.#isUnknown ||= cause instanceof OutcomeUnknown;
-      const error = this.#isUnknown ? unknownError(cause) : failedError(cause);
-      if (cause instanceof FencedOut) this.onFenced();
+      const error = this.#failureOf(cause);
       for (const job of jobs) job.fail(error);
       return;
     }
     this.#revisions.settle(done.revisions);
     for (const settle of done.settle) settle();
     this.onCommit();
+  }
+
+  #failureOf(cause: unknown): HubError {
+    if (this.#ended !== undefined) return this.#ended;
+    if (cause instanceof OutcomeUnknown) this.#ended = unknownError(cause);
+    // Another hub took the store while this one had lost its connection.
+    else if (cause instanceof HubError && cause.code === 'store-in-use') this.#ended = cause;
+    if (this.#ended !== undefined) {
+      this.onEnded(this.#ended);
+      return this.#ended;
+    }
+    if (cause instanceof HubError && cause.code === 'store-unavailable') return cause;
+    if (cause instanceof FencedOut) this.onFenced();
+    return failedError(cause);
   }
 
   async #run(jobs: readonly Job[], group: WriteGroup<Tables>): Promise<GroupDone> {
@@ -294,7 +309,7 @@ export class Database {
   }
 }
 
-function unknownError(cause: unknown): HubError {
+function unknownError(cause: OutcomeUnknown): HubError {
   const message =
     'whether a change was made is not known, because the connection to the store ended during its commit: the hub changes nothing until it is started again';
   return new HubError('outcome-unknown', message, { cause });

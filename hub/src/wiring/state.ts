@@ -18,12 +18,13 @@ interface Opened {
 
 export interface StateWatch {
   readonly checkState: () => Promise<void>;
-  /** Resolves when the store is found changed while the hub runs: it must end. */
+  /** Resolves when the store is found changed while the hub runs, or this process may write to it no more: it must end. */
   readonly refused: Promise<HubError>;
 }
 
 export async function openState(hub: Assembly, { database, found, settings, clock, log }: Opened): Promise<StateWatch> {
   const refused = Promise.withResolvers<HubError>();
+  database.onEnded = (why) => refused.resolve(why);
   const alarm = async (what: StateAlarm): Promise<void> => {
     // The error below says the same.
     await alarmRows(database, what, clock()).catch(() => undefined);

@@ -11,6 +11,7 @@ export const storeErrorCodes = {
   'store-in-use': 500,
   'store-newer': 500,
   'node-ended': 503,
+  'store-unavailable': 503,
   'outcome-unknown': 500,
   'authority-missing': 500,
   'entry-missing': 500,

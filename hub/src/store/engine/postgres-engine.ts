@@ -4,6 +4,7 @@ import type { Engine, EngineOptions, Outcome, SqlOfEngine, WriteGroup } from './
 import { countRows } from './numbered-rows.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { PostgresPool } from './postgres-pool.ts';
+import { inWords } from './postgres-failures.ts';
 import { postgresRows } from './postgres-rows.ts';
 import { assertFit } from './postgres-server.ts';
 import { nullableColumns, postgresSql } from './postgres-sql.ts';
@@ -67,10 +68,14 @@ export class PostgresEngine<DB> implements Engine<DB> {
   }
 
   async hold(): Promise<void> {
-    await this.#writer.hold();
+    await inWords(() => this.#writer.hold(), this.#place);
   }
 
   async migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void> {
+    await inWords(() => this.#migrate(work), this.#place);
+  }
+
+  async #migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void> {
     const one = this.#one();
     const db = withRowSql(new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => one } }), postgresRows);
     try {
@@ -173,7 +178,7 @@ export class PostgresEngine<DB> implements Engine<DB> {
 /** One connection, which only reads. */
 export async function openPostgresReader<DB>(place: PostgresPlace): Promise<Kysely<DB>> {
   const driver = new PostgresPool(place, { mode: 'read', maxConnections: 1 });
-  const sql = postgresSql(new Set(await driver.use(nullableColumns)));
+  const sql = postgresSql(new Set(await inWords(() => driver.use(nullableColumns), place)));
   return withRowSql(new Kysely<DB>({ dialect: { ...sql, createDriver: () => driver } }), postgresRows);
 }
 

@@ -3,6 +3,7 @@
 import { Client, type ClientBase } from 'pg';
 import { HubError } from '../../common/error.ts';
 import { clientConfig } from './postgres-client.ts';
+import { inWords } from './postgres-failures.ts';
 import { type PostgresPlace, postgresText } from './postgres-place.ts';
 import { assertFit } from './postgres-server.ts';
 
@@ -48,8 +49,10 @@ async function withDatabase<T>(place: PostgresPlace, work: (client: ClientBase) 
   // The query that runs fails as well.
   client.on('error', () => undefined);
   try {
-    await client.connect();
-    return await work(client);
+    return await inWords(async () => {
+      await client.connect();
+      return work(client);
+    }, place);
   } finally {
     // It may have ended already, and the error says why.
     await client.end().catch(() => undefined);

@@ -4,6 +4,7 @@ import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kys
 import { type ClientBase, DatabaseError, Pool, type PoolClient } from 'pg';
 import type { Charge } from './engine.ts';
 import { clientConfig, type ConnectionMode } from './postgres-client.ts';
+import { asStoreFailure, inWords } from './postgres-failures.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { checked, runQuery } from './postgres-query.ts';
 
@@ -31,7 +32,7 @@ export class PostgresPool implements Driver {
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<PoolConnection> {
-    return new PoolConnection(await this.#pool.connect(), this.#options);
+    return new PoolConnection(await inWords(() => this.#pool.connect()), this.#options);
   }
 
   async beginTransaction(connection: PoolConnection): Promise<void> {
@@ -87,7 +88,7 @@ class PoolConnection implements DatabaseConnection {
       return await runQuery<Row>(this.client, question, mode === 'read');
     } catch (error) {
       this.broken = !(error instanceof DatabaseError);
-      throw error;
+      throw asStoreFailure(error);
     } finally {
       charge?.(performance.now() - beganMs);
     }

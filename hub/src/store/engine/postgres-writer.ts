@@ -10,6 +10,7 @@ import { FencedOut } from './fenced-out.ts';
 import type { NumberedTable } from './numbered-rows.ts';
 import { OutcomeUnknown } from './outcome-unknown.ts';
 import { clientConfig } from './postgres-client.ts';
+import { asStoreFailure, inWords } from './postgres-failures.ts';
 import { holdDatabase, holderName } from './postgres-hold.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { checked, runQuery } from './postgres-query.ts';
@@ -68,11 +69,47 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<this> {
-    this.#client ??= await this.#connect();
+    this.#client ??= await inWords(() => this.#connect());
     return this;
   }
 
-  async beginTransaction(): Promise<void> {
+  beginTransaction(): Promise<void> {
+    return inWords(() => this.#beginGroup());
+  }
+
+  commitTransaction(): Promise<void> {
+    return inWords(() => this.#commitGroup());
+  }
+
+  async rollbackTransaction(): Promise<void> {
+    this.rows.forget();
+    // A lost connection has undone it.
+    await this.#client?.query('rollback').catch(() => this.#drop());
+  }
+
+  async releaseConnection(): Promise<void> {}
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    const question = checked(query);
+    if (!query.sql.startsWith('select')) this.#writes += 1;
+    try {
+      if (this.rows.isIn(query.sql)) await this.rows.flush();
+      return await runQuery<Row>(this.#live(), question, true);
+    } catch (error) {
+      this.#failed = true;
+      throw asStoreFailure(error);
+    }
+  }
+
+  streamQuery(): never {
+    throw new TypeError('a group of writes reads no streams');
+  }
+
+  async destroy(): Promise<void> {
+    await this.#drop();
+  }
+
+  async #beginGroup(): Promise<void> {
     this.#group += 1;
     this.#writes = 0;
     this.#failed = false;
@@ -92,7 +129,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
     }
   }
 
-  async commitTransaction(): Promise<void> {
+  async #commitGroup(): Promise<void> {
     await this.rows.flush();
     try {
       const { command } = await this.#live().query('commit');
@@ -102,34 +139,6 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       await this.#drop();
       if (!(await this.#isCommitted(cause))) throw cause;
     }
-  }
-
-  async rollbackTransaction(): Promise<void> {
-    this.rows.forget();
-    // A lost connection has undone it.
-    await this.#client?.query('rollback').catch(() => this.#drop());
-  }
-
-  async releaseConnection(): Promise<void> {}
-
-  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-    const question = checked(query);
-    if (!query.sql.startsWith('select')) this.#writes += 1;
-    try {
-      if (this.rows.isIn(query.sql)) await this.rows.flush();
-      return await runQuery<Row>(this.#live(), question, true);
-    } catch (error) {
-      this.#failed = true;
-      throw error;
-    }
-  }
-
-  streamQuery(): never {
-    throw new TypeError('a group of writes reads no streams');
-  }
-
-  async destroy(): Promise<void> {
-    await this.#drop();
   }
 
   // One round trip. Each statement sees what was committed before it: the lock comes first.

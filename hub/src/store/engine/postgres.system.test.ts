@@ -372,7 +372,7 @@ for (const [when, outcome] of [
       const write = database.write((trx) => appendEntry(trx, entry('second')));
       const isDone = when !== 'before';
       if (isDone) assert.equal(await write, 1);
-      else await assert.rejects(write, { code: 'store-failed' });
+      else await assert.rejects(write, { code: 'store-unavailable' });
       const next = await database.write((trx) => appendEntry(trx, entry('third')));
       assert.equal(next, isDone ? 2 : 1);
       assert.deepEqual(
@@ -418,7 +418,7 @@ test('a group that could not begin fails, and the next one begins', onServer, as
     await other.query('alter table engine.writer rename to gone');
     await assert.rejects(
       database.write((trx) => appendEntry(trx, entry('second'))),
-      { code: 'store-failed' },
+      { code: 'store-unavailable' },
     );
     await other.query('alter table engine.gone rename to writer');
     assert.equal(await database.write((trx) => appendEntry(trx, entry('third'))), 1);
