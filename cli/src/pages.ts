@@ -10,13 +10,13 @@ interface List<Page, Item> {
 }
 
 /** Everything, one page after the other; `next` is the value of `after` for the next page, and null on the last one. */
-export async function pagesOf<Page extends { readonly next: string | null }, Item>(
+export async function pagesOf<Page extends { readonly next: string | number | null }, Item>(
   operator: Pick<Operator, 'get'>,
   { path, query = {}, schema, itemsOf }: List<Page, Item>,
 ): Promise<readonly Item[]> {
   const items: Item[] = [];
-  for (let after: string | null = ''; after !== null;) {
-    const search = new URLSearchParams({ ...query, limit: '1000', after });
+  for (let after: string | number | null = ''; after !== null;) {
+    const search = new URLSearchParams({ ...query, limit: '1000', after: String(after) });
     const page: Page = await operator.get(`${path}?${search.toString()}`, schema);
     items.push(...itemsOf(page));
     after = page.next;

@@ -23,6 +23,7 @@ import { registryVerbs } from './registry/verbs.ts';
 import { rootVerbs } from './root/verbs.ts';
 import { siteVerbs } from './site/verbs.ts';
 import { vendorRootVerbs } from './vendor-root/verbs.ts';
+import { webhookVerbs } from './webhook/verbs.ts';
 import { workloadVerbs } from './workload/verbs.ts';
 import type { Verbs } from './verb.ts';
 
@@ -38,6 +39,7 @@ export const verbs: Verbs = {
   ...siteVerbs,
   ...alertVerbs,
   ...eventVerbs,
+  ...webhookVerbs,
   ...manufactureVerbs,
   ...vendorRootVerbs,
   ...peopleVerbs,

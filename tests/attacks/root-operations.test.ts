@@ -41,6 +41,7 @@ async function prepare(world: HubWorld, ada: TestPerson) {
   await post('/v1/groups', { name: 'strict' });
   await post('/v1/groups', { name: 'wanted', filter: 'desired.line==1' });
   await post('/v1/sites', { name: 'ben' });
+  await post('/v1/webhooks', { name: 'old', url: 'https://desk.example/hook' });
   for (const id of ['press-1', 'press-2']) await post('/v1/token-devices', { id });
   const service = newToken();
   await post('/v1/tokens', { name: 'ci', scopes: ['devices:read'], service: true, sha256: service.sha256 });
@@ -138,6 +139,8 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
     'claim-hub': ['/v1/claim', claim],
     'hand-over-token': [`/v1/tokens/${made.service}/hand-over`, {}],
     'hand-over-enrollment-token': [`/v1/enrollment-tokens/${made.enrollmentToken}/hand-over`, {}],
+    'add-webhook': ['/v1/webhooks', { name: 'ben', url: 'https://desk.example/hook' }],
+    'remove-webhook': ['/v1/webhooks/old'],
     'reset-cursor': ['/v1/event-cursors/late/reset', { position: null, reason: 'x' }],
     'revoke-many': ['/v1/certificates/revoke', { devices: ['press-1', 'press-2'], reason: 'unspecified', note: 'x' }],
   };

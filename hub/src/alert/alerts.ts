@@ -47,6 +47,7 @@ export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<R
   const standing = await findStanding(trx, cause);
   if (standing === undefined) return { id: await open(trx, alert, cause), opened: true };
   const { times = 1, nowMs, severity } = alert;
+  const escalates = isGraver(alert, standing);
   await trx
     .updateTable('alert')
     .set({
@@ -55,11 +56,19 @@ export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<R
       title: boundedText(alert.title),
       data: JSON.stringify(mergedData(standing.data, alert.data)),
       // An operator acknowledged only the lower severity.
-      ...(isGraver(alert, standing) ? { severity, state: 'open', state_by: null, state_at: null, note: null } : {}),
+      ...(escalates ? { severity, state: 'open', state_by: null, state_at: null, note: null } : {}),
     })
     .where('id', '=', standing.id)
     .execute();
+  if (escalates) await logEscalation(trx, alert, standing);
   return { id: standing.id, opened: false };
+}
+
+// At most one for each severity: receivers that want grave alerts only learn of it now.
+async function logEscalation(trx: WriteTransaction, alert: Alert, { id, subject }: AlertRow): Promise<void> {
+  const { kind, severity, nowMs, actor = 'hub' } = alert;
+  const data = { alert: id, kind, severity, title: boundedText(alert.title) };
+  await appendEntry(trx, { at: nowMs, kind: 'alert-escalated', actor, subject, data });
 }
 
 /** Closes the open alert for a cause, because the hub itself sees that it is over; false when there is none. */
@@ -113,7 +122,7 @@ export async function acknowledgeAlert(
       throw new HubError('conflict', `alert ${id} is closed: the next one gets its own number`);
     const changed = { ...alert, state: 'acknowledged', state_by: actor, state_at: nowMs, note } as const;
     await store(trx, changed);
-    const data = { alert: id, kind: alert.kind, ...(note === null ? {} : { note }) };
+    const data = { alert: id, kind: alert.kind, severity: alert.severity, ...(note === null ? {} : { note }) };
     await appendEntry(trx, { at: nowMs, kind: 'alert-acknowledged', actor, subject: alert.subject, data });
     return changed;
   });
@@ -191,7 +200,7 @@ async function close(
 ): Promise<AlertRow> {
   const changed = { ...alert, state: 'closed', state_by: actor, state_at: nowMs, note } as const;
   await store(trx, changed);
-  const data = { alert: alert.id, kind: alert.kind, count: alert.count, note };
+  const data = { alert: alert.id, kind: alert.kind, severity: alert.severity, count: alert.count, note };
   await appendEntry(trx, { at: nowMs, kind: 'alert-closed', actor, subject: alert.subject, data });
   return changed;
 }

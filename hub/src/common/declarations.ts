@@ -22,6 +22,7 @@ import { revocationErrorCodes, revocationSettings } from './declarations/revocat
 import { secretsErrorCodes, secretsSettings } from './declarations/secrets.ts';
 import { storeErrorCodes, storeSettings } from './declarations/store.ts';
 import { vendorRootErrorCodes, vendorRootSettings } from './declarations/vendor-root.ts';
+import { webhookSettings } from './declarations/webhook.ts';
 import { workloadErrorCodes, workloadSettings } from './declarations/workload.ts';
 
 /** Every error code with its HTTP status, which is part of the contract (spec/api.md); explained in docs/errors.md. */
@@ -79,5 +80,6 @@ export const hubSettings = {
   ...secretsSettings,
   ...storeSettings,
   ...vendorRootSettings,
+  ...webhookSettings,
   ...workloadSettings,
 };

@@ -104,6 +104,8 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'claim-hub', method: 'POST', route: '/v1/claim', bootstraps: true },
   { name: 'hand-over-token', method: 'POST', route: '/v1/tokens/:id/hand-over' },
   { name: 'hand-over-enrollment-token', method: 'POST', route: '/v1/enrollment-tokens/:id/hand-over' },
+  { name: 'add-webhook', method: 'POST', route: '/v1/webhooks' },
+  { name: 'remove-webhook', method: 'DELETE', route: '/v1/webhooks/:name' },
   { name: 'reset-cursor', method: 'POST', route: '/v1/event-cursors/:name/reset' },
   { name: 'revoke-many', method: 'POST', route: '/v1/certificates/revoke', applies: isBulk },
 ];

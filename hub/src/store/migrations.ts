@@ -40,6 +40,7 @@ import { migration as requestKeys } from './migrations/0057-request-keys.ts';
 import { migration as nodes } from './migrations/0053-nodes.ts';
 import { migration as sharedCosignatures } from './migrations/0063-shared-cosignatures.ts';
 import { migration as nodeTables } from './migrations/0052-nodes.ts';
+import { migration as webhooks } from './migrations/0064-webhooks.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 import { migration as deviceMemory } from './migrations/0046-device-memory.ts';
 import { migration as artifacts } from './migrations/0055-artifacts.ts';
@@ -88,4 +89,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0053-nodes': nodes,
   '0063-shared-cosignatures': sharedCosignatures,
   '0052-nodes': nodeTables,
+  '0064-webhooks': webhooks,
 };

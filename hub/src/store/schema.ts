@@ -20,6 +20,7 @@ import type { RespondTables } from './tables/respond.ts';
 import type { RevocationTables } from './tables/revocation.ts';
 import type { SiteTables } from './tables/site.ts';
 import type { VendorRootTables } from './tables/vendor-root.ts';
+import type { WebhookTables } from './tables/webhook.ts';
 import type { WorkloadTables } from './tables/workload.ts';
 
 export interface Tables
@@ -44,4 +45,5 @@ export interface Tables
     RevocationTables,
     SiteTables,
     VendorRootTables,
+    WebhookTables,
     WorkloadTables {}

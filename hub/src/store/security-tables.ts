@@ -57,6 +57,18 @@ const denied = {
     'revoked_at',
   ],
   device_secret: ['id', 'device_id', 'wrapped_secret', 'created_at', 'expires_at'],
+  webhook: [
+    'name',
+    'url',
+    'signing',
+    'terms',
+    'trusted_pem',
+    'from_index',
+    'created_at',
+    'created_by',
+    'disabled_reason',
+  ],
+  webhook_secret: ['id', 'webhook', 'wrapped_secret', 'created_at', 'expires_at'],
   workload_declaration: ['target_kind', 'target', 'name', 'description', 'declared_at'],
 } as const satisfies Columns;
 
@@ -297,6 +309,7 @@ const others = {
   vendor_root_state: 'a counter that makes nodes read again',
   witness_cosignature: 'each verifies by the key of its witness',
   witness_round: 'a checkpoint of the log, which is signed',
+  webhook_delivery: 'what waits for webhooks; the log has each event',
   workload_history: 'a view of the log for people',
 } as const satisfies Readonly<Record<string, string>>;
 

@@ -45,6 +45,7 @@ import { siteRoutes } from '../doors/operator/site.ts';
 import { tokenOperatorRoutes } from '../doors/operator/token-device.ts';
 import { trustFile } from '../doors/operator/trust.ts';
 import { vendorRootRoutes } from '../doors/operator/vendor-root.ts';
+import { webhookRoutes } from '../doors/operator/webhook.ts';
 import { witnessPolicyRoutes } from '../doors/operator/witness-policy.ts';
 import { workloadOperatorRoutes } from '../doors/operator/workload.ts';
 import { revocationStatusRoutes } from '../doors/public/revocation-status.ts';
@@ -142,7 +143,7 @@ function addHubItself(app: HttpServer, { ledger, doors }: Subjects, { scheduler,
   const readiness = new Readiness({ database, log, folder, time });
   const shown = { names: settings.names, log, devicePort, settings, time };
   jobRoutes(app, { scheduler, requireScope });
-  eventRoutes(app, { database, clock, events: doors.events, requireScope });
+  eventRoutes(app, { database, clock, events: doors.notifications.events, requireScope });
   healthRoutes(app, { readiness, metrics: doors.metrics, requireScope });
   hubRoutes(app, { database, keyRing: doors.keyRing, authorities, requireScope, ...shown });
   platformKeyRoutes(app, doors.platformKeyRoll, requireScope);
@@ -167,9 +168,12 @@ function addFleet(app: HttpServer, subjects: Subjects): void {
   vendorRootRoutes(app, { ...guarded, settings, vendorRoots: fleet.vendorRoots.roots });
   siteRoutes(app, guarded);
   alertRoutes(app, guarded);
+  const { privateNetworks } = settings.webhooks;
+  const { platformKey } = secrets.keys;
+  webhookRoutes(app, { ...guarded, privateNetworks, platformKey, sender: doors.notifications.webhooks.sender });
   const { blocked, balancers } = doors.addresses;
   addressRoutes(app, { ...guarded, blocked, balancers });
-  tokenOperatorRoutes(app, { ...guarded, platformKey: secrets.keys.platformKey });
+  tokenOperatorRoutes(app, { ...guarded, platformKey });
   workloadOperatorRoutes(app, { ...guarded, settings, watch });
 }
 

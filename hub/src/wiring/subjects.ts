@@ -40,6 +40,7 @@ import { openSecrets, type Secrets } from '../secrets/open.ts';
 import type { HubSettings } from '../settings.ts';
 import { openNodes } from './nodes.ts';
 import { openState, type StateWatch } from './state.ts';
+import { webhookClient } from '../doors/public/webhook-client.ts';
 import { postToWitness } from '../doors/public/witness-client.ts';
 import { PublicWitnesses } from '../jobs/public-witnesses.ts';
 import { ReleaseQuorums } from '../model/release-quorums.ts';
@@ -48,6 +49,8 @@ import { assertNotEmptied } from '../store/emptied.ts';
 import type { StorePlace } from '../store/engine/place.ts';
 import { placeOfStore } from '../store/place-of-store.ts';
 import { HubTime } from '../store/hub-time.ts';
+import { openWebhooks, type Webhooks } from '../webhook/open.ts';
+import { webhookSecrets } from '../webhook/secrets.ts';
 import { openVendorRoots, type VendorRootSubject } from '../vendor-root/open.ts';
 
 /** What every subject may use: its record, its secrets, its time. */
@@ -185,6 +188,12 @@ interface FileSubjects {
   readonly evidence: EvidenceSubject;
 }
 
+/** How others learn what happens. */
+interface Notifications {
+  readonly events: Events;
+  readonly webhooks: Webhooks;
+}
+
 /** What people and monitoring see of the hub, and what its doors rest on. */
 interface DoorSubjects {
   readonly attestation: Attestation;
@@ -193,7 +202,7 @@ interface DoorSubjects {
   readonly keyRing: HubKeyRing;
   readonly platformKeyRoll: PlatformKeyRoll;
   readonly publicWitnesses: PublicWitnesses;
-  readonly events: Events;
+  readonly notifications: Notifications;
   readonly metrics: Metrics;
   readonly addresses: Addresses;
   readonly admission: Admission;
@@ -227,7 +236,10 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const asking = { database, witnesses: audit.witnesses, post: postToWitness, settings, clock };
   const publicWitnesses = hub.use(new PublicWitnesses(asking));
   const events = hub.use(openEvents(database, settings.events, clock, hub.scheduler.add));
-  const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
+  const post = webhookClient({ permitted: settings.webhooks.privateNetworks });
+  const sending = { database, platformKey: keys.platformKey, post, clock };
+  const webhooks = hub.use(openWebhooks(sending, settings, events));
+  const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets, webhookSecrets] };
   const nodeWatch = ledger.node?.watch;
   const assertKeysUsed = nodeWatch && (() => nodeWatch.assertKeysUsed());
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add, assertKeysUsed };
@@ -250,7 +262,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
     authority,
     keyRing,
     publicWitnesses,
-    events,
+    notifications: { events, webhooks },
     platformKeyRoll,
     metrics,
     addresses,

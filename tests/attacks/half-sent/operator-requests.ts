@@ -18,6 +18,7 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   'DELETE /v1/enrollment-groups/:name': { path: '/v1/enrollment-groups/none', body: '{}' },
   'DELETE /v1/expected-devices/:id': { path: '/v1/expected-devices/none', body: '{}' },
   'DELETE /v1/groups/:name': { path: '/v1/groups/none', body: '{}' },
+  'DELETE /v1/webhooks/:name': { path: '/v1/webhooks/none', body: '{}' },
   'DELETE /v1/vendor-roots/:kind/:sha256': { path: `/v1/vendor-roots/tpm/${digest}?reason=r`, body: '{}' },
   'POST /v1/blocked-addresses': { path: '/v1/blocked-addresses', body: json({ network: '203.0.113.9', ...reason }) },
   'POST /v1/blocked-addresses/unblock': {
@@ -137,6 +138,18 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   'POST /v1/token-devices': { path: '/v1/token-devices', body: json({ id: 'late' }) },
   'POST /v1/tokens/:name/revoke': { path: '/v1/tokens/none/revoke', body: '{}' },
   'POST /v1/tokens': { path: '/v1/tokens', body: json({ name: 'survivor', roles: ['operator'], lifeSeconds: 60 }) },
+  'POST /v1/webhooks': { path: '/v1/webhooks', body: json({ name: 'late', url: 'https://desk.example/hook' }) },
+  'POST /v1/webhooks/:name/enable': { path: '/v1/webhooks/none/enable', body: '{}' },
+  'POST /v1/webhooks/:name/secret': { path: '/v1/webhooks/none/secret', body: '{}' },
+  'POST /v1/webhooks/:name/test': { path: '/v1/webhooks/none/test', body: '{}' },
+  'POST /v1/webhooks/:name/dead-letters/retry': {
+    path: '/v1/webhooks/none/dead-letters/retry',
+    body: json({ letters: 'all' }),
+  },
+  'POST /v1/webhooks/:name/dead-letters/drop': {
+    path: '/v1/webhooks/none/dead-letters/drop',
+    body: json({ letters: 'all', ...reason }),
+  },
   'POST /v1/workloads/:name/remove': { path: '/v1/workloads/none/remove', body: json({ device: 'press-1' }) },
   'POST /v1/workloads': { path: '/v1/workloads', body: json({ name: 'w', device: 'press-1' }) },
   'PUT /v1/countries': { path: '/v1/countries', body: json({ networks: [{ network: '10.0.0.0/8', country: 'AT' }] }) },

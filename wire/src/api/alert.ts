@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 /** The kinds of alerts; spec/alerts.md explains each and what to do. */
-const alertKinds = [
+export const alertKinds = [
   'values-alike',
   'clone',
   'identity-in-two-places',
@@ -51,6 +51,7 @@ const alertKinds = [
   'publisher-ended',
   'consumer-behind',
   'node-silent',
+  'webhook-failing',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

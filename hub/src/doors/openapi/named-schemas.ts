@@ -42,6 +42,7 @@ import * as stateRecovery from '@edgekeep/wire/api/state-recovery';
 import * as texts from '@edgekeep/wire/api/texts';
 import * as tokenDevice from '@edgekeep/wire/api/token-device';
 import * as vendorRoot from '@edgekeep/wire/api/vendor-root';
+import * as webhook from '@edgekeep/wire/api/webhook';
 import * as words from '@edgekeep/wire/api/words';
 import * as workload from '@edgekeep/wire/api/workload';
 
@@ -87,6 +88,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   texts,
   tokenDevice,
   vendorRoot,
+  webhook,
   words,
   workload,
 ];

@@ -102,6 +102,7 @@ const tagOfSegment: Readonly<Record<string, string>> = {
   tokens: 'people',
   trust: 'audit',
   'vendor-roots': 'vendor roots',
+  webhooks: 'events',
   whoami: 'devices',
   'witness-policy': 'audit',
   'public-witnesses': 'audit',
