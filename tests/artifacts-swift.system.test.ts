@@ -1,26 +1,38 @@
-// A hub whose sealed files lie in a bucket of Debian's swift: published, downloaded in ranges, and checked by its own command; a wrong secret, a
-// wrong bucket and a server that another CA vouches for are named.
+// A hub whose sealed files and evidence lie in a bucket of Debian's swift: published, downloaded in ranges, checked by its own command; a wrong
+// secret, a missing bucket and a changed object are named.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { hubSettingsSchema } from '@edgekeep/hub/settings';
+import { AwsClient } from 'aws4fetch';
+import { checkHub } from '@edgekeep/hub/commands/check/check';
+import { type HubSettings, hubSettingsSchema } from '@edgekeep/hub/settings';
 import { probeBucket } from '@edgekeep/hub/artifact/probe';
 import { openBucket } from '@edgekeep/hub/doors/bucket/open-bucket';
+import { alertList } from '@edgekeep/wire/api/alert';
+import { jobList } from '@edgekeep/wire/api/job';
+import { modelResponse } from '@edgekeep/wire/api/model-release';
+import { accepted } from './support/answer.ts';
+import { SoftwareWorld } from './support/software-world.ts';
 import { skipWithoutSwift, startSwift, type Swift } from './support/swift.ts';
+
+const secretVariable = 'EDGEKEEP_ARTIFACTS_SECRET';
 
 describe('with swift', { skip: skipWithoutSwift }, () => {
   let swift: Swift;
   before(async () => {
     swift = await startSwift();
-    process.env['EDGEKEEP_ARTIFACTS_SECRET'] = swift.secret;
+    process.env[secretVariable] = swift.secret;
   });
   after(async () => {
-    delete process.env['EDGEKEEP_ARTIFACTS_SECRET'];
+    delete process.env[secretVariable];
     await swift?.[Symbol.asyncDispose]();
   });
 
-  const open = async (more: object = {}) =>
-    openBucket('/', hubSettingsSchema.parse({ artifacts: { ...swift.settings, ...more } }).artifacts, Date.now);
+  const settingsOf = (more: object = {}): HubSettings['artifacts'] =>
+    hubSettingsSchema.parse({ artifacts: { ...swift.settings, ...more } }).artifacts;
+  const open = async (more: object = {}) => openBucket('/', settingsOf(more), Date.now);
 
   test('objects and ranges of them are stored, read, listed and removed', async () => {
     using opened = await open({ prefix: 'a/b/' });
@@ -29,13 +41,11 @@ describe('with swift', { skip: skipWithoutSwift }, () => {
     await makeBucket(swift);
     const bytes = randomBytes(8 * 1024 * 1024);
     await bucket.put('models/one', bytes);
-    assert.ok(
-      bytes
-        .subarray(5, 300_001)
-        .equals((await bucket.get('models/one', { start: 5, end: 300_000 })) ?? new Uint8Array(0)),
-    );
+    const range = await bucket.get('models/one', { start: 5, end: 300_000 });
+    assert.ok(bytes.subarray(5, 300_001).equals(range ?? new Uint8Array(0)));
+    const listed = await Array.fromAsync(bucket.list('models/'));
     assert.deepEqual(
-      (await Array.fromAsync(bucket.list('models/'))).map(({ key, size }) => [key, size]),
+      listed.map(({ key, size }) => [key, size]),
       [['models/one', bytes.length]],
     );
     await bucket.remove('models/one');
@@ -43,25 +53,100 @@ describe('with swift', { skip: skipWithoutSwift }, () => {
     assert.equal(await bucket.get('models/one', { start: 0, end: 9 }), undefined);
     assert.deepEqual(
       (await probeBucket(bucket)).map(({ right, error }) => [right, error?.message]),
-      [
-        ['s3:PutObject', undefined],
-        ['s3:GetObject', undefined],
-        ['s3:ListBucket', undefined],
-        ['s3:DeleteObject', undefined],
-      ],
+      ['s3:PutObject', 's3:GetObject', 's3:ListBucket', 's3:DeleteObject'].map((right) => [right, undefined]),
     );
+  });
+
+  // SECURITY.md: HUB-154
+  test('a wrong secret and an unknown access key are refused, by name and without the secret', async () => {
+    process.env[secretVariable] = 'not-the-secret';
+    try {
+      for (const accessKeyId of [swift.accessKeyId, 'hub:other']) {
+        using opened = await open({ accessKeyId });
+        const [step = assert.fail()] = await probeBucket(opened.bucket);
+        assert.match(step.error?.message ?? '', /put probe\/[0-9a-f]+: 403 \w+: /);
+        assert.doesNotMatch(step.error?.message ?? '', /not-the-secret/);
+      }
+    } finally {
+      process.env[secretVariable] = swift.secret;
+    }
+  });
+
+  // SECURITY.md: HUB-151
+  test('a device downloads from the bucket what was published, evidence lies there too, and a changed object is served to nobody', async () => {
+    await makeBucket(swift);
+    const prefix = 'whole/';
+    await using scene = await SoftwareWorld.open({ artifacts: { ...swift.settings, prefix } });
+    const { world, device } = scene;
+    const content = randomBytes(400_000).toString('base64');
+    await world.publishModel('surface', '1.0.0', content);
+    await device.releaseBound(scene.link, 'surface', '1.0.0');
+    using opened = await open({ prefix });
+    const { bucket } = opened;
+    const keys = (await Array.fromAsync(bucket.list(''))).map(({ key }) => key);
+    const models = keys.filter((key) => /^models\/[0-9a-f]{32}\/\d{6}-[0-9a-f]{64}$/.test(key));
+    assert.ok(models.length > 0 && keys.some((key) => /^evidence\/[0-9a-f]{2}\/[0-9a-f]{64}$/.test(key)), String(keys));
+    assert.equal(
+      (await readdir(world.hubFolder)).some((name) => ['blobs', 'evidence'].includes(name)),
+      false,
+    );
+    const { files } = accepted(await scene.link.ask('GET', '/v1/models/surface'), modelResponse);
+    const { path, sealedSize, sealedSha256 } = files[0] ?? assert.fail();
+    const url = `/v1/models/surface/1.0.0/files/${path}`;
+    const whole = await scene.link.ask('GET', url);
+    assert.equal(whole.body.length, sealedSize);
+    const { jobs } = await world.operator.get('/v1/jobs', jobList);
+    for (const name of ['artifact-probe', 'artifact-clean-up'])
+      assert.ok(
+        jobs.some((job) => job.name === name),
+        name,
+      );
+    const [key = ''] = models;
+    await bucket.put(key, randomBytes(100_000));
+    const refused = await scene.link.ask('GET', url);
+    assert.equal(refused.status, 500);
+    assert.match(refused.body.toString(), /artifact-lost/);
+    for (;;) {
+      const { alerts } = await world.operator.get('/v1/alerts?kind=artifact-lost&state=any', alertList);
+      const [alert] = alerts;
+      if (alert === undefined) continue;
+      assert.deepEqual(alert.data, { sha256: sealedSha256 });
+      break;
+    }
+  });
+
+  test('`hub check` tries each right at the bucket, and says what is missing', async () => {
+    await makeBucket(swift);
+    await using scene = await SoftwareWorld.open({ artifacts: swift.settings });
+    const { hubFolder } = scene.world;
+    const found = async () =>
+      (await checkHub(hubFolder, Date.now()))
+        .filter(({ subject }) => subject === 'artifacts')
+        .map(({ state, found: text }) => `${state}: ${text}`);
+    assert.deepEqual(await found(), [
+      `ok: ${swift.endpoint}/edgekeep-models/: an object was stored, read in part, listed and removed`,
+    ]);
+    const file = join(hubFolder, 'hub.json');
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replace('edgekeep-models', 'edgekeep-nothing'));
+    assert.match((await found()).join('\n'), /^failed: s3:PutObject: .*NoSuchBucket/);
+    delete process.env[secretVariable];
+    try {
+      assert.match((await found()).join('\n'), /^failed: no secret for artifacts\.accessKeyId/);
+    } finally {
+      process.env[secretVariable] = swift.secret;
+    }
   });
 });
 
-async function makeBucket(swift: Swift) {
-  const { AwsClient } = await import('aws4fetch');
+async function makeBucket({ endpoint, accessKeyId, secret, settings }: Swift): Promise<void> {
   const client = new AwsClient({
-    accessKeyId: swift.accessKeyId,
-    secretAccessKey: swift.secret,
+    accessKeyId,
+    secretAccessKey: secret,
     service: 's3',
     region: 'us-east-1',
     retries: 0,
   });
-  const made = await client.fetch(`${swift.endpoint}/${swift.settings.bucket}`, { method: 'PUT' });
-  assert.equal(made.status, 200, await made.text());
+  const made = await client.fetch(`${endpoint}/${settings.bucket}`, { method: 'PUT' });
+  assert.ok([200, 409].includes(made.status), await made.text());
 }

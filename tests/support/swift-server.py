@@ -29,9 +29,11 @@ def write(name, text):
 
 
 write("swift.conf", "[swift-hash]\nswift_hash_path_suffix = edgekeep\n[storage-policy:0]\nname = one\ndefault = yes\n")
-COMMON = f"[DEFAULT]\nbind_ip = 127.0.0.1\nswift_dir = {etc}\ndevices = {disks}\nmount_check = false\nlog_level = CRITICAL\n"
+# On a crowded machine a listing that is updated later would stay without its newest objects: no updater runs here.
+TIMEOUTS = "conn_timeout = 60\nnode_timeout = 60\ncontainer_update_timeout = 60\nrecoverable_node_timeout = 60\n"
+COMMON = f"[DEFAULT]\nbind_ip = 127.0.0.1\nswift_dir = {etc}\ndevices = {disks}\nmount_check = false\nlog_level = CRITICAL\n{TIMEOUTS}"
 for name in STORAGE:
-    write(f"{name}.conf", f"{COMMON}[pipeline:main]\npipeline = {name}-server\n[app:{name}-server]\nuse = egg:swift#{name}\n")
+    write(f"{name}.conf", f"{COMMON}[pipeline:main]\npipeline = {name}-server\n[app:{name}-server]\nuse = egg:swift#{name}\n{TIMEOUTS}")
 write(
     "proxy.conf",
     COMMON
@@ -40,7 +42,7 @@ pipeline = catch_errors s3api tempauth copy slo dlo proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
-[filter:tempauth]
+{TIMEOUTS}[filter:tempauth]
 use = egg:swift#tempauth
 user_hub_{user} = {secret} .admin
 [filter:s3api]

@@ -13,6 +13,7 @@ import { encodeAttest } from '@edgekeep/core/tpm/testing-attest';
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
 import { testAppraiser } from '../attest/testing-appraiser.ts';
 import { EvidenceFiles } from '../attest/evidence-files.ts';
+import type { EvidenceStore } from '../attest/evidence-store.ts';
 import { EvidenceKeeper } from '../attest/kept-evidence.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';
 import { RootKeys } from '../attest/root-keys.ts';
@@ -63,8 +64,11 @@ class WatchedKey extends PlatformKey {
   }
 }
 
-/** `belt` 1.0.0 is published and for the group `line`, in which press-1 and press-2 are. `settings` as an operator writes them. */
-export async function openReleaseHub(settings: object = { lease: { enforcedBy: 'agent' } }) {
+/**
+ * `belt` 1.0.0 is published and for the group `line`, in which press-1 and press-2 are. `settings` as an operator writes them. Evidence is kept
+ * in a folder, or where a test says.
+ */
+export async function openReleaseHub(settings: object = { lease: { enforcedBy: 'agent' } }, evidence?: EvidenceStore) {
   const store = await openTestStore();
   const { database } = store;
   await trustTestPublisher(database);
@@ -97,7 +101,8 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);
   const leaseAlarm = new LeaseAlarm(database);
-  const evidenceKeeper = new EvidenceKeeper(database, new EvidenceFiles(join(store.folder, 'evidence')));
+  const files = evidence ?? new EvidenceFiles(join(store.folder, 'evidence'));
+  const evidenceKeeper = new EvidenceKeeper(database, files);
   // As many others cosigned as a test says.
   const witnesses = { others: 0, cosignersBesides: () => witnesses.others };
   const { roundSeconds: _, ...witness } = parsed.witness;

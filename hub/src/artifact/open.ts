@@ -7,7 +7,7 @@ import { asHub } from '../store/authority.ts';
 import type { Database } from '../store/database.ts';
 import { ArtifactFaults } from './artifact-faults.ts';
 import { ArtifactFolder } from './artifact-folder.ts';
-import type { ArtifactStore } from './artifact-store.ts';
+import type { ArtifactStore, OnFault } from './artifact-store.ts';
 import { BucketArtifacts } from './bucket-artifacts.ts';
 import type { Bucket } from './bucket.ts';
 import { artifactCleanUp } from './clean-up.ts';
@@ -15,6 +15,8 @@ import { probeBucket } from './probe.ts';
 
 export interface Artifacts extends Subject {
   readonly store: ArtifactStore;
+  /** What all nodes share, for other large things; undefined where files lie in the folder. */
+  readonly shared: { readonly bucket: Bucket; readonly onFault: OnFault } | undefined;
 }
 
 /** Told how each request to the bucket ended. */
@@ -35,13 +37,14 @@ export async function openArtifacts(
   const faults = new ArtifactFaults(database, clock, metrics.fault);
   if (openBucket === undefined) {
     const store = new ArtifactFolder(join(folder, 'blobs'), faults.onFault);
-    return { store, metrics: (registry) => metrics.register(registry, () => 0) };
+    return { store, shared: undefined, metrics: (registry) => metrics.register(registry, () => 0) };
   }
   const opened = await openBucket(metrics.ended);
   const { bucket } = opened;
   const store = new BucketArtifacts({ database, bucket, clock }, faults.onFault);
   return {
     store,
+    shared: { bucket, onFault: faults.onFault },
     jobs: [bucketProbe(bucket, faults), artifactCleanUp({ database, bucket, clock })],
     metrics: (registry) => metrics.register(registry, () => store.downloads),
     [Symbol.asyncDispose]: async () => opened[Symbol.dispose](),

@@ -3,6 +3,9 @@ import type { Bucket, ByteRange, ListedObject } from './bucket.ts';
 
 export class TestBucket implements Bucket {
   readonly objects = new Map<string, Uint8Array>();
+  readonly #modified = new Map<string, number>();
+  /** The server's. */
+  clock: () => number = () => 0;
   readonly ranges: ByteRange[] = [];
   /** Whether a listing names what was not asked for. */
   listsAll = false;
@@ -12,6 +15,7 @@ export class TestBucket implements Bucket {
   async put(key: string, bytes: Uint8Array): Promise<void> {
     await this.before('put', key);
     this.objects.set(key, Buffer.from(bytes));
+    this.#modified.set(key, this.clock());
   }
 
   async get(key: string, range: ByteRange): Promise<Uint8Array | undefined> {
@@ -33,6 +37,7 @@ export class TestBucket implements Bucket {
   async *list(prefix: string): AsyncGenerator<ListedObject> {
     await this.before('list', prefix);
     for (const [key, bytes] of this.objects)
-      if (this.listsAll || key.startsWith(prefix)) yield { key, size: bytes.length, modifiedMs: 0 };
+      if (this.listsAll || key.startsWith(prefix))
+        yield { key, size: bytes.length, modifiedMs: this.#modified.get(key) ?? 0 };
   }
 }

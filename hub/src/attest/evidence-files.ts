@@ -1,4 +1,4 @@
-// Parts of evidence on disk, by content: `evidence/<first two hex digits>/<SHA-256>`. A boot's log is there once, for every receipt that
+// Parts of evidence in a folder of this node, by content: `evidence/<first two hex digits>/<SHA-256>`. A boot's log is there once, for every receipt that
 // rests on it. A file appears under its name only when it is complete and on disk.
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -6,18 +6,14 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { writeFileOnce } from '@edgekeep/host/durable-file';
 import { makeFolder } from '@edgekeep/host/make-folder';
 import { orIfMissing } from '@edgekeep/host/missing-file';
+import type { EvidenceStore, StoredContent } from './evidence-store.ts';
 
-export interface StoredContent {
-  readonly sha256: string;
-  readonly size: number;
-}
-
-export class EvidenceFiles {
+export class EvidenceFiles implements EvidenceStore {
+  readonly isShared = false;
   readonly #folder: string;
   /** How many releases under way rely on a file that no row names yet. */
   readonly #held = new Map<string, number>();
 
-  /** Called with the bytes that came since it last returned true. */
   onGrown: (bytes: number) => boolean = () => false;
   #grownBytes = 0;
 
@@ -25,7 +21,6 @@ export class EvidenceFiles {
     this.#folder = folder;
   }
 
-  /** Writes the file where it is missing. It is held until `release`: nothing removes it before its row is written. */
   async put(bytes: Uint8Array): Promise<StoredContent> {
     const sha256 = sha256Hex(bytes);
     this.#held.set(sha256, (this.#held.get(sha256) ?? 0) + 1);
@@ -53,22 +48,27 @@ export class EvidenceFiles {
     }
   }
 
-  /** Undefined when the file is missing or is not what its name says. */
+  forget(): void {
+    // No other node removes files here.
+  }
+
+  isWrittenAnew(): boolean {
+    return false;
+  }
+
   async read(sha256: string): Promise<Uint8Array | undefined> {
     const bytes = await orIfMissing(readFile(this.#path(sha256)), undefined);
     return bytes === undefined || sha256Hex(bytes) !== sha256 ? undefined : bytes;
   }
 
-  /** Removes a file that no row names, unless a release under way holds it. */
   async remove(sha256: string): Promise<void> {
     if (this.#held.has(sha256)) return;
     await rm(this.#path(sha256), { force: true });
   }
 
-  /** The names of all complete files. */
-  async list(): Promise<readonly string[]> {
+  async *list(): AsyncGenerator<string> {
     const entries = await orIfMissing(readdir(this.#folder, { recursive: true, withFileTypes: true }), []);
-    return entries.filter((entry) => entry.isFile() && /^[0-9a-f]{64}$/.test(entry.name)).map(({ name }) => name);
+    for (const entry of entries) if (entry.isFile() && /^[0-9a-f]{64}$/.test(entry.name)) yield entry.name;
   }
 
   #path(sha256: string): string {

@@ -7,7 +7,7 @@ import type { Clock } from '../common/clock.ts';
 import type { Job } from '../common/subject.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import type { EvidenceFiles } from './evidence-files.ts';
+import type { EvidenceStore, StoredContent } from './evidence-store.ts';
 
 export interface EvidenceSettings {
   readonly keepDays: number;
@@ -16,7 +16,7 @@ export interface EvidenceSettings {
 
 interface RetentionDependencies {
   readonly database: Database;
-  readonly files: EvidenceFiles;
+  readonly files: EvidenceStore;
   readonly settings: EvidenceSettings;
   readonly clock: Clock;
 }
@@ -28,6 +28,35 @@ const everyMilliseconds = 600_000;
 const BATCH_MAX = 200;
 /** After space was short, some is free before it is short again. */
 const FREE_SHARE = 0.1;
+
+/** In place of a size, where other nodes write too: a node removes the content now, or has removed it. */
+const BEING_REMOVED = -1;
+const GONE = -2;
+
+/**
+ * Those of these contents that are removed now, or are gone and were not written since: a release cannot rest on them. What was written since is
+ * there again.
+ */
+export async function removedOf(
+  trx: WriteTransaction,
+  files: EvidenceStore,
+  contents: readonly StoredContent[],
+): Promise<{ readonly now: readonly string[]; readonly gone: readonly string[] }> {
+  const digests = contents.map(({ sha256 }) => sha256);
+  const rows = await trx
+    .selectFrom('evidence_content')
+    .selectAll()
+    .where('sha256', 'in', digests)
+    .where('size', '<', 0)
+    .execute();
+  const gone: string[] = [];
+  for (const { sha256 } of rows.filter(({ size }) => size === GONE)) {
+    if (files.isWrittenAnew(sha256))
+      await trx.deleteFrom('evidence_content').where('sha256', '=', sha256).where('size', '=', GONE).execute();
+    else gone.push(sha256);
+  }
+  return { now: rows.filter(({ size }) => size === BEING_REMOVED).map(({ sha256 }) => sha256), gone };
+}
 
 interface Removed {
   readonly receipts: number;
@@ -58,6 +87,7 @@ export async function evidenceUse(db: Kysely<Tables>): Promise<{ readonly bytes:
   const { bytes } = await db
     .selectFrom('evidence_content')
     .select(sql<number>`coalesce(sum(size), 0)`.as('bytes'))
+    .where('size', '>=', 0)
     .executeTakeFirstOrThrow();
   const { receipts } = await db
     .selectFrom('release_evidence')
@@ -87,7 +117,7 @@ async function removeOld(database: Database, beforeMs: number, signal: AbortSign
 
 async function removeLargest(
   database: Database,
-  files: EvidenceFiles,
+  files: EvidenceStore,
   maxBytes: number,
   signal: AbortSignal,
 ): Promise<Removed> {
@@ -154,7 +184,7 @@ async function removeRows(trx: WriteTransaction, rows: readonly { readonly lease
 }
 
 /** Contents that no receipt needs. The row goes first: a file without a row is found again, a row without its file is a hole. */
-async function removeUnused(database: Database, files: EvidenceFiles): Promise<void> {
+async function removeUnused(database: Database, files: EvidenceStore): Promise<void> {
   for (;;) {
     const unused = await database.writeAsHub(async (trx) => {
       const rows = await trx
@@ -168,24 +198,60 @@ async function removeUnused(database: Database, files: EvidenceFiles): Promise<v
       if (digests.length > 0) await trx.deleteFrom('evidence_content').where('sha256', 'in', digests).execute();
       return digests;
     });
-    for (const sha256 of unused) await files.remove(sha256);
+    // Where other nodes write, it goes when it is old enough, as what nobody names.
+    if (!files.isShared) for (const sha256 of unused) await files.remove(sha256);
     if (unused.length < BATCH_MAX) return;
   }
 }
 
 /** Files whose release was never recorded, because it was refused at the last moment or the hub was killed. */
-async function removeStrangers(database: Database, files: EvidenceFiles): Promise<void> {
-  const present = await files.list();
-  for (let from = 0; from < present.length; from += BATCH_MAX) {
-    const some = present.slice(from, from + BATCH_MAX);
-    const rows = await database.read
-      .selectFrom('evidence_content')
-      .select('sha256')
-      .where('sha256', 'in', some)
-      .execute();
-    const known = new Set(rows.map(({ sha256 }) => sha256));
-    for (const sha256 of some.filter((each) => !known.has(each))) await files.remove(sha256);
+async function removeStrangers(database: Database, files: EvidenceStore): Promise<void> {
+  let some: string[] = [];
+  for await (const sha256 of files.list()) {
+    some.push(sha256);
+    if (some.length < BATCH_MAX) continue;
+    await removeUnnamed(database, files, some);
+    some = [];
   }
+  await removeUnnamed(database, files, some);
+}
+
+async function removeUnnamed(database: Database, files: EvidenceStore, some: readonly string[]): Promise<void> {
+  if (some.length === 0) return;
+  const rows = await database.read
+    .selectFrom('evidence_content')
+    .select('sha256')
+    .where('sha256', 'in', some)
+    .execute();
+  const known = new Set(rows.map(({ sha256 }) => sha256));
+  for (const sha256 of some.filter((each) => !known.has(each))) {
+    if (files.isShared) await removeClaimed(database, files, sha256);
+    else await files.remove(sha256);
+  }
+}
+
+/**
+ * A release at another node that wants to name it meanwhile sees the claim, and is asked to come back. The claim stays until the next run: a
+ * release that wrote the content before it was removed, and names it after that, sees that it is gone.
+ */
+async function removeClaimed(database: Database, files: EvidenceStore, sha256: string): Promise<void> {
+  const claimed = await database.writeAsHub((trx) =>
+    trx
+      .insertInto('evidence_content')
+      .values({ sha256, size: BEING_REMOVED })
+      .onConflict((conflict) => conflict.column('sha256').doNothing())
+      .executeTakeFirst(),
+  );
+  if (claimed.numInsertedOrUpdatedRows !== 1n) return;
+  await files.remove(sha256);
+  await database.writeAsHub((trx) =>
+    trx
+      .updateTable('evidence_content')
+      .set({ size: GONE })
+      .where('sha256', '=', sha256)
+      .where('size', '=', BEING_REMOVED)
+      .execute(),
+  );
 }
 
 interface Outcome {

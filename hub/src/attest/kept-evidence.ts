@@ -16,8 +16,9 @@ import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { EvidencePart, ReleaseEvidenceRow } from '../store/tables/attest.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
-import type { EvidenceFiles, StoredContent } from './evidence-files.ts';
 import { EvidenceOrigins } from './evidence-origins.ts';
+import { removedOf } from './evidence-retention.ts';
+import type { EvidenceStore, StoredContent } from './evidence-store.ts';
 
 export interface ReleasedEvidence {
   readonly device: Pick<DeviceRow, 'id' | 'identity'>;
@@ -39,10 +40,10 @@ const textsSchema = z.array(z.string());
 
 export class EvidenceKeeper {
   readonly #database: Pick<Database, 'read'>;
-  readonly #files: EvidenceFiles;
+  readonly #files: EvidenceStore;
   readonly #origins = new EvidenceOrigins();
 
-  constructor(database: Pick<Database, 'read'>, files: EvidenceFiles) {
+  constructor(database: Pick<Database, 'read'>, files: EvidenceStore) {
     this.#database = database;
     this.#files = files;
   }
@@ -62,6 +63,7 @@ export class EvidenceKeeper {
       release();
       throw error;
     }
+    const files = this.#files;
     return {
       digests,
       async record(trx, { id, grantedAtMs }) {
@@ -69,6 +71,7 @@ export class EvidenceKeeper {
           .insertInto('release_evidence')
           .values({ lease_id: id, granted_at: grantedAtMs, ...rowOf(released) })
           .execute();
+        if (files.isShared) await assertStays(trx, files, parts);
         for (const { part, stored } of parts) {
           await trx
             .insertInto('evidence_content')
@@ -95,8 +98,7 @@ export class EvidenceKeeper {
     const bytes = new Map<EvidencePart, Uint8Array>();
     for (const { part, sha256 } of parts) {
       const found = await this.#files.read(sha256);
-      if (found === undefined)
-        throw notKept(leaseId, `the file evidence/${sha256.slice(0, 2)}/${sha256} is missing or damaged`);
+      if (found === undefined) throw notKept(leaseId, `evidence/${sha256.slice(0, 2)}/${sha256} is missing or damaged`);
       bytes.set(part, found);
     }
     const origin = bytes.get('origin');
@@ -111,6 +113,25 @@ export class EvidenceKeeper {
       origin: evidenceOriginOf(parseCanonicalJson(origin, evidenceOriginSchema, 'evidence origin')),
     };
   }
+}
+
+/** Throws `artifacts-busy` where another node is removing one of them now: the next attempt writes it anew. */
+async function assertStays(
+  trx: WriteTransaction,
+  files: EvidenceStore,
+  parts: readonly { readonly stored: StoredContent }[],
+): Promise<void> {
+  const { now, gone } = await removedOf(
+    trx,
+    files,
+    parts.map(({ stored }) => stored),
+  );
+  if (now.length === 0 && gone.length === 0) return;
+  files.forget(now, false);
+  files.forget(gone, true);
+  throw new HubError('artifacts-busy', 'the evidence of this release was being removed: try again', {
+    retryAfterSeconds: 1,
+  });
 }
 
 function partsOf(evidence: Evidence, origin: Uint8Array): readonly (readonly [EvidencePart, Uint8Array])[] {

@@ -1,11 +1,10 @@
 // Opens the evidence that receipts rest on: where it is kept, the job that ends it, and its metrics.
-import { join } from 'node:path';
 import { Gauge } from 'prom-client';
 import type { Clock } from '../common/clock.ts';
 import type { AddJob, Subject } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
-import { EvidenceFiles } from './evidence-files.ts';
 import { evidenceRetention, type EvidenceSettings, evidenceUse } from './evidence-retention.ts';
+import type { EvidenceStore } from './evidence-store.ts';
 import { EvidenceKeeper } from './kept-evidence.ts';
 
 export interface EvidenceSubject extends Subject {
@@ -17,12 +16,11 @@ const GROWTH_BYTES_PER_MEBIBYTE = 10_486;
 
 export function openEvidence(
   database: Database,
-  dataFolder: string,
+  files: EvidenceStore,
   settings: EvidenceSettings,
   clock: Clock,
   addJob: AddJob,
 ): EvidenceSubject {
-  const files = new EvidenceFiles(join(dataFolder, 'evidence'));
   const job = addJob(evidenceRetention({ database, files, settings, clock }));
   files.onGrown = (bytes) => {
     if (bytes < settings.maxMebibytes * GROWTH_BYTES_PER_MEBIBYTE) return false;

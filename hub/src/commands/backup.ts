@@ -82,3 +82,12 @@ async function agreeToExecute({ unlockProgram }: HubSettings, agreed: boolean): 
 function asciiWord(word: string): string {
   return JSON.stringify(word).replaceAll(/[^ -~]/gu, (each) => `\\u{${(each.codePointAt(0) ?? 0).toString(16)}}`);
 }
+
+/** For a backup with sealed files. Throws `request-invalid` where they are in a bucket. */
+export function assertInFolder({ artifacts }: Pick<HubSettings, 'artifacts'>): void {
+  if (artifacts.kind === 'folder') return;
+  throw new HubError(
+    'request-invalid',
+    "--blobs: sealed files are in a bucket, which is backed up by its server's means: docs/artifacts.md",
+  );
+}

@@ -9,7 +9,7 @@ import { findingText } from '@edgekeep/host/finding';
 import { installInitialCertificates } from '../secrets/initial-certificates.ts';
 import { acceptClock, acceptedClockText } from './accept-clock.ts';
 import { resetPolicy } from '../access/reset-policy.ts';
-import { agreeToRestore, backupTrust, signerForBackup } from './backup.ts';
+import { agreeToRestore, assertInFolder, backupTrust, signerForBackup } from './backup.ts';
 import { checkHub } from './check/check.ts';
 import { joinHub } from './join.ts';
 import { dataFolderIn, dataFolderOf } from './data-folder.ts';
@@ -368,6 +368,7 @@ async function backUp(folder: string, file: string, values: Values): Promise<num
   const { unlockProgram } = unsigned ? { unlockProgram: [] } : await readHubSettings(folder);
   const sources = sourcesOf(values, unlockProgram);
   const signer = unsigned ? undefined : await signerForBackup(folder, sources);
+  if (blobs) assertInFolder(await readHubSettings(folder));
   const parts = await backUpHub({ folder, file, plain, blobs, signer });
   const signed = signer !== undefined;
   const text = `${signed ? 'signed backup' : 'backup'} of ${parts} parts in ${file}`;

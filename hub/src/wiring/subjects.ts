@@ -1,11 +1,15 @@
 // The wiring of a running hub: which subjects there are, in the order of their dependencies, and the few things each takes. Nothing below this
 // file sees more than one subject's own things.
+import { join } from 'node:path';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { type Access, openAccess } from '../access/open.ts';
 import { type Addresses, openAddresses } from '../address/open.ts';
 import { type Artifacts, openArtifacts, type OpenBucket } from '../artifact/open.ts';
 import type { Assembly } from './assembly.ts';
 import { type Attestation, openAttestation } from '../attest/open.ts';
+import { EvidenceFiles } from '../attest/evidence-files.ts';
+import { EvidenceObjects } from '../attest/evidence-objects.ts';
+import type { EvidenceStore } from '../attest/evidence-store.ts';
 import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
 import { appendEntry } from '../audit/append.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
@@ -220,12 +224,19 @@ function bucketOf({ folder, settings: { artifacts }, time }: Ledger): OpenBucket
   return artifacts.kind === 'folder' ? undefined : (ended) => openBucket(folder, artifacts, time.machine, ended);
 }
 
+function evidenceStore({ folder, clock }: Ledger, { shared }: Artifacts): EvidenceStore {
+  if (shared === undefined) return new EvidenceFiles(join(folder, 'evidence'));
+  return new EvidenceObjects(shared.bucket, clock, shared.onFault);
+}
+
 async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): Promise<DoorSubjects> {
   const { folder, settings, clock, secrets, database, audit } = ledger;
   const { connections, access, watch, vendorRoots } = fleet;
   const { keys, keyStore } = secrets;
   const artifacts = hub.use(await openArtifacts(database, folder, clock, bucketOf(ledger)));
-  const evidence = hub.use(openEvidence(database, folder, settings.evidence, clock, hub.scheduler.add));
+  const evidence = hub.use(
+    openEvidence(database, evidenceStore(ledger, artifacts), settings.evidence, clock, hub.scheduler.add),
+  );
   const machineClock = ledger.time.machine;
   const authority = hub.use(await openAuthority(folder, { database, keyStore, watch, machineClock }, settings, clock));
   const { logOrigin } = settings;

@@ -6,6 +6,7 @@ import { createSecureContext } from 'node:tls';
 import { setTimeout as pause } from 'node:timers/promises';
 import { httpsUrl, parseWebAddress } from '@edgekeep/core/canonical/endpoint';
 import { messageOf } from '@edgekeep/core/message-of';
+import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { groupAndOthers, readPrivateFile } from '@edgekeep/host/private-file';
 import type { Bucket } from '../../artifact/bucket.ts';
 import type { Clock } from '../../common/clock.ts';
@@ -92,6 +93,10 @@ async function fromFile(path: string): Promise<string> {
 async function readTrusted(path: string): Promise<string> {
   try {
     const pem = await readFile(path, 'utf8');
+    // Somebody who may change it decides which server gets what the hub stores.
+    const why = othersMayWrite(path);
+    if (why !== undefined)
+      throw new TypeError(`${why}. It and its folders must be yours or root's, and writable by nobody else`);
     if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw new TypeError('it has no certificate in PEM');
     createSecureContext({ ca: pem });
     return pem;
