@@ -25,8 +25,9 @@ export class PostgresPool implements Driver {
     const { maxConnections: max } = options;
     this.#pool = new Pool({ ...clientConfig(place, options.mode), max, idleTimeoutMillis: IDLE_MS_MAX });
     this.#options = options;
-    // An idle connection was lost: the next query gets a new one.
+    // An idle connection was lost: the next query gets a new one. One that is taken, and lost between two queries, says so to the next of them.
     this.#pool.on('error', () => undefined);
+    this.#pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
   async init(): Promise<void> {}

@@ -1,12 +1,17 @@
 // The SQL of PostgreSQL, where it differs from SQLite's.
 import {
+  type BinaryOperationNode,
   ColumnNode,
+  type OperationNode,
+  OperatorNode,
   type OrderByItemNode,
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
+  PrimitiveValueListNode,
   RawNode,
   ReferenceNode,
+  ValueListNode,
 } from 'kysely';
 import type { ClientBase } from 'pg';
 import type { SqlOfEngine } from './engine.ts';
@@ -20,7 +25,7 @@ export function postgresSql(nullable: ReadonlySet<string>): SqlOfEngine {
   };
 }
 
-// SQLite sorts nulls first, PostgreSQL last. This is added only where a column has nulls: an index does not serve this order.
+// `in ()` is no SQL here: no value is in an empty list, as on SQLite. SQLite sorts nulls first, PostgreSQL last. This is added only where a column has nulls: an index does not serve this order.
 class Compiler extends PostgresQueryCompiler {
   readonly #nullable: ReadonlySet<string>;
 
@@ -29,12 +34,25 @@ class Compiler extends PostgresQueryCompiler {
     this.#nullable = nullable;
   }
 
+  protected override visitBinaryOperation(node: BinaryOperationNode): void {
+    const operator = OperatorNode.is(node.operator) ? node.operator.operator : undefined;
+    if ((operator === 'in' || operator === 'not in') && isEmpty(node.rightOperand)) {
+      this.append(operator === 'in' ? 'false' : 'true');
+      return;
+    }
+    super.visitBinaryOperation(node);
+  }
+
   protected override visitOrderByItem(node: OrderByItemNode): void {
     super.visitOrderByItem(node);
     const column = columnOf(node);
     if (node.nulls !== undefined || column === undefined || !this.#nullable.has(column)) return;
     this.append(isDescending(node) ? ' nulls last' : ' nulls first');
   }
+}
+
+function isEmpty(list: OperationNode): boolean {
+  return (PrimitiveValueListNode.is(list) || ValueListNode.is(list)) && list.values.length === 0;
 }
 
 function columnOf({ orderBy }: OrderByItemNode): string | undefined {

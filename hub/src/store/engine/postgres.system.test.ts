@@ -238,6 +238,37 @@ async function changesOf(place: string | PostgresPlace): Promise<readonly RowCha
   return heard;
 }
 
+test(
+  'a connection that is lost between two reads of one request fails the second one, and ends no hub',
+  onServer,
+  async () => {
+    await using store = await emptyStore('between');
+    await using database = await Database.open(store.place);
+    const reading = database.read.connection().execute(async (db) => {
+      const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db);
+      const pid = rows[0]?.pid;
+      await withServer(async (client) => {
+        await client.query('select pg_terminate_backend($1, 10000)', [pid]);
+      });
+      await db.selectFrom('publisher').select('name').execute();
+    });
+    await assert.rejects(reading);
+    assert.deepEqual(await database.read.selectFrom('publisher').select('name').execute(), []);
+  },
+);
+
+test('no value is in an empty list, and every value is outside of it', onServer, async () => {
+  await using store = await emptyStore('empty');
+  await using database = await Database.open(store.place);
+  await database.write((trx) => trx.insertInto('publisher').values(publisher('a')).execute());
+  const found = async (operator: 'in' | 'not in') =>
+    (await database.read.selectFrom('publisher').select('fingerprint').where('fingerprint', operator, []).execute())
+      .length;
+  assert.deepEqual([await found('in'), await found('not in')], [0, 1]);
+  await database.write((trx) => trx.deleteFrom('publisher').where('fingerprint', 'not in', []).execute());
+  assert.equal(await found('not in'), 0);
+});
+
 test('the changes of rows are those that SQLite reports, with the same texts', onServer, async () => {
   await using store = await emptyStore('watch');
   const folder = await mkdtemp('/tmp/edgekeep-watch-');
