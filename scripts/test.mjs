@@ -1,11 +1,13 @@
 // Runs a chosen set of test files, two at a time: `all` (default), `unit` (the packages' own tests that need nothing but Node, several
-// files in one process), `fuzz`, `files` (those that are named), or `together` (those that are named, in one process). Tests that need a TPM simulator, services or minutes are named *.system.test.ts or are in tests/; fuzz
+// files in one process), `fuzz`, `files` (those that are named), `together` (those that are named, in one process), or `postgres` (those that open a
+// store, with it on PostgreSQL). Tests that need a TPM simulator, services or minutes are named *.system.test.ts or are in tests/; fuzz
 // runs are *.fuzz.test.ts. Arguments that begin with a dash go to node, for example `--test-name-pattern=…`. The last line is `N passed, N
 // failed, N skipped`; failed and skipped tests are named before it.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { memoryFolder } from './memory-folder.mjs';
+import { filesThatMeetStores, filesThatOpenStores } from './store-tests.mjs';
 import { endAll, runTestFiles } from './test-file.mjs';
 import { groupsOf } from './test-groups.mjs';
 
@@ -21,6 +23,7 @@ const sets = {
   fuzz: isFuzz,
   files: () => true,
   together: () => true,
+  postgres: () => true,
 };
 const [name = 'all', ...rest] = process.argv.slice(2);
 const chosen = sets[name];
@@ -30,10 +33,12 @@ if (chosen === undefined) {
 }
 const flags = rest.filter((word) => word.startsWith('-'));
 const named = rest.filter((word) => !word.startsWith('-')).map((path) => relative(root, resolve(path)));
-const files =
+const found =
   named.length > 0 || name === 'files' || name === 'together'
     ? named
     : walk('').filter((file) => file.endsWith('.test.ts') && chosen(file));
+
+const files = name === 'postgres' ? filesThatOpenStores(root, found) : found;
 
 // In CI each fuzz test gets this many inputs, about 300,000 together; elsewhere smaller counts of the tests keep a run short.
 const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true' ? '20000' : undefined);
@@ -51,6 +56,7 @@ if (env.CI === 'true' && process.getuid?.() !== 0) {
 for (const proxy of ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY']) delete env[proxy];
 // Under `node --test` it would make the files report to that process instead.
 delete env.NODE_TEST_CONTEXT;
+if (name === 'postgres') env.EDGEKEEP_TEST_STORE = 'postgres';
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, () => {
@@ -99,7 +105,7 @@ async function filesOfStore() {
     console.log('PostgreSQL is not installed: the store is tested on SQLite alone');
     return [];
   }
-  return files.filter((file) => /\/testing-(?:store|place)\.ts'/.test(readFileSync(join(root, file), 'utf8')));
+  return filesThatMeetStores(root, files);
 }
 
 async function startCluster() {

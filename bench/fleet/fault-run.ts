@@ -30,16 +30,20 @@ export async function runFaults(harness: Harness, { name, times, options, fault 
   await fleet.progress(ANSWERS_MAX);
   const report = await fleet.end();
   for (const problem of report.problems.slice(0, 20)) harness.progress(`PROBLEM ${problem}`);
-  const ended = fleet.nodes.all.map((node) => `${node.name} ended ${node.ended} times without an order`).join(', ');
-  const failed = fleet.nodes.all.flatMap((node) =>
-    [...node.failedStarts].map(([said, count]) => `${count} starts: ${said}`),
+  for (const { name: node, endings, failedStarts } of fleet.nodes.all) {
+    for (const said of new Set(endings)) harness.progress(`${node} ended: ${said}`);
+    for (const said of new Set(failedStarts)) harness.progress(`${node} did not start: ${said}`);
+  }
+  const ended = fleet.nodes.all.map(
+    ({ name: node, endings, failedStarts }) =>
+      `${node} ended ${endings.length} times without an order, and needed ${failedStarts.length} further starts`,
   );
   harness.figure(`${name}: faults`, times, '');
   harness.figure(`${name}: keys released`, report.keys, '');
   harness.figure(`${name}: answers lost`, report.lost, '');
   harness.verdict(
     report.problems.length === 0,
-    `${name}: ${times} times, ${reportText(report)}, ${report.problems.length} that no order of events explains; every node is back without a hand (${[ended, ...failed].join('; ')})`,
+    `${name}: ${times} times, ${reportText(report)}, ${report.problems.length} that no order of events explains; every node is back without a hand (${ended.join('; ')})`,
   );
 }
 

@@ -9,8 +9,9 @@ import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import type { Parameter } from '@edgekeep/hub/store/engine/parameter';
 import type { StorePlace } from '@edgekeep/hub/store/engine/place';
 import type { PostgresPlace } from '@edgekeep/hub/store/engine/postgres-place';
-import { changeIn, listen } from '@edgekeep/hub/store/engine/postgres-watch';
-import { type RowChange, readRows, rowCondition, rowName, rowText } from '@edgekeep/hub/store/engine/row-watch';
+import * as onPostgres from '@edgekeep/hub/store/engine/postgres-watch';
+import * as onSqlite from '@edgekeep/hub/store/engine/row-watch';
+import { readRows, type WatchedTable } from '@edgekeep/hub/store/engine/row-watch';
 import { tableList } from '@edgekeep/hub/store/security-tables';
 import { inDatabase, inFile, type OutsideStore, storeIn, storeOn } from './outside-store.ts';
 
@@ -31,46 +32,54 @@ export async function changeStore(place: StorePlace, sql: string, ...values: rea
 async function editFile<T>(path: string, act: Act<T>): Promise<T> {
   return inFile(path, async (file) => {
     readRows(file);
-    const result = await act(storeIn(file));
-    file.exec('BEGIN IMMEDIATE; DELETE FROM security_row');
-    const insert = file.prepare('insert into security_row values (?, ?, ?)');
-    for (const each of tableList.replayed) {
-      const columns = `${rowName(each, 'r')} as name, ${rowText(each, 'r')} as text`;
-      const rows = file.prepare(`select ${columns} from "${each.table}" r where ${rowCondition(each, 'r')}`).all();
-      for (const { name, text } of rows) insert.run(each.table, rowDigest(each.table, String(text)), String(name));
-    }
+    const store = storeIn(file);
+    const result = await act(store);
+    file.exec('BEGIN IMMEDIATE');
+    await listRows(store, (each) => [
+      onSqlite.rowName(each, 'r'),
+      onSqlite.rowText(each, 'r'),
+      onSqlite.rowCondition(each, 'r'),
+    ]);
     file.exec('COMMIT');
     return result;
   });
 }
 
-/** The triggers of the hub report the changes to this connection, as to the hub's own. */
 async function editDatabase<T>(place: PostgresPlace, act: Act<T>): Promise<T> {
   return inDatabase(place, async (client) => {
-    const changes: RowChange[] = [];
-    client.on('notice', (notice) => {
-      const change = changeIn(notice);
-      if (change !== undefined) changes.push(change);
-    });
-    await client.query(listen);
+    const store = storeOn(client);
+    const typeOf = await onPostgres.columnTypes(async (text) => (await client.query<never>(text)).rows);
     await client.query('begin');
     // A hub waits until the list is whole.
     await client.query('select 1 from engine.head for update');
-    const store = storeOn(client);
     const result = await act(store);
-    for (const { table, name, before, after } of changes) {
-      if (before !== null)
-        await store.run(
-          'delete from security_row where table_name = ? and digest = ?',
-          table,
-          rowDigest(table, before),
-        );
-      if (after !== null)
-        await store.run('insert into security_row values (?, ?, ?)', table, rowDigest(table, after), name);
-    }
+    await listRows(store, (each) => [
+      onPostgres.rowName(each, 'r'),
+      onPostgres.rowText(each, 'r', typeOf),
+      onPostgres.rowCondition(each, 'r'),
+    ]);
     await client.query('commit');
     return result;
   });
+}
+
+/** `expressionsOf` gives name, text and condition of the row `r` of a table, in the SQL of the engine. */
+async function listRows(
+  store: OutsideStore,
+  expressionsOf: (each: WatchedTable) => readonly [name: string, text: string, condition: string],
+): Promise<void> {
+  await store.run('delete from security_row');
+  for (const each of tableList.replayed) {
+    const [name, text, condition] = expressionsOf(each);
+    const rows = await store.rows(`select ${name} as name, ${text} as text from "${each.table}" r where ${condition}`);
+    for (const row of rows)
+      await store.run(
+        'insert into security_row (table_name, digest, name) values (?, ?, ?)',
+        each.table,
+        rowDigest(each.table, String(row['text'])),
+        String(row['name']),
+      );
+  }
 }
 
 /** Has the log of a stopped hub vouch for the rows as they are. */

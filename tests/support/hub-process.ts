@@ -26,17 +26,25 @@ export class HubProcess implements DeviceListener, AsyncDisposable {
   readonly rootPem: string;
   readonly operator: Operator;
   readonly #child: ChildProcess;
+  readonly #complaint: () => string;
 
   private constructor(
     child: ChildProcess,
     deviceAddress: DeviceListener['deviceAddress'],
     rootPem: string,
     operator: Operator,
+    complaint: () => string,
   ) {
     this.#child = child;
     this.deviceAddress = deviceAddress;
     this.rootPem = rootPem;
     this.operator = operator;
+    this.#complaint = complaint;
+  }
+
+  /** The end of what it wrote to its error output. */
+  get complaint(): string {
+    return this.#complaint();
   }
 
   /** Starts `hub run` and resolves once it reports that it is ready; rejects with its output otherwise. */
@@ -62,8 +70,10 @@ export class HubProcess implements DeviceListener, AsyncDisposable {
     const lines = createInterface({ input: child.stdout });
     const first = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => undefined)]);
     if (first === undefined) throw new Error(`the hub ended at its start: ${complaint.trim()}`);
-    const { device, operator } = readyLine.parse(JSON.parse(String(first[0])));
-    const hub = new HubProcess(child, device, rootPem, await operatorAt(operatorFile, operator));
+    const ready = readyLine.safeParse(JSON.parse(String(first[0])));
+    if (!ready.success) throw new Error(`the hub did not start: ${String(first[0])} ${complaint.trim()}`);
+    const { device, operator } = ready.data;
+    const hub = new HubProcess(child, device, rootPem, await operatorAt(operatorFile, operator), () => complaint);
     started.move();
     return hub;
   }

@@ -10,6 +10,7 @@ export interface NodePlace {
   readonly rootPem: string;
 }
 
+const SAID_MAX = 400;
 const RESTART_PAUSE_MS = 250;
 /** With a pause between them: longer than a database needs to come back. */
 const FAILED_STARTS_MAX = 400;
@@ -19,10 +20,10 @@ export class HubNode {
   readonly folder: string;
   /** How its next process is started. */
   options: ProcessOptions = {};
-  /** How often it ended without an order. */
-  ended = 0;
-  /** Starts that failed, by what the hub said. */
-  readonly failedStarts = new Map<string, number>();
+  /** What it said each time when it ended without an order. */
+  readonly endings: string[] = [];
+  /** What it said each time when it did not start. */
+  readonly failedStarts: string[] = [];
   readonly #place: NodePlace;
   readonly #onStart: () => void;
   readonly #onFailure: (error: unknown) => void;
@@ -53,9 +54,8 @@ export class HubNode {
         this.#has(process);
         return;
       } catch (error) {
-        const said = error instanceof Error ? (error.message.split('\n').at(-1) ?? '') : String(error);
-        this.failedStarts.set(said, (this.failedStarts.get(said) ?? 0) + 1);
-        if ([...this.failedStarts.values()].reduce((sum, each) => sum + each, 0) > FAILED_STARTS_MAX) throw error;
+        this.failedStarts.push(shortened(error instanceof Error ? error.message : String(error)));
+        if (this.failedStarts.length > FAILED_STARTS_MAX) throw error;
         if (!this.#wanted) return;
         await setTimeout(RESTART_PAUSE_MS);
       }
@@ -72,7 +72,7 @@ export class HubNode {
     await process.ended;
     if (this.#process !== process) return;
     this.#process = undefined;
-    this.ended += 1;
+    this.endings.push(shortened(process.complaint));
     await this.start();
   }
 
@@ -97,6 +97,11 @@ export class HubNode {
     this.#wanted = false;
     return process;
   }
+}
+
+/** The last words, on one line. */
+function shortened(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').slice(-SAID_MAX);
 }
 
 export class Nodes implements AsyncDisposable {
