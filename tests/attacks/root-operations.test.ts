@@ -120,8 +120,6 @@ function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<
     'roll-policy-back': ['/v1/policy/rollback', { version: 1 }],
     'enable-enrollment-group': ['/v1/enrollment-groups/ben/enable', {}],
     'roll-platform-key': ['/v1/platform-key/roll'],
-    'invite-node': ['/v1/nodes/invitations', { name: 'two', publicKey: 'A'.repeat(43), lifeSeconds: 60 }],
-    'remove-node': ['/v1/nodes/two/remove', { reason: 'x' }],
     'install-issuing': ['/v1/authorities/install', { certificates: made.signed }],
     'activate-issuing': [`/v1/authorities/issuing/${made.issuing}/activate`, {}],
     'revoke-issuing': [`/v1/authorities/issuing/${made.issuing}/revoke`, { note: 'x' }],
@@ -163,7 +161,9 @@ test('every root operation waits for all who ask, and nothing of it is done; no 
     return entries.map(({ kind }) => kind).filter((kind) => !/^(?:approval-|security-state)/.test(kind));
   };
   const before = await done();
-  for (const { name, method, route } of rootOperations) {
+  // A hub whose store is a file refuses these at once: tests/attacks/nodes.test.ts.
+  const ofNodes: ReadonlySet<string> = new Set(['invite-node', 'remove-node']);
+  for (const { name, method, route } of rootOperations.filter((each) => !ofNodes.has(each.name))) {
     const [path = '', body] = requests[name] ?? [];
     assert.ok(matches(path, route), `no request for ${name}: ${path}`);
     const asked = await ada.waits(method, path, body);

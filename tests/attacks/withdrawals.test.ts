@@ -431,6 +431,7 @@ const besides: Readonly<Record<string, readonly string[]>> = {
     'POST /v1/authorities/roots/:sha256/overlap',
     // What is on it was revoked here before.
     'POST /v1/authorities/roots/:sha256/list',
+    'POST /v1/event-cursors/:name/reset',
     'POST /v1/nodes/:name/remove',
     'POST /v1/nodes/invitations',
     'POST /v1/platform-key/roll',
