@@ -58,7 +58,7 @@ test('a machine joins with a code, and what one node makes the other uses', onSe
   const rolled = await first.send('POST', '/v1/platform-key/roll', {}, platformKeyRollResponse);
   await until(
     () => second.get('/v1/platform-key', platformKeyView),
-    ({ version }) => version === rolled.version,
+    ({ version, finished }) => version === rolled.version && finished,
   );
 });
 

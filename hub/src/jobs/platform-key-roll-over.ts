@@ -29,8 +29,8 @@ export interface RollDependencies {
   readonly secrets: readonly StoredSecrets[];
   readonly clock: Clock;
   readonly addJob: AddJob;
-  /** Throws while another node may still wrap under an older version. */
-  readonly assertKeysUsed?: (() => Promise<void>) | undefined;
+  /** Waits until no node wraps under an older version any more; throws where one still may. */
+  readonly assertKeysUsed?: ((signal: AbortSignal) => Promise<void>) | undefined;
 }
 
 export class PlatformKeyRoll implements AsyncDisposable {
@@ -69,6 +69,8 @@ export class PlatformKeyRoll implements AsyncDisposable {
     const gone = platformKey.older.filter((version) => !present.includes(version));
     if (gone.length > 0) this.#forgetLater(gone);
     this.#unfinished = platformKey.older.length > gone.length;
+    // The node that leads may be this one.
+    this.resume();
   }
 
   /** Makes a new version and begins; resolves when new values are wrapped under it. Throws `conflict` while a roll-over is under way. */
@@ -113,6 +115,8 @@ export class PlatformKeyRoll implements AsyncDisposable {
   async #rewrapAll(signal: AbortSignal): Promise<void> {
     if (!this.#unfinished) return;
     const { database, platformKey, secrets } = this.#dependencies;
+    // Before the first value: then none is wrapped under an older version behind this.
+    await this.#dependencies.assertKeysUsed?.(signal);
     let values = 0;
     for (const each of secrets) {
       for (let done = BATCH_MAX; done === BATCH_MAX;) {
@@ -127,7 +131,6 @@ export class PlatformKeyRoll implements AsyncDisposable {
   async #end(values: number): Promise<void> {
     const { database, keyStore, platformKey, secrets, clock } = this.#dependencies;
     const { newest } = platformKey;
-    await this.#dependencies.assertKeysUsed?.();
     await database.writeAsHub(async (trx) => {
       // Every value under an older version was written by an earlier transaction than this one.
       const left = await countOlder(trx, secrets, newest);

@@ -1,5 +1,7 @@
 // What a running node does for its place among the others: it renews its claim and says how far it is, looks whether it was removed, and the one that
 // leads raises an alert about a node that is silent.
+import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Gauge, type Registry } from 'prom-client';
 import { weighAlert } from '../alert/alerts.ts';
 import type { Clock } from '../common/clock.ts';
@@ -16,6 +18,8 @@ const beatMs = 2_000;
 /** A node that was removed ends within twice this. */
 const lookMs = 400;
 const silenceMs = 10_000;
+/** A node looks for new keys several times a second. */
+const KEYS_WAIT_MS = 30_000;
 
 export interface NodeWatchDependencies {
   readonly database: Database;
@@ -60,18 +64,19 @@ export class NodeWatch {
     this.#followers.push(follower);
   }
 
-  /** Throws `conflict` while a node runs that does not use the newest keys yet. */
-  async assertKeysUsed(): Promise<void> {
+  /** Waits until every node uses the newest keys. Throws `conflict` where one does not within `waitMs`. */
+  async assertKeysUsed(signal: AbortSignal, waitMs = KEYS_WAIT_MS): Promise<void> {
     const { database, keys } = this.#dependencies;
-    const nodes = await listNodes(database.read, database.clock);
-    const late = nodes.find(
-      ({ state, keysVersion }) => (state === 'running' || state === 'silent') && keysVersion < keys.version,
-    );
-    if (late === undefined) return;
-    throw new HubError(
-      'conflict',
-      `node ${late.name} (${late.state}) does not use the newest keys yet: if its machine is lost, \`edgekeep hub nodes remove ${late.name}\``,
-    );
+    const untilMs = performance.now() + waitMs;
+    for (;;) {
+      const nodes = await listNodes(database.read, database.clock);
+      const late = nodes.find(
+        ({ state, keysVersion }) => (state === 'running' || state === 'silent') && keysVersion < keys.version,
+      );
+      if (late === undefined || signal.aborted) return;
+      if (performance.now() > untilMs) throw lateError(late);
+      await pause(lookMs);
+    }
   }
 
   get jobs(): readonly Job[] {
@@ -152,6 +157,7 @@ export class NodeWatch {
     for (const follower of this.#followers) await follower();
     // Told to the others when nothing here uses the ones before.
     this.#keysVersion = version;
+    await this.#beat();
   }
 
   async weighSilence(): Promise<void> {
@@ -182,6 +188,13 @@ export class NodeWatch {
       trx.updateTable('node').set(row).where('id', '=', claim.id).where('claim', '=', claim.claim).execute(),
     );
   }
+}
+
+function lateError({ name, state }: NodeView): HubError {
+  return new HubError(
+    'conflict',
+    `node ${name} (${state}) does not use the newest keys yet: if its machine is lost, \`edgekeep hub nodes remove ${name}\``,
+  );
 }
 
 function endedError(): HubError {

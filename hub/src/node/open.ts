@@ -24,6 +24,8 @@ export interface NodeSettings {
 /** A node that runs. */
 export interface NodeSubject extends Subject {
   readonly id: string;
+  /** Names this process among those that are or were this node. */
+  readonly process: string;
   readonly name: string;
   readonly keys: SharedKeys;
   readonly watch: NodeWatch;
@@ -83,6 +85,7 @@ async function enterNode(
   const watch = new NodeWatch({ database, claim, clock, settings, keys });
   return {
     id: file.id,
+    process: claim.claim,
     name: file.name,
     keys,
     watch,

@@ -8,7 +8,7 @@ interface Followed {
   readonly database: Database;
   readonly log: Pick<AuditLog, 'wake'>;
   readonly pollMilliseconds: number;
-  /** Of this node. */
+  /** Of this process of this node. */
   readonly id: string;
 }
 

@@ -122,7 +122,8 @@ async function openLedger(
   const audit = hub.use(await openAudit(database, start, settings, { first, signerOf }));
   if (postQuantum?.made === true) await logSecondKey(database, settings.logOrigin, time.now());
   const { pollMilliseconds } = settings.revocation;
-  if (node !== undefined) await openNodes(hub, { database, log: audit.log, pollMilliseconds, id: node.id });
+  if (node !== undefined)
+    await openNodes(hub, { database, log: audit.log, pollMilliseconds, id: `${node.id}.${node.process}` });
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
   await node?.shareKeys();
   return { folder, settings, time, clock: time.now, secrets, database, audit, node, ...state };
@@ -252,7 +253,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const webhooks = hub.use(openWebhooks(sending, settings, events));
   const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets, webhookSecrets] };
   const nodeWatch = ledger.node?.watch;
-  const assertKeysUsed = nodeWatch && (() => nodeWatch.assertKeysUsed());
+  const assertKeysUsed = nodeWatch && ((signal: AbortSignal) => nodeWatch.assertKeysUsed(signal));
   const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add, assertKeysUsed };
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));
   nodeWatch?.followKeys(() => platformKeyRoll.follow());
