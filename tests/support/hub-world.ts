@@ -18,6 +18,7 @@ import { encodeReferenceValues, type ReferenceValues } from '@edgekeep/core/atte
 import type { ReleasePolicy } from '@edgekeep/core/model/release-policy';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/commands/init';
+import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import type { StorePlace } from '@edgekeep/hub/store/engine/place';
 import type { PostgresPlace } from '@edgekeep/hub/store/engine/postgres-place';
@@ -56,6 +57,8 @@ export interface WorldOptions {
   readonly folder?: string;
   /** Where its store is; left out: a place of the engine that this run is for. */
   readonly place?: StorePlace;
+  /** Its keys are sealed, and opened by a program that prints this; left out: plain files. */
+  readonly secret?: Uint8Array;
 }
 
 const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
@@ -71,6 +74,7 @@ export class HubWorld {
   #settings: ReturnType<typeof parseHubSettings>;
   #hub: Hub | undefined;
   #operator: Operator | undefined;
+  #secret: Uint8Array | undefined;
 
   private constructor(
     folder: string,
@@ -95,6 +99,7 @@ export class HubWorld {
     policyText = everyAttestedTpmPolicyText,
     generalAuthority = false,
     place: givenPlace,
+    secret,
   }: WorldOptions = {}): Promise<HubWorld> {
     const folder = given ?? (await mkdtemp(join(tmpdir(), 'edgekeep-hub-')));
     const place = givenPlace ?? (await storePlace(join(folder, 'hub')));
@@ -127,7 +132,9 @@ export class HubWorld {
     const world = started.use(new HubWorld(folder, place, parsed, new TestClock(aheadSeconds)));
     if (givenPlace === undefined && typeof place !== 'string') world.#made = place;
     const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now(), policyText };
-    await initHub(world.hubFolder, order);
+    const unlockers = secret === undefined ? [] : [{ kind: 'program' as const, secret: Uint8Array.from(secret) }];
+    world.#secret = secret;
+    await initHub(world.hubFolder, { ...order, unlockers });
     if (generalAuthority) await makeGeneral(world.hubFolder, order.rootFolder);
     await mkdir(join(world.hubFolder, 'vendor-roots'), { recursive: true });
     await mkdir(join(world.hubFolder, 'dice-roots'), { recursive: true });
@@ -142,11 +149,16 @@ export class HubWorld {
   }
 
   /** Starts the hub whose data folder is `hub` in this folder, as another version left it; it does not know the publisher. */
-  static async reopen(folder: string, settings: Readonly<Record<string, unknown>>): Promise<HubWorld> {
+  static async reopen(
+    folder: string,
+    settings: Readonly<Record<string, unknown>>,
+    secret?: Uint8Array,
+  ): Promise<HubWorld> {
     await using started = new AsyncDisposableStack();
     const parsed = parseHubSettings(settings, 'hub.json');
     const place = placeOfStore(join(folder, 'hub'), parsed);
     const world = started.use(new HubWorld(folder, place, parsed, new TestClock()));
+    world.#secret = secret;
     await world.start();
     started.move();
     return world;
@@ -176,7 +188,9 @@ export class HubWorld {
   }
 
   async start(): Promise<void> {
-    this.#hub = await startHub(this.hubFolder, this.#settings, this.clock.now);
+    const secret = this.#secret && Uint8Array.from(this.#secret);
+    const keys = secret && (await openSealed(join(this.hubFolder, 'keys'), { kind: 'program', secret }));
+    this.#hub = await startHub(this.hubFolder, this.#settings, this.clock.now, keys);
     this.#operator = await operatorAt(this.operatorFile, this.#hub.operatorAddress);
   }
 

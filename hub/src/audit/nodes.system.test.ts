@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
-import { encodeNote, parseNote } from '@edgekeep/core/audit/note';
+import { cosign, cosignatureBy } from '@edgekeep/core/audit/cosignature';
+import { encodeNote, encodeVerifierKey, type NoteSigner, parseNote, verifierKey } from '@edgekeep/core/audit/note';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { Database } from '../store/database.ts';
 import { tableList } from '../store/security-tables.ts';
@@ -15,9 +16,12 @@ import { appendEntry } from './append.ts';
 import { endOfLog, handOver } from './hand-over.ts';
 import { AuditLog } from './log.ts';
 import { parseStateEntry } from './state-entry.ts';
+import { SharedCosignatures } from './shared-cosignatures.ts';
 import { StateRecorder } from './state-recorder.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
 import { ed25519Key, logSigner } from './testing-log.ts';
+import { testPolicies } from './testing-witness.ts';
+import { CosignatureCollector } from './witness.ts';
 
 const isRootInCi = process.env['CI'] === 'true' && process.getuid?.() === 0;
 const missing = serverPrograms() === undefined && !isRootInCi ? 'PostgreSQL is not installed' : false;
@@ -216,4 +220,124 @@ test('a node signs nothing behind the end of a log that another node has handed 
       at <= closed,
       `the checkpoint of ${at} entries`,
     );
+});
+
+/** A device that may be a witness, and what it does. */
+async function witnessDevice(node: Node, id: string, seed: number) {
+  const signer: NoteSigner = { name: `log.example/device/${id}`, signer: signerFromKey(ed25519Key(seed)) };
+  const key = verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1');
+  const row = {
+    id,
+    tier: 'tpm',
+    state: 'active',
+    state_reason: 'a test',
+    identity: '{}',
+    root_sha256: id,
+    witness_key: encodeVerifierKey(key),
+    enrolled_at: 1,
+    seen_at: 1,
+    reset_count: -1,
+    appraisal: null,
+    appraised_at: null,
+    counts: null,
+  } as const;
+  await node.database.writeAsHub((trx) => trx.insertInto('device').values(row).execute());
+  const cosigned = async (checkpoint: Uint8Array, seconds: number) => {
+    const note = parseNote(checkpoint);
+    const lines = await cosign(note.text, seconds, signer);
+    return encodeNote({ text: note.text, signatures: [...note.signatures, ...lines] });
+  };
+  return { id, key, cosigned };
+}
+
+const standing = { tier: 'tpm', origin: '' };
+
+function collectorAt({ database, log }: Node) {
+  const witnesses = new CosignatureCollector({ log, policies: testPolicies(2), maxRoundSeconds: 600 });
+  const shared = new SharedCosignatures({ database, log, witnesses, asked: [], clock: () => 2_000_000 });
+  return { witnesses, exchange: () => shared.exchange() };
+}
+
+type Collector = ReturnType<typeof collectorAt>;
+type WitnessDevice = Awaited<ReturnType<typeof witnessDevice>>;
+
+async function checkIn({ witnesses }: Collector, { id, key, cosigned }: WitnessDevice): Promise<void> {
+  witnesses.register(id, key, standing);
+  const offer = await witnesses.offer(0, 2_000);
+  if (offer.kind === 'refused') return assert.fail(offer.reasons.join());
+  assert.equal(witnesses.accept(id, await cosigned(offer.checkpoint, 2_000), 2_000).kind, 'kept');
+}
+
+test('cosignatures that came to different nodes make one quorum at both, on one checkpoint', onServer, async () => {
+  await using nodes = await Nodes.open('cosignatures');
+  const { a, b } = nodes;
+  const [first, second] = [await witnessDevice(a, 'press-1', 21), await witnessDevice(b, 'press-2', 22)];
+  await a.log.integrated(await append(a, 'one'));
+  const [ofA, ofB] = [collectorAt(a), collectorAt(b)];
+  await checkIn(ofA, first);
+  await ofA.exchange();
+  // The other node has more of the log by now, and follows the open checkpoint all the same.
+  await b.log.integrated(await append(b, 'two'));
+  await ofB.exchange();
+  assert.deepEqual([ofA.witnesses.witnessed(), ofB.witnesses.witnessed()], [undefined, undefined]);
+  await checkIn(ofB, second);
+  await ofB.exchange();
+  await ofA.exchange();
+  const [witnessed, other] = [ofA.witnesses.witnessed(), ofB.witnesses.witnessed()];
+  if (witnessed === undefined || other === undefined) return assert.fail('no quorum');
+  assert.equal(parseNote(witnessed).text, parseNote(other).text);
+  for (const note of [witnessed, other])
+    for (const { key } of [first, second]) assert.ok(cosignatureBy(parseNote(note), key), `no line of ${key.name}`);
+});
+
+// SECURITY.md: HUB-137
+test(
+  'a cosignature in the store counts by its signature, and for a device that is a witness now',
+  onServer,
+  async () => {
+    await using nodes = await Nodes.open('planted');
+    const { a, b } = nodes;
+    const [first, cutOff, other] = [
+      await witnessDevice(a, 'press-1', 21),
+      await witnessDevice(a, 'press-2', 22),
+      await witnessDevice(a, 'press-3', 23),
+    ];
+    await a.log.integrated(await append(a, 'one'));
+    await b.log.reach(1);
+    const [ofA, ofB] = [collectorAt(a), collectorAt(b)];
+    await checkIn(ofA, first);
+    await checkIn(ofA, cutOff);
+    await ofA.exchange();
+    const cosigned = await first.cosigned(a.log.checkpoint(), 2_000);
+    await a.database.writeAsHub(async (trx) => {
+      await trx.updateTable('device').set({ state: 'quarantined' }).where('id', '=', cutOff.id).execute();
+      // Somebody writes the line of one device in the name of another.
+      const planted = { number: 100, size: 1, device_id: other.id, public_name: null, cosigned };
+      await trx.insertInto('witness_cosignature').values(planted).execute();
+    });
+    await ofB.exchange();
+    const open = parseNote(ofB.witnesses.checkpoint());
+    assert.deepEqual(
+      [first, cutOff, other].map(({ key }) => cosignatureBy(open, key) !== undefined),
+      [true, false, false],
+    );
+    assert.equal(ofB.witnesses.witnessed(), undefined);
+  },
+);
+
+// SECURITY.md: HUB-134
+test('a node that lags integrates before it answers a device that saw more', onServer, async () => {
+  await using nodes = await Nodes.open('lags');
+  const { a, b } = nodes;
+  for (const subject of ['one', 'two', 'three']) await a.log.integrated(await append(a, subject));
+  const { witnesses } = collectorAt(b);
+  assert.equal(b.log.size, 0);
+  const offer = await witnesses.offer(3, 2_000);
+  if (offer.kind === 'refused') return assert.fail(offer.reasons.join());
+  assert.equal(hex(offer.checkpoint), hex(a.log.checkpoint()));
+  assert.deepEqual(await witnesses.offer(4, 2_000), {
+    kind: 'refused',
+    status: 409,
+    reasons: ['the device saw 4 entries, this log has 3'],
+  });
 });
