@@ -64,6 +64,11 @@ export const parts = {
     packages: ['haproxy'],
     without: 'no haproxy: a TCP balancer in front of a hub is tested with our own alone',
   },
+  rsyslog: {
+    programs: ['rsyslogd'],
+    packages: ['rsyslog', 'rsyslog-openssl'],
+    without: 'no rsyslog: alerts by syslog are not tested with a real server',
+  },
   tinyproxy: {
     programs: ['tinyproxy'],
     packages: ['tinyproxy-bin'],
@@ -212,6 +217,7 @@ export const sets = {
     'openssl',
     'curl',
     'tinyproxy',
+    'rsyslog',
     'haproxy',
     'walk',
     'strongswan',

@@ -21,6 +21,7 @@ import { respondErrorCodes } from './declarations/respond.ts';
 import { revocationErrorCodes, revocationSettings } from './declarations/revocation.ts';
 import { secretsErrorCodes, secretsSettings } from './declarations/secrets.ts';
 import { storeErrorCodes, storeSettings } from './declarations/store.ts';
+import { syslogSettings } from './declarations/syslog.ts';
 import { vendorRootErrorCodes, vendorRootSettings } from './declarations/vendor-root.ts';
 import { webhookSettings } from './declarations/webhook.ts';
 import { workloadErrorCodes, workloadSettings } from './declarations/workload.ts';
@@ -79,6 +80,7 @@ export const hubSettings = {
   ...revocationSettings,
   ...secretsSettings,
   ...storeSettings,
+  ...syslogSettings,
   ...vendorRootSettings,
   ...webhookSettings,
   ...workloadSettings,
