@@ -105,6 +105,11 @@ export const agentSettingsSchema = z.strictObject({
     host: hostSchema,
     /** TCP port of the hub's device listener. */
     port: z.int().min(1).max(65_535).default(8443),
+    /** Other nodes of the same hub: the agent begins with one of all at random, and takes another where one is not reached or ends. */
+    otherAddresses: z
+      .array(z.strictObject({ host: hostSchema, port: z.int().min(1).max(65_535).default(8443) }))
+      .max(16)
+      .default([]),
     /** The name in the hub's certificate; left out: `host`. */
     serverName: hostNameSchema.optional(),
     /** PEM: the only authorities that may vouch for the hub. */

@@ -178,6 +178,7 @@ function linkOf(settings: AgentSettings, device: Device, timing: Timing) {
       ...hubAddress(settings),
       acceptServer: (chain: Parameters<KnownRoots['assertNotRevoked']>[0]) => roots.assertNotRevoked(chain),
     },
+    otherAddresses: settings.hub.otherAddresses,
     ...(proxy && { proxy: proxy.read }),
     authorities: () => roots.trustedPem,
     generalAuthority: () => roots.generalAuthority,

@@ -24,6 +24,8 @@ const proxyUrl = z
 /** A hub's address and its roots: an operator file, with or without its token. */
 export const operatorAddress = z.object({
   url: z.string().max(2_048).transform(hubUrl),
+  /** Other nodes of the same hub, which are tried where one is not reached: one root and one token for all. */
+  otherUrls: z.array(z.string().max(2_048).transform(hubUrl)).max(16).optional(),
   serverName: hostNameSchema.optional(),
   root: rootPem,
   /** The HTTP proxy on the way (spec/http-proxy.md); `none`: directly, also where the environment names one. */

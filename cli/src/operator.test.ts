@@ -122,6 +122,43 @@ test('a hub that asks to slow down is asked again after as long as it says, with
   }
 });
 
+test('where one node of a hub is not reached, or is stopping, the next address of the file is asked with the same key of the request', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-operator-'));
+  try {
+    const { certificateChainPem: cert, privateKeyPem: key } = authority.server;
+    const asked: string[] = [];
+    const nodeAt = (name: string, isStopping: () => boolean) =>
+      createServer({ cert, key }, (request, response) => {
+        asked.push(`${name} ${request.method} ${request.headers['idempotency-key'] === undefined ? '' : 'key'}`.trim());
+        request.resume();
+        response.writeHead(isStopping() ? 503 : 200, { 'content-type': 'application/json' });
+        const stopping = { error: { code: 'hub-stopping', message: 'stopping', reasons: [] } };
+        response.end(JSON.stringify(isStopping() ? stopping : {}));
+      });
+    let stopping = false;
+    await using two = nodeAt('two', () => stopping);
+    await using three = nodeAt('three', () => false);
+    const portOf = async (server: typeof two) => {
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const address = server.address();
+      return typeof address === 'object' ? (address?.port ?? 0) : 0;
+    };
+    const otherUrls = [`https://127.0.0.1:${await portOf(two)}`, `https://127.0.0.1:${await portOf(three)}`];
+    const file = join(folder, 'operator.json');
+    // Nothing listens on port 1.
+    const access = { url: 'https://127.0.0.1:1', otherUrls, serverName: 'localhost', root: authority.authorityPem };
+    await writeFile(file, JSON.stringify({ ...access, token: 'ek_x' }), { mode: 0o600 });
+    const operator = await operatorFromFile(file, async () => undefined);
+    await operator.get('/v1/sites', z.looseObject({}));
+    stopping = true;
+    await operator.send('POST', '/v1/sites', {}, z.looseObject({}));
+    assert.deepEqual(asked, ['two GET', 'two POST key', 'three POST key']);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 test('an operator file and a signing key that others may read or change are refused, with what to do', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-operator-'));
   try {

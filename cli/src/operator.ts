@@ -108,27 +108,24 @@ export async function operatorFromFile(
   wait: (milliseconds: number) => Promise<void> = delay,
 ): Promise<Operator> {
   const access = await readAccess(file);
-  const proxy = await proxyTo(access);
-  const way: Way =
-    proxy === undefined
-      ? { access, proxy, agent: connections, endpoint: parseWebAddress(access.url) }
-      : { access, proxy, agent: new TunnelAgent(proxy.proxy), endpoint: undefined };
+  const nodes = new Nodes(access, await proxyTo(access));
   const askOnce = async (
     method: string,
     path: string,
     body: Body,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Uint8Array> => {
+    const way = nodes.current;
     const response = await exchange(way, method, path, body, headers);
     warnOfFormerNamesSent(response.headers);
-    const bytes = await readAnswer(access, response);
+    const bytes = await readAnswer(way.access, response);
     const status = response.statusCode ?? 0;
     if (status === 202) throw approvalNeeded(bytes);
     if (status >= 200 && status < 300) return bytes;
     throw refusalOf(status, bytes, response.headers['retry-after']);
   };
   const ask = (method: string, path: string, body: () => Body, headers?: Readonly<Record<string, string>>) =>
-    askAgain(() => askOnce(method, path, body(), headers), wait);
+    askAgain(() => nodes.ask(() => askOnce(method, path, body(), headers)), wait);
   const parse = <T>(bytes: Uint8Array, schema: ZodType<T>) => parseJson(bytes, schema, 'the hub’s answer');
   return {
     get: async (path, schema) => parse(await ask('GET', path, () => undefined), schema),
@@ -142,6 +139,40 @@ export async function operatorFromFile(
       parse(await ask('POST', path, open, { 'content-type': 'application/x-ndjson' }), schema),
     getBytes: async (path) => ask('GET', path, () => undefined),
   };
+}
+
+/** The addresses of a hub: after one that is not reached, or ends, the next one. */
+class Nodes {
+  readonly #ways: readonly Way[];
+  #at = 0;
+
+  constructor(access: Access, proxy: OperatorProxy | undefined) {
+    const agent = proxy === undefined ? connections : new TunnelAgent(proxy.proxy);
+    this.#ways = [access.url, ...(access.otherUrls ?? [])].map((url) => {
+      const endpoint = proxy === undefined ? parseWebAddress(url) : undefined;
+      return { access: { ...access, url }, proxy, agent, endpoint };
+    });
+  }
+
+  get current(): Way {
+    const way = this.#ways[this.#at % this.#ways.length];
+    if (way === undefined) throw new TypeError('an operator file without an address');
+    return way;
+  }
+
+  /** What may have been sent is not repeated here: the caller knows whether that is safe. */
+  async ask<T>(once: () => Promise<T>): Promise<T> {
+    for (let tried = 1; ; tried += 1) {
+      try {
+        return await once();
+      } catch (error) {
+        const isGone = error instanceof Unreachable && error.code === 'unreachable';
+        if (!isGone && !(error instanceof HubRefusal && error.code === 'hub-stopping')) throw error;
+        this.#at += 1;
+        if (!isGone || error.wasSent || tried === this.#ways.length) throw error;
+      }
+    }
+  }
 }
 
 // A refusal with Retry-After comes before any work was done.

@@ -74,7 +74,12 @@ interface Seen {
   readonly nextRefusal: () => Promise<void>;
 }
 
-function linkTo(t: TestContext, port: number, acquire?: () => Promise<Answer<Identity>>): Seen {
+function linkTo(
+  t: TestContext,
+  port: number,
+  acquire?: () => Promise<Answer<Identity>>,
+  otherPorts: readonly number[] = [],
+): Seen {
   const signed: string[] = [];
   const refused: string[] = [];
   const failed: unknown[] = [];
@@ -93,6 +98,7 @@ function linkTo(t: TestContext, port: number, acquire?: () => Promise<Answer<Ide
   const identity: Answer<Identity> = { kind: 'ok', value: { credential, pcrs: [0, 7] } };
   const link = new HubLink({
     hub: { host: '127.0.0.1', port },
+    otherAddresses: otherPorts.map((other) => ({ host: '127.0.0.1', port: other })),
     authorities: () => [authority.authorityPem],
     generalAuthority: () => 'accepted',
     prover,
@@ -136,6 +142,27 @@ function linkTo(t: TestContext, port: number, acquire?: () => Promise<Answer<Ide
 
 const yes = (more: object = {}) => ({ status: 200, body: { deviceId: 'pump-7', state: 'active', ...more } });
 const no = (code: string, status = 403) => ({ status, body: { error: { code, message: 'no', reasons: [] } } });
+
+test('a device whose node ends is bound at another one, and at the first again when that ends', async (t) => {
+  const [one, two] = [await startHub(t, () => yes()), await startHub(t, () => yes())];
+  const { next } = linkTo(t, one.port, undefined, [two.port]);
+  await next();
+  assert.deepEqual([one.asked.length, two.asked.length], [1, 0]);
+  for (const socket of one.sockets) socket.destroy();
+  await next();
+  assert.deepEqual([one.asked.length, two.asked.length], [1, 1]);
+  for (const socket of two.sockets) socket.destroy();
+  await next();
+  assert.deepEqual([one.asked.length, two.asked.length], [2, 1]);
+});
+
+test('a device reaches its hub at another address where nothing listens at the first', async (t) => {
+  const hub = await startHub(t, () => yes());
+  // Nothing listens on port 1.
+  const { next, failed } = linkTo(t, 1, undefined, [hub.port]);
+  await next();
+  assert.equal(failed.length, 1);
+});
 
 test('a new connection is bound before anything else is asked on it, by one quote over its own exporter', async (t) => {
   const hub = await startHub(t, () => yes());

@@ -7,6 +7,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { Serial } from '@edgekeep/host/serial';
 import { WireError } from '@edgekeep/wire/error';
+import { OneOf } from './one-of.ts';
 import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/wire/link/backoff';
 import { bindResponse, challengeResponse, type ImaLogKnown } from '@edgekeep/wire/api/attest';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
@@ -43,6 +44,8 @@ export interface Bound {
 
 export interface HubLinkDependencies {
   readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'acceptServer'>;
+  /** Other nodes of the same hub; left out: none. */
+  readonly otherAddresses?: readonly Pick<HubConnectionSettings, 'host' | 'port'>[];
   /** The proxy on the way; called before each connection, because its credentials change. Left out: none. */
   readonly proxy?: () => Promise<Proxy>;
   /** The roots that may vouch for the hub, PEM; called before each connection, because a device learns new ones. */
@@ -99,6 +102,7 @@ export class HubLink {
   readonly #dependencies: HubLinkDependencies;
   readonly #disposal = new AbortController();
   readonly #challenges = new Serial();
+  readonly #nodes: OneOf<Pick<HubConnectionSettings, 'host' | 'port'>>;
   #hybridKey: string | undefined;
   readonly #running: Promise<void>;
   #identity: Identity | undefined;
@@ -111,6 +115,8 @@ export class HubLink {
   /** Connects at once and continues until disposal. */
   constructor(dependencies: HubLinkDependencies) {
     this.#dependencies = dependencies;
+    const { hub, otherAddresses = [], random } = dependencies;
+    this.#nodes = new OneOf([hub, ...otherAddresses], random);
     this.#running = this.#run();
   }
 
@@ -195,9 +201,11 @@ export class HubLink {
       failures += 1;
       const attempt = await this.#attempt();
       if (attempt.kind === 'final') return;
-      if (attempt.kind === 'down') continue;
       const since = performance.now();
-      await this.#stay(attempt);
+      if (attempt.kind === 'up') await this.#stay(attempt);
+      // Not the one that was not reached, refused, or ended: another may be there.
+      this.#nodes.change();
+      if (attempt.kind === 'down') continue;
       failures = failuresAfter(failures, performance.now() - since);
     }
   }
@@ -230,7 +238,8 @@ export class HubLink {
     const { signal } = this.#disposal;
     const proxy = await this.#dependencies.proxy?.();
     const trusted = { authoritiesPem: authorities(), generalAuthority: generalAuthority() };
-    return HubConnection.open({ ...hub, ...trusted, proxy, credential, signal });
+    const { host, port } = this.#nodes.current;
+    return HubConnection.open({ ...hub, host, port, ...trusted, proxy, credential, signal });
   }
 
   /** A connection that is bound before any other request on it, or the reason against it, which `onRefused` has received. */
