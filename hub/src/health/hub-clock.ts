@@ -9,16 +9,17 @@ import type { HubTime } from '../store/hub-time.ts';
 // A hub that is killed loses at most this much of its latest time.
 const keptEveryMs = 10_000;
 
-export function hubClock(database: Pick<Database, 'read' | 'writeAsHub'>, time: HubTime): Subject {
+/** `node` is the name of this one, where there may be others: each has a clock and an alert of its own. */
+export function hubClock(database: Pick<Database, 'read' | 'writeAsHub'>, time: HubTime, node = ''): Subject {
   return {
-    jobs: [hubClockJob(database, time)],
+    jobs: [hubClockJob(database, time, node)],
     metrics: (registry) => registerClockMetric(registry, time),
     // A store that cannot be written keeps the time of ten seconds ago.
     [Symbol.asyncDispose]: () => time.keep(database).catch(() => undefined),
   };
 }
 
-function hubClockJob(database: Pick<Database, 'read' | 'writeAsHub'>, time: HubTime): Job {
+function hubClockJob(database: Pick<Database, 'read' | 'writeAsHub'>, time: HubTime, node: string): Job {
   let raised: boolean | undefined;
   return {
     name: 'hub-clock',
@@ -28,14 +29,14 @@ function hubClockJob(database: Pick<Database, 'read' | 'writeAsHub'>, time: HubT
     run: async () => {
       const problem = time.problem();
       const title = problem ?? time.setBack();
-      const about = { kind: 'hub-clock', subject: { part: 'hub-clock' }, nowMs: time.now() } as const;
+      const about = { kind: 'hub-clock', subject: { part: 'hub-clock' }, detail: node, nowMs: time.now() } as const;
       if ((title !== undefined) !== raised) {
         const severity = problem === undefined ? 'medium' : 'critical';
         const data = { behindSeconds: Math.round(time.behindSeconds()) };
         const state =
           title === undefined
             ? { settled: "the machine's clock is right again" }
-            : ({ severity, title, data } as const);
+            : ({ severity, title: node === '' ? title : `${node}: ${title}`, data } as const);
         await weighAlert(database, about, state);
         raised = title !== undefined;
       }

@@ -133,3 +133,44 @@ test('an alert that is written after the job works again does not stay', async (
   );
   assert.equal(writes.length, 2);
 });
+
+test('a node settles the alert about its own job and not another node’s, and the leading node that of work that one node does', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-jobs-'));
+  t.after(() => rm(folder, { recursive: true }));
+  await using database = await Database.open(await storePlace(folder));
+  const nodeNamed = (node: string) => {
+    const { read, idle } = countedReads(database);
+    const writes: Promise<unknown>[] = [];
+    const writeAsHub: Database['writeAsHub'] = (work) => {
+      const written = database.writeAsHub(work);
+      writes.push(written);
+      return written;
+    };
+    const alarm = { database: { read, writeAsHub }, clock: () => 1_000, maxFailures: 1, warn: () => undefined, node };
+    const ended = jobAlarm(alarm);
+    return async (name: string, runsOn: Job['runsOn'], failuresInARow: number) => {
+      const lastError = failuresInARow > 0 ? 'no room' : undefined;
+      const status = { name, summary: 'works', everyMilliseconds: 1, runsOn, running: false, runs: 1, failures: 1 };
+      const error = lastError === undefined ? undefined : new Error(lastError);
+      ended({ ...status, failuresInARow, lastError, lastStartedAt: 1, lastSucceededAt: undefined }, 0, error);
+      await idle();
+      await Promise.all(writes);
+    };
+  };
+  const [a, b] = [nodeNamed('a'), nodeNamed('b')];
+  await a('look', 'every-node', 1);
+  await b('look', 'every-node', 0);
+  await a('sweep', 'one-node', 1);
+  const alerts = async () =>
+    (await listAlerts(database.read, query)).alerts.map(({ title, state }) => `${state} ${title}`).toSorted();
+  assert.deepEqual(await alerts(), [
+    'open the job look on a failed 1 times in a row: no room',
+    'open the job sweep failed 1 times in a row: no room',
+  ]);
+  await b('sweep', 'one-node', 0);
+  await a('look', 'every-node', 0);
+  assert.deepEqual(await alerts(), [
+    'closed the job look on a failed 1 times in a row: no room',
+    'closed the job sweep failed 1 times in a row: no room',
+  ]);
+});

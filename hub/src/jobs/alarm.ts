@@ -12,13 +12,15 @@ export interface AlarmDependencies {
   readonly maxFailures: number;
   /** One line for the hub's own log. */
   readonly warn: (text: string) => void;
+  /** The name of this node, where there may be others: each has alerts of its own about what runs on every node. */
+  readonly node?: string | undefined;
 }
 
 /**
  * Call it after each run. Writes go one after the other and look at the newest run, so that an alert that is written late does not stay when
  * the job works again. What cannot be written now is tried again after the next run.
  */
-export function jobAlarm({ database, clock, maxFailures, warn }: AlarmDependencies): RunEnded {
+export function jobAlarm({ database, clock, maxFailures, warn, node }: AlarmDependencies): RunEnded {
   const newest = new Map<string, JobStatus>();
   /** Whether the job's alert is open, as this process wrote it; an earlier process may have left one. */
   const written = new Map<string, boolean>();
@@ -28,10 +30,12 @@ export function jobAlarm({ database, clock, maxFailures, warn }: AlarmDependenci
   const write = async (name: string): Promise<void> => {
     const job = newest.get(name);
     if (job === undefined || written.get(name) === isDue(job)) return;
-    const about = { kind: 'job-failing', subject: { part: 'jobs' }, detail: name, nowMs: clock() } as const;
+    // What one node does may be done by another now: that one settles the alert.
+    const own = job.runsOn === 'every-node' && node !== undefined ? ` on ${node}` : '';
+    const about = { kind: 'job-failing', subject: { part: 'jobs' }, detail: `${name}${own}`, nowMs: clock() } as const;
     if (isDue(job)) {
       const { summary, failuresInARow, lastError: error = '' } = job;
-      const title = `the job ${name} failed ${failuresInARow} times in a row: ${error}`;
+      const title = `the job ${name}${own} failed ${failuresInARow} times in a row: ${error}`;
       const data = { job: name, summary, error };
       await weighAlert(database, about, { severity: 'high', title, data });
     } else if (job.failuresInARow === 0) {

@@ -185,7 +185,8 @@ async function startJobs(
 ): Promise<JobHandle> {
   const { database, clock, settings, secrets } = ledger;
   const warn = (text: string) => log.warn(text);
-  scheduler.watch(jobAlarm({ database, clock, maxFailures: settings.alerts.maxJobFailures, warn }));
+  const { maxJobFailures: maxFailures } = settings.alerts;
+  scheduler.watch(jobAlarm({ database, clock, maxFailures, warn, node: ledger.node?.name }));
   const lines = await AlertLines.start(database.read, (alert) =>
     log.warn({ alert }, `alert ${alert.id}: ${alert.title}`),
   );

@@ -115,7 +115,7 @@ async function openLedger(
   const { maxBehindSeconds } = settings.hubClock;
   const time = await HubTime.open(database.read, { system, maxBehindSeconds });
   database.assertMayWrite = () => time.assertRight();
-  hub.use(hubClock(database, time));
+  hub.use(hubClock(database, time, node?.name));
   const readFrom = before.verdict.kind === 'compared' ? before.verdict.whole : 0;
   const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(secrets.keyStore) : undefined;
   const signerOf = (spki: Uint8Array) => readHubKey(secrets.keyStore, { id: sha256Hex(spki), purpose: 'log' });
