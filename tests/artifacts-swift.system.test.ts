@@ -2,12 +2,14 @@
 // secret, a missing bucket and a changed object are named.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { AwsClient } from 'aws4fetch';
 import { checkHub } from '@edgekeep/hub/commands/check/check';
-import { type HubSettings, hubSettingsSchema } from '@edgekeep/hub/settings';
+import { moveArtifacts } from '@edgekeep/hub/commands/move-artifacts';
+import { startHub } from '@edgekeep/hub/wiring/start';
+import { type HubSettings, hubSettingsSchema, readHubSettings } from '@edgekeep/hub/settings';
 import { probeBucket } from '@edgekeep/hub/artifact/probe';
 import { openBucket } from '@edgekeep/hub/doors/bucket/open-bucket';
 import { alertList } from '@edgekeep/wire/api/alert';
@@ -113,6 +115,53 @@ describe('with swift', { skip: skipWithoutSwift }, () => {
       assert.deepEqual(alert.data, { sha256: sealedSha256 });
       break;
     }
+  });
+
+  test('a stopped hub goes over to the bucket and back: digests are compared, a second run copies nothing, and what is lost is named', async () => {
+    await makeBucket(swift);
+    const prefix = 'moved/';
+    await using scene = await SoftwareWorld.open();
+    const { world, device } = scene;
+    const { hubFolder } = world;
+    await world.publishModel('surface', '1.0.0', 'weights');
+    await device.releaseBound(scene.link, 'surface', '1.0.0');
+    await world.stop();
+    const file = join(hubFolder, 'hub.json');
+    const before: object = JSON.parse(await readFile(file, 'utf8'));
+    await writeFile(file, JSON.stringify({ ...before, artifacts: { ...swift.settings, kind: 'folder', prefix } }));
+    const kind = async () => (await readHubSettings(hubFolder)).artifacts.kind;
+    const move = async (to: 'folder' | 's3', leaveLost = false) => {
+      const moved = await moveArtifacts(hubFolder, { to, leaveLost, clock: Date.now, progress: () => undefined });
+      return { ...moved, lost: moved.lost.length };
+    };
+    assert.deepEqual(await move('s3'), { to: 's3', files: 1, present: 0, evidence: 2, lost: 0, inUse: true });
+    assert.deepEqual(await move('s3'), { to: 's3', files: 0, present: 1, evidence: 2, lost: 0, inUse: true });
+    assert.equal(await kind(), 's3');
+    for (const name of ['blobs', 'evidence']) await rm(join(hubFolder, name), { recursive: true });
+    {
+      await using hub = await startHub(hubFolder, await readHubSettings(hubFolder), world.clock.now);
+      await using link = await device.connect(hub);
+      const { files } = accepted(await link.ask('GET', '/v1/models/surface'), modelResponse);
+      const { path, sealedSize } = files[0] ?? assert.fail();
+      assert.equal((await link.ask('GET', `/v1/models/surface/1.0.0/files/${path}`)).body.length, sealedSize);
+      await device.releaseBound(link, 'surface', '1.0.0');
+    }
+    assert.deepEqual(await move('folder'), { to: 'folder', files: 1, present: 0, evidence: 2, lost: 0, inUse: true });
+    // A file of the right length that was damaged is copied again.
+    const [name = ''] = (await readdir(join(hubFolder, 'blobs'), { recursive: true })).filter(
+      (each) => each.length > 64,
+    );
+    const copy = join(hubFolder, 'blobs', name);
+    await writeFile(copy, Buffer.alloc((await readFile(copy)).length));
+    assert.equal((await move('folder')).files, 1);
+    await rm(copy);
+    assert.deepEqual(await move('s3'), { to: 's3', files: 0, present: 1, evidence: 2, lost: 0, inUse: true });
+    using opened = await open({ prefix });
+    for await (const { key } of opened.bucket.list('models/')) await opened.bucket.put(key, Buffer.from('other'));
+    assert.deepEqual(await move('folder'), { to: 'folder', files: 0, present: 0, evidence: 2, lost: 1, inUse: false });
+    assert.equal(await kind(), 's3');
+    assert.equal((await move('folder', true)).inUse, true);
+    assert.equal(await kind(), 'folder');
   });
 
   test('`hub check` tries each right at the bucket, and says what is missing', async () => {

@@ -231,6 +231,21 @@ machine's clock first. What was over at the later time may be valid again. The a
   run: (args) => runHub('accept-clock', args, ['data']),
 };
 
+export const hubMoveArtifacts: Command = {
+  usage: 'hub move-artifacts s3|folder [--data DIR] [--leave-lost]',
+  help: `
+Copies the sealed files of all releases, and the evidence behind released keys, into the bucket of the settings artifacts, or back into the data
+folder; compares the digest of each, and sets artifacts.kind once all is there. What is there already is not copied again, so that a move that
+broke off goes on. Nothing is removed where it was. Stop the hub on all its nodes first (docs/artifacts.md).
+
+--data        the hub's data folder (default: /var/lib/edgekeep/hub)
+--leave-lost  ends although something is missing or damaged where it was; without it the hub keeps the place that it has
+`,
+  positionals: { min: 1, max: 1 },
+  options: { data: { type: 'string' }, 'leave-lost': { type: 'boolean' } },
+  run: (args) => runHub('move-artifacts', args, ['data'], ['leave-lost']),
+};
+
 export const hubBackup: Command = {
   usage: 'hub backup [--data DIR] --out FILE [--blobs] [--plain] [--unsigned] [--passphrase-fd N] [--share FILE]…',
   help: `

@@ -49,6 +49,11 @@ export const hubVerbs: Verbs = {
     example: 'hub accept-clock --data /var/lib/edgekeep/hub',
     load: () => import('./programs.ts').then((m) => m.hubAcceptClock),
   },
+  'hub move-artifacts': {
+    summary: 'copy sealed files and evidence of a stopped hub into its bucket, or back',
+    example: 'hub move-artifacts s3 --data /var/lib/edgekeep/hub',
+    load: () => import('./programs.ts').then((m) => m.hubMoveArtifacts),
+  },
   'hub claim': {
     summary: 'turn the first operator file of a hub into your own',
     example:

@@ -20,6 +20,7 @@ import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
 import { initHub, parsePerson, requestPlace } from './init.ts';
 import { newSettings, nodeSettings } from './new-settings.ts';
 import { initText, initWarnings, nextText } from './init-text.ts';
+import { moveArtifactsVerb } from './move-artifacts-verb.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openKeyStore, openSealed } from '../secrets/open-keys.ts';
 import { isInside, parseUnlockerOrders, programOf } from '../secrets/orders.ts';
@@ -47,6 +48,7 @@ const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-f
        edgekeep hub restore FILE [--data DIR] (--root FILE [--key-list FILE] | --unsigned) [--yes]
        edgekeep hub reset-policy [--data DIR] [--passphrase-fd N] [--share FILE]…
        edgekeep hub accept-clock [--data DIR]
+       edgekeep hub move-artifacts s3|folder [--data DIR] [--leave-lost]
 `;
 
 const options = {
@@ -77,6 +79,7 @@ const options = {
   root: { type: 'string' },
   'key-list': { type: 'string' },
   yes: { type: 'boolean' },
+  'leave-lost': { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
 type Values = ReturnType<typeof parse>['values'];
@@ -139,11 +142,10 @@ async function main(argv: readonly string[]): Promise<number> {
     if (verb === 'backup' && values.out !== undefined) return backUp(folder, values.out, values);
   }
   const [, file] = positionals;
-  if (verb === 'restore' && file !== undefined && positionals.length === 2) {
-    return restore(file, folder, values);
-  }
-  if (verb === 'install-issuing' && file !== undefined && positionals.length === 2) {
-    return installIssuing(folder, file, values);
+  if (file !== undefined && positionals.length === 2) {
+    if (verb === 'restore') return restore(file, folder, values);
+    if (verb === 'install-issuing') return installIssuing(folder, file, values);
+    if (verb === 'move-artifacts') return moveArtifactsVerb(folder, file, values);
   }
   process.stderr.write(usage);
   return 2;

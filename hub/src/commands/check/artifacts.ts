@@ -9,7 +9,8 @@ import type { HubSettings } from '../../settings.ts';
 const subject = 'artifacts';
 
 export async function checkArtifacts(folder: string, { artifacts }: HubSettings): Promise<readonly Finding[]> {
-  if (artifacts.kind === 'folder') return [ok(subject, 'sealed files lie in the data folder')];
+  // A bucket that is to be moved to is tried as well.
+  if (artifacts.bucket === '') return [ok(subject, 'sealed files and evidence lie in the data folder')];
   try {
     using opened = await openBucket(folder, artifacts, Date.now);
     const steps = await probeBucket(opened.bucket);
