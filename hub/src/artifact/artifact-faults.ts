@@ -14,6 +14,9 @@ const codes: readonly HubErrorCode[] = [
 ];
 /** A fleet that downloads meets the same failure many times a second. */
 const REPEATED_MS = 60_000;
+const subject = { part: 'artifacts' } as const;
+/** In place of a file's digest: an object of a probe that was lost says something about the whole bucket. */
+const BUCKET = 'bucket';
 /** Files with an alert that was written lately. */
 const REMEMBERED_MAX = 1_000;
 
@@ -34,7 +37,7 @@ export class ArtifactFaults {
     this.#count(error.code);
     // Limits of the hub itself.
     if (error.code === 'artifacts-busy') return;
-    const name = error.code === 'artifact-lost' ? (sha256 ?? '') : 'bucket';
+    const name = error.code === 'artifact-lost' && sha256 !== undefined ? sha256 : BUCKET;
     const nowMs = this.#clock();
     if (nowMs - (this.#written.get(name) ?? Number.NEGATIVE_INFINITY) < REPEATED_MS) return;
     if (this.#written.size >= REMEMBERED_MAX) this.#written.clear();
@@ -44,7 +47,7 @@ export class ArtifactFaults {
 
   /** The bucket takes and gives objects again. */
   async settle(): Promise<void> {
-    this.#written.delete('bucket');
+    this.#written.delete(BUCKET);
     const about = { kind: 'artifacts-unreachable', subject, nowMs: this.#clock() } as const;
     await weighAlert(this.#database, about, { settled: 'the bucket takes and gives objects again' });
   }
@@ -60,7 +63,7 @@ export class ArtifactFaults {
   }
 
   async #raise(error: HubError, name: string, nowMs: number): Promise<void> {
-    if (error.code === 'artifact-lost') {
+    if (name !== BUCKET) {
       const about = { kind: 'artifact-lost', subject, detail: name, nowMs } as const;
       const title = `a sealed file of a model is lost or was changed: ${messageOf(error)}`;
       await weighAlert(this.#database, about, { severity: 'high', title, data: { sha256: name } });
@@ -71,5 +74,3 @@ export class ArtifactFaults {
     await weighAlert(this.#database, about, { severity: 'high', title, data: { code: error.code } });
   }
 }
-
-const subject = { part: 'artifacts' } as const;

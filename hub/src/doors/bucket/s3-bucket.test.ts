@@ -253,3 +253,26 @@ test('a listing is read page by page, names of others in it are left out, and on
   await using page = await scriptedBucket((_request, response) => answer(response, 200, '<html>welcome</html>'));
   assert.equal((await errorOf(Array.fromAsync(page.bucket.list('')))).code, 'artifacts-refused');
 });
+
+// SECURITY.md: HUB-155
+test('a server that accepts and says nothing, and one that drips its answer, are cut off and named', async () => {
+  const limits = { silentMs: 40, minBytesPerMs: 1_000_000 };
+  await using silent = await scriptedBucket(() => undefined, Date.now(), limits);
+  const error = await errorOf(silent.bucket.get('x', range));
+  assert.equal(error.code, 'artifacts-unreachable');
+  assert.match(error.message, /no byte for|took too long/);
+  assert.equal(silent.requests.length, 4);
+  const size = 60_000;
+  // A byte in each turn of the event loop: it is never silent, and not done for long.
+  const drip = (response: ServerResponse): void => {
+    if (response.socket !== null && !response.socket.destroyed) response.write('x', () => setImmediate(drip, response));
+  };
+  const script: Script = (_request, response) => {
+    response.writeHead(206, { 'content-length': size });
+    drip(response);
+  };
+  await using dripping = await scriptedBucket(script, Date.now(), limits);
+  const late = await errorOf(dripping.bucket.get('x', { start: 0, end: size - 1 }));
+  assert.equal(late.code, 'artifacts-unreachable');
+  assert.match(late.message, /took too long/);
+});

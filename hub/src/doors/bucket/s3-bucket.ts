@@ -176,7 +176,8 @@ function isTrustProblem(error: unknown): boolean {
 }
 
 function wayText(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return 'it took too long';
+  // The caller's own end is thrown before: this is that of the time.
+  if (error instanceof Error && ['AbortError', 'TimeoutError'].includes(error.name)) return 'it took too long';
   // Both families were tried: the first says enough.
   if (error instanceof AggregateError && error.message === '') return messageOf(error.errors[0]);
   return messageOf(error);

@@ -35,21 +35,27 @@ export interface S3Answer {
   readonly body: Buffer;
 }
 
-/** A server may take this long before its first byte, and between two. */
-const SILENT_MS = 20_000;
-/** A slower server is a failing one: a request that dripped on would occupy its connection for hours. */
-const BYTES_PER_MS_MIN = 64;
+export interface TimeLimits {
+  /** A server may take this long before its first byte, and between two. */
+  readonly silentMs: number;
+  /** A slower server is a failing one: a request that dripped on would occupy its connection for hours. */
+  readonly minBytesPerMs: number;
+}
+
+const timeLimits: TimeLimits = { silentMs: 20_000, minBytesPerMs: 64 };
 
 export class S3Requests implements Disposable {
   readonly #place: S3Place;
+  readonly #limits: TimeLimits;
   readonly #agent: HttpAgent | HttpsAgent;
   /** Derived keys of today, so that each request costs one HMAC. */
   readonly #keys = new Map<string, ArrayBuffer>();
 
-  constructor(place: S3Place) {
+  constructor(place: S3Place, limits = timeLimits) {
     this.#place = place;
+    this.#limits = limits;
     const { maxConnections: maxSockets, ca, root } = place;
-    const options = { keepAlive: true, maxSockets, maxFreeSockets: maxSockets, timeout: SILENT_MS };
+    const options = { keepAlive: true, maxSockets, maxFreeSockets: maxSockets, timeout: limits.silentMs };
     // Said outright, because an environment variable can turn it off for everything else.
     const tls = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
     this.#agent = root.startsWith('https:') ? new HttpsAgent({ ...options, ...tls }) : new HttpAgent(options);
@@ -61,7 +67,7 @@ export class S3Requests implements Disposable {
     for (const [name, value] of Object.entries(asked.query ?? {})) url.searchParams.set(name, value);
     const headers = await this.#sign(asked, url, secret, nowMs);
     const moved = (asked.expectedBytes ?? 0) + (asked.body?.length ?? 0);
-    const limitMs = SILENT_MS + Math.ceil(moved / BYTES_PER_MS_MIN);
+    const limitMs = this.#limits.silentMs + Math.ceil(moved / this.#limits.minBytesPerMs);
     const signals = [AbortSignal.timeout(limitMs), ...(asked.signal === undefined ? [] : [asked.signal])];
     return this.#exchange(url, asked, headers, AbortSignal.any(signals));
   }
@@ -110,7 +116,8 @@ export class S3Requests implements Disposable {
           resolve({ status, headers: answered, body: Buffer.concat(chunks) });
         });
       });
-      outgoing.setTimeout(SILENT_MS, () => outgoing.destroy(new Error(`no byte for ${SILENT_MS / 1_000} s`)));
+      const { silentMs } = this.#limits;
+      outgoing.setTimeout(silentMs, () => outgoing.destroy(new Error(`no byte for ${silentMs / 1_000} s`)));
       outgoing.on('error', reject);
       outgoing.once('close', () => reject(new Error('it closed the connection without an answer')));
       outgoing.end(body);

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { hubSettingsSchema } from '../../settings.ts';
 import { openBucket } from './open-bucket.ts';
 import { S3Bucket } from './s3-bucket.ts';
-import { S3Requests } from './s3-request.ts';
+import { S3Requests, type TimeLimits } from './s3-request.ts';
 
 export type Script = (request: IncomingMessage, response: ServerResponse, at: number) => void;
 
@@ -19,7 +19,7 @@ export interface ScriptedBucket extends AsyncDisposable {
 export const testSecret = 'a-secret-that-nobody-may-read-0123456789';
 
 /** `nowMs` is what the hub's machine believes. */
-export async function scriptedBucket(script: Script, nowMs = Date.now()): Promise<ScriptedBucket> {
+export async function scriptedBucket(script: Script, nowMs = Date.now(), limits?: TimeLimits): Promise<ScriptedBucket> {
   const requests: ScriptedBucket['requests'] = [];
   const waits: number[] = [];
   const server = createServer((request, response) => {
@@ -32,7 +32,10 @@ export async function scriptedBucket(script: Script, nowMs = Date.now()): Promis
   if (address === null || typeof address === 'string') throw new TypeError('no TCP address');
   const { port } = address;
   const root = `http://127.0.0.1:${port}/models/`;
-  const sender = new S3Requests({ root, region: 'us-east-1', accessKeyId: 'KEY', ca: undefined, maxConnections: 4 });
+  const sender = new S3Requests(
+    { root, region: 'us-east-1', accessKeyId: 'KEY', ca: undefined, maxConnections: 4 },
+    limits,
+  );
   const wait = async (milliseconds: number) => {
     waits.push(milliseconds);
   };
