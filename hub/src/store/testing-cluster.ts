@@ -1,6 +1,6 @@
 // For tests: a PostgreSQL server of its own in a temporary folder, on a Unix socket, which ends with the process that started it. What Debian
 // installed runs no server.
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chownSync,
@@ -26,6 +26,10 @@ export const clusterUser = 'edgekeep';
 export interface TestCluster {
   /** The folder of its socket. */
   readonly folder: string;
+  /** Shuts it down, as for a restart. */
+  halt(): Promise<void>;
+  /** Starts it again on its data. */
+  launch(): Promise<void>;
   [Symbol.dispose](): void;
 }
 
@@ -57,16 +61,13 @@ export async function startTestCluster(config: readonly string[] = [], port = 54
   ];
   const words = [...settings, 'wal_level=minimal', 'max_wal_senders=0', ...config].flatMap((each) => ['-c', each]);
   const args = ['--pdeathsig', 'INT', ...drop.slice(1), join(bin, 'postgres'), '-D', data, ...words];
-  const server = spawn('setpriv', args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/tmp' });
-  const ended = once(server, 'exit');
-  let log = '';
-  server.stderr.setEncoding('utf8').on('data', (text: string) => (log = `${log}${text}`.slice(-4_000)));
-  // Neither keeps this process alive.
-  server.unref();
-  if ('unref' in server.stderr && typeof server.stderr.unref === 'function') server.stderr.unref();
+  let server: ChildProcess | undefined;
+  const launch = async () => {
+    server = await launched(args, () => isReady(folder, port));
+  };
   const stop = () => {
     // An immediate shutdown: nobody needs what is in it.
-    server.kill('SIGQUIT');
+    server?.kill('SIGQUIT');
     try {
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     } catch {
@@ -74,17 +75,34 @@ export async function startTestCluster(config: readonly string[] = [], port = 54
     }
   };
   process.once('exit', stop);
-  await Promise.race([
-    isReady(folder, port),
-    ended.then(() => Promise.reject(new TypeError(`PostgreSQL did not start:\n${log}`))),
-  ]);
+  await launch();
   return {
     folder,
+    launch,
+    halt: async () => {
+      if (server === undefined || server.exitCode !== null) return;
+      const ended = once(server, 'exit');
+      // Ends the connections and writes everything.
+      server.kill('SIGINT');
+      await ended;
+    },
     [Symbol.dispose]() {
       process.removeListener('exit', stop);
       stop();
     },
   };
+}
+
+async function launched(args: readonly string[], ready: () => Promise<void>): Promise<ChildProcess> {
+  const server = spawn('setpriv', [...args], { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/tmp' });
+  const ended = once(server, 'exit');
+  let log = '';
+  server.stderr.setEncoding('utf8').on('data', (text: string) => (log = `${log}${text}`.slice(-4_000)));
+  // Neither keeps this process alive.
+  server.unref();
+  if ('unref' in server.stderr && typeof server.stderr.unref === 'function') server.stderr.unref();
+  await Promise.race([ready(), ended.then(() => Promise.reject(new TypeError(`PostgreSQL did not start:\n${log}`)))]);
+  return server;
 }
 
 // In memory, where each commit waits for no disk; paths of sockets are short.

@@ -66,7 +66,12 @@ const clientTexts: readonly (readonly [RegExp, string])[] = [
  * the message too.
  */
 export function asStoreFailure(error: unknown, place?: PostgresPlace): unknown {
-  if (!(error instanceof Error) || error instanceof HubError) return error;
+  if (!(error instanceof Error)) return error;
+  if (error instanceof HubError) {
+    // Named without its place by a connection below.
+    const isUnnamed = error.code === 'store-unavailable' && place !== undefined;
+    return isUnnamed ? asStoreFailure(error.cause, place) : error;
+  }
   const text = textOf(error);
   if (text === undefined) return error;
   const what = place === undefined ? 'the database of the store' : postgresText(place);

@@ -1,6 +1,5 @@
 // One hub writes to a database, until several nodes can: an advisory lock of the connection that writes. It ends with that connection, so nothing is left
 // of a hub that was killed, and a hub that lost its connection writes nothing before it has the lock again.
-import { randomBytes } from 'node:crypto';
 import { hostname as machineName } from 'node:os';
 import type { ClientBase } from 'pg';
 import { HubError } from '../../common/error.ts';
@@ -14,15 +13,17 @@ const WAIT_SECONDS = 5;
 const HOST_CHARACTERS_MAX = 20;
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** How the server shows this process to people: it keeps 63 bytes. */
-export const holderName = `edgekeep-hub on ${machineName().slice(0, HOST_CHARACTERS_MAX)}, process ${process.pid} (${randomBytes(4).toString('hex')})`;
+/** How the server shows a connection that writes to people; `id` tells it from others of this process. The server keeps 63 bytes. */
+export function holderName(id: string): string {
+  return `edgekeep-hub on ${machineName().slice(0, HOST_CHARACTERS_MAX)}, process ${process.pid} (${id.slice(0, 8)})`;
+}
 
-/** Has this connection hold the database. Throws `store-in-use`, with who holds it. */
-export async function holdDatabase(client: ClientBase, place: PostgresPlace): Promise<void> {
+/** Has this connection, of that name, hold the database. Throws `store-in-use`, with who holds it. */
+export async function holdDatabase(client: ClientBase, place: PostgresPlace, name: string): Promise<void> {
   if (await takes(client)) return;
-  // A connection of this process whose end the server did not see yet.
+  // The connection before this one, whose end the server did not see yet.
   const holder = await holderOf(client);
-  if (holder?.name === holderName) {
+  if (holder?.name === name) {
     await client.query('select pg_terminate_backend($1)', [holder.pid]);
     if (await takes(client)) return;
   }

@@ -160,7 +160,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   }
 
   async #connect(): Promise<Client> {
-    const client = new Client({ ...clientConfig(this.#place, 'write'), application_name: holderName });
+    const client = new Client({ ...clientConfig(this.#place, 'write'), application_name: holderName(this.#id) });
     // The query that runs fails as well; without one, the next group connects again.
     const lost = () => {
       if (this.#client === client) this.#client = undefined;
@@ -172,7 +172,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       await client.connect();
       // Another server may answer than before.
       await assertFit(client, this.#place);
-      if (this.#holds) await holdDatabase(client, this.#place);
+      if (this.#holds) await holdDatabase(client, this.#place, holderName(this.#id));
       for (const statement of this.#setUp) await client.query(statement);
     } catch (error) {
       // It may have ended already, and the error says why.
