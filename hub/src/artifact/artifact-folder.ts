@@ -68,8 +68,9 @@ export class ArtifactFolder implements ArtifactStore {
     return found?.size === size;
   }
 
-  async remove(sha256: string): Promise<void> {
-    await rm(this.#path(sha256), { force: true });
+  async remove(sha256: string, beforeMs: number): Promise<void> {
+    const found = await orIfMissing(stat(this.#path(sha256)), undefined);
+    if (found !== undefined && found.mtimeMs < beforeMs) await rm(this.#path(sha256), { force: true });
   }
 
   async *list(): AsyncGenerator<StoredArtifact & { readonly storedAtMs: number }> {

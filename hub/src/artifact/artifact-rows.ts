@@ -164,13 +164,14 @@ export async function completeAfter(
     .execute();
 }
 
-/** Its objects go when readers that opened it before have ended. */
-export async function endFile(trx: WriteTransaction, sha256: string, nowMs: number): Promise<void> {
+/** Files of this content that were stored before; their objects go when readers that opened them have ended. */
+export async function endFile(trx: WriteTransaction, sha256: string, beforeMs: number, nowMs: number): Promise<void> {
   await trx
     .updateTable('artifact_file')
     .set({ state: 'removed', touched_at: nowMs })
     .where('sha256', '=', sha256)
     .where('state', '=', 'complete')
+    .where('touched_at', '<', beforeMs)
     .execute();
 }
 

@@ -36,8 +36,8 @@ export interface ArtifactStore {
 
   has(sha256: string, size: number): Promise<boolean>;
 
-  /** Removes a file that no release names. */
-  remove(sha256: string): Promise<void>;
+  /** Removes a file that no release names, unless it was stored at this time or later. */
+  remove(sha256: string, beforeMs: number): Promise<void>;
 
   /** All complete files. */
   list(): AsyncIterable<StoredArtifact & { readonly storedAtMs: number }>;

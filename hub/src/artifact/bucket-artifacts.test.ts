@@ -285,7 +285,7 @@ test('a listing with foreign keys makes the hub remove nothing of others', async
   const { sha256 } = await node().put(sent(content), maxSize);
   const id = [...bucket.objects.keys()].find((key) => !foreign.includes(key))?.split('/')[1] ?? '';
   bucket.objects.set(`models/${id}/notes.txt`, content.subarray(0, 3));
-  await node().remove(sha256);
+  await node().remove(sha256, nowMs + 1);
   nowMs += 2 * 3_600_000;
   // A server that lists what was not asked for.
   bucket.listsAll = true;
@@ -296,7 +296,9 @@ test('a listing with foreign keys makes the hub remove nothing of others', async
 test('a file that was removed is not found, and the list has the others', async () => {
   const first = await node().put(sent(content.subarray(0, 10)), maxSize);
   const second = await node().put(sent(content.subarray(0, 20)), maxSize);
-  await node().remove(first.sha256);
+  await node().remove(first.sha256, nowMs);
+  assert.equal((await Array.fromAsync(node().list())).length, 2);
+  await node().remove(first.sha256, nowMs + 1);
   const listed = await Array.fromAsync(node().list());
   assert.deepEqual(listed, [{ ...second, storedAtMs: nowMs }]);
   assert.equal(await refusalOf(node().open(first.sha256, 0, 9)), 'artifact-lost');

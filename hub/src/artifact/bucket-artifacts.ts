@@ -80,9 +80,9 @@ export class BucketArtifacts implements ArtifactStore {
     return (await findComplete(this.#place.database.read, sha256))?.size === size;
   }
 
-  async remove(sha256: string): Promise<void> {
+  async remove(sha256: string, beforeMs: number): Promise<void> {
     const { database, clock } = this.#place;
-    await database.write((trx) => endFile(trx, sha256, clock()));
+    await database.write((trx) => endFile(trx, sha256, beforeMs, clock()));
   }
 
   async *list(): AsyncGenerator<StoredArtifact & { readonly storedAtMs: number }> {

@@ -141,7 +141,7 @@ async function copyFile(
   try {
     const stored = await target.put(await source.open(sha256, 0, size - 1), size);
     if (stored.sha256 === sha256) return 'copied';
-    await target.remove(stored.sha256);
+    await target.remove(stored.sha256, Number.MAX_SAFE_INTEGER);
     return { lost: `its bytes have the digest ${stored.sha256}` };
   } catch (error) {
     if (error instanceof HubError && error.code === 'artifact-lost') return { lost: error.message };

@@ -30,6 +30,7 @@ import { createMetrics, type Metrics } from '../health/metrics.ts';
 import { accessRechecks } from '../jobs/access-rechecks.ts';
 import { PlatformKeyRoll } from '../jobs/platform-key-roll-over.ts';
 import { endedPublishersJob } from '../model/ended-publishers.ts';
+import { unnamedFiles } from '../model/unnamed-files.ts';
 import { modelKeys } from '../model/key-wrap.ts';
 import { Connections } from '../presence/connections.ts';
 import { Presence } from '../presence/presence.ts';
@@ -247,6 +248,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const signing = { signing: keyRing.attestation, epoch: timeEpochs(clock) };
   const attestation = hub.use(openAttestation(ledger, vendorRoots.roots, signing));
   hub.scheduler.add(endedPublishersJob(database, clock));
+  hub.scheduler.add(unnamedFiles({ database, artifacts: artifacts.store, clock }));
   const asking = { database, witnesses: audit.witnesses, post: postToWitness, settings, clock };
   const publicWitnesses = hub.use(new PublicWitnesses(asking));
   const events = hub.use(openEvents(database, settings.events, clock, hub.scheduler.add));
