@@ -14,6 +14,8 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import { httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { openLogSource } from '@edgekeep/cli/audit/log-source';
 import { verifyLog } from '@edgekeep/cli/audit/verify-log';
+import { startBare } from './fleet/bare.ts';
+import { measureCost, type MeasuredFleet, warmUp } from './fleet/cost.ts';
 import { type Fleet, makeFleet } from './fleet/fleet.ts';
 import { failureText } from './fleet/failures.ts';
 import type { ReleaseResult } from './fleet/orders.ts';
@@ -26,7 +28,6 @@ import {
 } from './fleet/processes.ts';
 import { type Benchmark, type Harness, number, percentile, spread } from './harness.ts';
 
-const RELEASES_PER_SECOND_MIN = 1000;
 const RELEASE_MS_MAX = 500;
 /** The fleet size of the budgets; below it the hub's warm-up, some tens of MiB, would count as the devices' memory. */
 const fleetOfBudget = 10_000;
@@ -43,22 +44,34 @@ export const bench: Benchmark = {
   name: 'release',
   title: 'Attest and release on live connections',
   budget:
-    'attest-and-release on live connections >= 1,000/s on one hub process, p99 < 500 ms at 10,000 devices; revocation to closed socket p99 < 1 s at 10,000 connected devices, nobody else disturbed; hub memory < 120 KiB per idle mTLS device, < 250 MB empty',
+    'hub processor time of one attest-and-release at most 4 times the bare cryptography in it, and at most 10 % more at 10,000 devices than at 1,000; p99 < 500 ms at half the peak rate; revocation to closed socket p99 < 1 s at 10,000 connected devices, nobody else disturbed; hub memory < 120 KiB per idle mTLS device, < 250 MB empty',
   async run(harness) {
     const sizes = harness.quick ? [200] : [1000, 10_000];
-    for (const size of sizes) await measureFleet(harness, size);
+    await using bare = startBare();
+    await using opened = new AsyncDisposableStack();
+    const fleets: OpenFleet[] = [];
+    for (const size of sizes) fleets.push(await openFleet(harness, size, opened));
+    const releases = new Map<MeasuredFleet, number>();
+    for (const fleet of fleets) releases.set(fleet, await warmUp(fleet));
+    for (const [fleet, count] of await measureCost(harness, fleets, bare))
+      releases.set(fleet, (releases.get(fleet) ?? 0) + count);
+    for (const fleet of fleets) await measureFleet(harness, fleet, releases.get(fleet) ?? 0);
     harness.note(
-      'A simulated device holds its keys in software. Event logs (80 events, three banks, four machine models), certificates and registrations are made in advance; the quote is signed live for every request, since nonce and TLS exporter are only known then. The devices are one Node process on the same two cores, and its share is in every wall time: releases per second of hub processor time say what the hub alone can do. Latency is as the device sees it, from asking for the challenge to holding key and receipt.',
+      "A simulated device holds its keys in software. Event logs (80 events, three banks, four machine models), certificates and registrations are made in advance; the quote is signed live for every request, since nonce and TLS exporter are only known then. It asks as an agent of this version does: for a hybrid wrap, a receipt of version 2 and kept evidence. The devices are one Node process on the same two cores, and its share is in every wall time: the processor time of the hub says what the hub alone can do. The bare cryptography is measured in the same seconds, in a process of its own, with parsed keys and node:crypto alone: the records are the AES-256-GCM of the bytes that one release sends and receives, without OpenSSL's TLS and without system calls. Latency is as the device sees it, from asking for the challenge to holding key and receipt.",
     );
   },
 };
 
-async function measureFleet(harness: Harness, size: number): Promise<void> {
+interface OpenFleet extends MeasuredFleet {
+  readonly fleet: Fleet;
+}
+
+/** A hub with all its devices connected and bound. */
+async function openFleet(harness: Harness, size: number, opened: AsyncDisposableStack): Promise<OpenFleet> {
   const named = (what: string) => `${size} devices: ${what}`;
   const fleet = await makeFleet(join(harness.scratch, `hub-${size}`), size);
-  await using hub = await startHubProcess(fleet.folder);
-  await using devices = startDevices(fleet.file, hub.device);
-
+  const hub = opened.use(await startHubProcess(fleet.folder));
+  const devices = opened.use(startDevices(fleet.file, hub.device));
   const emptyBytes = await settled(harness, hub);
   harness.figure(named('hub RSS without connections'), emptyBytes / 2 ** 20, 'MiB');
   await connectAll(harness, named, size, { hub, devices, fleet });
@@ -74,10 +87,13 @@ async function measureFleet(harness: Harness, size: number): Promise<void> {
       ),
     );
   }
+  return { size, fleet, hub, devices };
+}
 
-  // Unmeasured: code is compiled, the devices become active.
-  let releases = (await devices.release(64, harness.quick ? 2 : 4)).count;
-  releases += await sweepLoads(harness, named, hub, devices);
+/** Rates, latency, cutting off, and what the releases left behind. `before` is the number of releases that this fleet has got. */
+async function measureFleet(harness: Harness, { size, fleet, hub, devices }: OpenFleet, before: number): Promise<void> {
+  const named = (what: string) => `${size} devices: ${what}`;
+  let releases = before + (await sweepLoads(harness, named, hub, devices));
   releases += await cutOff(harness, named, { hub, devices, fleet, count: harness.quick ? 20 : 100 });
   await proveAll(harness, named, { hub, devices, fleet, releases });
   const { failures } = devices;
@@ -130,16 +146,18 @@ async function sweepLoads(harness: Harness, named: Named, hub: HubProcess, devic
   const points = [...loads].map(([atOnce, runs]) => summarise(harness, named(`${atOnce} at once`), runs));
   const others = spread([...loads.values()].flat().map(({ othersShare }) => othersShare));
   harness.figure(named('share of the cores that other programs took, median'), others.median * 100, '%');
-  const best = points.filter(({ p99Ms }) => p99Ms < RELEASE_MS_MAX).toSorted((a, b) => b.rate - a.rate)[0];
+  const swept = [...loads.values()].flat().reduce((sum, { result }) => sum + result.count, 0);
+  return swept + (await atHalfThePeak(harness, named, devices, Math.max(...points.map(({ rate }) => rate))));
+}
+
+async function atHalfThePeak(harness: Harness, named: Named, devices: DevicesProcess, peak: number): Promise<number> {
+  const { count, p50Ms, p99Ms } = await devices.pace(peak / 2, harness.quick ? 4 : 15);
+  harness.figure(named('at half the peak rate: p50'), p50Ms, 'ms');
   harness.verdict(
-    best !== undefined && best.rate >= RELEASES_PER_SECOND_MIN,
-    best === undefined
-      ? named(`p99 was above ${RELEASE_MS_MAX} ms at every load`)
-      : named(
-          `${number(best.rate)} releases/s (at least ${RELEASES_PER_SECOND_MIN}) with p99 ${number(best.p99Ms)} ms (below ${RELEASE_MS_MAX}), medians, while other programs took ${number(others.median * 100)} % of the cores`,
-        ),
+    p99Ms < RELEASE_MS_MAX,
+    named(`p99 ${number(p99Ms)} ms at half the peak rate of ${number(peak)}/s (below ${RELEASE_MS_MAX})`),
   );
-  return [...loads.values()].flat().reduce((sum, { result }) => sum + result.count, 0);
+  return count;
 }
 
 async function measureLoad(hub: HubProcess, run: () => Promise<ReleaseResult>): Promise<Load> {

@@ -30,6 +30,9 @@ export class DeviceConnection {
   #bodyEnd = 0;
   #bodyStart = 0;
   #open = true;
+  /** Bytes of HTTP on all connections so far: what TLS protects in records. */
+  static bytesSent = 0;
+  static bytesReceived = 0;
 
   private constructor(socket: TLSSocket) {
     this.#socket = socket;
@@ -69,13 +72,16 @@ export class DeviceConnection {
     return this.#open;
   }
 
-  post(path: string, body: string): Promise<HttpAnswer> {
+  /** `headers` are whole lines, each with its end. */
+  post(path: string, body: string, headers = ''): Promise<HttpAnswer> {
     if (!this.#open) return Promise.reject(new DeviceFailure('connection-lost', 'the connection has ended'));
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     this.#waiting = { resolve, reject };
     const type = body === '' ? '' : 'content-type: application/json\r\n';
     const length = Buffer.byteLength(body);
-    this.#socket.write(`POST ${path} HTTP/1.1\r\nhost: hub\r\n${type}content-length: ${length}\r\n\r\n${body}`);
+    const text = `POST ${path} HTTP/1.1\r\nhost: hub\r\n${headers}${type}content-length: ${length}\r\n\r\n${body}`;
+    DeviceConnection.bytesSent += text.length;
+    this.#socket.write(text);
     return promise;
   }
 
@@ -84,6 +90,7 @@ export class DeviceConnection {
   }
 
   #take(chunk: Buffer): void {
+    DeviceConnection.bytesReceived += chunk.length;
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
     if (this.#bodyEnd === 0) {
       const end = this.#received.indexOf('\r\n\r\n');

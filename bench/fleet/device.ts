@@ -1,9 +1,20 @@
 // One simulated device at work: it connects, binds the connection to its root of trust, and attests for keys. A lost connection is made
 // again before the next step, as on every device.
+import { boundToAsk } from '@edgekeep/core/access/release-ask';
+import { hybridWrapType } from '@edgekeep/core/access/wrap-context';
 import { parseBase64url } from '@edgekeep/core/bytes';
+import {
+  entryVersionHeader,
+  receiptVersionHeader,
+  receiptVersionTwo,
+  saltedEntryVersion,
+} from '@edgekeep/wire/api/access';
 import { DeviceConnection, type HttpAnswer, type HubAddress } from './connection.ts';
 import { DeviceFailure } from './failures.ts';
 import { type Boot, bootOf, type FleetFile, type Member, Prover } from './member.ts';
+
+const wraps = [hybridWrapType];
+const headers = `${entryVersionHeader}: ${saltedEntryVersion}\r\n${receiptVersionHeader}: ${receiptVersionTwo}\r\n`;
 
 export class FleetDevice {
   readonly member: Member;
@@ -53,11 +64,11 @@ export class FleetDevice {
     const live = this.#live();
     const challenge = succeeded(await live.post('/v1/challenges', ''));
     const { nonce }: { readonly nonce: string } = JSON.parse(challenge);
-    const evidence = this.#prover.evidence('release', parseBase64url(nonce, 'nonce'), live.exporter);
-    const { name, version } = this.#fleet.model;
-    return succeeded(
-      await live.post('/v1/releases', `{"model":"${name}","version":"${version}","evidence":${evidence}}`),
-    );
+    const { name: model, version } = this.#fleet.model;
+    const bound = boundToAsk(live.exporter, { model, version, wraps });
+    const evidence = this.#prover.evidence('bound-release', parseBase64url(nonce, 'nonce'), bound);
+    const ask = `{"model":"${model}","version":"${version}","wraps":${JSON.stringify(wraps)},"evidence":${evidence}}`;
+    return succeeded(await live.post('/v1/releases', ask, headers));
   }
 
   /** The cheapest request of a bound device. */

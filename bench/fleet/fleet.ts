@@ -19,6 +19,7 @@ import { signModel } from '@edgekeep/core/model/signature/sign';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { digest } from '@edgekeep/core/tpm/algorithm';
 import { encodeSizedPublic, type TpmPublic } from '@edgekeep/core/tpm/public-area';
+import { XWING_SEED_LENGTH, xwingPublicKey } from '@edgekeep/core/post-quantum/xwing';
 import { endorsementTemplate } from '@edgekeep/core/tpm/template';
 import { ReferenceStore } from '@edgekeep/hub/attest/reference-store';
 import { Authorities } from '@edgekeep/hub/authority/authorities';
@@ -29,6 +30,7 @@ import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { ArtifactFolder } from '@edgekeep/hub/artifact/artifact-folder';
 import { trustPublisher } from '@edgekeep/hub/publisher/publishers';
 import { addReleaseFile, createRelease, publishRelease } from '@edgekeep/hub/model/releases';
+import { setHybridKey } from '@edgekeep/hub/registry/hybrid-keys';
 import { type HubSettings, hubSettingsSchema } from '@edgekeep/hub/settings';
 import { Database } from '@edgekeep/hub/store/database';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
@@ -70,6 +72,8 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
     witness,
     lease,
     logLevel: 'silent',
+    // Its devices are one process, and wait for it longer than real ones for their TPMs.
+    alerts: { proofSlackMilliseconds: 600_000 },
     ...fromOneAddress,
   });
   await mkdir(folder, { recursive: true });
@@ -217,6 +221,8 @@ async function addDevice(database: Database, { authorities, settings, number, no
       })
       .execute();
     await recordCertificate(trx, certificate, id);
+    // As every agent of this version has one.
+    await setHybridKey(trx, { deviceId: id, publicKey: xwingPublicKey(randomBytes(XWING_SEED_LENGTH)), nowMs });
   });
   return {
     id,

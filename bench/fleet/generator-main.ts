@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { performance } from 'node:perf_hooks';
 import { percentile } from '../harness.ts';
+import { DeviceConnection } from './connection.ts';
 import { FleetDevice } from './device.ts';
 import { DeviceFailure, Failures } from './failures.ts';
 import type { FleetFile } from './member.ts';
@@ -67,6 +68,8 @@ function obey(order: FleetProcessOrder): Promise<Answer> {
       return phase(order, (device) => device.bind());
     case 'release':
       return release(order.atOnce, order.seconds);
+    case 'pace':
+      return pace(order.perSecond, order.seconds);
     case 'quarantine':
       return quarantine(order);
     case 'receipts':
@@ -116,33 +119,71 @@ async function measured(
   goesOn: () => boolean,
   began: number,
 ): Promise<ReleaseResult> {
-  const times: number[] = [];
-  const failures = new Failures();
-  const cpuBefore = process.cpuUsage();
+  const counted = startCount(began);
   const worker = async () => {
     while (goesOn()) {
       const device = idle.take();
       const start = performance.now();
       try {
         keep(await device.attestAndRelease());
-        times.push(performance.now() - start);
+        counted.times.push(performance.now() - start);
       } catch (error) {
-        failures.count(error);
+        counted.failures.count(error);
       }
       idle.give(device);
     }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, devices.length) }, worker));
-  const cpu = process.cpuUsage(cpuBefore);
-  return {
-    count: times.length,
-    wallMs: performance.now() - began,
-    p50Ms: percentile(times, 0.5),
-    p99Ms: percentile(times, 0.99),
-    mostMs: percentile(times, 1),
-    cpuMs: (cpu.user + cpu.system) / 1000,
-    failures: failures.counts,
+  return counted.result();
+}
+
+/** An open loop: releases begin when they are due. */
+async function pace(perSecond: number, seconds: number): Promise<ReleaseResult> {
+  const began = performance.now();
+  const counted = startCount(began);
+  const one = async (dueMs: number) => {
+    const device = turns.take();
+    try {
+      keep(await device.attestAndRelease());
+      counted.times.push(performance.now() - dueMs);
+    } catch (error) {
+      counted.failures.count(error);
+    }
+    turns.give(device);
   };
+  const all: Promise<void>[] = [];
+  while (all.length < perSecond * seconds) {
+    const due = Math.min(perSecond * seconds, ((performance.now() - began) * perSecond) / 1000);
+    while (all.length < due) all.push(one(began + (all.length * 1000) / perSecond));
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1);
+    });
+  }
+  await Promise.all(all);
+  return counted.result();
+}
+
+/** The times and failures of releases since now, and what they cost this process. */
+function startCount(began: number) {
+  const times: number[] = [];
+  const failures = new Failures();
+  const cpuBefore = process.cpuUsage();
+  const { bytesSent, bytesReceived } = DeviceConnection;
+  const result = (): ReleaseResult => {
+    const { user, system } = process.cpuUsage(cpuBefore);
+    return {
+      count: times.length,
+      wallMs: performance.now() - began,
+      p50Ms: percentile(times, 0.5),
+      p99Ms: percentile(times, 0.99),
+      mostMs: percentile(times, 1),
+      cpuMs: (user + system) / 1000,
+      bytesSent: (DeviceConnection.bytesSent - bytesSent) / times.length,
+      bytesReceived: (DeviceConnection.bytesReceived - bytesReceived) / times.length,
+      failures: failures.counts,
+    };
+  };
+  return { times, failures, result };
 }
 
 /** Devices from the end of the list are cut off, one after another, while the others continue. */

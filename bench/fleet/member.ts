@@ -88,7 +88,7 @@ export class Prover {
   }
 
   /** The evidence document (spec/evidence.md), as JSON text. */
-  evidence(purpose: 'bind' | 'release', nonce: Uint8Array, exporter: Uint8Array): string {
+  evidence(purpose: 'bind' | 'bound-release', nonce: Uint8Array, exporter: Uint8Array): string {
     const { quote, signature } = this.#quote(qualifyingData(purpose, nonce, exporter), this.#pcrs);
     const { evidenceStart } = this.#boot;
     const signed = `"quote":"${toBase64url(quote)}","signature":"${toBase64url(signature)}"`;

@@ -5,6 +5,8 @@ export type FleetProcessOrder =
   | { readonly kind: 'connect' | 'bind'; readonly from: number; readonly to: number }
   /** This many devices at once ask for a challenge and answer it with a release, again and again, for a time. */
   | { readonly kind: 'release'; readonly atOnce: number; readonly seconds: number }
+  /** The same at this rate, whatever the hub does: a release counts from the moment it was due. */
+  | { readonly kind: 'pace'; readonly perSecond: number; readonly seconds: number }
   /** Quarantines devices one by one while others continue to release. */
   | { readonly kind: 'quarantine'; readonly count: number; readonly url: string; readonly token: string }
   /** Some of the received receipts, base64url. */
@@ -23,6 +25,9 @@ export interface ReleaseResult extends PhaseResult {
   readonly mostMs: number;
   /** Processor time of the devices' process per release: it shares the machine with the hub. */
   readonly cpuMs: number;
+  /** Bytes of HTTP of one release. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
 }
 
 export interface QuarantineResult {

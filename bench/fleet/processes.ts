@@ -100,6 +100,7 @@ export interface DevicesProcess {
   connect(from: number, to: number): Promise<PhaseResult>;
   bind(from: number, to: number): Promise<PhaseResult>;
   release(atOnce: number, seconds: number): Promise<ReleaseResult>;
+  pace(perSecond: number, seconds: number): Promise<ReleaseResult>;
   quarantine(count: number, operator: { readonly url: string; readonly token: string }): Promise<QuarantineResult>;
   receipts(maxReceipts: number): Promise<readonly string[]>;
   /** All failures, in any order. */
@@ -156,6 +157,7 @@ export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess
     connect: (from, to) => counted(ask(child, { kind: 'connect', from, to })),
     bind: (from, to) => counted(ask(child, { kind: 'bind', from, to })),
     release: (atOnce, seconds) => counted(ask(child, { kind: 'release', atOnce, seconds })),
+    pace: (perSecond, seconds) => counted(ask(child, { kind: 'pace', perSecond, seconds })),
     async quarantine(count, operator) {
       const result = await ask<QuarantineResult>(child, { kind: 'quarantine', count, ...operator });
       await counted(Promise.resolve(result.others));
