@@ -2,10 +2,11 @@
 // open alert for each cause: a repeated attack increases a number, and neither the store nor the log grows.
 import type { Json } from '@edgekeep/core/json';
 import { type AlertKind, alertSeverities, type AlertSeverity } from '@edgekeep/wire/api/alert';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { AlertRow } from '../store/tables/alert.ts';
 import { type AlertData, boundedData, boundedText, mergedData } from './alert-data.ts';
@@ -145,13 +146,19 @@ export async function getAlert(db: Kysely<Tables>, id: number): Promise<AlertRow
 }
 
 async function findStanding(db: Kysely<Tables>, cause: string): Promise<AlertRow | undefined> {
-  return db
+  const [row] = await standingOf(db, { cause });
+  return row;
+}
+
+// Each release of a key asks this for several causes. The index has the alerts that are not closed, and serves only a condition in its own words: with
+// a parameter for the state, every alert is read.
+const standingOf = prepared<{ cause: string }, AlertRow>((db, value) =>
+  db
     .selectFrom('alert')
     .selectAll()
-    .where('cause', '=', cause)
-    .where('state', '<>', 'closed')
-    .executeTakeFirst();
-}
+    .where('cause', '=', value('cause'))
+    .where(sql<boolean>`state <> 'closed'`),
+);
 
 function isGraver(one: Pick<Alert, 'severity'>, other: Pick<Alert, 'severity'>): boolean {
   return alertSeverities.indexOf(one.severity) > alertSeverities.indexOf(other.severity);

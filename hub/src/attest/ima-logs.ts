@@ -11,6 +11,7 @@ import { HubError } from '../common/error.ts';
 import type { ImaPieces } from './ima-pieces.ts';
 import type { ImaPoliciesNow } from './ima-policy-store.ts';
 import type { WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { ImaLogRow } from '../store/tables/attest.ts';
 
@@ -27,7 +28,7 @@ export async function knownImaLog(
   connection: ImaPieces,
   { state: policyState }: Pick<ImaPoliciesNow, 'state'>,
 ): Promise<ImaLogKnown | undefined> {
-  const row = await db.selectFrom('ima_log').selectAll().where('device_id', '=', deviceId).executeTakeFirst();
+  const [row] = await byDevice(db, { deviceId });
   // Other policies have not seen the beginning: the device sends it again.
   if (row === undefined || row.entries === 0 || row.policy_state !== policyState) return undefined;
   connection.imaLog = { ...endOf(row), bytes: 0, policyState };
@@ -75,7 +76,7 @@ async function stateAt(
 ): Promise<ImaLogState> {
   if (pieces?.imaLog?.entries === entries && pieces.imaLog.policyState === state) return pieces.imaLog;
   if (deviceId !== undefined) {
-    const row = await db.selectFrom('ima_log').selectAll().where('device_id', '=', deviceId).executeTakeFirst();
+    const [row] = await byDevice(db, { deviceId });
     const compared = row?.policy_state === state ? row : undefined;
     if (compared?.entries === entries) return endOf(compared);
     if (compared?.start_entries === entries) return startOf(compared);
@@ -83,6 +84,10 @@ async function stateAt(
   const message = `the first ${entries} entries of this IMA log are not known here: send it from its beginning`;
   throw new HubError('ima-log-start-unknown', message);
 }
+
+const byDevice = prepared<{ deviceId: string }, ImaLogRow>((db, value) =>
+  db.selectFrom('ima_log').selectAll().where('device_id', '=', value('deviceId')),
+);
 
 const findings = z.array(z.object({ refused: z.int().min(0), first: z.array(z.string()) }));
 

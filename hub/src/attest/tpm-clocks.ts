@@ -71,7 +71,8 @@ export async function recordTpmClock(trx: WriteTransaction, deviceId: string, qu
   const anchored = last?.epoch === quote.epoch && isSameBoot(lastOf(last), quote) ? anchorOf(last) : quote;
   const progress = last === undefined ? 'fits' : progressSince(last, quote);
   if (last !== undefined && quote.alerts) await weighProgress(trx, { deviceId, quote, last, progress });
-  const row = {
+  await keepClock(trx, {
+    device_id: deviceId,
     key_name: quote.keyName,
     reset_count: quote.resetCount,
     restart_count: quote.restartCount,
@@ -84,13 +85,44 @@ export async function recordTpmClock(trx: WriteTransaction, deviceId: string, qu
     anchor_received_at: anchored.receivedMs,
     epoch: quote.epoch,
     progress,
-  };
-  await trx
-    .insertInto('tpm_clock')
-    .values({ device_id: deviceId, ...row })
-    .onConflict((conflict) => conflict.column('device_id').doUpdateSet(row))
-    .execute();
+  });
 }
+
+const keepClock = prepared<TpmClockRow, never>((db, value) =>
+  db
+    .insertInto('tpm_clock')
+    .values({
+      device_id: value('device_id'),
+      key_name: value('key_name'),
+      reset_count: value('reset_count'),
+      restart_count: value('restart_count'),
+      clock: value('clock'),
+      safe: value('safe'),
+      asked_at: value('asked_at'),
+      received_at: value('received_at'),
+      anchor_clock: value('anchor_clock'),
+      anchor_asked_at: value('anchor_asked_at'),
+      anchor_received_at: value('anchor_received_at'),
+      epoch: value('epoch'),
+      progress: value('progress'),
+    })
+    .onConflict((conflict) =>
+      conflict.column('device_id').doUpdateSet((q) => ({
+        key_name: q.ref('excluded.key_name'),
+        reset_count: q.ref('excluded.reset_count'),
+        restart_count: q.ref('excluded.restart_count'),
+        clock: q.ref('excluded.clock'),
+        safe: q.ref('excluded.safe'),
+        asked_at: q.ref('excluded.asked_at'),
+        received_at: q.ref('excluded.received_at'),
+        anchor_clock: q.ref('excluded.anchor_clock'),
+        anchor_asked_at: q.ref('excluded.anchor_asked_at'),
+        anchor_received_at: q.ref('excluded.anchor_received_at'),
+        epoch: q.ref('excluded.epoch'),
+        progress: q.ref('excluded.progress'),
+      })),
+    ),
+);
 
 const byDevice = prepared<{ deviceId: string }, TpmClockRow>((db, value) =>
   db.selectFrom('tpm_clock').selectAll().where('device_id', '=', value('deviceId')),

@@ -1,30 +1,38 @@
 // The audit log's view of the store: entries in order, and the checkpoints that were signed.
 import type { CheckpointStore, EntrySource } from './log-store.ts';
-import type { Database, WriteTransaction } from '../store/database.ts';
+import type { Database } from '../store/database.ts';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseNote } from '@edgekeep/core/audit/note';
+import { prepared } from '../store/prepared.ts';
 
 export function entriesIn(database: Database): EntrySource {
   return {
     size: async () => {
-      const row = await database.read
-        .selectFrom('audit_entry')
-        .select((q) => q.fn.max('log_index').as('last'))
-        .executeTakeFirst();
+      const [row] = await newestEntry(database.read, {});
       return row === undefined || row.last === null ? 0 : row.last + 1;
     },
     read: async (from, toExclusive) => {
-      const rows = await database.read
-        .selectFrom('audit_entry')
-        .select(['entry', 'leaf_hash'])
-        .where('log_index', '>=', from)
-        .where('log_index', '<', toExclusive)
-        .orderBy('log_index')
-        .execute();
+      const rows = await entriesBetween(database.read, { from, toExclusive });
       return rows.map((row) => ({ entry: row.entry, leafHash: row.leaf_hash }));
     },
   };
 }
+
+const newestEntry = prepared<object, { readonly last: number | null }>((db) =>
+  db.selectFrom('audit_entry').select((q) => q.fn.max('log_index').as('last')),
+);
+
+const entriesBetween = prepared<
+  { from: number; toExclusive: number },
+  { readonly entry: Uint8Array; readonly leaf_hash: Uint8Array }
+>((db, value) =>
+  db
+    .selectFrom('audit_entry')
+    .select(['entry', 'leaf_hash'])
+    .where('log_index', '>=', value('from'))
+    .where('log_index', '<', value('toExclusive'))
+    .orderBy('log_index'),
+);
 
 // Signed checkpoints are kept for a while, so that a contradiction can be investigated; this number is ample.
 const checkpointsKept = 1_000;
@@ -43,17 +51,10 @@ export function checkpointsIn(database: Database): CheckpointStore {
     save: async (note, isSame) => {
       const { size } = parseCheckpoint(parseNote(note).text);
       return database.writeAsHub(async (trx) => {
-        const saved = await insertOrFind(trx, { size, note });
-        if (saved !== undefined && isSame(saved)) return saved;
-        if (saved !== undefined)
-          await trx.updateTable('audit_checkpoint').set({ note }).where('size', '=', size).execute();
-        const old = await trx
-          .selectFrom('audit_checkpoint')
-          .select('size')
-          .orderBy('size', 'desc')
-          .offset(checkpointsKept)
-          .limit(1)
-          .executeTakeFirst();
+        const [saved] = await checkpointOf(trx, { size });
+        if (saved !== undefined && isSame(saved.note)) return saved.note;
+        await keepCheckpoint(trx, { size, note });
+        const [old] = await newestOfOld(trx, {});
         if (old !== undefined) await trx.deleteFrom('audit_checkpoint').where('size', '<=', old.size).execute();
         return note;
       });
@@ -61,17 +62,17 @@ export function checkpointsIn(database: Database): CheckpointStore {
   };
 }
 
-/** The note of this size that is there already. */
-async function insertOrFind(
-  trx: WriteTransaction,
-  { size, note }: { readonly size: number; readonly note: Uint8Array },
-): Promise<Uint8Array | undefined> {
-  const { numInsertedOrUpdatedRows = 0n } = await trx
+const checkpointOf = prepared<{ size: number }, { readonly note: Uint8Array }>((db, value) =>
+  db.selectFrom('audit_checkpoint').select('note').where('size', '=', value('size')),
+);
+
+const keepCheckpoint = prepared<{ size: number; note: Uint8Array }, never>((db, value) =>
+  db
     .insertInto('audit_checkpoint')
-    .values({ size, note })
-    .onConflict((c) => c.column('size').doNothing())
-    .executeTakeFirst();
-  if (numInsertedOrUpdatedRows > 0n) return undefined;
-  return (await trx.selectFrom('audit_checkpoint').select('note').where('size', '=', size).executeTakeFirstOrThrow())
-    .note;
-}
+    .values({ size: value('size'), note: value('note') })
+    .onConflict((c) => c.column('size').doUpdateSet((q) => ({ note: q.ref('excluded.note') }))),
+);
+
+const newestOfOld = prepared<object, { readonly size: number }>((db) =>
+  db.selectFrom('audit_checkpoint').select('size').orderBy('size', 'desc').offset(checkpointsKept).limit(1),
+);

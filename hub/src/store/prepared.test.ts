@@ -83,3 +83,15 @@ test('a text that looks like SQL or like a placeholder is a value', async () => 
     );
   }
 });
+
+test('a constant limit is part of the text of a prepared query, so that SQLite plans it once', async () => {
+  await using database = await Database.open(await storePlace(folder));
+  let text = '';
+  const first = prepared<{ name: string }, { fingerprint: string }>((db, value) => {
+    const query = db.selectFrom('publisher').select('fingerprint').where('name', '=', value('name')).limit(1);
+    text = query.compile().sql;
+    return query;
+  });
+  assert.deepEqual(await first(database.read, { name: 'n' }), []);
+  assert.match(text, / limit 1$/);
+});

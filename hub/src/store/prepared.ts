@@ -1,6 +1,17 @@
 // Queries that are built once. Building one and turning it into SQL takes longer than SQLite needs to run it, and what every release of a key asks is
 // always the same.
-import { type Compilable, type CompiledQuery, type Kysely, type RawBuilder, sql } from 'kysely';
+import {
+  type Compilable,
+  type CompiledQuery,
+  type Kysely,
+  type KyselyPlugin,
+  type LimitNode,
+  OperationNodeTransformer,
+  type RawBuilder,
+  sql,
+  ValueNode,
+} from 'kysely';
+import { directOf } from './engine/direct.ts';
 import type { Tables } from './schema.ts';
 
 /** A placeholder in a query for the value of this name. */
@@ -11,6 +22,22 @@ class Placeholder {
     this.name = name;
   }
 }
+
+// A constant limit is part of the text: where it is a parameter, SQLite plans the query again each time.
+class LimitsInText extends OperationNodeTransformer {
+  protected override transformLimit(node: LimitNode): LimitNode {
+    const { limit } = node;
+    return ValueNode.is(limit) && typeof limit.value === 'number'
+      ? { ...node, limit: ValueNode.createImmediate(limit.value) }
+      : node;
+  }
+}
+
+const transformer = new LimitsInText();
+const limitsInText: KyselyPlugin = {
+  transformQuery: ({ node }) => transformer.transformNode(node),
+  transformResult: async ({ result }) => result,
+};
 
 /** Runs the query with these values, on the store or in a transaction of it. */
 export type Prepared<Values, Row> = (db: Kysely<Tables>, values: Values) => Promise<readonly Row[]>;
@@ -34,11 +61,14 @@ export function prepared<Values extends object, Row>(
     const { adapter } = db.getExecutor();
     let query = known.get(adapter);
     if (query === undefined) {
-      query = build(db, (name) => sql`${new Placeholder(name)}`).compile();
+      query = build(db.withPlugin(limitsInText), (name) => sql`${new Placeholder(name)}`).compile();
       known.set(adapter, query);
     }
-    const given: ReadonlyMap<string, unknown> = new Map(Object.entries(values));
-    const parameters = query.parameters.map((part) => (part instanceof Placeholder ? given.get(part.name) : part));
+    const parameters = query.parameters.map((part): unknown =>
+      part instanceof Placeholder ? Reflect.get(values, part.name) : part,
+    );
+    const direct = directOf(db);
+    if (direct !== undefined) return direct.rows(query, parameters);
     const { rows } = await db.executeQuery<Row>({ ...query, parameters });
     return rows;
   };

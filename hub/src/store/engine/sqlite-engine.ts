@@ -1,43 +1,60 @@
 // SQLite in this process: one file, one connection that writes, one that reads.
+import { performance } from 'node:perf_hooks';
 import { CompiledQuery, type Kysely, sql, SqliteIntrospector, SqliteQueryCompiler, type Transaction } from 'kysely';
+import { type DirectConnection, goDirect } from './direct.ts';
 import type { Charge, Engine, Outcome, SqlOfEngine, WriteGroup } from './engine.ts';
 import { FencedOut } from './fenced-out.ts';
 import { type RowChange, type WatchedTable, watchStatements } from './row-watch.ts';
-import { openSqlite, TransactionalAdapter } from './sqlite.ts';
+import { openConnection, type OpenConnection, TransactionalAdapter } from './sqlite.ts';
 
 export class SqliteEngine<DB> implements Engine<DB> {
   readonly read: Kysely<DB>;
   readonly sql = sqliteSql;
   readonly isShared = false;
   readonly clock = sql<number>`cast(unixepoch('subsec') * 1000 as integer)`;
-  readonly #writer: Kysely<DB>;
+  readonly #writer: OpenConnection<DB>;
+  readonly #reads: Disposable;
   #fence: CompiledQuery | undefined;
   /** Changed rows of the write that runs now. */
   readonly #changes: RowChange[] = [];
 
   /** Opens the file at `path`, and makes it where there is none. */
   constructor(path: string, charge: Charge) {
-    this.#writer = openSqlite<DB>(path, { mode: 'write', changed: (change) => this.#changes.push(change) });
-    this.read = openSqlite<DB>(path, { mode: 'read', charge });
+    const writer = openConnection<DB>(path, { mode: 'write', changed: (change) => this.#changes.push(change) });
+    const reader = openConnection<DB>(path, { mode: 'read', charge });
+    this.#writer = writer;
+    this.read = reader.db;
+    // A connection that only reads loses its cache at each commit of the other one. So built reads go to the one that writes, between its groups:
+    // then it has what was committed, and nothing else.
+    this.#reads = goDirect(reader.db, {
+      rows: (query, parameters) =>
+        writer.isInTransaction() || !query.sql.startsWith('select')
+          ? reader.rows(query, parameters)
+          : charged(charge, () => writer.rows(query, parameters)),
+    });
   }
 
   // The lock of its folder does so (store/folder-lock.ts).
   async hold(): Promise<void> {}
 
   async migrate(work: (trx: Transaction<DB>) => Promise<void>): Promise<void> {
-    await this.#writer.transaction().execute(work);
+    await this.#transact(work);
   }
 
   async group<T>(work: (group: WriteGroup<DB>) => Promise<T>): Promise<T> {
     let first: unknown;
     try {
-      return await this.#writer.transaction().execute(async (trx) => {
+      return await this.#transact(async (trx) => {
         await this.#assertInside(trx);
         return work({
           trx,
           write: (each) => {
             this.#changes.length = 0;
-            return inSavepoint(trx, each, (error) => (first = error));
+            return inSavepoint(
+              this.#writer,
+              () => each(trx),
+              (error) => (first = error),
+            );
           },
           changes: () => this.#changes.splice(0),
         });
@@ -52,7 +69,7 @@ export class SqliteEngine<DB> implements Engine<DB> {
   }
 
   async watch(tables: readonly WatchedTable[]): Promise<void> {
-    for (const statement of watchStatements(tables)) await this.#writer.executeQuery(CompiledQuery.raw(statement));
+    for (const statement of watchStatements(tables)) await this.#writer.db.executeQuery(CompiledQuery.raw(statement));
   }
 
   async #assertInside(trx: Transaction<DB>): Promise<void> {
@@ -62,8 +79,25 @@ export class SqliteEngine<DB> implements Engine<DB> {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#reads[Symbol.dispose]();
     await this.read.destroy();
-    await this.#writer.destroy();
+    await this.#writer.db.destroy();
+  }
+
+  async #transact<T>(work: (trx: Transaction<DB>) => Promise<T>): Promise<T> {
+    return this.#writer.db.transaction().execute(async (trx) => {
+      using _ = goDirect(trx, this.#writer);
+      return await work(trx);
+    });
+  }
+}
+
+function charged<T>(charge: Charge, work: () => T): T {
+  const beganMs = performance.now();
+  try {
+    return work();
+  } finally {
+    charge(performance.now() - beganMs);
   }
 }
 
@@ -80,20 +114,20 @@ const savepoint = {
 } as const;
 
 // A full disk ends the whole transaction, and then no rollback works: `onLost` gets the original error before that.
-async function inSavepoint<DB, T>(
-  trx: Transaction<DB>,
-  work: (trx: Transaction<DB>) => Promise<T>,
+async function inSavepoint<T>(
+  connection: Pick<DirectConnection, 'rows'>,
+  work: () => Promise<T>,
   onLost: (error: unknown) => void,
 ): Promise<Outcome<T>> {
-  await trx.executeQuery(savepoint.begin);
+  connection.rows(savepoint.begin);
   try {
-    const value = await work(trx);
-    await trx.executeQuery(savepoint.release);
+    const value = await work();
+    connection.rows(savepoint.release);
     return { kind: 'done', value };
   } catch (error) {
     try {
-      await trx.executeQuery(savepoint.undo);
-      await trx.executeQuery(savepoint.release);
+      connection.rows(savepoint.undo);
+      connection.rows(savepoint.release);
     } catch (lost) {
       onLost(error);
       throw lost;

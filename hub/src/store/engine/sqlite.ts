@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import {
+  type CompiledQuery,
   type DatabaseConnection,
   type Driver,
   Kysely,
@@ -13,6 +14,7 @@ import {
   type SqliteStatement,
 } from 'kysely';
 import { LruMap } from 'toad-cache';
+import type { DirectConnection } from './direct.ts';
 import type { Charge } from './engine.ts';
 import { asParameter } from './parameter.ts';
 import { withRowSql } from './row-sql.ts';
@@ -35,8 +37,18 @@ export interface SqliteOptions {
   readonly charge?: Charge;
 }
 
-/** Opens one connection. */
-export function openSqlite<DB>(path: string, { mode, changed, charge }: SqliteOptions): Kysely<DB> {
+/** Opens one connection, for Kysely. */
+export function openSqlite<DB>(path: string, options: SqliteOptions): Kysely<DB> {
+  return openConnection<DB>(path, options).db;
+}
+
+export interface OpenConnection<DB> extends DirectConnection {
+  readonly db: Kysely<DB>;
+  isInTransaction(): boolean;
+}
+
+/** Opens one connection, for Kysely and for statements without it. */
+export function openConnection<DB>(path: string, { mode, changed, charge }: SqliteOptions): OpenConnection<DB> {
   const database = new DatabaseSync(path, {
     readOnly: mode === 'read',
     enableForeignKeyConstraints: true,
@@ -46,8 +58,23 @@ export function openSqlite<DB>(path: string, { mode, changed, charge }: SqliteOp
   if (changed !== undefined) hearRowChanges(database, changed);
   if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
   const run = charge === undefined ? unmeasured : measured(charge);
-  const dialect = new TransactionalDialect(asDialectDatabase(database, run));
-  return withRowSql(new Kysely<DB>({ dialect }), sqliteRows);
+  const statements = asDialectDatabase(database, run);
+  return {
+    db: withRowSql(new Kysely<DB>({ dialect: new TransactionalDialect(statements) }), sqliteRows),
+    isInTransaction: () => database.isTransaction,
+    rows<Row>(query: CompiledQuery<Row>, parameters = query.parameters): readonly Row[] {
+      const statement = statements.prepare(query.sql);
+      if (statement.reader) return rowsOf(query, statement.all(parameters));
+      statement.run(parameters);
+      return [];
+    },
+  };
+}
+
+// What a row is, the query says.
+function rowsOf<Row>(query: CompiledQuery<Row>, rows: readonly unknown[]): readonly Row[];
+function rowsOf(_: CompiledQuery, rows: readonly unknown[]): readonly unknown[] {
+  return rows;
 }
 
 type Run = <T>(work: () => T) => T;
