@@ -5,7 +5,7 @@ export type FleetProcessOrder =
   | { readonly kind: 'connect' | 'bind'; readonly from: number; readonly to: number }
   /** This many devices at once ask for a challenge and answer it with a release, again and again, for a time. */
   | { readonly kind: 'release'; readonly atOnce: number; readonly seconds: number }
-  /** The same at this rate, whatever the hub does: a release counts from the moment it was due. */
+  /** The same at a fixed rate, also where the hub is slower: a release counts from the moment it was due. */
   | { readonly kind: 'pace'; readonly perSecond: number; readonly seconds: number }
   /** Quarantines devices one by one while others continue to release. */
   | { readonly kind: 'quarantine'; readonly count: number; readonly url: string; readonly token: string }

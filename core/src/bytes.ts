@@ -83,7 +83,7 @@ export class ByteReader {
   }
 }
 
-/** Writes big-endian values; `finish()` returns the bytes. */
+/** Writes big-endian values; `finish()` returns the bytes. Small arrays are made without a view of their buffer, which V8 would have to allocate apart. */
 export class ByteWriter {
   readonly #parts: Uint8Array[] = [];
 
@@ -97,15 +97,11 @@ export class ByteWriter {
   }
 
   u16(value: number): this {
-    const part = new Uint8Array(2);
-    new DataView(part.buffer).setUint16(0, value);
-    return this.bytes(part);
+    return this.bytes(Uint8Array.of(value >>> 8, value));
   }
 
   u32(value: number): this {
-    const part = new Uint8Array(4);
-    new DataView(part.buffer).setUint32(0, value);
-    return this.bytes(part);
+    return this.bytes(Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value));
   }
 
   u64(value: bigint): this {
@@ -148,10 +144,12 @@ export function utf8(text: string): Uint8Array {
   return Buffer.from(text, 'utf8');
 }
 
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** Strict UTF-8: refuses invalid sequences instead of replacing them. */
 export function parseUtf8(bytes: Uint8Array, what: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return strictUtf8.decode(bytes);
   } catch (cause) {
     throw new CoreError('encoding-invalid', `${what}: not valid UTF-8`, { cause });
   }

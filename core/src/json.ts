@@ -11,21 +11,41 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 
 /** Canonical JSON: keys sorted by UTF-16 code units, no white space, safe integers only. Keys whose value is undefined are left out. */
 export function encodeCanonicalJson(value: Json): Uint8Array {
-  return utf8(canonicalText(value));
+  const counted = { hasIndex: false };
+  const ordered = inOrder(value, counted);
+  // A JavaScript object has members whose names are numbers before all others.
+  return utf8(counted.hasIndex ? canonicalText(value) : JSON.stringify(ordered));
+}
+
+/** The same value with the members of its objects in order: one call of JSON.stringify takes half the time of one for each text. */
+function inOrder(value: Json, counted: { hasIndex: boolean }): Json {
+  if (typeof value !== 'object' || value === null) return checked(value);
+  if (isJsonArray(value)) return value.map((each) => inOrder(each, counted));
+  const ordered: Record<string, Json> = {};
+  for (const key of Object.keys(value).sort()) {
+    const member = value[key];
+    if (member === undefined) continue;
+    if (beginsWithDigit(key) || key === '__proto__') counted.hasIndex = true;
+    else ordered[checked(key)] = inOrder(member, counted);
+  }
+  return ordered;
+}
+
+function beginsWithDigit(text: string): boolean {
+  const first = text.charCodeAt(0);
+  return first >= 0x30 && first <= 0x39;
+}
+
+function checked<T extends Json>(value: T): T {
+  if (typeof value === 'string' && !value.isWellFormed())
+    throw new CoreError('json-not-canonical', 'a string with a lone surrogate');
+  if (typeof value === 'number' && (!Number.isSafeInteger(value) || Object.is(value, -0)))
+    throw new CoreError('json-not-canonical', `${value} is not a safe integer`);
+  return value;
 }
 
 function canonicalText(value: Json): string {
-  if (typeof value === 'number') {
-    if (!Number.isSafeInteger(value) || Object.is(value, -0)) {
-      throw new CoreError('json-not-canonical', `${value} is not a safe integer`);
-    }
-    return String(value);
-  }
-  if (typeof value === 'string') {
-    if (!value.isWellFormed()) throw new CoreError('json-not-canonical', 'a string with a lone surrogate');
-    return JSON.stringify(value);
-  }
-  if (value === null || typeof value === 'boolean') return String(value);
+  if (typeof value !== 'object' || value === null) return JSON.stringify(checked(value));
   if (isJsonArray(value)) return `[${value.map(canonicalText).join(',')}]`;
   const members: string[] = [];
   for (const key of Object.keys(value).sort()) {

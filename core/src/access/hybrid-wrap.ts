@@ -1,7 +1,7 @@
 // The second layer of a wrapped key (spec/access.md, "Hybrid wraps"): the model key under the device's hybrid key, in HPKE's mode psk. The psk is
 // what the root of trust opens. So the root of trust alone opens nothing, and neither does the hybrid key.
 import { concat, parseBase64url, toBase64url, utf8 } from '../bytes.ts';
-import { hybridOpen, hybridSeal, hybridSuite } from '../identity/hybrid-hpke.ts';
+import { hybridOpen, hybridSeal, type HybridSealInput, hybridSuite } from '../identity/hybrid-hpke.ts';
 import { encodeWrapContext, hybridWrapType, type WrapContext } from './wrap-context.ts';
 import type { HybridLayer } from './wrapped-key.ts';
 
@@ -11,7 +11,7 @@ export const HYBRID_PSK_LENGTH = 32;
 const pskId = utf8(hybridWrapType);
 
 export interface HybridLayerInput {
-  readonly recipientPublicKey: Uint8Array;
+  readonly recipientPublicKey: HybridSealInput['recipientPublicKey'];
   readonly modelKey: Uint8Array;
   /** Fresh and random, 32 bytes. */
   readonly psk: Uint8Array;

@@ -48,6 +48,8 @@ const schema = z.strictObject({
 export interface ReceiptParts {
   /** The bytes of the audit entry of kind `key-released`. */
   readonly entry: Uint8Array;
+  /** Whether the entry names the evidence, for a caller that has just made it; left out: the entry is read. */
+  readonly namesEvidence?: boolean | undefined;
   /** The attestation result, a JWT. */
   readonly attestationResult: string;
   readonly manifest: Uint8Array;
@@ -86,8 +88,9 @@ export type ReceiptVerdict =
  * KiB; if it is still larger than a reader takes, throws `receipt-invalid`.
  */
 export function encodeReceipt(parts: ReceiptParts): Uint8Array {
+  const { namesEvidence = parseAuditEntry(parts.entry).data['evidence'] !== undefined } = parts;
   const common = {
-    type: parseAuditEntry(parts.entry).data['evidence'] === undefined ? formerType : type,
+    type: namesEvidence ? type : formerType,
     entry: toBase64url(parts.entry),
     attestationResult: parts.attestationResult,
     proof: parseUtf8(parts.proof, 'tlog proof'),

@@ -76,30 +76,45 @@ export function evidenceOriginOf(document: z.infer<typeof evidenceOriginSchema>)
   return { kind: document.kind, attestationKey, certificates: chain };
 }
 
+/** What a release says of an origin: the same for all evidence of the device. */
+export type OriginDigests =
+  | { readonly kind: 'tpm'; readonly attestationKey: string; readonly endorsementCertificate: string }
+  | { readonly kind: 'dice'; readonly deviceIdKey: string }
+  | { readonly kind: 'software'; readonly signingKey: string };
+
+export function originDigestsOf(origin: EvidenceOrigin): OriginDigests {
+  switch (origin.kind) {
+    case 'tpm': {
+      const [endorsement = new Uint8Array(0)] = origin.certificates;
+      const attestationKey = toHex(tpmName(parsePublic(origin.attestationKey)));
+      return { kind: 'tpm', attestationKey, endorsementCertificate: sha256Hex(endorsement) };
+    }
+    case 'dice': {
+      const [deviceId = new Uint8Array(0)] = origin.certificates;
+      // Another signature makes other bytes of the same certificate; the key is what it certifies.
+      return { kind: 'dice', deviceIdKey: sha256Hex(encodeSpki(publicKeyOf(parseForeignCertificate(deviceId)))) };
+    }
+    case 'software':
+      return { kind: 'software', signingKey: sha256Hex(origin.signingKey) };
+  }
+}
+
 /** The digests of evidence from this origin; undefined when the two do not belong together. */
 export function releaseEvidenceOf(evidence: Evidence, origin: EvidenceOrigin): ReleaseEvidence | undefined {
+  return evidence.kind === origin.kind ? evidenceWithOrigin(evidence, originDigestsOf(origin)) : undefined;
+}
+
+/** As `releaseEvidenceOf`, for a caller that keeps the digests of the origin. */
+export function evidenceWithOrigin(evidence: Evidence, origin: OriginDigests): ReleaseEvidence | undefined {
   const eventLog = sha256Hex(evidence.eventLog);
   if (evidence.kind === 'tpm' && origin.kind === 'tpm') {
-    const [endorsement = new Uint8Array(0)] = origin.certificates;
-    return {
-      kind: 'tpm',
-      quote: sha256Hex(evidence.quote),
-      eventLog,
-      ...(evidence.imaLog === undefined ? {} : { imaLog: sha256Hex(evidence.imaLog) }),
-      attestationKey: toHex(tpmName(parsePublic(origin.attestationKey))),
-      endorsementCertificate: sha256Hex(endorsement),
-    };
+    const imaLog = evidence.imaLog === undefined ? {} : { imaLog: sha256Hex(evidence.imaLog) };
+    return { ...origin, quote: sha256Hex(evidence.quote), eventLog, ...imaLog };
   }
-  if (evidence.kind === 'dice' && origin.kind === 'dice') {
-    const [deviceId = new Uint8Array(0)] = origin.certificates;
-    // Another signature makes other bytes of the same certificate; the key is what it certifies.
-    const deviceIdKey = sha256Hex(encodeSpki(publicKeyOf(parseForeignCertificate(deviceId))));
-    return { kind: 'dice', statement: sha256Hex(evidence.statement), eventLog, deviceIdKey };
-  }
-  if (evidence.kind === 'software' && origin.kind === 'software') {
-    const signingKey = sha256Hex(origin.signingKey);
-    return { kind: 'software', statement: sha256Hex(evidence.statement), eventLog, signingKey };
-  }
+  if (evidence.kind === 'dice' && origin.kind === 'dice')
+    return { ...origin, statement: sha256Hex(evidence.statement), eventLog };
+  if (evidence.kind === 'software' && origin.kind === 'software')
+    return { ...origin, statement: sha256Hex(evidence.statement), eventLog };
   return undefined;
 }
 

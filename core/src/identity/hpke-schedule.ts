@@ -1,6 +1,6 @@
 // The part of HPKE that every KEM shares (RFC 9180, sections 4 and 5.1): labels, the key schedule of the modes base and psk with HKDF-SHA256,
 // and one message under AES-256-GCM.
-import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey } from 'node:crypto';
 import { concat, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 
@@ -108,8 +108,9 @@ function labeledExpand(suite: Uint8Array, prk: Uint8Array, label: string, info: 
   return block.subarray(0, length);
 }
 
+// A key object, because node:crypto takes one several times faster than bare bytes.
 function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const mac = createHmac('sha256', key);
+  const mac = createHmac('sha256', createSecretKey(key));
   for (const part of parts) mac.update(part);
   return mac.digest();
 }

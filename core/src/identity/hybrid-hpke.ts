@@ -1,6 +1,6 @@
 // HPKE (RFC 9180) with X-Wing as its KEM (MLKEM768-X25519 of draft-ietf-hpke-pq), HKDF-SHA256 and AES-256-GCM, one message (spec/hpke.md,
 // "The hybrid suite"). With a `psk` in mode psk: the message opens for nobody who lacks either the key or the psk.
-import { xwingDecapsulate, xwingEncapsulate } from '../post-quantum/xwing.ts';
+import { xwingDecapsulate, xwingEncapsulate, type XwingPublicKey } from '../post-quantum/xwing.ts';
 import { type HpkePsk, openMessage, sealMessage } from './hpke-schedule.ts';
 import type { HpkeSealed } from './hpke.ts';
 
@@ -12,7 +12,8 @@ const kemId = 0x647a;
 const none = new Uint8Array(0);
 
 export interface HybridSealInput {
-  readonly recipientPublicKey: Uint8Array;
+  /** Its bytes; or the parsed key, of a caller that keeps it. */
+  readonly recipientPublicKey: Uint8Array | XwingPublicKey;
   readonly info: Uint8Array;
   readonly psk?: HpkePsk | undefined;
   readonly plaintext: Uint8Array;

@@ -17,6 +17,8 @@ export interface RecordedRelease {
   readonly logIndex: number;
   /** The bytes of its audit entry. */
   readonly entry: Uint8Array;
+  /** Whether the entry names the evidence; left out: the entry says so. */
+  readonly namesEvidence?: boolean;
   /** The device that got the key. */
   readonly receiver: string;
   readonly attestationResult: string;
@@ -81,11 +83,19 @@ export class Receipts {
     return { logIndex, entry, receiver: lease.device_id, attestationResult, model };
   }
 
-  async #assemble({ logIndex, entry, receiver, attestationResult, model }: RecordedRelease): Promise<Uint8Array> {
+  async #assemble({
+    logIndex,
+    entry,
+    namesEvidence,
+    receiver,
+    attestationResult,
+    model,
+  }: RecordedRelease): Promise<Uint8Array> {
     const asked = releasePolicyOf(model)?.quorum;
     const proof = await this.#log.proofFor(logIndex, this.#witnesses.bestCheckpointFor(logIndex, receiver, asked));
     return encodeReceipt({
       entry,
+      namesEvidence,
       attestationResult,
       manifest: model.manifest,
       modelSignature: Buffer.from(model.signature),

@@ -8,6 +8,7 @@ import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { type ReleasePolicy, releasePolicyDigest } from '@edgekeep/core/model/release-policy';
 import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import type { Kept } from '../attest/kept-evidence.ts';
+import type { RootKeys } from '../attest/root-keys.ts';
 import { HubError, type HubErrorCode, type Reason } from '../common/error.ts';
 import { findHybridKey } from '../registry/hybrid-keys.ts';
 import { getDevice } from '../registry/states.ts';
@@ -70,10 +71,12 @@ async function decideRelease(dependencies: ReleaseDependencies, ask: ReleaseAsk)
   const endedByTpm = target.kind === 'tpm' && dependencies.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(dependencies, ask, facts, qualified) : undefined;
   const { appraisal, attestationResult } = appraised;
-  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use: useOf(facts), terms });
+  const use = useOf(facts, dependencies.rootKeys);
+  const wrappedKey = wrap(dependencies.platformKey, target, model, { appraisal, use, terms });
   using kept = ask.receiptVersion === 2 ? await keepEvidence(dependencies, ask, facts) : undefined;
   const recorded = await recordUnderNewestPolicy(dependencies, asked, { ...facts, kept });
-  return { lease, wrappedKey, recorded: { ...recorded, receiver: ask.deviceId, attestationResult, model } };
+  const about = { namesEvidence: kept !== undefined, receiver: ask.deviceId, attestationResult, model };
+  return { lease, wrappedKey, recorded: { ...recorded, ...about } };
 }
 
 interface Asked {
@@ -241,10 +244,13 @@ async function orRefused<T>(
 }
 
 /** A key is bound to its use where the agent reads that form; the form before is for agents that do not say what they read. */
-function useOf({ form, lease, publisherPolicy: policy }: Facts): WrapUse {
+function useOf(
+  { device, form, lease, publisherPolicy: policy }: Facts,
+  rootKeys: Pick<RootKeys, 'hybridKey'>,
+): WrapUse {
   if (form.type === undefined) return { form: 'lease-id', leaseId: lease.id };
   const context = { purpose: 'model key', lease, releasePolicy: policy && releasePolicyDigest(policy) } as const;
-  if ('hybridKey' in form) return { form: 'hybrid', context, hybridKey: form.hybridKey };
+  if ('hybridKey' in form) return { form: 'hybrid', context, hybridKey: rootKeys.hybridKey(device.id, form.hybridKey) };
   return { form: 'bound', context };
 }
 

@@ -101,8 +101,8 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);
   const leaseAlarm = new LeaseAlarm(database);
-  const files = evidence ?? new EvidenceFiles(join(store.folder, 'evidence'));
-  const evidenceKeeper = new EvidenceKeeper(database, files);
+  const evidenceFiles = evidence ?? new EvidenceFiles(join(store.folder, 'evidence'));
+  const evidenceKeeper = new EvidenceKeeper(database, evidenceFiles, rootKeys);
   // As many others cosigned as a test says.
   const witnesses = { others: 0, cosignersBesides: () => witnesses.others };
   const { roundSeconds: _, ...witness } = parsed.witness;
@@ -112,6 +112,7 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   return {
     ...store,
     ...gateParts,
+    evidenceFiles,
     /** By which reference values are superseded and run out. */
     time,
     references,

@@ -7,7 +7,9 @@ import { HubError } from '../common/error.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { EvidenceObjects } from './evidence-objects.ts';
 import { evidenceRetention, evidenceUse } from './evidence-retention.ts';
+import { contentOf } from './evidence-store.ts';
 import { EvidenceKeeper } from './kept-evidence.ts';
+import { RootKeys } from './root-keys.ts';
 
 const dayMs = 86_400_000;
 
@@ -46,7 +48,7 @@ test('evidence that one node kept is read at another, and damage to its object i
   const { hub, bucket } = scene;
   const { lease } = await ask(hub);
   assert.equal(bucket.objects.size, 2);
-  const other = new EvidenceKeeper(hub.database, scene.node());
+  const other = new EvidenceKeeper(hub.database, scene.node(), new RootKeys());
   assert.equal((await other.of(lease.id)).evidence.kind, 'tpm');
   const [key = ''] = bucket.objects.keys();
   bucket.objects.set(key, Buffer.from('other'));
@@ -96,7 +98,7 @@ test('what no receipt needs goes a day later, and objects of others stay', async
 test('an object that a release wrote a moment ago stays, although no row names it yet', async () => {
   await using scene = await openScene();
   const { bucket } = scene;
-  const { sha256 } = await scene.node().put(Buffer.from('a log'));
+  const { sha256 } = await scene.node().put(contentOf(Buffer.from('a log')));
   await scene.sweep();
   assert.equal(bucket.objects.size, 1);
   assert.ok([...bucket.objects.keys()][0]?.endsWith(sha256));
@@ -123,5 +125,8 @@ test('a release that would rest on an object that another node is removing is as
   // It wrote the content before that was gone.
   assert.equal(await refusalOf(ask(hub)), 'artifacts-busy');
   const { lease } = await ask(hub);
-  assert.equal((await new EvidenceKeeper(hub.database, scene.node()).of(lease.id)).evidence.kind, 'tpm');
+  assert.equal(
+    (await new EvidenceKeeper(hub.database, scene.node(), new RootKeys()).of(lease.id)).evidence.kind,
+    'tpm',
+  );
 });

@@ -5,7 +5,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import type { Bucket } from '../artifact/bucket.ts';
 import type { OnFault } from '../artifact/artifact-store.ts';
 import type { Clock } from '../common/clock.ts';
-import type { EvidenceStore, StoredContent } from './evidence-store.ts';
+import type { EvidenceContent, EvidenceStore, StoredContent } from './evidence-store.ts';
 
 /** So long a node relies on what it has written. */
 const WRITTEN_MS = 600_000;
@@ -35,23 +35,22 @@ export class EvidenceObjects implements EvidenceStore {
     this.#onFault = onFault;
   }
 
-  async put(bytes: Uint8Array): Promise<StoredContent> {
-    const sha256 = sha256Hex(bytes);
+  async put({ sha256, size, bytes }: EvidenceContent): Promise<StoredContent> {
     const nowMs = this.#clock();
     if (nowMs - (this.#written.get(sha256) ?? Number.NEGATIVE_INFINITY) >= WRITTEN_MS) {
       const isGone = this.#gone.get(sha256) !== undefined;
       try {
-        await this.#bucket.put(keyOf(sha256), bytes);
+        await this.#bucket.put(keyOf(sha256), await bytes());
       } catch (error) {
         this.#onFault(error);
         throw error;
       }
       this.#written.set(sha256, nowMs);
       if (isGone) this.#gone.set(sha256, true);
-      this.#grownBytes += bytes.length;
+      this.#grownBytes += size;
       if (this.onGrown(this.#grownBytes)) this.#grownBytes = 0;
     }
-    return { sha256, size: bytes.length };
+    return { sha256, size };
   }
 
   release(): void {

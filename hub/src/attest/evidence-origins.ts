@@ -1,44 +1,79 @@
 // What the evidence of each device is verified with, for receipts: its keys, and its maker's certificates with those between them and the
 // root that the device does not carry.
-import { type EvidenceOrigin, evidenceOriginDocument } from '@edgekeep/core/access/release-evidence';
+import {
+  type EvidenceOrigin,
+  evidenceOriginDocument,
+  type OriginDigests,
+  originDigestsOf,
+} from '@edgekeep/core/access/release-evidence';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { deviceIdentitySchema } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
-import { LruMap } from 'toad-cache';
+import { HubError } from '../common/error.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import type { Tables } from '../store/schema.ts';
 import { intermediatesOf } from '../vendor-root/device-makers.ts';
+import type { EvidenceContent } from './evidence-store.ts';
+import type { RootKeys } from './root-keys.ts';
 
-// Devices that got a key recently; one takes about 10 KiB.
-const DEVICES_MAX = 5_000;
-
+/** The document of an origin is some KiB, and is on disk since the first release: only its name is kept. */
 interface Known {
-  readonly identity: string;
-  readonly origin: EvidenceOrigin;
-  readonly document: Uint8Array;
+  readonly digests: OriginDigests;
+  readonly content: Pick<EvidenceContent, 'sha256' | 'size'>;
 }
 
-export class EvidenceOrigins {
-  readonly #known = new LruMap<Known>(DEVICES_MAX);
+type Registered = Pick<DeviceRow, 'id' | 'identity'>;
 
-  /** The origin and its document; undefined for a device without a root of trust. */
+export class EvidenceOrigins {
+  readonly #rootKeys: Pick<RootKeys, 'attestationKey'>;
+  // By the parsed key of the device: both are kept as long, and another identity has another key.
+  readonly #known = new WeakMap<object, Known>();
+
+  constructor(rootKeys: Pick<RootKeys, 'attestationKey'>) {
+    this.#rootKeys = rootKeys;
+  }
+
+  /** The origin's digests and its document; undefined for a device without a root of trust. */
   async of(
     db: Kysely<Tables>,
-    { id, identity }: Pick<DeviceRow, 'id' | 'identity'>,
-  ): Promise<Omit<Known, 'identity'> | undefined> {
-    const known = this.#known.get(id);
-    if (known !== undefined && known.identity === identity) return known;
-    const origin = await originOf(db, id, identity);
-    if (origin === undefined) return undefined;
-    const read = { identity, origin, document: encodeCanonicalJson(evidenceOriginDocument(origin)) };
-    this.#known.set(id, read);
-    return read;
+    device: Registered,
+  ): Promise<{ readonly digests: OriginDigests; readonly content: EvidenceContent } | undefined> {
+    const key = this.#rootKeys.attestationKey(device);
+    const known = this.#known.get(key);
+    if (known !== undefined) {
+      const { digests, content } = known;
+      return { digests, content: { ...content, bytes: () => this.#again(db, device, content) } };
+    }
+    const read = await readOrigin(db, device);
+    if (read === undefined) return undefined;
+    const { document, ...found } = read;
+    this.#known.set(key, found);
+    return { digests: found.digests, content: { ...found.content, bytes: () => document } };
+  }
+
+  // Certificates of its maker may have come since: then it is another document.
+  async #again(db: Kysely<Tables>, device: Registered, { sha256 }: Known['content']): Promise<Uint8Array> {
+    const read = await readOrigin(db, device);
+    if (read?.content.sha256 === sha256) return read.document;
+    this.#known.delete(this.#rootKeys.attestationKey(device));
+    throw new HubError('conflict', `what ${device.id} is verified with has changed: request the key again`);
   }
 }
 
-async function originOf(db: Kysely<Tables>, id: string, identity: string): Promise<EvidenceOrigin | undefined> {
+async function readOrigin(
+  db: Kysely<Tables>,
+  device: Registered,
+): Promise<(Known & { readonly document: Uint8Array }) | undefined> {
+  const origin = await originOf(db, device);
+  if (origin === undefined) return undefined;
+  const document = encodeCanonicalJson(evidenceOriginDocument(origin));
+  const content = { sha256: sha256Hex(document), size: document.length };
+  return { digests: originDigestsOf(origin), content, document };
+}
+
+async function originOf(db: Kysely<Tables>, { id, identity }: Registered): Promise<EvidenceOrigin | undefined> {
   const parsed = deviceIdentitySchema.safeParse(JSON.parse(identity));
   if (!parsed.success) return undefined;
   const { data } = parsed;

@@ -1,9 +1,19 @@
 // Where large parts of evidence lie, by content: in a folder of this node, or in the bucket that all nodes share. A boot's log is there once, for
 // every receipt that rests on it.
+import { sha256Hex } from '@edgekeep/core/digest';
 
 export interface StoredContent {
   readonly sha256: string;
   readonly size: number;
+}
+
+/** A content with its digest; the bytes are made where it is missing. */
+export interface EvidenceContent extends StoredContent {
+  readonly bytes: () => Uint8Array | Promise<Uint8Array>;
+}
+
+export function contentOf(bytes: Uint8Array, sha256 = sha256Hex(bytes)): EvidenceContent {
+  return { sha256, size: bytes.length, bytes: () => bytes };
 }
 
 export interface EvidenceStore {
@@ -14,7 +24,7 @@ export interface EvidenceStore {
   onGrown: (bytes: number) => boolean;
 
   /** Writes the content where it is missing. It is held until `release`: this node does not remove it before its row is written. */
-  put(bytes: Uint8Array): Promise<StoredContent>;
+  put(content: EvidenceContent): Promise<StoredContent>;
 
   release(digests: readonly string[]): void;
 

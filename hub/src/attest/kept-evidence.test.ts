@@ -9,6 +9,7 @@ import { ask, nowMs, openReleaseHub, press, type ReleaseHub, second } from '../a
 import { HubError } from '../common/error.ts';
 import { evidenceRetention, evidenceUse } from './evidence-retention.ts';
 import { EvidenceFiles } from './evidence-files.ts';
+import { contentOf } from './evidence-store.ts';
 
 const dayMs = 86_400_000;
 const anyBoot = { lease: { enforcedBy: 'agent', maxPerWindow: 1_000 } };
@@ -16,8 +17,7 @@ const anyBoot = { lease: { enforcedBy: 'agent', maxPerWindow: 1_000 } };
 async function openEvidenceHub() {
   const hub = await openReleaseHub(anyBoot);
   const folder = join(hub.folder, 'evidence');
-  const files = new EvidenceFiles(folder);
-  const { database } = hub;
+  const { database, evidenceFiles: files } = hub;
   return {
     hub,
     folder,
@@ -107,7 +107,7 @@ test('a file that is changed or missing is found, and files that no release name
   const { hub, folder } = scene;
   const { lease } = await ask(hub);
   const stranger = 'ab'.repeat(32);
-  await new EvidenceFiles(folder).put(Buffer.from('left by a killed hub'));
+  await new EvidenceFiles(folder).put(contentOf(Buffer.from('left by a killed hub')));
   await scene.sweep({});
   assert.equal((await scene.files()).length, 2);
   assert.ok(!(await scene.files()).some((name) => name.endsWith(stranger)));
@@ -121,7 +121,7 @@ test('a file that is changed or missing is found, and files that no release name
 test('nothing removes a file between its writing and the release that names it', async () => {
   await using scene = await openEvidenceHub();
   const files = new EvidenceFiles(scene.folder);
-  const { sha256 } = await files.put(Buffer.from('a log'));
+  const { sha256 } = await files.put(contentOf(Buffer.from('a log')));
   await files.remove(sha256);
   assert.ok(await files.read(sha256));
   files.release([sha256]);

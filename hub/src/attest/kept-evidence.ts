@@ -4,8 +4,8 @@ import { type KeptEvidence } from '@edgekeep/core/access/long-receipt';
 import {
   evidenceOriginOf,
   evidenceOriginSchema,
+  evidenceWithOrigin,
   type ReleaseEvidence,
-  releaseEvidenceOf,
 } from '@edgekeep/core/access/release-evidence';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
@@ -14,11 +14,18 @@ import { encodeCanonicalJson, parseCanonicalJson } from '@edgekeep/core/json';
 import { z } from 'zod';
 import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EvidencePart, ReleaseEvidenceRow } from '../store/tables/attest.ts';
+import { prepared } from '../store/prepared.ts';
+import type {
+  EvidenceContentRow,
+  EvidencePart,
+  ReleaseEvidencePartRow,
+  ReleaseEvidenceRow,
+} from '../store/tables/attest.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import { EvidenceOrigins } from './evidence-origins.ts';
 import { removedOf } from './evidence-retention.ts';
-import type { EvidenceStore, StoredContent } from './evidence-store.ts';
+import { contentOf, type EvidenceContent, type EvidenceStore, type StoredContent } from './evidence-store.ts';
+import type { RootKeys } from './root-keys.ts';
 
 export interface ReleasedEvidence {
   readonly device: Pick<DeviceRow, 'id' | 'identity'>;
@@ -41,24 +48,25 @@ const textsSchema = z.array(z.string());
 export class EvidenceKeeper {
   readonly #database: Pick<Database, 'read'>;
   readonly #files: EvidenceStore;
-  readonly #origins = new EvidenceOrigins();
+  readonly #origins: EvidenceOrigins;
 
-  constructor(database: Pick<Database, 'read'>, files: EvidenceStore) {
+  constructor(database: Pick<Database, 'read'>, files: EvidenceStore, rootKeys: Pick<RootKeys, 'attestationKey'>) {
     this.#database = database;
     this.#files = files;
+    this.#origins = new EvidenceOrigins(rootKeys);
   }
 
   async keep(released: ReleasedEvidence): Promise<Kept> {
     const { device, evidence } = released;
     const known = await this.#origins.of(this.#database.read, device);
-    const digests = known && releaseEvidenceOf(evidence, known.origin);
+    const digests = known && evidenceWithOrigin(evidence, known.digests);
     if (known === undefined || digests === undefined)
       throw new HubError('attestation-refused', `the evidence is not of the kind that ${device.id} is registered with`);
     const parts: { readonly part: EvidencePart; readonly stored: StoredContent }[] = [];
     const release = () => this.#files.release(parts.map(({ stored }) => stored.sha256));
     try {
-      for (const [part, bytes] of partsOf(evidence, known.document))
-        parts.push({ part, stored: await this.#files.put(bytes) });
+      for (const [part, content] of partsOf(evidence, known.content, digests))
+        parts.push({ part, stored: await this.#files.put(content) });
     } catch (error) {
       release();
       throw error;
@@ -67,19 +75,11 @@ export class EvidenceKeeper {
     return {
       digests,
       async record(trx, { id, grantedAtMs }) {
-        await trx
-          .insertInto('release_evidence')
-          .values({ lease_id: id, granted_at: grantedAtMs, ...rowOf(released) })
-          .execute();
+        await insertEvidence(trx, { lease_id: id, granted_at: grantedAtMs, ...rowOf(released) });
         if (files.isShared) await assertStays(trx, files, parts);
         for (const { part, stored } of parts) {
-          await trx
-            .insertInto('evidence_content')
-            .values({ ...stored })
-            .onConflict((conflict) => conflict.column('sha256').doNothing())
-            .execute();
-          const row = { lease_id: id, part, sha256: stored.sha256 };
-          await trx.insertInto('release_evidence_part').values(row).execute();
+          await insertContent(trx, stored);
+          await insertPart(trx, { lease_id: id, part, sha256: stored.sha256 });
         }
       },
       [Symbol.dispose]: release,
@@ -134,13 +134,45 @@ async function assertStays(
   });
 }
 
-function partsOf(evidence: Evidence, origin: Uint8Array): readonly (readonly [EvidencePart, Uint8Array])[] {
-  const parts: (readonly [EvidencePart, Uint8Array])[] = [
+const insertEvidence = prepared<ReleaseEvidenceRow, never>((db, value) =>
+  db.insertInto('release_evidence').values({
+    lease_id: value('lease_id'),
+    device_id: value('device_id'),
+    granted_at: value('granted_at'),
+    kind: value('kind'),
+    signed: value('signed'),
+    signature: value('signature'),
+    exporter: value('exporter'),
+    wraps: value('wraps'),
+    ima_entries: value('ima_entries'),
+    ima_value: value('ima_value'),
+  }),
+);
+
+const insertContent = prepared<EvidenceContentRow, never>((db, value) =>
+  db
+    .insertInto('evidence_content')
+    .values({ sha256: value('sha256'), size: value('size') })
+    .onConflict((conflict) => conflict.column('sha256').doNothing()),
+);
+
+const insertPart = prepared<ReleaseEvidencePartRow, never>((db, value) =>
+  db
+    .insertInto('release_evidence_part')
+    .values({ lease_id: value('lease_id'), part: value('part'), sha256: value('sha256') }),
+);
+
+function partsOf(
+  evidence: Evidence,
+  origin: EvidenceContent,
+  digests: ReleaseEvidence,
+): readonly (readonly [EvidencePart, EvidenceContent])[] {
+  const parts: (readonly [EvidencePart, EvidenceContent])[] = [
     ['origin', origin],
-    ['event-log', evidence.eventLog],
+    ['event-log', contentOf(evidence.eventLog, digests.eventLog)],
   ];
-  if (evidence.kind === 'tpm' && evidence.imaLog !== undefined) parts.push(['ima-log', evidence.imaLog]);
-  if (evidence.kind === 'dice') parts.push(['chain', encodeCanonicalJson(evidence.chain.map(toBase64url))]);
+  if (evidence.kind === 'tpm' && evidence.imaLog !== undefined) parts.push(['ima-log', contentOf(evidence.imaLog)]);
+  if (evidence.kind === 'dice') parts.push(['chain', contentOf(encodeCanonicalJson(evidence.chain.map(toBase64url)))]);
   return parts;
 }
 

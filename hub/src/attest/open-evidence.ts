@@ -6,6 +6,7 @@ import type { Database } from '../store/database.ts';
 import { evidenceRetention, type EvidenceSettings, evidenceUse } from './evidence-retention.ts';
 import type { EvidenceStore } from './evidence-store.ts';
 import { EvidenceKeeper } from './kept-evidence.ts';
+import type { RootKeys } from './root-keys.ts';
 
 export interface EvidenceSubject extends Subject {
   readonly keeper: EvidenceKeeper;
@@ -15,7 +16,7 @@ export interface EvidenceSubject extends Subject {
 const GROWTH_BYTES_PER_MEBIBYTE = 10_486;
 
 export function openEvidence(
-  database: Database,
+  { database, rootKeys }: { readonly database: Database; readonly rootKeys: RootKeys },
   files: EvidenceStore,
   settings: EvidenceSettings,
   clock: Clock,
@@ -28,7 +29,7 @@ export function openEvidence(
     return true;
   };
   return {
-    keeper: new EvidenceKeeper(database, files),
+    keeper: new EvidenceKeeper(database, files, rootKeys),
     metrics(registry) {
       const gauge = (name: string, help: string, value: 'bytes' | 'receipts') =>
         new Gauge({

@@ -10,7 +10,7 @@ import { registerImaMetrics } from './ima-alarm.ts';
 import type { PublishingRules } from './reference-rules.ts';
 import { ReferenceStandings, type StandingSettings } from './reference-standings.ts';
 import { ReferenceStore } from './reference-store.ts';
-import { RootKeys } from './root-keys.ts';
+import type { RootKeys } from './root-keys.ts';
 
 export interface AttestationSettings {
   readonly pcrs: readonly number[];
@@ -36,12 +36,11 @@ export interface Attestation extends Subject {
 /** `signing` is the key that signs attestation results now; `epoch` names the stretch of time in which the hub's clock was not set. */
 export function openAttestation(
   { database, settings, clock }: AttestationLedger,
-  vendorRoots: VendorRoots,
+  { vendorRoots, rootKeys }: { readonly vendorRoots: VendorRoots; readonly rootKeys: RootKeys },
   { signing, epoch }: { readonly signing: () => ResultKey; readonly epoch: () => string },
 ): Attestation {
   const references = new ReferenceStore(database, settings, clock);
   const standings = new ReferenceStandings(database, references, settings, clock);
-  const rootKeys = new RootKeys();
   const makers = {
     diceTrust: () => vendorRoots.trust('dice'),
     trusted: () => String(vendorRoots.version),

@@ -1,9 +1,10 @@
 // The keys of registered devices' roots of trust, parsed and kept: parsing a key costs more than using it once.
 import { createHash, type KeyObject } from 'node:crypto';
 import { type AttestationKey, attestationKeyOf } from '@edgekeep/core/attest/quote';
-import { parseBase64url, toHex } from '@edgekeep/core/bytes';
+import { equalBytes, parseBase64url, toHex } from '@edgekeep/core/bytes';
 import { publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
+import { parseXwingPublicKey, type XwingPublicKey } from '@edgekeep/core/post-quantum/xwing';
 import {
   assertListedAttestationKey,
   attestationKeyProfileOf,
@@ -17,7 +18,7 @@ import { HubError } from '../common/error.ts';
 import type { DeviceRow } from '../store/tables/registry.ts';
 import { deviceIdCertificateOf } from './device-id-certificate.ts';
 
-// Devices seen recently; one takes about 8 KiB with both keys and the text that they were parsed from.
+// Devices seen recently; one takes about 12 KiB with its keys and what they were parsed from.
 const DEVICES_MAX = 20_000;
 
 type Registered = Pick<DeviceRow, 'id' | 'identity'>;
@@ -83,6 +84,7 @@ function rootKeyOf(identity: DeviceIdentity): KeyObject {
 
 export class RootKeys {
   readonly #known = new LruMap<Known>(DEVICES_MAX);
+  readonly #hybrid = new LruMap<{ readonly bytes: Uint8Array; readonly key: XwingPublicKey }>(DEVICES_MAX);
 
   /** The key that must have signed the device's evidence. */
   attestationKey(device: Registered): AttestationKey {
@@ -99,6 +101,15 @@ export class RootKeys {
     const known = this.#of(device);
     known.wrapTarget ??= wrapTargetOf(identityOf(device));
     return known.wrapTarget;
+  }
+
+  /** The hybrid key of a device, parsed from the bytes that the store has now. */
+  hybridKey(deviceId: string, bytes: Uint8Array): XwingPublicKey {
+    const known = this.#hybrid.get(deviceId);
+    if (known !== undefined && equalBytes(known.bytes, bytes)) return known.key;
+    const key = parseXwingPublicKey(bytes);
+    this.#hybrid.set(deviceId, { bytes, key });
+    return key;
   }
 
   #of(device: Registered): Known {

@@ -12,6 +12,7 @@ import {
   type WrapType,
 } from '@edgekeep/core/access/wrap-context';
 import { type HybridLayer, wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { XwingPublicKey } from '@edgekeep/core/post-quantum/xwing';
 import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { parseBase64url, parseHex, toBase64url, utf8 } from '@edgekeep/core/bytes';
@@ -46,7 +47,7 @@ type WrapFacts = Pick<Appraisal, 'pcrSelection' | 'pcrDigest' | 'dice'>;
 export type WrapUse =
   | { readonly form: 'bound'; readonly context: WrapContext }
   /** As `bound`, with a second layer for this hybrid key. */
-  | { readonly form: 'hybrid'; readonly context: WrapContext; readonly hybridKey: Uint8Array }
+  | { readonly form: 'hybrid'; readonly context: WrapContext; readonly hybridKey: Uint8Array | XwingPublicKey }
   | { readonly form: 'lease-id'; readonly leaseId: string };
 
 /** The members of both kinds: what the wrap is, and its second layer. */

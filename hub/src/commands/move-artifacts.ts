@@ -8,7 +8,7 @@ import type { ArtifactStore } from '../artifact/artifact-store.ts';
 import { BucketArtifacts } from '../artifact/bucket-artifacts.ts';
 import { EvidenceFiles } from '../attest/evidence-files.ts';
 import { EvidenceObjects } from '../attest/evidence-objects.ts';
-import type { EvidenceStore } from '../attest/evidence-store.ts';
+import { contentOf, type EvidenceStore } from '../attest/evidence-store.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../common/clock.ts';
 import { HubError } from '../common/error.ts';
@@ -182,7 +182,7 @@ async function copyEvidence(
       after = sha256;
       const bytes = await source.evidence.read(sha256);
       if (bytes !== undefined) {
-        await target.evidence.put(bytes);
+        await target.evidence.put(contentOf(bytes, sha256));
         target.evidence.release([sha256]);
         evidence += 1;
       } else if ((await target.evidence.read(sha256)) === undefined) {

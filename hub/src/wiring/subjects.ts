@@ -11,6 +11,7 @@ import { EvidenceFiles } from '../attest/evidence-files.ts';
 import { EvidenceObjects } from '../attest/evidence-objects.ts';
 import type { EvidenceStore } from '../attest/evidence-store.ts';
 import { type EvidenceSubject, openEvidence } from '../attest/open-evidence.ts';
+import { RootKeys } from '../attest/root-keys.ts';
 import { appendEntry } from '../audit/append.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
 import { adopted, adoption, findState, type FoundState } from '../audit/security-state.ts';
@@ -238,15 +239,15 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const { connections, access, watch, vendorRoots } = fleet;
   const { keys, keyStore } = secrets;
   const artifacts = hub.use(await openArtifacts(database, folder, clock, bucketOf(ledger)));
-  const evidence = hub.use(
-    openEvidence(database, evidenceStore(ledger, artifacts), settings.evidence, clock, hub.scheduler.add),
-  );
+  const rootKeys = new RootKeys();
+  const store = evidenceStore(ledger, artifacts);
+  const evidence = hub.use(openEvidence({ database, rootKeys }, store, settings.evidence, clock, hub.scheduler.add));
   const machineClock = ledger.time.machine;
   const authority = hub.use(await openAuthority(folder, { database, keyStore, watch, machineClock }, settings, clock));
   const { logOrigin } = settings;
   const keyRing = hub.use(await HubKeyRing.open(folder, { database, keyStore, keys, logOrigin, clock }));
   const signing = { signing: keyRing.attestation, epoch: timeEpochs(clock) };
-  const attestation = hub.use(openAttestation(ledger, vendorRoots.roots, signing));
+  const attestation = hub.use(openAttestation(ledger, { vendorRoots: vendorRoots.roots, rootKeys }, signing));
   hub.scheduler.add(endedPublishersJob(database, clock));
   hub.scheduler.add(unnamedFiles({ database, artifacts: artifacts.store, clock }));
   const asking = { database, witnesses: audit.witnesses, post: postToWitness, settings, clock };
