@@ -22,6 +22,7 @@ import { authorityOperatorRoutes } from '../doors/operator/authority.ts';
 import { deviceOperatorRoutes } from '../doors/operator/device.ts';
 import { enrollmentGroupRoutes } from '../doors/operator/enrollment-group.ts';
 import { enrollmentTokenRoutes } from '../doors/operator/enrollment-token.ts';
+import { eventStreamRoutes } from '../doors/operator/event-stream.ts';
 import { eventRoutes } from '../doors/operator/event.ts';
 import { groupRoutes } from '../doors/operator/group.ts';
 import { healthRoutes } from '../doors/operator/health.ts';
@@ -143,7 +144,9 @@ function addHubItself(app: HttpServer, { ledger, doors }: Subjects, { scheduler,
   const readiness = new Readiness({ database, log, folder, time });
   const shown = { names: settings.names, log, devicePort, settings, time };
   jobRoutes(app, { scheduler, requireScope });
-  eventRoutes(app, { database, clock, events: doors.notifications.events, requireScope });
+  const { events, streams } = doors.notifications;
+  eventRoutes(app, { database, clock, events, requireScope });
+  eventStreamRoutes(app, { database, clock, streams, settings: settings.events, requireScope });
   healthRoutes(app, { readiness, metrics: doors.metrics, requireScope });
   hubRoutes(app, { database, keyRing: doors.keyRing, authorities, requireScope, ...shown });
   platformKeyRoutes(app, doors.platformKeyRoll, requireScope);

@@ -46,6 +46,7 @@ import { openSecrets, type Secrets } from '../secrets/open.ts';
 import type { HubSettings } from '../settings.ts';
 import { openNodes } from './nodes.ts';
 import { openState, type StateWatch } from './state.ts';
+import { EventStreams } from '../doors/operator/event-stream.ts';
 import { sendSyslog } from '../doors/public/syslog-client.ts';
 import { webhookClient } from '../doors/public/webhook-client.ts';
 import { postToWitness } from '../doors/public/witness-client.ts';
@@ -201,6 +202,7 @@ interface FileSubjects {
 interface Notifications {
   readonly events: Events;
   readonly webhooks: Webhooks;
+  readonly streams: EventStreams;
 }
 
 /** What people and monitoring see of the hub, and what its doors rest on. */
@@ -280,7 +282,7 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
     authority,
     keyRing,
     publicWitnesses,
-    notifications: { events, webhooks },
+    notifications: { events, webhooks, streams: hub.use(new EventStreams()) },
     platformKeyRoll,
     metrics,
     addresses,

@@ -26,3 +26,13 @@ export const resetCursorRequest = z.strictObject({
   position: z.int().min(0).nullable(),
   reason: z.string().min(1).max(200),
 });
+
+const kindOfEntry = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/);
+
+/** What `GET /v1/events` sends. The header `Last-Event-ID` goes before `from`. */
+export const eventStreamQuery = z.strictObject({
+  /** Of entries of the audit log; may be repeated. Left out: all. */
+  kind: z.union([kindOfEntry.transform((kind) => [kind]), z.array(kindOfEntry).max(32)]).default([]),
+  /** The entry that the stream begins at; left out: what happens from now on. */
+  from: z.coerce.number().int().min(0).optional(),
+});

@@ -67,6 +67,7 @@ const tagOfSegment: Readonly<Record<string, string>> = {
   'enrollment-tokens': 'enrollment',
   est: 'enrollment',
   'event-cursors': 'events',
+  events: 'events',
   'expected-devices': 'enrollment',
   expiry: 'certificates',
   groups: 'groups',

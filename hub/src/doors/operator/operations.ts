@@ -130,6 +130,7 @@ export const operatorOperations: Operations = {
   'POST /v1/webhooks/:name/enable': ['enableWebhook', 'Send again to a webhook whose receiver answered 410'],
   'POST /v1/webhooks/:name/secret': ['rollWebhookSecret', 'Make the next secret that signs what a webhook gets'],
   'POST /v1/webhooks/:name/test': ['testWebhook', 'Send a test message to a webhook', ['conflict']],
+  'GET /v1/events': ['followEvents', 'Follow the entries of the audit log as server-sent events'],
   'GET /v1/event-cursors': ['listEventCursors', 'Show how far the consumers of the audit log are'],
   'POST /v1/event-cursors/:name/reset': ['resetEventCursor', 'Move a consumer of the audit log to another entry'],
   'GET /v1/expected-devices': ['listExpectedDevices', 'List devices that were imported and have not enrolled'],
