@@ -30,6 +30,8 @@ test('a machine joins with a code, and what one node makes the other uses', onSe
   await using nodes = await Nodes.make('join');
   const one = await nodes.start('one');
   await nodes.join(await nodes.invite(one, 'two'), 'two');
+  // A person who has just typed a new passphrase does not type it again.
+  assert.equal(nodes.asked, 0);
   const two = await nodes.start('two');
   const [first, second] = [await nodes.operator(one), await nodes.operator(two)];
   assert.equal(two.rootPem, one.rootPem);

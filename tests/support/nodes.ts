@@ -42,6 +42,8 @@ export async function startNode(folder: string): Promise<Hub> {
 
 export class Nodes implements AsyncDisposable {
   readonly folder: string;
+  /** How often `join` asked for what opens the keys, besides for a new unlocker. */
+  asked = 0;
   readonly #stack = new AsyncDisposableStack();
   readonly #place: Awaited<ReturnType<typeof databaseOf>>;
 
@@ -104,7 +106,10 @@ export class Nodes implements AsyncDisposable {
     await joinHub(join(this.folder, name), {
       code,
       unlockers: async () => [{ kind: 'program', secret: Uint8Array.from(secret) }],
-      offer,
+      offer: () => {
+        this.asked += 1;
+        return offer();
+      },
       ownSettings: { ...anyPort, logLevel: 'silent', ...ownSettings },
       nowMs: Date.now,
     });

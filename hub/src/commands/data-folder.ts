@@ -1,6 +1,7 @@
 // Which folder a verb of the hub works in.
 import { formerPlace, ownersWords, standardFolders } from '@edgekeep/host/standard-folders';
 import { HubError } from '../common/error.ts';
+import { isHalfJoined } from './join.ts';
 import { isHalfMade } from './unfinished-init.ts';
 
 /** For a message about a failure that does not name its place. */
@@ -21,6 +22,11 @@ export function dataFolderOf(verb: string | undefined, data: string | undefined)
     throw new HubError(
       'settings-invalid',
       `\`edgekeep hub init\` did not finish in ${folder}: run it again, it removes what is there and begins anew`,
+    );
+  if (verb !== 'join' && isHalfJoined(folder))
+    throw new HubError(
+      'settings-invalid',
+      `\`edgekeep hub join\` did not finish in ${folder}: run it again with the same code; or empty the folder`,
     );
   const words = verb === undefined || rootMayRun.has(verb) ? undefined : ownersWords(folder, `hub ${verb}`);
   if (words !== undefined)

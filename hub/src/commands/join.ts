@@ -1,6 +1,7 @@
 // `edgekeep hub join`: a new machine becomes a node of a hub, with a one-time code (spec/platform-secrets.md, "A code to join"). Its own key is sealed
 // on the disk before the code is used, so a run that was killed goes on; the settings come last and say that the node is whole.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseWebAddress } from '@edgekeep/core/canonical/endpoint';
@@ -41,6 +42,12 @@ import { lockFolder } from '../store/folder-lock.ts';
 import { placeOfStore } from '../store/place-of-store.ts';
 
 const noteName = 'hub-join-unfinished.json';
+
+/** Whether a run of `hub join` did not finish in this folder. */
+export function isHalfJoined(folder: string): boolean {
+  return existsSync(join(folder, noteName)) && !existsSync(join(folder, settingsFileName));
+}
+
 const noteSchema = z.strictObject({ type: z.literal('edgekeep-hub-join/v1'), code: z.string() });
 
 export interface JoinOrder {
@@ -67,11 +74,21 @@ export async function joinHub(folder: string, order: JoinOrder): Promise<JoinedH
   if (await exists(join(folder, settingsFileName)))
     throw new HubError('conflict', `${folder} holds a hub already: join with an empty folder`);
   using _ = lockFolder(folder);
-  const nodeKey = await ownKey(folder, code, order);
-  const answer = await ask(code, nodeKey);
+  const pem = await ownKey(folder, code, order);
+  try {
+    return await joinWith(pem, folder, code, order);
+  } finally {
+    pem.fill(0);
+  }
+}
+
+async function joinWith(pem: Uint8Array, folder: string, code: JoinCode, order: JoinOrder): Promise<JoinedHub> {
+  const answer = await ask(code, createPrivateKey(Buffer.from(pem)));
   const settings = settingsOf(answer.settings, order.ownSettings);
   await writeNodeFile(folder, { type: 'edgekeep-node/v1', ...answer.node, keys: answer.keys });
-  await assertOpens(folder, settings, order);
+  // Whether this machine reaches the store and opens the keys there; else the folder stays unfinished.
+  await using keys = await hubKeysOf(folder, placeOfStore(folder, settings), only(pem), order.nowMs);
+  await keys.names();
   await writeOnce(join(folder, 'keys', initialCertificateFiles.root), answer.root);
   await writeOnce(join(folder, 'keys', initialCertificateFiles.issuing), answer.issuing);
   for (const roots of ['vendor-roots', 'dice-roots', 'idevid-roots']) await makeFolder(join(folder, roots));
@@ -90,15 +107,14 @@ function parseCode(text: string): JoinCode {
   }
 }
 
-/** The node's own key: that of an earlier run with this code, or a new one, sealed. */
-async function ownKey(folder: string, code: JoinCode, order: JoinOrder): Promise<KeyObject> {
+/** The node's own key, PEM: that of an earlier run with this code, or a new one, sealed. The caller zeroes it. */
+async function ownKey(folder: string, code: JoinCode, order: JoinOrder): Promise<Uint8Array> {
   const keys = join(folder, 'keys');
   const id = joinCodeId(joinCodePublicKey(code));
   const note = await orIfMissing(readFile(join(folder, noteName)), undefined);
   const isSame = note !== undefined && note.length > 0 && parseJson(note, noteSchema, noteName).code === id;
   if (isSame && (await exists(join(keys, 'sealed.json')))) {
-    await using sealed = await openOwn(keys, order);
-    return keyIn(await sealed.read(nodeKeyName));
+    return openOwn(keys, order);
   }
   if (note !== undefined) await rm(keys, { recursive: true, force: true });
   else if (await exists(keys)) throw new HubError('conflict', `${keys} exists: join with an empty folder`);
@@ -112,28 +128,30 @@ async function ownKey(folder: string, code: JoinCode, order: JoinOrder): Promise
   await writeNewFile(join(folder, noteName), `${JSON.stringify({ type: 'edgekeep-hub-join/v1', code: id })}\n`);
   await makeFolder(keys, { mode: 0o700 });
   const pem = newNodeKey();
-  try {
-    await writeSealedKeys(keys, new Map([[nodeKeyName, pem]]), unlockers);
-    return createPrivateKey(Buffer.from(pem));
-  } finally {
-    pem.fill(0);
-  }
+  await writeSealedKeys(keys, new Map([[nodeKeyName, pem]]), unlockers);
+  return pem;
 }
 
-async function openOwn(keys: string, { offer }: JoinOrder): Promise<KeyStore> {
+async function openOwn(keys: string, { offer }: JoinOrder): Promise<Uint8Array> {
   const file = await readSealedFile(keys);
   if (file === undefined) throw new HubError('sealed-keys-invalid', `${keys} holds no sealed keys`);
-  return openSealed(keys, await offer(file));
+  await using sealed = await openSealed(keys, await offer(file));
+  const pem = await sealed.read(nodeKeyName);
+  if (pem !== undefined) return pem;
+  throw new HubError('sealed-keys-invalid', `the sealed keys have no ${nodeKeyName}: empty the folder`);
 }
 
-function keyIn(pem: Uint8Array | undefined): KeyObject {
-  if (pem === undefined)
-    throw new HubError('sealed-keys-invalid', `the sealed keys have no ${nodeKeyName}: empty the folder`);
-  try {
-    return createPrivateKey(Buffer.from(pem));
-  } finally {
-    pem.fill(0);
-  }
+/** The sealed keys of the folder without opening them again, which would ask a person twice. */
+function only(pem: Uint8Array): KeyStore {
+  const refuse = () => Promise.reject(new TypeError('a node that joins makes no key'));
+  return {
+    protection: 'sealed',
+    names: async () => [nodeKeyName],
+    read: async (name) => (name === nodeKeyName ? Uint8Array.from(pem) : undefined),
+    add: refuse,
+    remove: refuse,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
 }
 
 async function ask(code: JoinCode, nodeKey: KeyObject): Promise<z.infer<typeof joinResponse>> {
@@ -176,13 +194,6 @@ function settingsOf(shared: Readonly<Record<string, unknown>>, own: Readonly<Rec
 
 function isGroup(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Whether this machine reaches the store and opens the keys there; else the folder stays unfinished. */
-async function assertOpens(folder: string, settings: HubSettings, order: JoinOrder): Promise<void> {
-  const local = await openOwn(join(folder, 'keys'), order);
-  await using keys = await hubKeysOf(folder, placeOfStore(folder, settings), local, order.nowMs);
-  await keys.names();
 }
 
 // A run that was killed may have written it.
