@@ -5,7 +5,6 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { AwsClient } from 'aws4fetch';
 import { checkHub } from '@edgekeep/hub/commands/check/check';
 import { moveArtifacts } from '@edgekeep/hub/commands/move-artifacts';
 import { startHub } from '@edgekeep/hub/wiring/start';
@@ -17,7 +16,7 @@ import { jobList } from '@edgekeep/wire/api/job';
 import { modelResponse } from '@edgekeep/wire/api/model-release';
 import { accepted } from './support/answer.ts';
 import { SoftwareWorld } from './support/software-world.ts';
-import { skipWithoutSwift, startSwift, type Swift } from './support/swift.ts';
+import { makeSwiftBucket, skipWithoutSwift, startSwift, type Swift } from './support/swift.ts';
 
 const secretVariable = 'EDGEKEEP_ARTIFACTS_SECRET';
 
@@ -40,7 +39,7 @@ describe('with swift', { skip: skipWithoutSwift }, () => {
     using opened = await open({ prefix: 'a/b/' });
     const { bucket } = opened;
     await assert.rejects(bucket.put('x', new Uint8Array(3)), { code: 'artifacts-refused', message: /NoSuchBucket/ });
-    await makeBucket(swift);
+    await makeSwiftBucket(swift);
     const bytes = randomBytes(8 * 1024 * 1024);
     await bucket.put('models/one', bytes);
     const range = await bucket.get('models/one', { start: 5, end: 300_000 });
@@ -76,7 +75,7 @@ describe('with swift', { skip: skipWithoutSwift }, () => {
 
   // SECURITY.md: HUB-151
   test('a device downloads from the bucket what was published, evidence lies there too, and a changed object is served to nobody', async () => {
-    await makeBucket(swift);
+    await makeSwiftBucket(swift);
     const prefix = 'whole/';
     await using scene = await SoftwareWorld.open({ artifacts: { ...swift.settings, prefix } });
     const { world, device } = scene;
@@ -118,7 +117,7 @@ describe('with swift', { skip: skipWithoutSwift }, () => {
   });
 
   test('a stopped hub goes over to the bucket and back: digests are compared, a second run copies nothing, and what is lost is named', async () => {
-    await makeBucket(swift);
+    await makeSwiftBucket(swift);
     const prefix = 'moved/';
     await using scene = await SoftwareWorld.open();
     const { world, device } = scene;
@@ -165,7 +164,7 @@ describe('with swift', { skip: skipWithoutSwift }, () => {
   });
 
   test('`hub check` tries each right at the bucket, and says what is missing', async () => {
-    await makeBucket(swift);
+    await makeSwiftBucket(swift);
     await using scene = await SoftwareWorld.open({ artifacts: swift.settings });
     const { hubFolder } = scene.world;
     const found = async () =>
@@ -187,15 +186,3 @@ describe('with swift', { skip: skipWithoutSwift }, () => {
     }
   });
 });
-
-async function makeBucket({ endpoint, accessKeyId, secret, settings }: Swift): Promise<void> {
-  const client = new AwsClient({
-    accessKeyId,
-    secretAccessKey: secret,
-    service: 's3',
-    region: 'us-east-1',
-    retries: 0,
-  });
-  const made = await client.fetch(`${endpoint}/${settings.bucket}`, { method: 'PUT' });
-  assert.ok([200, 409].includes(made.status), await made.text());
-}

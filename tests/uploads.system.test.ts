@@ -3,58 +3,15 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Socket } from 'node:net';
+import { mkdir, mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { publishModel } from '@edgekeep/cli/model/publication';
 import { operatorFromFile } from '@edgekeep/cli/operator';
+import { breakingProxy, operatorFileAt } from './support/breaking-proxy.ts';
 import { HubWorld } from './support/hub-world.ts';
-
-/** A TCP proxy that ends each of the first connections after this many bytes from the client. */
-async function breakingProxy(port: number, breaks: readonly number[]) {
-  const sockets = new Set<Socket>();
-  let large = 0;
-  const server = createServer((client) => {
-    const upstream = connect(port, '127.0.0.1');
-    let bytes = 0;
-    for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}));
-    client.on('data', (chunk) => {
-      bytes += chunk.length;
-      const maxBytes = breaks[large];
-      if (maxBytes !== undefined && bytes > maxBytes) {
-        large += 1;
-        client.destroy();
-        upstream.destroy();
-      } else upstream.write(chunk);
-    });
-    upstream.on('data', (chunk) => client.write(chunk)).on('close', () => client.destroy());
-    client.on('close', () => upstream.destroy());
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new TypeError('no TCP address');
-  return {
-    port: address.port,
-    broken: () => large,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
-
-async function operatorFileAt(world: HubWorld, folder: string, port: number): Promise<string> {
-  const access: object = JSON.parse(await readFile(world.operatorFile, 'utf8'));
-  const file = join(folder, 'operator.json');
-  const url = `https://127.0.0.1:${port}`;
-  await writeFile(file, JSON.stringify({ ...access, url, serverName: 'localhost' }), { mode: 0o600 });
-  return file;
-}
 
 async function temporary() {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-uploads-'));
@@ -64,7 +21,7 @@ async function temporary() {
 test('a model of several segments is published over a link that breaks twice', async () => {
   await using world = await HubWorld.open();
   await using scratch = await temporary();
-  await using proxy = await breakingProxy(world.hub.operatorAddress.port, [2_500_000, 3_000_000]);
+  await using proxy = await breakingProxy([world.hub.operatorAddress.port], [2_500_000, 3_000_000]);
   const operator = await operatorFromFile(await operatorFileAt(world, scratch.folder, proxy.port));
   const path = join(scratch.folder, 'weights.bin');
   await writeFile(path, randomBytes(8_000_000));

@@ -5,6 +5,7 @@ import { chownSync, existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { AwsClient } from 'aws4fetch';
 import { ending } from './child.ts';
 
 /** Debian's own Python has swift; another that is first in the path has not. */
@@ -62,6 +63,19 @@ export async function startSwift(tls?: { readonly certificate: string; readonly 
   const running = opened.move();
   const settings = { kind: 's3', endpoint, bucket: swiftBucket, accessKeyId } as const;
   return { endpoint, accessKeyId, secret, settings, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Makes the bucket of its settings, where it is missing. */
+export async function makeSwiftBucket({ endpoint, accessKeyId, secret, settings }: Swift): Promise<void> {
+  const client = new AwsClient({
+    accessKeyId,
+    secretAccessKey: secret,
+    service: 's3',
+    region: 'us-east-1',
+    retries: 0,
+  });
+  const made = await client.fetch(`${endpoint}/${settings.bucket}`, { method: 'PUT' });
+  if (![200, 409].includes(made.status)) throw new Error(await made.text());
 }
 
 /** Root runs it as the user that its package makes. */

@@ -1,6 +1,6 @@
 // Checks the bucket for models: each right that the hub needs there, tried with an object that is removed again.
 import { messageOf } from '@edgekeep/core/message-of';
-import { failed, type Finding, ok } from '@edgekeep/host/finding';
+import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
 import { probeBucket } from '../../artifact/probe.ts';
 import { HubError } from '../../common/error.ts';
 import { openBucket } from '../../doors/bucket/open-bucket.ts';
@@ -8,8 +8,12 @@ import type { HubSettings } from '../../settings.ts';
 
 const subject = 'artifacts';
 
-export async function checkArtifacts(folder: string, { artifacts }: HubSettings): Promise<readonly Finding[]> {
+export async function checkArtifacts(folder: string, { artifacts, store }: HubSettings): Promise<readonly Finding[]> {
   // A bucket that is to be moved to is tried as well.
+  if (artifacts.kind === 'folder' && store.url !== 'sqlite')
+    return [
+      warning(subject, 'files lie in the folder of this node', 'other nodes do not serve them: docs/artifacts.md'),
+    ];
   if (artifacts.bucket === '') return [ok(subject, 'sealed files and evidence lie in the data folder')];
   try {
     using opened = await openBucket(folder, artifacts, Date.now);
