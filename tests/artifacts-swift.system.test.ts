@@ -2,9 +2,14 @@
 // secret, a missing bucket and a changed object are named.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { promisify } from 'node:util';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { skipWithout } from '@edgekeep/hardware/tpm/testing';
+import { HubError } from '@edgekeep/hub/common/error';
 import { checkHub } from '@edgekeep/hub/commands/check/check';
 import { moveArtifacts } from '@edgekeep/hub/commands/move-artifacts';
 import { startHub } from '@edgekeep/hub/wiring/start';
@@ -19,6 +24,46 @@ import { SoftwareWorld } from './support/software-world.ts';
 import { makeSwiftBucket, skipWithoutSwift, startSwift, type Swift } from './support/swift.ts';
 
 const secretVariable = 'EDGEKEEP_ARTIFACTS_SECRET';
+
+const skip = skipWithoutSwift === false ? await skipWithout('openssl') : skipWithoutSwift;
+
+// SECURITY.md: HUB-154
+test(
+  'over HTTPS the server is trusted by artifacts.caFile alone, and nothing is sent to one that another CA vouches for',
+  { skip },
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'edgekeep-bucket-tls-'));
+    try {
+      const made = async (name: string) => {
+        const [key, certificate] = [join(folder, `${name}.key`), join(folder, `${name}.pem`)];
+        const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+        const form = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+        await promisify(execFile)('openssl', [...form, '-keyout', key, '-out', certificate, ...subject]);
+        return { key: await readFile(key, 'utf8'), certificate: await readFile(certificate, 'utf8') };
+      };
+      await made('other');
+      await using swift = await startSwift(await made('server'));
+      process.env[secretVariable] = swift.secret;
+      const probe = async (caFile: string | null) => {
+        const { artifacts } = hubSettingsSchema.parse({ artifacts: { ...swift.settings, caFile } });
+        using opened = await openBucket(folder, artifacts, Date.now);
+        const [step] = await probeBucket(opened.bucket);
+        return step?.error;
+      };
+      // The way is trusted: only the bucket is missing.
+      assert.match((await probe('server.pem'))?.message ?? '', /NoSuchBucket/);
+      for (const caFile of ['other.pem', null]) {
+        const error = await probe(caFile);
+        assert.ok(error instanceof HubError && error.code === 'artifacts-refused', String(error));
+        assert.match(error.message, /no answer: .*(?:certificate|self-signed)/i);
+      }
+      await assert.rejects(probe('server.key'), { code: 'settings-invalid', message: /no certificate in PEM/ });
+    } finally {
+      delete process.env[secretVariable];
+      await rm(folder, { recursive: true });
+    }
+  },
+);
 
 describe('with swift', { skip: skipWithoutSwift }, () => {
   let swift: Swift;

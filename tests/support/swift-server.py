@@ -70,8 +70,8 @@ swift.common.utils.validate_hash_conf()
 sockets = {name: eventlet.listen(("127.0.0.1", 0)) for name in (*STORAGE, "proxy")}
 for name in STORAGE:
     builder = RingBuilder(2, 1, 1)
-    port = sockets[name].getsockname()[1]
-    builder.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": port, "device": "d1", "weight": 1.0})
+    own = sockets[name].getsockname()[1]
+    builder.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": own, "device": "d1", "weight": 1.0})
     builder.rebalance()
     builder.get_ring().save(os.path.join(etc, f"{name}.ring.gz"))
 
@@ -111,6 +111,7 @@ def serve(name):
     return eventlet.spawn(wsgi.server, socket, app, NullLogger(), **options)
 
 
+port = sockets["proxy"].getsockname()[1]
 servers = [serve(name) for name in (*STORAGE, "proxy")]
-print(sockets["proxy"].getsockname()[1], flush=True)
+print(port, flush=True)
 servers[-1].wait()
