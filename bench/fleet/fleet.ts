@@ -33,6 +33,7 @@ import { addReleaseFile, createRelease, publishRelease } from '@edgekeep/hub/mod
 import { setHybridKey } from '@edgekeep/hub/registry/hybrid-keys';
 import { type HubSettings, hubSettingsSchema } from '@edgekeep/hub/settings';
 import { Database } from '@edgekeep/hub/store/database';
+import { placeOfStore } from '@edgekeep/hub/store/place-of-store';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import type { FleetFile, Member } from './member.ts';
 
@@ -57,8 +58,8 @@ export interface Fleet {
   readonly operatorToken: string;
 }
 
-/** With a `devicePort` the hub has the same port at every start; else it takes a free one. */
-export async function makeFleet(folder: string, count: number, devicePort = 0): Promise<Fleet> {
+/** With a `devicePort` the hub has the same port at every start; else it takes a free one. `storeUrl` is a database of PostgreSQL; left out: SQLite. */
+export async function makeFleet(folder: string, count: number, devicePort = 0, storeUrl = 'sqlite'): Promise<Fleet> {
   const nowMs = Date.now();
   // No device cosigns here, so the quorum is 0: receipts rest on the log's own signature.
   const witness = { quorum: 0 };
@@ -67,6 +68,7 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   const free = { port: 0 };
   const device = { port: devicePort };
   const settings = hubSettingsSchema.parse({
+    store: { url: storeUrl },
     device,
     operator: free,
     witness,
@@ -80,7 +82,7 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   const { operatorFile } = await initHub(folder, { rootFolder: join(folder, 'root'), settings, nowMs });
   const { token }: { readonly token: string } = JSON.parse(await readFile(operatorFile, 'utf8'));
   const keys = await loadHubKeys(folder);
-  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  await using database = await Database.open(placeOfStore(folder, settings));
   const keyStore = plainKeys(join(folder, 'keys'));
   const authorities = await Authorities.open(folder, { database, keyStore, clock: () => nowMs });
   const publisher = signerFromKey(newKey());
