@@ -32,8 +32,6 @@ export interface NodeSubject extends Subject {
   /** Resolves when this process is no node any more: it must end. */
   readonly ended: Promise<HubError>;
   readonly report: (progress: NodeProgress) => void;
-  /** The keys of the hub are in the store from then on, if they are sealed. Called when the log records changes of rows. */
-  readonly shareKeys: () => Promise<void>;
 }
 
 /** Before the store is opened: the keys, and how to become a node afterwards. */
@@ -43,6 +41,11 @@ export interface StartingNode {
   readonly isShared: boolean;
   /** Undefined on SQLite. */
   readonly enter: ((database: Database, settings: NodeSettings) => Promise<NodeSubject>) | undefined;
+  /**
+   * Called when the log records changes of rows: keys of the store can be changed from then on, and sealed ones of a hub on PostgreSQL are there.
+   * Undefined where the keys are in the data folder.
+   */
+  readonly shareKeys: ((database: Database) => Promise<void>) | undefined;
 }
 
 /**
@@ -55,7 +58,7 @@ export async function openNode(
   local: KeyStore,
   clock: Clock,
 ): Promise<StartingNode> {
-  if (typeof place === 'string') return { keyStore: local, isShared: false, enter: undefined };
+  if (typeof place === 'string') return openAlone(folder, place, local, clock);
   const reader = await openReader<Tables>(place);
   try {
     const known = await readNodeFile(folder);
@@ -67,10 +70,29 @@ export async function openNode(
     const keys = await SharedKeys.open(folder, local, { file, db, clock });
     const enter = (database: Database, settings: NodeSettings) =>
       enterNode(database, settings, { folder, keys, clock });
-    return { keyStore: keys, isShared: keys.areShared, enter };
+    return { keyStore: keys, isShared: keys.areShared, enter, shareKeys: (database) => share(keys, database) };
   } finally {
     await reader.destroy();
   }
+}
+
+/** On SQLite the keys are in the folder; or in the store, of a hub that was on PostgreSQL before, or was restored from its backup. */
+async function openAlone(folder: string, place: string, local: KeyStore, clock: Clock): Promise<StartingNode> {
+  const alone = { isShared: false, enter: undefined };
+  const file = await readNodeFile(folder);
+  if (file === undefined || file.keys === null) return { ...alone, keyStore: local, shareKeys: undefined };
+  const reader = await openReader<Tables>(place);
+  try {
+    const keys = await SharedKeys.open(folder, local, { file, db: reader, clock });
+    return { ...alone, keyStore: keys, shareKeys: (database) => share(keys, database) };
+  } finally {
+    await reader.destroy();
+  }
+}
+
+async function share(keys: SharedKeys, database: Database): Promise<void> {
+  keys.attach(database);
+  if (keys.areShared || database.isShared) await keys.moveIn();
 }
 
 async function enterNode(
@@ -91,10 +113,6 @@ async function enterNode(
     watch,
     ended: watch.ended,
     report: (progress) => watch.report(progress),
-    shareKeys: async () => {
-      keys.attach(database);
-      await keys.moveIn();
-    },
     jobs: watch.jobs,
     metrics: watch.metrics,
     reload: () => keys.refresh(),

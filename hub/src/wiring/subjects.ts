@@ -130,7 +130,7 @@ async function openLedger(
   if (node !== undefined)
     await openNodes(hub, { database, log: audit.log, pollMilliseconds, id: `${node.id}.${node.process}` });
   const state = await openState(hub, { database, found, settings, clock: time.now, log: audit.log });
-  await node?.shareKeys();
+  await starting.shareKeys?.(database);
   return { folder, settings, time, clock: time.now, secrets, database, audit, node, ...state };
 }
 
