@@ -4,6 +4,7 @@ import { LruMap } from 'toad-cache';
 import { sha256Hex } from '@edgekeep/core/digest';
 import type { Bucket } from '../artifact/bucket.ts';
 import type { OnFault } from '../artifact/artifact-store.ts';
+import { forDevices } from '../artifact/for-devices.ts';
 import type { Clock } from '../common/clock.ts';
 import type { EvidenceContent, EvidenceStore, StoredContent } from './evidence-store.ts';
 
@@ -43,7 +44,7 @@ export class EvidenceObjects implements EvidenceStore {
         await this.#bucket.put(keyOf(sha256), await bytes());
       } catch (error) {
         this.#onFault(error);
-        throw error;
+        throw forDevices(error);
       }
       this.#written.set(sha256, nowMs);
       if (isGone) this.#gone.set(sha256, true);

@@ -21,6 +21,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';
 import type { ModelReleaseRow } from '../../store/tables/model.ts';
 import type { ArtifactStore } from '../../artifact/artifact-store.ts';
+import { forDevices } from '../../artifact/for-devices.ts';
 import { findPublishedRelease } from '../../model/releases.ts';
 
 const sealed = bytesAs('application/octet-stream');
@@ -88,7 +89,11 @@ function addFiles(app: HttpServer, dependencies: ModelDeviceRouteDependencies): 
         throw new HubError('not-found', `${name} ${version} has no file ${JSON.stringify(path)}`);
       const size = found.sealed_size;
       const range = parseRange(request.headers.range, size);
-      const bytes = await artifacts.open(found.sealed_sha256, range?.start ?? 0, range?.end ?? size - 1);
+      const bytes = await artifacts
+        .open(found.sealed_sha256, range?.start ?? 0, range?.end ?? size - 1)
+        .catch((error: unknown) => {
+          throw forDevices(error);
+        });
       await reply
         .code(range === undefined ? 200 : 206)
         .header('accept-ranges', 'bytes')
