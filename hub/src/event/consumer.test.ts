@@ -187,6 +187,38 @@ test('a node that lost the lead while it worked moves nothing, and writes nothin
   assert.ok((await auditEntries(store.database)).every(({ kind }) => kind !== 'written'));
 });
 
+// SECURITY.md: HUB-109
+test('two nodes that both take a batch write it once, and the next batch begins behind it', async () => {
+  const both = Promise.withResolvers<void>();
+  let handling = 0;
+  const consumer: Partial<Consumer> = {
+    kinds: ['one'],
+    handle: async ([event]) => {
+      handling += 1;
+      if (handling === 2) both.resolve();
+      await both.promise;
+      const data = { of: event?.index };
+      return async (trx) => {
+        await appendEntry(trx, { at: nowMs, kind: 'written', actor: 'hub', subject: 'log:x', data });
+      };
+    },
+  };
+  const [first, second] = [openConsumer(consumer), openConsumer(consumer)];
+  await first.turn();
+  const index = await covered('one');
+  await Promise.all([first.turn(), second.turn()]);
+  assert.equal(handling, 2);
+  assert.equal(await first.position(), index + 1);
+  const next = await covered('one');
+  await second.turn();
+  await first.turn();
+  const written = (await auditEntries(store.database)).filter(({ kind }) => kind === 'written');
+  assert.deepEqual(
+    written.map(({ data }) => data),
+    [{ of: index }, { of: next }],
+  );
+});
+
 test('a consumer that hangs or fails holds up no other', async () => {
   const hangs: Consumer = { name: 'hangs', summary: 'hangs', handle: () => new Promise(() => {}) };
   const other: number[] = [];
