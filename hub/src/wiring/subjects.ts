@@ -28,6 +28,7 @@ import { type Events, openEvents } from '../event/open.ts';
 import { deviceSecrets } from '../enrollment/token-device.ts';
 import { hubClock } from '../health/hub-clock.ts';
 import { createMetrics, type Metrics } from '../health/metrics.ts';
+import { storeWatch } from '../health/store-watch.ts';
 import { accessRechecks } from '../jobs/access-rechecks.ts';
 import { PlatformKeyRoll } from '../jobs/platform-key-roll-over.ts';
 import { endedPublishersJob } from '../model/ended-publishers.ts';
@@ -119,6 +120,7 @@ async function openLedger(
   const time = await HubTime.open(database.read, { system, maxBehindSeconds });
   database.assertMayWrite = () => time.assertRight();
   hub.use(hubClock(database, time, node?.name));
+  hub.use(storeWatch(database, time.now, node?.name));
   const readFrom = before.verdict.kind === 'compared' ? before.verdict.whole : 0;
   const postQuantum = settings.logPostQuantum ? await takeLogPostQuantumSigner(secrets.keyStore) : undefined;
   const signerOf = (spki: Uint8Array) => readHubKey(secrets.keyStore, { id: sha256Hex(spki), purpose: 'log' });

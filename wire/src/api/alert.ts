@@ -37,6 +37,7 @@ export const alertKinds = [
   'boots-superseded',
   'job-failing',
   'hub-clock',
+  'store-unavailable',
   'name-reserved',
   'general-authority',
   'evidence-space',
