@@ -16,9 +16,12 @@ const hubSource = join(import.meta.dirname, '../hub/src');
 const mayRead: Readonly<Record<string, string>> = {
   'common/clock.ts': 'is the machine’s clock, which the hub’s time is made of',
   'commands/command-line.ts': 'has a new hub begin, and compares the store of a stopped one with the machine',
-  'model/incoming.ts': 'compares the dates of files, which have the machine’s time',
+  'artifact/incoming.ts': 'compares the dates of files, which have the machine’s time',
+  'commands/check/artifacts.ts': 'dates its requests to the bucket, which compares them with its own clock',
+  'commands/move-artifacts-verb.ts': 'as the check of artifacts does',
   'secrets/backup.ts': 'dates the signature of a backup, which is made beside a hub or without one',
   'secrets/restore.ts': 'compares the date of a backup’s key list with the machine’s time: there is no hub yet',
+  'store/engine/sqlite-engine.ts': 'gives the store’s clock, by which leases of nodes end: a hub on SQLite has none',
   'store/migrations/0015-authority.ts': 'runs once, and only removes what was over',
 };
 
