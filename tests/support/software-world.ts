@@ -25,7 +25,7 @@ export class SoftwareWorld {
 
   static async open(
     settings: Readonly<Record<string, unknown>> = {},
-    options: Pick<WorldOptions, 'generalAuthority' | 'place'> = {},
+    options: Pick<WorldOptions, 'generalAuthority' | 'place' | 'secret'> = {},
   ): Promise<SoftwareWorld> {
     // Started parts must not outlive a failure: they would keep the test's process alive.
     await using started = new AsyncDisposableStack();

@@ -19,6 +19,7 @@ import { SoftwareWorld } from '../software-world.ts';
 import { Steps } from '../steps.ts';
 import { TestDevice } from '../test-device.ts';
 import { askForKeys, followLog, moveStates, revokeDevice, type Work } from './clients.ts';
+import { joinNodes, sealedKeys } from './joined.ts';
 import { type HubNode, type NodePlace, Nodes } from './nodes.ts';
 
 const POLL_MS = 100;
@@ -32,8 +33,8 @@ export interface FleetOptions {
   readonly place?: StorePlace;
   /** Settings of the hub beside those of tests. */
   readonly settings?: Readonly<Record<string, unknown>>;
-  /** Makes further nodes of the hub, which runs in this process; the first one is its own. */
-  readonly join?: (world: HubWorld) => Promise<readonly NodePlace[]>;
+  /** Left out: one. Several need PostgreSQL. */
+  readonly nodes?: number;
 }
 
 export class FaultFleet implements AsyncDisposable {
@@ -75,13 +76,18 @@ export class FaultFleet implements AsyncDisposable {
     doomed = 1,
     settings = {},
     place,
-    join: joined,
+    nodes = 1,
   }: FleetOptions = {}): Promise<FaultFleet> {
     await using opened = new AsyncDisposableStack();
     // One device asks for more keys here than any device needs.
     const lease = { leaseSeconds: 3_600, lease: { maxPerWindow: 1_000_000 } };
+    const sealed = nodes > 1 ? await sealedKeys(opened) : undefined;
+    const store = place === undefined ? {} : { place };
     const software = opened.use(
-      await SoftwareWorld.open({ ...lease, ...settings }, place === undefined ? {} : { place }),
+      await SoftwareWorld.open(
+        { ...lease, ...sealed?.settings, ...settings },
+        sealed === undefined ? store : { ...store, secret: sealed.secret },
+      ),
     );
     const { world } = software;
     await world.publishModel('surface', '1.0.0', 'weights');
@@ -94,7 +100,7 @@ export class FaultFleet implements AsyncDisposable {
       Promise.all(Array.from({ length: count }, (_, at) => enrolled(`${name}-${at + 1}`)));
     const devices = { movers: await all('mover', movers), doomed: await all('doomed', doomed) };
     const own = { folder: world.hubFolder, operatorFile: world.operatorFile, rootPem: world.hub.rootPem };
-    const places = [own, ...((await joined?.(world)) ?? [])];
+    const places = [own, ...(sealed === undefined ? [] : await joinNodes(world, nodes - 1, sealed))];
     await software.link[Symbol.asyncDispose]();
     const since = (await rowsIn(world.place, 'select log_index from audit_entry')).length;
     const fleet = new FaultFleet(software, places, devices, opened.move(), since);
