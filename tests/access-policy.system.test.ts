@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
-import { resetPolicy } from '@edgekeep/hub/access/reset-policy';
+import { resetPolicy } from '@edgekeep/hub/commands/reset-policy';
 import { attestResponse, bindResponse } from '@edgekeep/wire/api/attest';
 import { reportResponse } from '@edgekeep/wire/api/report';
 import { policyView } from '@edgekeep/wire/api/policy';

@@ -88,7 +88,7 @@ const testPrograms = textsIn('tests');
 // DESIGN: the floors of the hub are the drawing of ARCHITECTURE.md, and nowhere else. A folder imports its own floor and those below it.
 const hubFloors = floorsDrawn(readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8'));
 // Distinct pairs of rooms of which one imports the other. A new subject may raise it by what it imports itself.
-const HUB_ARROWS_MAX = 209;
+const HUB_ARROWS_MAX = 210;
 
 test('there are sources to look at', () => {
   assert.ok(sources.length > 20, `found ${sources.length}`);

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkReferenceValues } from '@edgekeep/hub/commands/check/reference-values';
 import { alertList } from '@edgekeep/wire/api/alert';
+import { openReader } from '@edgekeep/hub/store/engine/place';
+import type { Tables } from '@edgekeep/hub/store/schema';
 import { healthyBoot, referenceValuesOf } from './support/boot.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { TestDevice } from './support/test-device.ts';
@@ -30,10 +32,11 @@ test('a hub starts, names the sets that no boot can match, and appraises by the 
   await using world = await HubWorld.reopen(before.folder, settings);
   const { alerts } = await world.operator.get('/v1/alerts?kind=reference-values-not-quoted', alertList);
   assert.match(alerts[0]?.title ?? '', /: kernel-alone 1\.0\.0$/);
-  const [finding] = checkReferenceValues(world.storeFile, { pcrs });
+  await using store = await openReader<Tables>(world.storeFile);
+  const [finding] = await checkReferenceValues(store, { pcrs });
   assert.match(`${finding?.state} ${finding?.found}`, /^warning .*: kernel-alone 1\.0\.0 \(PCR 8, 9\)$/);
   assert.deepEqual(
-    checkReferenceValues(world.storeFile, { pcrs: [...pcrs, 8, 9] }).map(({ state }) => state),
+    (await checkReferenceValues(store, { pcrs: [...pcrs, 8, 9] })).map(({ state }) => state),
     ['ok'],
   );
   assert.match(Buffer.from(await world.operator.getBytes('/metrics')).toString(), /reference_values_not_quoted 1/);

@@ -43,6 +43,15 @@ export async function syncFolder(path: string): Promise<void> {
   await folder.sync();
 }
 
+/** Waits until a file that something else wrote, and its name, are on the disk. */
+export async function syncFile(path: string): Promise<void> {
+  {
+    await using file = await open(path, 'r+');
+    await file.sync();
+  }
+  await syncFolder(dirname(path));
+}
+
 async function writeSynced(path: string, contents: string | Uint8Array, mode: number): Promise<void> {
   await using file = await open(path, 'wx', mode);
   try {

@@ -56,6 +56,18 @@ const trust = async () => ({
   roots: parsePem(await readFile(at('root/root.pem'), 'utf8'), 'CERTIFICATE').map(parseCertificate),
 });
 const refused = (says: RegExp) => ({ code: 'backup-refused', message: says });
+/** The same backup, unsigned, with these settings under a digest that fits. */
+async function withSettings(from: string, text: string): Promise<string> {
+  const whole = (await readFile(from)).toString('latin1');
+  const last = whole.lastIndexOf('{"path":"hub.json"');
+  const parts = Number(/\{"end":(\d+)\}/.exec(whole.slice(last))?.[1]);
+  const head = whole.slice(0, last).replace('edgekeep-backup/v2', 'edgekeep-backup/v1');
+  const line = `{"path":"hub.json","sha256":"${sha256Hex(Buffer.from(text))}","size":${Buffer.byteLength(text)}}\n`;
+  const rest = Buffer.from(`${line}${text}{"end":${parts}}\n`);
+  await writeFile(at('named'), Buffer.concat([Buffer.from(head, 'latin1'), rest]));
+  return at('named');
+}
+
 let targets = 0;
 const target = () => at(`restored-${(targets += 1)}`);
 
@@ -64,6 +76,15 @@ test('a backup that the hub signed restores under its root, and says whose it is
   const origins: unknown[] = [];
   await restoreHub(file, target(), await trust(), async (_, origin) => void origins.push(origin?.listNumber));
   assert.deepEqual(origins, [1]);
+});
+
+// SECURITY.md: HUB-183
+test('a backup whose settings name a database is refused: the store is in the backup', async () => {
+  const kept: object = JSON.parse(await readFile(join(world.hubFolder, 'hub.json'), 'utf8'));
+  const text = JSON.stringify({ ...kept, store: { url: 'postgres://hub@db.evil.example/hub' } });
+  const forged = await withSettings(file, text);
+  const says = refused(/names a store, and the store is in the backup/);
+  await assert.rejects(restoreHub(forged, target(), 'unsigned'), says);
 });
 
 // SECURITY.md: HUB-84

@@ -18,6 +18,8 @@ import { alertList } from '@edgekeep/wire/api/alert';
 import { whoAmI, workloadCertificateResponse } from '@edgekeep/wire/api/workload';
 import { HubConnection } from '@edgekeep/wire/link/hub-connection';
 import type { TlsClientCredential } from '@edgekeep/wire/link/tls';
+import { openReader } from '@edgekeep/hub/store/engine/place';
+import type { Tables } from '@edgekeep/hub/store/schema';
 import { z } from 'zod';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { closeAll } from '../support/closing.ts';
@@ -254,7 +256,8 @@ test('a workload that has such a name from before gets no further certificate, a
   assertRefused(await ask(), { status: 403, code: 'workload-refused', reason: 'name-reserved' });
   const { alerts } = await own.world.operator.get('/v1/alerts?kind=name-reserved', alertList);
   assert.match(alerts[0]?.title ?? '', /workload gate/);
-  const findings = checkNames(own.world.storeFile, { names: ['localhost', 'gate'], publicUrl: null });
+  await using store = await openReader<Tables>(own.world.storeFile);
+  const findings = await checkNames(store, { names: ['localhost', 'gate'], publicUrl: null });
   assert.deepEqual(
     findings.map(({ state, found }) => ({ state, found })),
     [{ state: 'warning', found: 'workload with the name of a host: gate' }],

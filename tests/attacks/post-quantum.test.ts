@@ -10,6 +10,8 @@ import { assertRefused } from '../support/answer.ts';
 import { newSeed, openHybrid, registerHybridKey, releaseHybrid } from '../support/hybrid-device.ts';
 import { policyForAnyTier } from '../support/software-world.ts';
 import { groupView } from '@edgekeep/wire/api/registry';
+import { openReader } from '@edgekeep/hub/store/engine/place';
+import type { Tables } from '@edgekeep/hub/store/schema';
 import { z } from 'zod';
 import { alertsOf } from '../support/alerts.ts';
 import { bareConnection, type BareConnection, exchange } from '../support/bound-socket.ts';
@@ -126,12 +128,10 @@ test('groups that operators set count at once: no connection on a classical key 
 
 test('hub check names the groups of the rule that do not exist', async () => {
   const settings = { access: { requirePostQuantum: ['strict', 'no-such-group'] } };
-  const [finding] = checkPostQuantum(world.storeFile, hubSettingsSchema.parse(settings));
+  await using store = await openReader<Tables>(world.storeFile);
+  const [finding] = await checkPostQuantum(store, hubSettingsSchema.parse(settings));
   assert.equal(finding?.state, 'failed');
   assert.match(finding?.found ?? '', /do not exist: no-such-group:/);
-  const [none] = checkPostQuantum(
-    world.storeFile,
-    hubSettingsSchema.parse({ access: { requirePostQuantum: ['strict'] } }),
-  );
+  const [none] = await checkPostQuantum(store, hubSettingsSchema.parse({ access: { requirePostQuantum: ['strict'] } }));
   assert.equal(none?.state, 'ok');
 });

@@ -218,6 +218,35 @@ ${keyHelp}
   run: (args) => runHub('reset-policy', args, ['data', 'passphrase-fd', 'share']),
 };
 
+export const hubMoveStore: Command = {
+  usage:
+    'hub move-store --to URL [--data DIR] [--store-password-file FILE] [--store-ca FILE] [--passphrase-fd N] [--share FILE]…',
+  help: `
+Copies every row into the new store, compares each, and the log and the security state as a start does; then hub.json names the new store. A move that
+is killed leaves a hub that starts, and can be repeated. The former store is kept, and no hub starts on it again (docs/design/postgresql.md).
+
+--to             where the store goes: an empty database of PostgreSQL, postgres://USER@HOST:5432/DATABASE, or sqlite, in the data folder
+--data           the hub's data folder (default: /var/lib/edgekeep/hub); stop the hub first
+--store-password-file  a file with that user's password, which only you can read; without it the environment variable EDGEKEEP_STORE_PASSWORD
+--store-ca       a file with the CAs that certify the server (default: those of the public web)
+${keyHelp}
+--share          a share file, to open the keys; may be repeated: one for each share that is needed
+`,
+  positionals: { min: 0, max: 0 },
+  options: {
+    data: { type: 'string' },
+    to: { type: 'string' },
+    'store-password-file': { type: 'string' },
+    'store-ca': { type: 'string' },
+    'passphrase-fd': { type: 'string' },
+    share: { type: 'string', multiple: true },
+  },
+  run: async (args) => {
+    args.required('to');
+    return runHub('move-store', args, ['data', 'to', 'store-password-file', 'store-ca', 'passphrase-fd', 'share']);
+  },
+};
+
 export const hubAcceptClock: Command = {
   usage: 'hub accept-clock [--data DIR]',
   help: `

@@ -44,6 +44,12 @@ export const hubVerbs: Verbs = {
     example: 'hub reset-policy --data /var/lib/edgekeep/hub',
     load: () => import('./programs.ts').then((m) => m.hubResetPolicy),
   },
+  'hub move-store': {
+    summary: 'move the store of a stopped hub to PostgreSQL, or back to SQLite',
+    example:
+      'hub move-store --data /var/lib/edgekeep/hub --to postgres://edgekeep@db.plant.example/hub --store-password-file /etc/edgekeep/store-password',
+    load: () => import('./programs.ts').then((m) => m.hubMoveStore),
+  },
   'hub accept-clock': {
     summary: "make the machine's time the latest that a hub has seen, while it is stopped",
     example: 'hub accept-clock --data /var/lib/edgekeep/hub',

@@ -13,6 +13,7 @@ import { Database, type WriteTransaction } from '../store/database.ts';
 import { latestTimeIn } from '../store/hub-time.ts';
 import { isMigrated } from '../store/migrate.ts';
 import { isReference } from '../store/engine/failures.ts';
+import { markAt, movedError } from '../store/store-mark.ts';
 import { openReader, type StorePlace } from '../store/engine/place.ts';
 import { type RowExpressions, rowSqlOf } from '../store/engine/row-sql.ts';
 import type { Tables } from '../store/schema.ts';
@@ -32,11 +33,14 @@ export interface FoundState {
 }
 
 /**
- * Compares a store that nobody has open, by the list of tables that its own log names. Throws `state-refused` where it was forged, and where rows do
+ * Compares a store that nobody has open, by the list of tables that its own log names. Throws `store-moved` for a store that was left, `state-refused` where it was forged, and where rows do
  * not match and this version would write them into another list: there they would become rows that the log vouches for.
  */
 export async function findState(place: StorePlace, key: Uint8Array): Promise<FoundState> {
   if (typeof place === 'string' && !existsSync(place)) return { place, key, verdict: { kind: 'none' } };
+  const mark = await markAt(place);
+  // What a move did to the store that it left is not for this comparison.
+  if (mark?.state === 'moved') throw movedError(mark);
   await using reader = await openReader<Tables>(place);
   const verdict = await checkState(reader, key);
   if (verdict.kind === 'forged') throw forgedError(verdict.reasons);

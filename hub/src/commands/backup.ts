@@ -12,19 +12,22 @@ import { openKeyStore } from '../secrets/open-keys.ts';
 import type { BackupTrust } from '../secrets/restore.ts';
 import { readSealedFile } from '../secrets/sealed-keys.ts';
 import { needsNobody, type UnlockSources } from '../secrets/sources.ts';
-import type { HubSettings } from '../settings.ts';
+import { hubKeysOf } from '../node/open.ts';
+import { type HubSettings, readHubSettings } from '../settings.ts';
+import { placeOfStore } from '../store/place-of-store.ts';
 
 /** Undefined, with a warning, where no key for backups is certified, or the keys are sealed and nothing opens them without a person. */
 export async function signerForBackup(folder: string, sources: UnlockSources): Promise<BackupSigner | undefined> {
   const unsigned = (why: string): undefined => {
     process.stderr.write(`warning: the backup is not signed, ${why}; restore takes it with --unsigned only\n`);
   };
-  if (findBackupKey(folder) === undefined)
+  if ((await findBackupKey(folder)) === undefined)
     return unsigned('because no key for it is certified (edgekeep authority request-keys --replace backup)');
   const sealed = await readSealedFile(join(folder, 'keys'));
   if (sealed !== undefined && !process.stdin.isTTY && !(await needsNobody(sealed, sources)))
     return unsigned('because the keys are sealed (--passphrase-fd, --share)');
-  await using keyStore = await openKeyStore(folder, sources);
+  const place = placeOfStore(folder, await readHubSettings(folder));
+  await using keyStore = await hubKeysOf(folder, place, await openKeyStore(folder, sources), Date.now);
   return (await backupSigner(folder, keyStore)) ?? unsigned('because its key is not among the keys of this hub');
 }
 

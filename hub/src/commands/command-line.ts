@@ -1,5 +1,4 @@
 // The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs manage its keys.
-import { messageOf } from '@edgekeep/core/message-of';
 import { endpointText, httpsUrl } from '@edgekeep/core/canonical/endpoint';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -8,17 +7,20 @@ import { parseArgs } from 'node:util';
 import { findingText } from '@edgekeep/host/finding';
 import { installInitialCertificates } from '../secrets/initial-certificates.ts';
 import { acceptClock, acceptedClockText } from './accept-clock.ts';
-import { resetPolicy } from '../access/reset-policy.ts';
 import { agreeToRestore, assertInFolder, backupTrust, signerForBackup } from './backup.ts';
+import { resetPolicy } from './reset-policy.ts';
 import { checkHub } from './check/check.ts';
 import { joinHub } from './join.ts';
 import { dataFolderIn, dataFolderOf } from './data-folder.ts';
 import { HostError } from '@edgekeep/host/error';
-import { isMachineFailure, systemFailureText } from '@edgekeep/host/system-failure';
+import { isMachineFailure } from '@edgekeep/host/system-failure';
 import { HubError } from '../common/error.ts';
 import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
 import { initHub, parsePerson, requestPlace } from './init.ts';
+import { hubKeysOf } from '../node/open.ts';
+import { described, isFileError, reportError } from './report-error.ts';
 import { newSettings, nodeSettings } from './new-settings.ts';
+import { moveAndTell, movedText, storeSettingOf } from './move-store-verb.ts';
 import { initText, initWarnings, nextText } from './init-text.ts';
 import { moveArtifactsVerb } from './move-artifacts-verb.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
@@ -34,6 +36,7 @@ import { giveToHub, waitForUnlock } from '../doors/unlock/waiting.ts';
 import type { UnlockResponse } from '../secrets/unlock-message.ts';
 import { type HubSettings, readHubSettings } from '../settings.ts';
 import { startHub } from '../wiring/start.ts';
+import { placeOfStore } from '../store/place-of-store.ts';
 import { asFolderError } from '../common/world-failure.ts';
 import { vendorRootText } from '../vendor-root/text.ts';
 
@@ -46,6 +49,7 @@ const usage = `usage: edgekeep hub init [--data DIR] [--unlock HOW]… [--root-f
        edgekeep hub rekey [--data DIR] [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
        edgekeep hub backup [--data DIR] --out FILE [--blobs] [--plain] [--unsigned] [--passphrase-fd N] [--share FILE]…
        edgekeep hub restore FILE [--data DIR] (--root FILE [--key-list FILE] | --unsigned) [--yes]
+       edgekeep hub move-store --to URL [--data DIR] [--store-password-file FILE] [--store-ca FILE] [--passphrase-fd N] [--share FILE]…
        edgekeep hub reset-policy [--data DIR] [--passphrase-fd N] [--share FILE]…
        edgekeep hub accept-clock [--data DIR]
        edgekeep hub move-artifacts s3|folder [--data DIR] [--leave-lost]
@@ -74,6 +78,7 @@ const options = {
   out: { type: 'string' },
   blobs: { type: 'boolean' },
   plain: { type: 'boolean' },
+  to: { type: 'string' },
   wait: { type: 'boolean' },
   unsigned: { type: 'boolean' },
   root: { type: 'string' },
@@ -99,32 +104,6 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   }
 }
 
-// As every verb of the command line (docs/cli.md): for programs one document on standard output, and the same line on standard error.
-function reportError(error: unknown, json: boolean): void {
-  const text = json ? JSON.stringify({ error: errorValue(error) }) : `edgekeep hub: ${described(error)}`;
-  if (json) process.stdout.write(`${text}\n`);
-  process.stderr.write(`${text}\n`);
-}
-
-function errorValue(error: unknown): { readonly code: string; readonly message: string } {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'internal';
-  return { code, message: systemFailureText(error) ?? messageOf(error) };
-}
-
-/** With its code; failures of the system are sentences after theirs. */
-function described(error: unknown): string {
-  if (error instanceof HubError || error instanceof HostError) return `${error.code}: ${error.message}`;
-  const sentence = systemFailureText(error);
-  return sentence !== undefined && error instanceof Error && 'code' in error
-    ? `${String(error.code)}: ${sentence}`
-    : messageOf(error);
-}
-
-// A file named on the command line does not exist or cannot be used.
-function isFileError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && /^E(?!RR_)[A-Z0-9]+$/.test(String(error.code));
-}
-
 async function main(argv: readonly string[]): Promise<number> {
   restrictNewFiles();
   const { positionals, values } = parse(argv);
@@ -139,6 +118,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (verb === 'reset-policy') return putPolicyBack(folder, values);
     if (verb === 'accept-clock') return takeClock(folder, values);
     if (verb === 'rekey') return changeUnlockers(folder, values);
+    if (verb === 'move-store' && values.to !== undefined) return move(folder, values.to, values);
     if (verb === 'backup' && values.out !== undefined) return backUp(folder, values.out, values);
   }
   const [, file] = positionals;
@@ -217,10 +197,22 @@ async function putPolicyBack(folder: string, values: Values): Promise<number> {
   const settings = await readHubSettings(folder);
   const { unlockProgram } = settings;
   using _ = lockHub(folder, settings);
-  const keyStore = await openKeyStore(folder, sourcesOf(values, unlockProgram));
+  const local = await openKeyStore(folder, sourcesOf(values, unlockProgram));
+  const keyStore = await hubKeysOf(folder, placeOfStore(folder, settings), local, Date.now);
   const version = await resetPolicy(folder, Date.now(), keyStore);
   const text = `policy version ${version}, the default, is in force once the hub runs\n`;
   process.stdout.write(values.json === true ? `${JSON.stringify({ version })}\n` : text);
+  return 0;
+}
+
+async function move(folder: string, url: string, values: Values): Promise<number> {
+  const words = { url, passwordFile: values['store-password-file'], caFile: values['store-ca'] };
+  const to = storeSettingOf(words, '--to');
+  const settings = await readHubSettings(folder);
+  using _ = lockHub(folder, settings);
+  const keyStore = await openKeyStore(folder, sourcesOf(values, settings.unlockProgram));
+  const moved = await moveAndTell(folder, to, keyStore);
+  process.stdout.write(values.json === true ? `${JSON.stringify(moved)}\n` : movedText(moved));
   return 0;
 }
 

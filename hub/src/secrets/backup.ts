@@ -1,7 +1,7 @@
 // `edgekeep hub backup`, spec/platform-secrets.md: one file from a data folder, also while its hub runs.
 import { sha256Hex } from '@edgekeep/core/digest';
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
@@ -10,7 +10,14 @@ import { equalBytes } from '@edgekeep/core/bytes';
 import type { Json } from '@edgekeep/core/json';
 import { initialCertificateFiles } from './initial-certificates.ts';
 import { HubError } from '../common/error.ts';
-import { settingsFileName } from '../settings.ts';
+import { readHubSettings, settingsFileName } from '../settings.ts';
+import { snapshotAsSqlite, sqliteFiles } from '../store/fill-sqlite.ts';
+import { assertInUse } from '../store/store-mark.ts';
+import { openReader, type StorePlace } from '../store/engine/place.ts';
+import { isMigrated } from '../store/migrate.ts';
+import { placeOfStore } from '../store/place-of-store.ts';
+import type { Tables } from '../store/schema.ts';
+import { settingsWithoutStore } from '../store/store-setting.ts';
 import { backupTypes, encodeLine, isBackupPath } from './backup-parts.ts';
 import { type BackupSigner, LineDigest, signBackup } from './backup-signature.ts';
 import { plainKeyNames } from './plain-keys.ts';
@@ -43,6 +50,8 @@ export async function backUpHub({ folder, file, plain, blobs, signer }: BackupOr
       `the keys are not encrypted: seal them (\`edgekeep hub rekey --data ${folder} --add passphrase\`), or use --plain`,
     );
   }
+  const place = placeOfStore(folder, await readHubSettings(folder));
+  await assertBackable(place);
   await using output = await newFile(file);
   const snapshot = `${file}.snapshot`;
   try {
@@ -51,20 +60,29 @@ export async function backUpHub({ folder, file, plain, blobs, signer }: BackupOr
     // The log first: tiles that are older than the store are completed from it, newer ones would contradict it.
     for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots', 'log', ...(blobs ? ['blobs'] : [])])
       await writer.addTree(folder, place);
-    const keys = await snapshotWithKeys(folder, snapshot);
+    const keys = await snapshotWithKeys(folder, place, snapshot);
     await writer.addFile('hub.sqlite', snapshot);
     // After the store: every file that its rows name was on disk before them.
     await writer.addTree(folder, 'evidence');
     for (const [name, bytes] of keys) await writer.add(`keys/${name}`, bytes);
     // Never `operator.json`: its token would be in every copy.
-    await writer.add(settingsFileName, await readFile(join(folder, settingsFileName)));
+    await writer.add(settingsFileName, await settingsWithoutStore(folder));
     return await writer.end();
   } catch (error) {
     await rm(file, { force: true });
     throw error;
   } finally {
-    await rm(snapshot, { force: true });
+    for (const each of sqliteFiles(snapshot)) await rm(each, { force: true });
   }
+}
+
+/** A store on PostgreSQL is copied into the tables of this version; on both, nobody restores one that the hub has left. */
+async function assertBackable(place: StorePlace): Promise<void> {
+  if (typeof place === 'string' && !existsSync(place)) throw new HubError('backup-refused', `no ${place}`);
+  await using reader = await openReader<Tables>(place);
+  if (await isMigrated(reader)) return await assertInUse(reader);
+  if (typeof place !== 'string')
+    throw new HubError('backup-refused', 'the store is of another version: make the backup with that version');
 }
 
 // An older backup is never overwritten.
@@ -78,15 +96,14 @@ async function newFile(file: string): Promise<FileHandle> {
 }
 
 /** A snapshot of the store, and the key files from before and after it: they open every value in the snapshot. */
-async function snapshotWithKeys(folder: string, snapshot: string): Promise<ReadonlyMap<string, Uint8Array>> {
+async function snapshotWithKeys(
+  folder: string,
+  place: StorePlace,
+  snapshot: string,
+): Promise<ReadonlyMap<string, Uint8Array>> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     const before = await readFolder(join(folder, 'keys'));
-    const store = new DatabaseSync(join(folder, 'hub.sqlite'), { readOnly: true, timeout: 5_000 });
-    try {
-      await backup(store, snapshot);
-    } finally {
-      store.close();
-    }
+    await snapshotOf(place, snapshot);
     const after = await readFolder(join(folder, 'keys'));
     const same = [...after].every(([name, bytes]) => equalBytes(bytes, before.get(name) ?? new Uint8Array(0)));
     if (same && before.size === after.size) return after;
@@ -96,6 +113,17 @@ async function snapshotWithKeys(folder: string, snapshot: string): Promise<Reado
     'backup-refused',
     'the keys changed during each attempt: wait until the roll-over of the platform key has ended, and try again',
   );
+}
+
+/** One state of the store, as a file of SQLite on every engine: a backup restores into either. */
+async function snapshotOf(place: StorePlace, snapshot: string): Promise<void> {
+  if (typeof place !== 'string') {
+    const { snapshotPostgres } = await import('../store/held-postgres.ts');
+    await using taken = await snapshotPostgres(place);
+    return await snapshotAsSqlite(snapshot, taken.source);
+  }
+  using store = new DatabaseSync(place, { readOnly: true, timeout: 5_000 });
+  await backup(store, snapshot);
 }
 
 async function readFolder(folder: string): Promise<ReadonlyMap<string, Uint8Array>> {

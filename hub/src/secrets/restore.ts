@@ -102,6 +102,9 @@ async function settingsIn(input: FileHandle, start: number, part: BackupPart, fi
   const bytes = Buffer.concat(await Array.fromAsync(chunksOf(input, start, part.size), (chunk) => Buffer.from(chunk)));
   if (sha256Hex(bytes) !== part.sha256) throw refused(`${part.path} is damaged`);
   const settings = parseSettingsText(bytes.toString('utf8'), `${file}: ${settingsFileName}`);
+  // It would go on with the store of another hub, or trust a server that a stranger named.
+  if (settings.store.url !== 'sqlite')
+    throw refused(`its ${settingsFileName} names a store, and the store is in the backup`);
   return { settings, settingsSha256: part.sha256 };
 }
 

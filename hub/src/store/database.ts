@@ -6,7 +6,8 @@ import { HubError } from '../common/error.ts';
 import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing, undone } from './authority.ts';
 import type { Document } from './document.ts';
-import { entriesOf } from './entries.ts';
+import { assertInUse } from './store-mark.ts';
+import { auditEntries, entriesOf } from './entries.ts';
 import type { Engine, WriteGroup } from './engine/engine.ts';
 import { FencedOut } from './engine/fenced-out.ts';
 import { OutcomeUnknown } from './engine/outcome-unknown.ts';
@@ -22,8 +23,6 @@ export type WriteTransaction = Transaction<Tables>;
 
 // A group has a limit, so that a burst cannot hold the store, or the first request of the group, for long.
 const GROUP_MAX = 256;
-// The rows that almost every write adds.
-const auditEntries = { table: 'audit_entry', number: 'log_index', columns: ['entry', 'leaf_hash'] } as const;
 // A longer queue means that the disk has stopped: refuse new work.
 const QUEUE_MAX = 20_000;
 const plainThread = new URL('./plain-thread.ts', import.meta.url);
@@ -87,7 +86,8 @@ export class Database {
 
   /**
    * Opens (and migrates) the store at a place. A hub that serves requests opens it with `required`, and with the file of a reading thread that
-   * makes its pages. `upgraded` runs in the transaction of the migrations: what it writes is durable with them, or neither is.
+   * makes its pages. `upgraded` runs in the transaction of the migrations: what it writes is durable with them, or neither is. Throws `store-moved`
+   * for a store that no hub may change.
    */
   static async open(
     place: StorePlace,
@@ -130,6 +130,7 @@ export class Database {
       await engine.migrate(async (trx) => {
         await migrate(trx, typeof place !== 'string');
         await upgraded(trx);
+        await assertInUse(trx);
       });
     } catch (error) {
       await engine[Symbol.asyncDispose]();
@@ -305,6 +306,8 @@ export class Database {
     this.#closed = true;
     await this.#draining;
     await this.readApart.destroy();
+    // Kysely ends a driver only after its first query, and pages need none.
+    await this.#thread.close();
     await this.#engine[Symbol.asyncDispose]();
   }
 }

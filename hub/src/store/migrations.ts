@@ -41,6 +41,7 @@ import { migration as nodes } from './migrations/0053-nodes.ts';
 import { migration as sharedCosignatures } from './migrations/0063-shared-cosignatures.ts';
 import { migration as nodeTables } from './migrations/0052-nodes.ts';
 import { migration as webhooks } from './migrations/0064-webhooks.ts';
+import { migration as storeMove } from './migrations/0051-store-move.ts';
 import { migration as hybridKeys } from './migrations/0044-hybrid-keys.ts';
 import { migration as deviceMemory } from './migrations/0046-device-memory.ts';
 import { migration as artifacts } from './migrations/0055-artifacts.ts';
@@ -90,4 +91,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0063-shared-cosignatures': sharedCosignatures,
   '0052-nodes': nodeTables,
   '0064-webhooks': webhooks,
+  '0051-store-move': storeMove,
 };

@@ -298,6 +298,8 @@ const others = {
   release_evidence: 'evidence of keys that were given, with digests in the log',
   release_evidence_part: 'evidence of keys that were given, with digests in the log',
   security_row: 'the list of digests itself: the log has the digest of the list',
+  store_move:
+    'whether this store is in use: a store that is put back whole is one without a mark as well, and devices see that',
   security_state: 'where the newest state entry is: it is searched for where this is wrong',
   table_revision: 'counters that make nodes read again',
   tpm_clock: 'counters that the next quote proves or refutes',

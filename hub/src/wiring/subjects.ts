@@ -57,6 +57,7 @@ import { Database } from '../store/database.ts';
 import { assertNotEmptied } from '../store/emptied.ts';
 import type { StorePlace } from '../store/engine/place.ts';
 import { placeOfStore } from '../store/place-of-store.ts';
+import { settleMove } from '../audit/moved-store.ts';
 import { HubTime } from '../store/hub-time.ts';
 import { openSyslog } from '../syslog/open.ts';
 import { openWebhooks, type Webhooks } from '../webhook/open.ts';
@@ -105,6 +106,7 @@ async function openLedger(
 ): Promise<Ledger> {
   const place = placeOfStore(folder, settings);
   await assertNotEmptied(place);
+  await settleMove(folder, settings, system());
   const starting = await openNode(folder, place, keyStore, system);
   const secrets = hub.use(await openSecrets(folder, starting.keyStore, () => hasStateEntries(place)));
   const pagesThread = new URL('../doors/operator/pages-thread.ts', import.meta.url);

@@ -4,32 +4,39 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { HubError } from '../../common/error.ts';
 import { type HubSettings, hubSettingsSchema, readHubSettings, settingsFileName } from '../../settings.ts';
+import type { Kysely } from 'kysely';
+import type { Tables } from '../../store/schema.ts';
 import { failed, type Finding, ok } from '@edgekeep/host/finding';
 import { messageOf } from '@edgekeep/core/message-of';
 import { checkArtifacts } from './artifacts.ts';
 import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
 import { checkNames, checkReachable } from './names.ts';
-import { checkPolicy } from './policy.ts';
+import { checkCoverage, checkPolicy } from './policy.ts';
 import { checkReferenceValues } from './reference-values.ts';
 import { checkPostQuantum } from './post-quantum.ts';
 import { checkRows } from './rows.ts';
+import { openStore, orNone } from './opened-store.ts';
 import { checkStore } from './store.ts';
 import { checkRootFolders } from './vendor-roots.ts';
 
 export async function checkHub(folder: string, nowMs: number): Promise<readonly Finding[]> {
   const { settings, finding } = await checkSettings(folder);
+  await using store = await openStore(folder, settings);
+  const inStore = (check: (db: Kysely<Tables>) => Promise<readonly Finding[]>) => orNone(store.db, check);
   return [
     finding,
     await checkFolder(folder),
     ...(await checkKeys(folder, settings)),
-    ...(await checkStore(join(folder, 'hub.sqlite'), settings, nowMs)),
-    ...(await checkRows(folder)),
-    ...checkPolicy(join(folder, 'hub.sqlite'), settings, nowMs),
-    ...checkReferenceValues(join(folder, 'hub.sqlite'), settings),
-    ...checkPostQuantum(join(folder, 'hub.sqlite'), settings),
+    ...store.findings,
+    ...(await checkStore(store, settings, nowMs)),
+    ...(await inStore((db) => checkRows(db, folder))),
+    ...(await inStore((db) => checkPolicy(db, nowMs))),
+    checkCoverage(settings),
+    ...(await inStore((db) => checkReferenceValues(db, settings))),
+    ...(await inStore((db) => checkPostQuantum(db, settings))),
     checkReachable(settings),
-    ...checkNames(join(folder, 'hub.sqlite'), settings),
+    ...(await inStore((db) => checkNames(db, settings))),
     ...(await checkRootFolders(folder, settings)),
     ...(await checkPorts(settings)),
     checkUnlockProgram(settings),

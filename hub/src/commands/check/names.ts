@@ -1,12 +1,11 @@
 // Checks whether a workload, a device or a person carries the name of a host (spec/certificates.md, "Names that are hosts").
-import { existsSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
-import { z } from 'zod';
+import { type Kysely, sql } from 'kysely';
 import { type Named, namesInSettings, reachableName, reservedText } from '../../store/hub-names.ts';
 import type { HubSettings } from '../../settings.ts';
+import { rowSqlOf } from '../../store/engine/row-sql.ts';
+import type { Tables } from '../../store/schema.ts';
 import { type Finding, ok, warning } from '@edgekeep/host/finding';
 
-const nameRow = z.object({ name: z.string() });
 const SHOWN_MAX = 5;
 
 // A device that is enrolled keeps its id: its certificate is for clients alone.
@@ -35,33 +34,24 @@ export function checkReachable({ names }: Pick<HubSettings, 'names'>): Finding {
   );
 }
 
-/** `path` is the store; problems of the store itself are another finding. */
-export function checkNames(path: string, settings: Pick<HubSettings, 'names' | 'publicUrl'>): readonly Finding[] {
-  if (!existsSync(path)) return [];
-  try {
-    using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-    const rows = (sql: string) =>
-      store
-        .prepare(sql)
-        .all()
-        .map((row) => nameRow.parse(row).name);
-    // A name of the hub that is only in the settings is known to the store at the next start.
-    const known = has(store, 'hub_name') ? rows('select name from hub_name') : [];
-    const hubNames = [...new Set([...known, ...namesInSettings(settings)])];
-    const findings = queries.flatMap(([named, sql, next]) => {
-      const found = rows(sql).filter((name) => reservedText(named, name, hubNames) !== undefined);
-      if (found.length === 0) return [];
-      const shown = `${found.slice(0, SHOWN_MAX).join(', ')}${found.length > SHOWN_MAX ? ', …' : ''}`;
-      return [warning('names', `${named} with the name of a host: ${shown}`, next)];
-    });
-    return findings.length > 0 ? findings : [ok('names', `nothing else is called ${hubNames.join(', ')}`)];
-  } catch (error) {
-    // A store that cannot be read, or is from before these tables, is another finding.
-    if (error instanceof Error && 'errcode' in error) return [];
-    throw error;
+export async function checkNames(
+  db: Kysely<Tables>,
+  settings: Pick<HubSettings, 'names' | 'publicUrl'>,
+): Promise<readonly Finding[]> {
+  // A name of the hub that is only in the settings is known to the store at the next start.
+  const known = (await rowSqlOf(db).hasTable(db, 'hub_name')) ? await namesIn(db, 'select name from hub_name') : [];
+  const hubNames = [...new Set([...known, ...namesInSettings(settings)])];
+  const findings: Finding[] = [];
+  for (const [named, query, next] of queries) {
+    const found = (await namesIn(db, query)).filter((name) => reservedText(named, name, hubNames) !== undefined);
+    if (found.length === 0) continue;
+    const shown = `${found.slice(0, SHOWN_MAX).join(', ')}${found.length > SHOWN_MAX ? ', …' : ''}`;
+    findings.push(warning('names', `${named} with the name of a host: ${shown}`, next));
   }
+  return findings.length > 0 ? findings : [ok('names', `nothing else is called ${hubNames.join(', ')}`)];
 }
 
-function has(store: DatabaseSync, table: string): boolean {
-  return store.prepare("select name from sqlite_master where type = 'table' and name = ?").get(table) !== undefined;
+async function namesIn(db: Kysely<Tables>, query: string): Promise<readonly string[]> {
+  const { rows } = await sql<{ name: string }>`${sql.raw(query)}`.execute(db);
+  return rows.map(({ name }) => name);
 }

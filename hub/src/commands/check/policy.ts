@@ -1,30 +1,23 @@
 // Checks what the policy in force and the settings of attestation allow: `hub check` reports permissions that an operator may not be aware
 // of.
-import { existsSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
+import type { Kysely } from 'kysely';
 import { claimsText, unnamedClaims } from '@edgekeep/core/policy/claims';
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
 import { loadPolicy, type Policy } from '@edgekeep/core/policy/policy';
-import { z } from 'zod';
 import { claimGroupsAmong } from '../../registry/claims.ts';
 import type { HubSettings } from '../../settings.ts';
+import type { Tables } from '../../store/schema.ts';
 import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
 
-const policyRow = z.object({ version: z.number(), text: z.string(), meaning: z.enum(['any-action', 'release-only']) });
-
-/** `path` is the store; problems of the store itself are another finding. */
-export function checkPolicy(
-  path: string,
-  { attestation }: Pick<HubSettings, 'attestation'>,
-  nowMs: number,
-): readonly Finding[] {
-  return [...policyFindings(path, nowMs), coverageFinding(attestation.coveredPcrs)];
-}
-
-function policyFindings(path: string, nowMs: number): readonly Finding[] {
-  const found = existsSync(path) ? newestPolicy(path) : undefined;
-  if (found === undefined) return [];
-  const { row, groups } = found;
+export async function checkPolicy(db: Kysely<Tables>, nowMs: number): Promise<readonly Finding[]> {
+  const row = await db
+    .selectFrom('policy')
+    .select(['version', 'text', 'meaning'])
+    .orderBy('version', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  if (row === undefined) return [];
+  const groups = await db.selectFrom('device_group').select(['name', 'filter']).execute();
   const claimGroups = claimGroupsAmong(groups, nowMs);
   const { version, text, meaning } = row;
   const loaded = loadPolicy(text, { name: `policy ${version}`, meaning, claimGroups, stored: true });
@@ -56,25 +49,7 @@ function breadthFinding(version: number, policy: Policy): Finding {
   );
 }
 
-const groupRow = z.object({ name: z.string(), filter: z.string().nullable() });
-
-function newestPolicy(
-  path: string,
-): { readonly row: z.infer<typeof policyRow>; readonly groups: readonly z.infer<typeof groupRow>[] } | undefined {
-  try {
-    using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-    const row = store.prepare('select version, text, meaning from policy order by version desc limit 1').get();
-    const groups = store.prepare('select name, filter from device_group').all();
-    if (row === undefined) return undefined;
-    return { row: policyRow.parse(row), groups: groups.map((each) => groupRow.parse(each)) };
-  } catch (error) {
-    // If the store cannot be read, or is from before there was a policy, the finding about the store reports it.
-    if (error instanceof Error && 'errcode' in error) return undefined;
-    throw error;
-  }
-}
-
-function coverageFinding(coveredPcrs: readonly number[]): Finding {
+export function checkCoverage({ attestation: { coveredPcrs } }: Pick<HubSettings, 'attestation'>): Finding {
   if (coveredPcrs.length > 0) return ok('boot', `reference values must cover PCR ${coveredPcrs.join(', ')}`);
   return warning(
     'boot',

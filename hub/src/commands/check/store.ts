@@ -1,69 +1,75 @@
 // Checks the store, opened for reading: intact, of a version that this hub knows, and the ends of certificates in it.
-import { existsSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
+import { type Kysely, sql } from 'kysely';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { issuedClasses, scopeOf } from '@edgekeep/core/identity/issuing-scope';
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import type { HubSettings } from '../../settings.ts';
+import { isOfEngine } from '../../store/engine/failures.ts';
+import { rowSqlOf } from '../../store/engine/row-sql.ts';
 import { migrationNames } from '../../store/migrate.ts';
+import type { Tables } from '../../store/schema.ts';
 import { vendorRootText } from '../../vendor-root/text.ts';
 import { countsOf } from '../../vendor-root/vendor-roots.ts';
 import { failureText } from '../../common/world-failure.ts';
 import { failed, type Finding, ok, warning } from '@edgekeep/host/finding';
+import { checkUse, type OpenedStore } from './opened-store.ts';
 
 const dayMs = 86_400_000;
 
-export async function checkStore(path: string, settings: HubSettings, nowMs: number): Promise<readonly Finding[]> {
-  if (!existsSync(path))
-    return [failed('store', `no ${path}`, 'restore a backup (docs/backup.md), or `edgekeep hub init`')];
+export async function checkStore(
+  { db, place, isFile }: OpenedStore,
+  settings: HubSettings,
+  nowMs: number,
+): Promise<readonly Finding[]> {
+  if (db === undefined) return [];
   try {
-    using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-    const whole = z.object({ quick_check: z.string() }).parse(store.prepare('PRAGMA quick_check(1)').get());
-    if (whole.quick_check !== 'ok')
-      return [failed('store', `damaged: ${whole.quick_check}`, 'restore a backup (docs/backup.md)')];
+    const damage = isFile ? await damageOf(db) : undefined;
+    if (damage !== undefined) return [failed('store', `damaged: ${damage}`, 'restore a backup (docs/backup.md)')];
     return [
-      checkVersion(store, path),
-      ...checkTime(store, settings, nowMs),
-      ...checkEnds(store, settings, nowMs),
-      ...checkClasses(store, settings),
-      ...checkVendorRoots(store, nowMs),
+      await checkVersion(db, place),
+      ...(await checkUse(db)),
+      ...(await checkTime(db, settings, nowMs)),
+      ...(await checkEnds(db, settings, nowMs)),
+      ...(await checkClasses(db, settings)),
+      ...(await checkVendorRoots(db, nowMs)),
     ];
   } catch (error) {
-    if (!(error instanceof Error && 'errcode' in error)) throw error;
+    if (!isOfEngine(error)) throw error;
     return [
       failed(
         'store',
-        `${path} cannot be read: ${failureText(error)}`,
+        `${place} cannot be read: ${failureText(error)}`,
         'repair the disk, correct its permissions, or restore a backup',
       ),
     ];
   }
 }
 
-const migrationRow = z.object({ name: z.string() });
+/** Of the file of SQLite; a server of PostgreSQL has tools of its own (docs/postgresql.md). */
+async function damageOf(db: Kysely<Tables>): Promise<string | undefined> {
+  const { rows } = await sql<{ quick_check: string }>`PRAGMA quick_check(1)`.execute(db);
+  const found = rows[0]?.quick_check;
+  return found === 'ok' ? undefined : (found ?? 'no answer');
+}
 
-function checkVersion(store: DatabaseSync, path: string): Finding {
-  const done = store
-    .prepare('select name from kysely_migration')
-    .all()
-    .map((row) => migrationRow.parse(row).name);
+async function checkVersion(db: Kysely<Tables>, place: string): Promise<Finding> {
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(db);
+  const done = rows.map(({ name }) => name);
   const newer = done.filter((name) => !migrationNames.includes(name));
   if (newer.length > 0)
     return failed('store', `written by a newer hub (${newer.join(', ')})`, 'run the version that wrote it');
   const missing = migrationNames.filter((name) => !done.includes(name));
-  if (missing.length === 0) return ok('store', path);
-  return ok('store', `${path}; the next start brings it from ${done.at(-1) ?? 'nothing'} to ${migrationNames.at(-1)}`);
+  if (missing.length === 0) return ok('store', place);
+  return ok('store', `${place}; the next start brings it from ${done.at(-1) ?? 'nothing'} to ${migrationNames.at(-1)}`);
 }
 
-const timeRow = z.object({ seen_at: z.number() });
-
-function checkTime(store: DatabaseSync, { hubClock }: HubSettings, nowMs: number): readonly Finding[] {
+async function checkTime(db: Kysely<Tables>, { hubClock }: HubSettings, nowMs: number): Promise<readonly Finding[]> {
   // A store from before has no latest time.
-  if (store.prepare("select 1 from sqlite_master where name = 'hub_time'").get() === undefined) return [];
-  const row = store.prepare('select seen_at from hub_time').get();
+  if (!(await rowSqlOf(db).hasTable(db, 'hub_time'))) return [];
+  const row = await db.selectFrom('hub_time').select('seen_at').executeTakeFirst();
   if (row === undefined) return [];
-  const latestMs = timeRow.parse(row).seen_at;
+  const latestMs = row.seen_at;
   const behind = Math.round((latestMs - nowMs) / 1_000);
   if (behind <= hubClock.maxBehindSeconds) return [ok('clock', 'not behind the latest time that the hub has seen')];
   return [
@@ -75,18 +81,17 @@ function checkTime(store: DatabaseSync, { hubClock }: HubSettings, nowMs: number
   ];
 }
 
-const certificateRow = z.object({ name: z.string(), der: z.instanceof(Uint8Array) });
-
 /** Roots and issuing CAs in use. The hub renews its own certificates without an operator. */
-function checkEnds(store: DatabaseSync, { expiryWarningDays }: HubSettings, nowMs: number): readonly Finding[] {
-  if (!has(store, 'root_authority')) return [];
-  const rows = store
-    .prepare(
-      `select 'root ' || generation as name, der from root_authority where status in ('current', 'previous')
-       union all select 'issuing CA ' || id, der from issuing_authority where status in ('next', 'active') and der is not null`,
-    )
-    .all()
-    .map((row) => certificateRow.parse(row));
+async function checkEnds(
+  db: Kysely<Tables>,
+  { expiryWarningDays }: HubSettings,
+  nowMs: number,
+): Promise<readonly Finding[]> {
+  if (!(await rowSqlOf(db).hasTable(db, 'root_authority'))) return [];
+  const { rows } = await sql<{ name: string; der: Uint8Array }>`
+    select 'root ' || generation as name, der from root_authority where status in ('current', 'previous')
+    union all select 'issuing CA ' || id, der from issuing_authority where status in ('next', 'active') and der is not null
+  `.execute(db);
   return rows.map(({ name, der }) => {
     const endMs = parseCertificate(der).notAfterSeconds * 1_000;
     const end = new Date(endMs).toISOString().slice(0, 10);
@@ -97,17 +102,13 @@ function checkEnds(store: DatabaseSync, { expiryWarningDays }: HubSettings, nowM
   });
 }
 
-const classRow = z.object({ class: z.string(), der: z.instanceof(Uint8Array) });
-
 /** Whether each class has an issuing CA of its own, and the one for workloads the trust domain of the settings. */
-function checkClasses(store: DatabaseSync, { workloads }: HubSettings): readonly Finding[] {
-  const columns = store.prepare("select name from pragma_table_info('issuing_authority')").all();
+async function checkClasses(db: Kysely<Tables>, { workloads }: HubSettings): Promise<readonly Finding[]> {
+  const classes = await sql`select 1 from kysely_migration where name = '0022-authority-classes'`.execute(db);
   // A store from before there were classes: the next start names what is missing.
-  if (!columns.some(({ name }) => name === 'class')) return [];
-  const rows = store
-    .prepare("select class, der from issuing_authority where status = 'active' and der is not null")
-    .all()
-    .map((row) => classRow.parse(row));
+  if (classes.rows.length === 0) return [];
+  const { rows } = await sql<{ class: string; der: Uint8Array }>`
+    select class, der from issuing_authority where status = 'active' and der is not null`.execute(db);
   // A hub that has never run: its first start records those that `hub init` made.
   if (rows.length === 0) return [];
   const without = issuedClasses.filter((wanted) => rows.every((row) => row.class !== wanted));
@@ -127,19 +128,17 @@ function checkClasses(store: DatabaseSync, { workloads }: HubSettings): readonly
   return [ok('issuing CAs', `one each for ${issuedClasses.join(', ')}`)];
 }
 
-const rootRow = z.object({
-  kind: z.enum(vendorRootKinds),
-  role: z.string(),
-  subject: z.string(),
-  not_after: z.number(),
-});
+const kindSchema = z.enum(vendorRootKinds);
 
-function checkVendorRoots(store: DatabaseSync, nowMs: number): readonly Finding[] {
-  if (!has(store, 'vendor_root')) return [ok("makers' roots", 'the next start imports the files in its folders')];
-  const rows = store
-    .prepare('select kind, role, subject, not_after from vendor_root where removed_at is null')
-    .all()
-    .map((row) => rootRow.parse(row));
+async function checkVendorRoots(db: Kysely<Tables>, nowMs: number): Promise<readonly Finding[]> {
+  if (!(await rowSqlOf(db).hasTable(db, 'vendor_root')))
+    return [ok("makers' roots", 'the next start imports the files in its folders')];
+  const found = await db
+    .selectFrom('vendor_root')
+    .select(['kind', 'role', 'subject', 'not_after'])
+    .where('removed_at', 'is', null)
+    .execute();
+  const rows = found.map((row) => ({ ...row, kind: kindSchema.parse(row.kind) }));
   const text = vendorRootText(countsOf(rows, nowMs));
   const ended = rows.filter(({ not_after: end }) => end < nowMs);
   const anchors = (kind: VendorRootKind) => rows.some((row) => row.kind === kind && row.role !== 'intermediate');
@@ -163,8 +162,4 @@ function checkVendorRoots(store: DatabaseSync, nowMs: number): readonly Finding[
       ),
     );
   return [ok("makers' roots", text), ...findings];
-}
-
-function has(store: DatabaseSync, table: string): boolean {
-  return store.prepare("select name from sqlite_master where type = 'table' and name = ?").get(table) !== undefined;
 }

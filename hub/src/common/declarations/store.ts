@@ -7,6 +7,8 @@ export const storeErrorCodes = {
   'folder-unusable': 500,
   'name-reserved': 409,
   'store-failed': 500,
+  'store-moved': 500,
+  'move-refused': 500,
   'store-unfit': 500,
   'store-in-use': 500,
   'store-newer': 500,

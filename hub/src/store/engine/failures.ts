@@ -9,6 +9,16 @@ export function isOfContent(error: unknown): boolean {
   return /^(?:22|42(?!501)|54)/.test(sqlState(error) ?? '');
 }
 
+/** The engine itself failed: the file, the server, or the way to it. */
+export function isOfEngine(error: unknown): boolean {
+  if (sqliteCode(error) !== undefined || sqlState(error) !== undefined) return true;
+  // Of the connection: `ECONNREFUSED`, `ENOENT` of a socket, and what the client says where it ended.
+  if (!(error instanceof Error)) return false;
+  return (
+    'syscall' in error || /^(?:Connection terminated|timeout expired|The server does not support)/.test(error.message)
+  );
+}
+
 /** Pages of its files are broken. */
 export function isDamage(error: unknown): boolean {
   // SQLITE_CORRUPT.

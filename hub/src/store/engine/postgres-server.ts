@@ -1,7 +1,8 @@
 // What the hub asks of a PostgreSQL server and its database: that what was acknowledged survives a power cut, and that texts compare by their bytes.
-import type { ClientBase } from 'pg';
+import { Client, type ClientBase } from 'pg';
 import { z } from 'zod';
 import { HubError } from '../../common/error.ts';
+import { clientConfig } from './postgres-client.ts';
 import { type PostgresPlace, postgresText } from './postgres-place.ts';
 
 const VERSION_MIN = 150_000;
@@ -36,6 +37,20 @@ export async function assertFit(client: ClientBase, place: PostgresPlace): Promi
       : problemOf(factsSchema.parse((await client.query<object>(question)).rows[0]));
   if (problem !== undefined)
     throw new HubError('store-unfit', `${postgresText(place)} cannot be the store: ${problem}`);
+}
+
+/** Connects, and names the server. Throws `store-unfit`. */
+export async function serverText(place: PostgresPlace): Promise<string> {
+  const client = new Client(clientConfig(place, 'read'));
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    await assertFit(client, place);
+    const { rows } = await client.query<{ version: string }>("select current_setting('server_version') as version");
+    return `PostgreSQL ${rows[0]?.version ?? ''}`;
+  } finally {
+    await client.end();
+  }
 }
 
 function problemOf(facts: Facts): string | undefined {

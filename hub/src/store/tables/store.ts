@@ -7,6 +7,19 @@ export interface StoreTables {
   job_request: JobRequestRow;
   table_revision: TableRevisionRow;
   store_floor: StoreFloorRow;
+  store_move: StoreMoveRow;
+}
+
+/** The mark of a store that is not in use (docs/design/postgresql.md, "Moving a store"): one row, or none. */
+export interface StoreMoveRow {
+  readonly id: number;
+  readonly state: string;
+  readonly move: string;
+  /** JSON. */
+  readonly other: string;
+  readonly entries: number;
+  readonly newest: string;
+  readonly at: number;
 }
 
 /** A name or address under which TLS clients reach this hub, or did (spec/certificates.md, "Names that are hosts"). */

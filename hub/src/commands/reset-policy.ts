@@ -9,7 +9,9 @@ import { hasStateEntries } from '../audit/state-check.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { openSecrets } from '../secrets/open.ts';
 import { plainKeys } from '../secrets/plain-keys.ts';
-import { PolicyStore } from './policy-store.ts';
+import { readHubSettings } from '../settings.ts';
+import { placeOfStore } from '../store/place-of-store.ts';
+import { PolicyStore } from '../access/policy-store.ts';
 
 /**
  * Applies the default policy to the store of a stopped hub. Returns its version. It needs the hub's keys: the log vouches for the policy in force.
@@ -20,14 +22,14 @@ export async function resetPolicy(
   nowMs: number,
   keyStore: KeyStore = plainKeys(join(folder, 'keys')),
 ): Promise<number> {
-  const file = join(folder, 'hub.sqlite');
-  if (!existsSync(file)) throw new HubError('request-invalid', `${folder} holds no hub`);
+  const place = placeOfStore(folder, await readHubSettings(folder));
+  if (typeof place === 'string' && !existsSync(place)) throw new HubError('request-invalid', `${folder} holds no hub`);
   await using opened = new AsyncDisposableStack();
-  const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore, () => hasStateEntries(file));
+  const { keys, [Symbol.asyncDispose]: close } = await openSecrets(folder, keyStore, () => hasStateEntries(place));
   opened.defer(async () => close?.());
-  const found = await findState(file, keys.stateKey);
+  const found = await findState(place, keys.stateKey);
   if (found.verdict.kind === 'compared' && found.verdict.findings.length > 0)
     throw new HubError('state-refused', findingsText(found.verdict.findings));
   await using database = await openRecorded(found, () => nowMs);
-  return PolicyStore.replace(database, { text: defaultPolicyText, actor: 'hub-machine', nowMs });
+  return await PolicyStore.replace(database, { text: defaultPolicyText, actor: 'hub-machine', nowMs });
 }
