@@ -73,7 +73,7 @@ export function parseXwingPublicKey(publicKey: Uint8Array): XwingPublicKey {
 
 /** A fresh secret for the owner of this key. Throws `key-invalid` for bytes that are no key. */
 export function xwingEncapsulate(publicKey: Uint8Array | XwingPublicKey): XwingEncapsulated {
-  const { mlKem, curve, curveBytes } = 'mlKem' in publicKey ? publicKey : parseXwingPublicKey(publicKey);
+  const { mlKem, curve, curveBytes } = publicKey instanceof Uint8Array ? parseXwingPublicKey(publicKey) : publicKey;
   const ephemeral = generateKeyPairSync('x25519');
   try {
     const { sharedKey, ciphertext } = encapsulate(mlKem);
