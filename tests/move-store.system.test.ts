@@ -17,6 +17,7 @@ import { checkHub } from '@edgekeep/hub/commands/check/check';
 import { moveStore } from '@edgekeep/hub/commands/move-store';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
+import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { readHubSettings } from '@edgekeep/hub/settings';
 import { logEndAt, markAt } from '@edgekeep/hub/store/store-mark';
 import { Database } from '@edgekeep/hub/store/database';
@@ -160,6 +161,24 @@ test('a hub moves to PostgreSQL and back: one log, and no hub on the store that 
   assert.equal((await readdir(hub)).filter((name) => /^hub\.sqlite\.moved-[0-9TZ-]+$/.test(name)).length, 1);
   await assert.rejects(move(hub, url), { code: 'move-refused', message: /is not empty/ });
   await assert.rejects(move(hub, 'sqlite'), { code: 'request-invalid', message: /on SQLite already/ });
+});
+
+test('a backup of a hub on PostgreSQL, made while it runs, restores into a hub on SQLite', onServer, async (t) => {
+  const { folder, hub, url } = await copied(t);
+  await move(hub, url);
+  const file = join(folder, 'backup');
+  {
+    const running = await startHub(hub, await readHubSettings(hub));
+    await backUpHub({ folder: hub, file, plain: true, blobs: false });
+    await running[Symbol.asyncDispose]();
+  }
+  const end = await logEndAt(await placeIn(hub));
+  const restored = join(folder, 'restored');
+  await restoreHub(file, restored, 'unsigned');
+  assert.deepEqual(JSON.parse(await readFile(join(restored, 'hub.json'), 'utf8')), settings);
+  const kept = await logEndAt(await placeIn(restored));
+  assert.ok(kept.entries > 0 && kept.entries <= end.entries);
+  await startsWith(restored, kept);
 });
 
 const steps = ['held', 'copying', 'copied', 'compared', 'placed', 'named', 'marked'] as const;
