@@ -10,7 +10,6 @@ import { assertRefused } from '../support/answer.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { adoptStore } from '../support/edited-store.ts';
 import { inStore } from '../support/outside-store.ts';
-import { needsFile } from '../support/needs-file.ts';
 
 let fleet: SoftwareWorld;
 before(async () => {
@@ -79,24 +78,20 @@ test('a workload is declared for no group that devices report themselves into', 
 });
 
 // SECURITY.md: HUB-64
-test(
-  'a policy of the version before, by the same group, keeps the hub starting and gives no key by it',
-  needsFile,
-  async () => {
-    const { world } = fleet;
-    await world.stop();
-    const former = `insert into policy (version, digest, text, applied_at, meaning, tests, applied_by) values (9, '', ?, 1, 'any-action', null, 'x')`;
-    await inStore(world.place, (store) => store.run(former, keysFor('Group')));
-    await adoptStore(world);
-    await world.start();
-    await fleet.reconnect();
-    await claim();
-    const answer = await key();
-    assertRefused(answer, { status: 403, code: 'release-refused', says: /rests on patched/ });
-    const { alerts } = await world.operator.get('/v1/alerts?kind=policy-rests-on-claims', alertList);
-    assert.equal(alerts.length, 1);
-    const findings = await checkHub(world.hubFolder, world.clock.now());
-    const claims = findings.find(({ subject }) => subject === 'claims');
-    assert.match(`${claims?.state} ${claims?.found}`, /^failed policy 9 rests on .*patched-only \(patched\)/);
-  },
-);
+test('a policy of the version before, by the same group, keeps the hub starting and gives no key by it', async () => {
+  const { world } = fleet;
+  await world.stop();
+  const former = `insert into policy (version, digest, text, applied_at, meaning, tests, applied_by) values (9, '', ?, 1, 'any-action', null, 'x')`;
+  await inStore(world.place, (store) => store.run(former, keysFor('Group')));
+  await adoptStore(world);
+  await world.start();
+  await fleet.reconnect();
+  await claim();
+  const answer = await key();
+  assertRefused(answer, { status: 403, code: 'release-refused', says: /rests on patched/ });
+  const { alerts } = await world.operator.get('/v1/alerts?kind=policy-rests-on-claims', alertList);
+  assert.equal(alerts.length, 1);
+  const findings = await checkHub(world.hubFolder, world.clock.now());
+  const claims = findings.find(({ subject }) => subject === 'claims');
+  assert.match(`${claims?.state} ${claims?.found}`, /^failed policy 9 rests on .*patched-only \(patched\)/);
+});

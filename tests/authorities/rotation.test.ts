@@ -30,7 +30,6 @@ import { OfflineRoot } from '../support/offline-root.ts';
 import { TestAgent } from '../support/test-agent.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { rowsIn } from '../support/outside-store.ts';
-import { needsFile } from '../support/needs-file.ts';
 
 const daySeconds = 86_400;
 let world: HubWorld;
@@ -215,7 +214,7 @@ test('the list of the root is taken after the revocation, and only the root’s 
   assert.deepEqual((await world.askOperator('GET', `/crl/root/${sha256}`)).body, Buffer.from(list));
 });
 
-test('a backup has the keys of all issuing CAs, and a hub restored from it goes on with them', needsFile, async () => {
+test('a backup has the keys of all issuing CAs, and a hub restored from it goes on with them', async () => {
   const { id } = await next();
   const file = join(world.folder, 'hub.backup');
   await backUpHub({ folder: world.hubFolder, file, plain: true, blobs: false });
