@@ -96,6 +96,7 @@ const isUnique = (names: readonly string[]) => new Set(names).size === names.len
 
 export type KeyDocument = z.infer<typeof schema>;
 export type Invitation = KeyDocument['invitations'][number];
+export type NodeSlot = KeyDocument['nodes'][number];
 export type KeyDocumentContent = Omit<KeyDocument, 'signature'>;
 
 /** Throws `sealed-keys-invalid` for everything that is not such a document. */

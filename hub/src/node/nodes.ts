@@ -1,10 +1,13 @@
 // The nodes of a hub as the store has them, for people and monitoring.
 import { type Kysely, type RawBuilder, sql } from 'kysely';
+import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
 import { utf8 } from '@edgekeep/core/bytes';
 import { z } from 'zod';
 import type { Tables } from '../store/schema.ts';
+import type { NodeRow } from '../store/tables/node.ts';
 import { CLAIM_MS } from './claim.ts';
+import type { NodeSlot } from './key-document.ts';
 
 /** `invited`: it joined and never started. `ended`: it was stopped. `silent`: it was killed, or cannot reach the store. */
 export type NodeState = 'invited' | 'running' | 'silent' | 'ended' | 'removed';
@@ -28,8 +31,15 @@ export interface NodeView {
   readonly removedAtMs: number | undefined;
 }
 
-/** Every node, by name; `now` is the clock of the store. */
-export async function listNodes(db: Kysely<Tables>, now: RawBuilder<number>): Promise<readonly NodeView[]> {
+/**
+ * Every node, by name; `now` is the clock of the store. `slots` are those that get the hub's keys: each is shown as one that was not removed,
+ * also where its row says otherwise, because every node can change rows.
+ */
+export async function listNodes(
+  db: Kysely<Tables>,
+  now: RawBuilder<number>,
+  slots: readonly Pick<NodeSlot, 'id' | 'name'>[] = [],
+): Promise<readonly NodeView[]> {
   const { size } = await db
     .selectFrom('audit_entry')
     .select((q) => q.fn.max<number | null>('log_index').as('size'))
@@ -38,22 +48,46 @@ export async function listNodes(db: Kysely<Tables>, now: RawBuilder<number>): Pr
     .selectFrom('node')
     .selectAll()
     .select(sql<number | null>`${now} - seen_at`.as('silent'))
-    .orderBy('name')
     .execute();
-  return rows.map((row) => ({
+  const logSize = (size ?? -1) + 1;
+  const views = rows.map((row) =>
+    viewOf(
+      row,
+      logSize,
+      slots.some((slot) => isOf(slot, row)),
+    ),
+  );
+  const unlisted = slots.filter((slot) => !rows.some((row) => isOf(slot, row)));
+  return [...views, ...unlisted.map(unlistedView)].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+const isOf = (slot: Pick<NodeSlot, 'id' | 'name'>, row: Pick<NodeRow, 'id' | 'name'>) =>
+  slot.id === row.id && slot.name === row.name;
+
+function viewOf(row: NodeRow & { readonly silent: number | null }, logSize: number, hasSlot: boolean): NodeView {
+  const removedAt = hasSlot ? null : row.removed_at;
+  const state = stateOf({ ...row, removed_at: removedAt });
+  return {
     id: row.id,
     name: row.name,
-    state: stateOf(row),
+    state,
     version: row.version,
     addresses: addressesOf(row.addresses),
     joinedAtMs: row.joined_at,
     seenAtMs: row.seen_at ?? undefined,
     silentMs: row.silent === null ? undefined : Math.max(0, row.silent),
-    logLag: row.removed_at === null ? Math.max(0, (size ?? -1) + 1 - row.log_size) : 0,
-    connections: stateOf(row) === 'running' ? row.connections : 0,
+    logLag: removedAt === null ? Math.max(0, logSize - row.log_size) : 0,
+    connections: state === 'running' ? row.connections : 0,
     keysVersion: row.keys_version,
-    removedAtMs: row.removed_at ?? undefined,
-  }));
+    removedAtMs: removedAt ?? undefined,
+  };
+}
+
+/** It gets the hub's keys, and has no row of its own. */
+function unlistedView({ id, name }: Pick<NodeSlot, 'id' | 'name'>): NodeView {
+  const nothing = { addresses: undefined, seenAtMs: undefined, silentMs: undefined, removedAtMs: undefined };
+  const counts = { joinedAtMs: 0, logLag: 0, connections: 0, keysVersion: 0 };
+  return { id, name, state: 'invited', version: '', ...nothing, ...counts };
 }
 
 function stateOf(row: {
@@ -68,6 +102,12 @@ function stateOf(row: {
   return (row.silent ?? 0) > CLAIM_MS ? 'silent' : 'running';
 }
 
+/** Undefined also for a text that is none: every node can change rows, and one must not hide all nodes. */
 function addressesOf(text: string): z.infer<typeof nodeAddresses> | undefined {
-  return text === '' ? undefined : parseJson(utf8(text), nodeAddresses, 'addresses of a node');
+  try {
+    return text === '' ? undefined : parseJson(utf8(text), nodeAddresses, 'addresses of a node');
+  } catch (error) {
+    if (error instanceof CoreError) return undefined;
+    throw error;
+  }
 }

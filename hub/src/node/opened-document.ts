@@ -11,6 +11,7 @@ import {
   followedContent,
   type KeyDocument,
   type KeyDocumentContent,
+  type NodeSlot,
   signedContent,
   slotPlace,
 } from './key-document.ts';
@@ -118,8 +119,12 @@ export function edited(document: KeyDocument, kek: KeyEncryptionKey, edit: KeyDo
   return signDocument({ ...content, ...edit, version: document.version + 1 }, kek);
 }
 
-/** The same keys under a new KEK, for every node but this one. */
-export function rewrapped(document: KeyDocument, former: KeyEncryptionKey, without: string): KeyDocument {
+/** The same keys under a new KEK, for the nodes that stay. No code stays open: a node that goes had the KEK, which signs codes. */
+export function rewrapped(
+  document: KeyDocument,
+  former: KeyEncryptionKey,
+  stays: (node: NodeSlot) => boolean,
+): KeyDocument {
   const { hub } = document;
   using kek = KeyEncryptionKey.make(former.version + 1);
   const entries = document.entries.map(({ name }) => {
@@ -131,17 +136,16 @@ export function rewrapped(document: KeyDocument, former: KeyEncryptionKey, witho
     }
   });
   const nodes = document.nodes
-    .filter(({ id }) => id !== without)
+    .filter(stays)
     .map(({ id, name, publicKey }) =>
       nodeSlot(hub, kek, { id, name, publicKey: parseSpki(parseBase64url(publicKey, 'public key')) }),
     );
   const next = { kek: kek.version, publicKey: toBase64url(kek.publicKey) };
   const followed = [...document.followed, { ...next, signature: former.sign(followedContent(hub, next)) }];
   const { signature: _, ...content } = document;
-  const invitations = document.invitations.filter(({ usedBy }) => usedBy !== without);
   const version = document.version + 1;
   return signDocument(
-    { ...content, ...next, version, nodes, entries, invitations, followed: followed.slice(-FOLLOWED_MAX) },
+    { ...content, ...next, version, nodes, entries, invitations: [], followed: followed.slice(-FOLLOWED_MAX) },
     kek,
   );
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../common/clock.ts';
 import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { NodeRow } from '../store/tables/node.ts';
-import { INVITATIONS_MAX, type Invitation, NODES_MAX } from './key-document.ts';
+import { INVITATIONS_MAX, type Invitation, type NodeSlot, NODES_MAX } from './key-document.ts';
 import type { SharedKeys } from './shared-keys.ts';
 
 export interface NodeOrderDependencies {
@@ -78,8 +78,8 @@ export interface RemoveOrder {
 }
 
 /**
- * Ends a node for ever: its process ends, and what is sealed from now on is under a key-encryption key that it does not get. Throws `not-found`, and
- * `conflict` for the node that answers.
+ * Ends a node for ever: its process ends, and what is sealed from now on is under a key-encryption key that it does not get. The signed document says
+ * which key is that of the name: every node can write the rows. Throws `not-found`, and `conflict` for the node that answers.
  */
 export async function removeNode(
   { database, keys, clock, self }: NodeOrderDependencies,
@@ -87,29 +87,36 @@ export async function removeNode(
 ): Promise<{ readonly keysVersion: number }> {
   await keys.refresh();
   await database.write(async (trx) => {
-    const row = await needRow(trx, name);
-    if (row.id === self)
-      throw new HubError('conflict', `${name} is the node that answers: ask another one to remove it`);
+    const rows = await trx.selectFrom('node').select(['id', 'name', 'removed_at']).execute();
+    const slot = keys.areShared ? (await keys.documentIn(trx)).nodes.find((node) => node.name === name) : undefined;
+    const id = slot?.id ?? needRow(rows, name).id;
+    if (id === self) throw new HubError('conflict', `${name} is the node that answers: ask another one to remove it`);
     await trx
       .updateTable('node')
       .set({ removed_at: database.clock, claim: null, place: null })
-      .where('id', '=', row.id)
+      .where((where) => where.or([where('id', '=', id), where('name', '=', name)]))
+      .where('id', '<>', self)
       .execute();
-    if (keys.areShared) await keys.rewrap(trx, row.id, actor);
+    const isListed = (node: NodeSlot) =>
+      rows.some((row) => row.id === node.id && row.name === node.name && row.removed_at === null);
+    const stays = (node: NodeSlot) => node.id === self || (node.id !== id && isListed(node));
+    if (keys.areShared) await keys.rewrap(trx, stays, actor);
     await appendEntry(trx, {
       at: clock(),
       kind: 'node-removed',
       actor,
       subject: `node:${name}`,
-      data: { id: row.id, reason },
+      data: { id, reason },
     });
   });
   await keys.refresh();
   return { keysVersion: keys.version };
 }
 
-async function needRow(trx: WriteTransaction, name: string): Promise<Pick<NodeRow, 'id' | 'removed_at'>> {
-  const row = await trx.selectFrom('node').select(['id', 'removed_at']).where('name', '=', name).executeTakeFirst();
+type ListedRow = Pick<NodeRow, 'id' | 'name' | 'removed_at'>;
+
+function needRow(rows: readonly ListedRow[], name: string): ListedRow {
+  const row = rows.find((each) => each.name === name);
   if (row === undefined || row.removed_at !== null)
     throw new HubError('not-found', `no node ${name}: \`edgekeep hub nodes list\` shows all`);
   return row;

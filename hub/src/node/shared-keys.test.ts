@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { test } from 'node:test';
 import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
@@ -8,7 +8,8 @@ import { encodeKeyDocument } from './key-document.ts';
 import { KeyEncryptionKey } from './key-encryption-key.ts';
 import { joinNode } from './join.ts';
 import { readNodeFile } from './node-file.ts';
-import { firstDocument, rewrapped } from './opened-document.ts';
+import { listNodes } from './nodes.ts';
+import { firstDocument, nodeSlot, rewrapped } from './opened-document.ts';
 import { inviteNode, removeNode } from './orders.ts';
 import { newNodeKey, nodeKeyName } from './shared-keys.ts';
 import { firstNode, joinedNode, joiningWith, openLocal, type TestNode, testCode } from './testing-node.ts';
@@ -83,7 +84,7 @@ test('keys of an attacker who writes the database and knows the public keys of t
   using theirs = KeyEncryptionKey.make(1);
   using next = KeyEncryptionKey.make(2);
   const made = firstDocument(hub, theirs, node, entries);
-  for (const document of [made, firstDocument(hub, next, node, entries), rewrapped(made, theirs, 'nobody')]) {
+  for (const document of [made, firstDocument(hub, next, node, entries), rewrapped(made, theirs, () => true)]) {
     await putBack(store.database, encodeKeyDocument(document), 7);
     await assert.rejects(one.again(), refusedWith('sealed-keys-invalid'));
   }
@@ -117,6 +118,68 @@ test('a removed node opens nothing that is written afterwards, and its key-encry
   // It puts back the document in which it was a node: the others have seen later ones.
   await putBack(store.database, before, 5);
   await assert.rejects(three.again(), refusedWith('keys-put-back'));
+});
+
+// SECURITY.md: HUB-123
+test('a stolen node that changes its row in the database is removed all the same: the signed document says whose key it is', async () => {
+  const changes: readonly ((database: Database, id: string) => Promise<unknown>)[] = [
+    (database, id) =>
+      database.writeAsHub((trx) =>
+        trx
+          .updateTable('node')
+          .set({ id: 'f'.repeat(32) })
+          .where('id', '=', id)
+          .execute(),
+      ),
+    (database, id) => database.writeAsHub((trx) => trx.deleteFrom('node').where('id', '=', id).execute()),
+    (database, id) =>
+      database.writeAsHub((trx) => trx.updateTable('node').set({ removed_at: 1 }).where('id', '=', id).execute()),
+    (database, id) =>
+      database.writeAsHub((trx) => trx.updateTable('node').set({ name: 'zwei' }).where('id', '=', id).execute()),
+    (database, id) =>
+      database.writeAsHub((trx) => trx.updateTable('node').set({ addresses: '{' }).where('id', '=', id).execute()),
+  ];
+  for (const change of changes) {
+    await using store = await openTestStore();
+    await using one = await firstNode(store.database, { 'log-key.pem': 'the log' });
+    await using two = await secondNode(store.database, one);
+    await change(store.database, two.file.id);
+    const listed = await listNodes(store.database.read, store.database.clock, one.keys.document.nodes);
+    assert.ok(listed.some(({ id, name, state }) => id === two.file.id && name === 'two' && state !== 'removed'));
+    await removeNode(one.orders, { name: 'two', reason: 'stolen', actor: 'ada' });
+    await one.keys.add('platform-2.key', Buffer.from('a key'));
+    await assert.rejects(two.keys.read('platform-2.key'), refusedWith('node-unknown'));
+    assert.equal(text(await one.keys.read('platform-2.key')), 'a key');
+  }
+});
+
+// SECURITY.md: HUB-123
+test('a stolen node that signed a second place for itself, or a code, has neither after its removal', async () => {
+  await using store = await openTestStore();
+  const { database } = store;
+  await using one = await firstNode(database, { 'log-key.pem': 'the log' });
+  await using two = await secondNode(database, one);
+  const code = testCode();
+  const pem = newNodeKey();
+  const [ghost, publicKey] = ['e'.repeat(32), createPublicKey(createPrivateKey(Buffer.from(pem)))];
+  // It has the key-encryption key, and its changes are signed as those of any node.
+  await database.writeAsHub((trx) =>
+    two.keys.change(trx, { change: 'added' }, 'hub', ({ document, kek }) => ({
+      nodes: [...document.nodes, nodeSlot(document.hub, kek, { id: ghost, name: 'ghost', publicKey })],
+      invitations: [
+        { id: code.id, name: 'later', publicKey: code.publicKey, expiresAt: Date.now() + 60_000, usedBy: null },
+      ],
+    })),
+  );
+  await one.keys.refresh();
+  const listed = await listNodes(database.read, database.clock, one.keys.document.nodes);
+  assert.ok(listed.some(({ name }) => name === 'ghost'));
+  await removeNode(one.orders, { name: 'two', reason: 'stolen', actor: 'ada' });
+  assert.deepEqual(
+    one.keys.document.nodes.map(({ name }) => name),
+    ['one'],
+  );
+  await assert.rejects(joinNode(one.orders, joiningWith(code, newNodeKey())), refusedWith('join-refused'));
 });
 
 test('a node that slept through several removals follows, each key-encryption key vouching for the next', async () => {

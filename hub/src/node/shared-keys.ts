@@ -11,7 +11,7 @@ import { privatePem } from '../secrets/hub-keys.ts';
 import { type KeyStore, keyNamePattern } from '../secrets/key-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import { encodeKeyDocument, type KeyDocument, parseKeyDocument } from './key-document.ts';
+import { encodeKeyDocument, type KeyDocument, type NodeSlot, parseKeyDocument } from './key-document.ts';
 import { KeyEncryptionKey } from './key-encryption-key.ts';
 import { type NodeFile, writeNodeFile } from './node-file.ts';
 import {
@@ -160,9 +160,9 @@ export class SharedKeys implements KeyStore {
     return this.#replace(trx, reason, actor, ({ document, kek }) => edited(document, kek, edit({ document, kek })));
   }
 
-  /** Makes a new KEK for every node but this one, in this transaction. */
-  async rewrap(trx: WriteTransaction, without: string, actor: string): Promise<KeyDocument> {
-    return this.#replace(trx, { change: 'rewrapped' }, actor, ({ document, kek }) => rewrapped(document, kek, without));
+  /** Makes a new KEK for the nodes that stay, in this transaction. */
+  async rewrap(trx: WriteTransaction, stays: (node: NodeSlot) => boolean, actor: string): Promise<KeyDocument> {
+    return this.#replace(trx, { change: 'rewrapped' }, actor, ({ document, kek }) => rewrapped(document, kek, stays));
   }
 
   /** The document as this transaction sees it, verified. */

@@ -36,7 +36,8 @@ export function nodeRoutes(app: HttpServer, dependencies: NodeRouteDependencies)
 function addList(app: HttpServer, { node, database, requireScope }: NodeRouteDependencies): void {
   app.get('/v1/nodes', { ...requireScope('devices:read'), schema: { response: { 200: api.nodeList } } }, async () => {
     if (node === undefined) return { nodes: [], self: null, keysVersion: 0 };
-    const nodes = await listNodes(database.read, database.clock);
+    const slots = node.keys.areShared ? node.keys.document.nodes : [];
+    const nodes = await listNodes(database.read, database.clock, slots);
     return { nodes: nodes.map(viewOf), self: node.name, keysVersion: node.keys.version };
   });
 }

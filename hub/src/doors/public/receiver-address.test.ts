@@ -52,6 +52,7 @@ test('no setting opens link-local addresses, metadata services, multicast and wh
     '::a9fe:a9fe',
     '100::1',
     '64:ff9b:1::a9fe:a9fe',
+    '::ffff:0:a9fe:a9fe',
   ])
     assert.notEqual(why(text, all), undefined, text);
 });
