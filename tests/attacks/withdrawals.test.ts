@@ -438,6 +438,13 @@ const besides: Readonly<Record<string, readonly string[]>> = {
     'POST /v1/policy/simulate',
     'POST /v1/post-quantum/simulate',
     'POST /v1/token-devices/:id/roll',
+    'DELETE /v1/webhooks/:name',
+    'POST /v1/webhooks',
+    'POST /v1/webhooks/:name/dead-letters/drop',
+    'POST /v1/webhooks/:name/dead-letters/retry',
+    'POST /v1/webhooks/:name/enable',
+    'POST /v1/webhooks/:name/secret',
+    'POST /v1/webhooks/:name/test',
   ],
   'ends rights of operators': [
     'POST /v1/people/:name/disable',

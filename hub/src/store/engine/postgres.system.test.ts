@@ -449,7 +449,7 @@ test('a group that could not begin fails, and the next one begins', onServer, as
     await other.query('alter table engine.writer rename to gone');
     await assert.rejects(
       database.write((trx) => appendEntry(trx, entry('second'))),
-      { code: 'store-unavailable' },
+      { code: 'store-failed' },
     );
     await other.query('alter table engine.gone rename to writer');
     assert.equal(await database.write((trx) => appendEntry(trx, entry('third'))), 1);
