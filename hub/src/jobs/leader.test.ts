@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Job } from '../common/subject.ts';
 import { asHub } from '../store/authority.ts';
 import type { Database } from '../store/database.ts';
+import { leaseHolder } from '../store/job-lease.ts';
 import { openTestStore } from '../store/testing-store.ts';
 import { Leader } from './leader.ts';
 import { Scheduler } from './scheduler.ts';
@@ -23,6 +24,22 @@ test('one node leads, and another takes its place when its lease is over', async
   await b.tick();
   await a.tick();
   assert.deepEqual([a.leads(), b.leads()], [false, true]);
+});
+
+test('a lease of a node that was killed is over when the clock of the store was set back by hours', async () => {
+  await using store = await openTestStore();
+  const { database } = store;
+  const [a, b] = [new Leader(database, 'a'), new Leader(database, 'b')];
+  await a.tick();
+  await database.writeAsHub((trx) =>
+    trx
+      .updateTable('job_lease')
+      .set((q) => ({ expires_at: q('expires_at', '+', 3_600_000) }))
+      .execute(),
+  );
+  await b.tick();
+  assert.equal(b.leads(), true);
+  assert.equal((await leaseHolder(database.read))?.term, 2);
 });
 
 test('a node that ends gives its lease back', async () => {

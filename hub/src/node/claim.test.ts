@@ -13,8 +13,8 @@ import { sealedFolder } from './testing-node.ts';
 
 const refusedWith = (code: string) => (error: unknown) => error instanceof HubError && error.code === code;
 const clock = () => Date.now();
-const claimed = (database: Database, folder: string, file: NodeFile) =>
-  claimNode(database, { folder, file, addresses: '', clock });
+const claimed = (database: Database, folder: string, file: NodeFile, elapsedMs?: () => number) =>
+  claimNode(database, { folder, file, addresses: '', clock, ...(elapsedMs === undefined ? {} : { elapsedMs }) });
 const written = (database: Database) =>
   database.writeAsHub((trx) => trx.updateTable('node').set({ version: 'written' }).execute());
 
@@ -78,6 +78,27 @@ test('a copied data folder is refused while its first process renews its claim, 
   assert.equal(silent?.state, 'silent');
   const next = await claimed(database, copy, file);
   assert.equal(next.id, id);
+  assert.notEqual(next.claim, claim);
+  for (const each of [folder, copy]) await rm(each, { recursive: true });
+});
+
+test('a claim that was renewed in the future of the store is taken over after its time, and its node is shown as silent', async () => {
+  await using store = await openTestStore();
+  const { database } = store;
+  const folder = await sealedFolder({ 'log-key.pem': 'a' });
+  const copy = await mkdtemp(join(tmpdir(), 'edgekeep-copy-'));
+  await cp(folder, copy, { recursive: true });
+  const file = newNode('one');
+  const { claim } = await claimed(database, folder, file);
+  await database.writeAsHub((trx) =>
+    trx
+      .updateTable('node')
+      .set((q) => ({ seen_at: q('seen_at', '+', 3_600_000) }))
+      .execute(),
+  );
+  assert.equal((await listNodes(database.read, database.clock))[0]?.state, 'silent');
+  let elapsedMs = 0;
+  const next = await claimed(database, copy, file, () => (elapsedMs += CLAIM_MS));
   assert.notEqual(next.claim, claim);
   for (const each of [folder, copy]) await rm(each, { recursive: true });
 });

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
@@ -33,6 +34,8 @@ export interface ClaimOrder {
   /** JSON. */
   readonly addresses: string;
   readonly clock: Clock;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly elapsedMs?: () => number;
 }
 
 /** Refuses, before anything is written, a folder that is no node of the hub in this store. */
@@ -49,13 +52,16 @@ function needNode<Row extends Pick<NodeRow, 'id' | 'removed_at'>>(rows: readonly
 
 /**
  * Makes this process the node of its folder. The first process of a store without nodes becomes the first one. Waits while a claim of another process
- * lapses. Throws `node-unknown`, and `node-in-use` where another process renews it.
+ * lapses; also one that was renewed in the store's future, when its clock was ahead. Throws `node-unknown`, and `node-in-use` where another process renews it.
  */
 export async function claimNode(database: Database, order: ClaimOrder): Promise<Claim> {
   const claim = randomUUID();
+  const { elapsedMs = () => performance.now() } = order;
+  const beganMs = elapsedMs();
   let first: number | null | undefined;
   for (;;) {
-    const holder = await database.writeAsHub((trx) => attempt(trx, database, order, claim));
+    const waited = elapsedMs() - beganMs > CLAIM_MS ? first : undefined;
+    const holder = await database.writeAsHub((trx) => attempt(trx, database, order, { claim, waited }));
     if (holder === undefined) break;
     first ??= holder.seenAt;
     if (holder.seenAt !== first) throw inUse(order);
@@ -66,12 +72,18 @@ export async function claimNode(database: Database, order: ClaimOrder): Promise<
   return { id, claim };
 }
 
+interface Asked {
+  readonly claim: string;
+  /** When the claim was renewed that this process has watched until it lapsed. */
+  readonly waited: number | null | undefined;
+}
+
 /** Undefined when it is done; else who has the claim. */
 async function attempt(
   trx: WriteTransaction,
   database: Database,
   { folder, file, addresses, clock }: ClaimOrder,
-  claim: string,
+  { claim, waited }: Asked,
 ): Promise<{ readonly seenAt: number | null } | undefined> {
   const { id, name } = file;
   const now = database.clock;
@@ -98,7 +110,8 @@ async function attempt(
   }
   const own = needNode(rows, id);
   // The folder is locked: the process that had it before has ended.
-  if (own.claim !== null && own.place !== present.place && own.lapsed === 0) return { seenAt: own.seen_at };
+  const isHeld = own.claim !== null && own.place !== present.place && own.lapsed === 0;
+  if (isHeld && own.seen_at !== waited) return { seenAt: own.seen_at };
   await trx.updateTable('node').set(present).where('id', '=', id).execute();
   return undefined;
 }

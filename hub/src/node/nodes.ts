@@ -99,7 +99,8 @@ function stateOf(row: {
   if (row.removed_at !== null) return 'removed';
   if (row.seen_at === null) return 'invited';
   if (row.claim === null) return 'ended';
-  return (row.silent ?? 0) > CLAIM_MS ? 'silent' : 'running';
+  // Seen in the future: the clock of the store was ahead, and was set back since.
+  return Math.abs(row.silent ?? 0) > CLAIM_MS ? 'silent' : 'running';
 }
 
 /** Undefined also for a text that is none: every node can change rows, and one must not hide all nodes. */

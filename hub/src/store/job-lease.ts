@@ -11,7 +11,10 @@ export interface LeaseAsk {
   readonly lifeMs: number;
 }
 
-/** Takes or renews the lease, unless another node holds it; gives the term, which rises with each change of the holder. */
+/**
+ * Takes or renews the lease, unless another node holds it; gives the term, which rises with each change of the holder. One that ends later than any
+ * that is taken now is over: the store's clock was ahead when it was taken, and was set back.
+ */
 export async function takeLease(trx: WriteTransaction, { node, clock, lifeMs }: LeaseAsk): Promise<number | undefined> {
   const row = { node, expires_at: sql<number>`${clock} + ${sql.lit(lifeMs)}` };
   const taken = await trx
@@ -29,7 +32,13 @@ export async function takeLease(trx: WriteTransaction, { node, clock, lifeMs }: 
             .else(q('job_lease.term', '+', 1))
             .end(),
         }))
-        .where((q) => q.or([q('job_lease.node', '=', node), q('job_lease.expires_at', '<=', clock)])),
+        .where((q) =>
+          q.or([
+            q('job_lease.node', '=', node),
+            q('job_lease.expires_at', '<=', clock),
+            q('job_lease.expires_at', '>', row.expires_at),
+          ]),
+        ),
     )
     .returning('term')
     .executeTakeFirst();
