@@ -1,6 +1,6 @@
 // Ends a move of the store (docs/design/postgresql.md, "Moving a store"): hub.json names the new one already. The former one gets its mark first, and only
 // then the new one loses its own, so at no moment both can be opened by a hub.
-import { holdStore } from '../store/held-store.ts';
+import { holdStore } from '../store/copy/held-store.ts';
 import { logEndAt, markAt, movedError, removeMark, type StoreMark, type StoreSetting } from '../store/store-mark.ts';
 import { Database } from '../store/database.ts';
 import type { StorePlace } from '../store/engine/place.ts';

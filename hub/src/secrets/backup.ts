@@ -11,7 +11,7 @@ import type { Json } from '@edgekeep/core/json';
 import { initialCertificateFiles } from './initial-certificates.ts';
 import { HubError } from '../common/error.ts';
 import { readHubSettings, settingsFileName } from '../settings.ts';
-import { snapshotAsSqlite, sqliteFiles } from '../store/fill-sqlite.ts';
+import { snapshotAsSqlite, sqliteFiles } from '../store/copy/fill-sqlite.ts';
 import { assertInUse } from '../store/store-mark.ts';
 import { openReader, type StorePlace } from '../store/engine/place.ts';
 import { isMigrated } from '../store/migrate.ts';
@@ -118,7 +118,7 @@ async function snapshotWithKeys(
 /** One state of the store, as a file of SQLite on every engine: a backup restores into either. */
 async function snapshotOf(place: StorePlace, snapshot: string): Promise<void> {
   if (typeof place !== 'string') {
-    const { snapshotPostgres } = await import('../store/held-postgres.ts');
+    const { snapshotPostgres } = await import('../store/copy/held-postgres.ts');
     await using taken = await snapshotPostgres(place);
     return await snapshotAsSqlite(snapshot, taken.source);
   }

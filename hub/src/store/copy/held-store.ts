@@ -1,10 +1,10 @@
 // A store that a move copies: nobody can write into it until the move has ended, and it changes hands with one commit.
 import { DatabaseSync } from 'node:sqlite';
-import { HubError } from '../common/error.ts';
-import type { StorePlace } from './engine/place.ts';
+import { HubError } from '../../common/error.ts';
+import type { StorePlace } from '../engine/place.ts';
 import type { CopySource, HeldStore } from './copy-end.ts';
 import { sqliteSource, sqliteTarget } from './sqlite-end.ts';
-import { markRow, markShape, type StoreMark } from './store-mark.ts';
+import { markRow, markShape, type StoreMark } from '../store-mark.ts';
 
 /** Throws `move-refused` where a hub has the store open. */
 export async function holdStore(place: StorePlace): Promise<HeldStore> {

@@ -1,10 +1,10 @@
 // A file of SQLite as one end of a copy.
 import type { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
-import { HubError } from '../common/error.ts';
-import { readRows, rowName, rowText } from './engine/row-watch.ts';
+import { HubError } from '../../common/error.ts';
+import { readRows, rowName, rowText } from '../engine/row-watch.ts';
 import type { CopySource, CopyTarget, RowText } from './copy-end.ts';
-import type { Cell, TableShape } from './table-shape.ts';
+import type { Cell, TableShape } from '../table-shape.ts';
 
 const cell: z.ZodType<Cell> = z.union([z.null(), z.number(), z.string(), z.instanceof(Uint8Array)]);
 const row = z.array(cell);

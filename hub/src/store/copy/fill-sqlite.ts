@@ -2,16 +2,16 @@
 import { open, rm } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { syncFile } from '@edgekeep/host/durable-file';
-import { HubError } from '../common/error.ts';
-import { SqliteEngine } from './engine/sqlite-engine.ts';
-import { migrate } from './migrate.ts';
-import type { Tables } from './schema.ts';
+import { HubError } from '../../common/error.ts';
+import { SqliteEngine } from '../engine/sqlite-engine.ts';
+import { migrate } from '../migrate.ts';
+import type { Tables } from '../schema.ts';
 import type { CopyProgress, CopySource } from './copy-end.ts';
 import { compareRows, type ComparedRows } from './compare-rows.ts';
 import { copyRows } from './copy-rows.ts';
 import { sqliteSource, sqliteTarget } from './sqlite-end.ts';
-import { markRow, markShape, type StoreMark } from './store-mark.ts';
-import { shapesOf, type TableShape } from './table-shape.ts';
+import { markRow, markShape, type StoreMark } from '../store-mark.ts';
+import { shapesOf, type TableShape } from '../table-shape.ts';
 
 export interface SqliteFilling {
   readonly source: CopySource;

@@ -1,8 +1,8 @@
 // Compares two stores row by row: each engine says type and bytes of every column itself, so a value that one of them changed is found.
 import { createHash } from 'node:crypto';
-import { HubError } from '../common/error.ts';
+import { HubError } from '../../common/error.ts';
 import type { CopyProgress, CopySource, RowText } from './copy-end.ts';
-import type { TableShape } from './table-shape.ts';
+import type { TableShape } from '../table-shape.ts';
 
 export interface ComparedRows {
   readonly tables: number;

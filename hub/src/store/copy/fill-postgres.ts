@@ -1,17 +1,17 @@
 // Makes a store in a database of PostgreSQL with the rows of another one, in one transaction: a copy that was killed leaves nothing.
 import { CompiledQuery, type Transaction } from 'kysely';
 import { z } from 'zod';
-import { HubError } from '../common/error.ts';
-import { PostgresEngine } from './engine/postgres-engine.ts';
-import { type PostgresPlace, postgresText } from './engine/postgres-place.ts';
-import { auditEntries } from './entries.ts';
-import { migrate } from './migrate.ts';
-import type { Tables } from './schema.ts';
+import { HubError } from '../../common/error.ts';
+import { PostgresEngine } from '../engine/postgres-engine.ts';
+import { type PostgresPlace, postgresText } from '../engine/postgres-place.ts';
+import { auditEntries } from '../entries.ts';
+import { migrate } from '../migrate.ts';
+import type { Tables } from '../schema.ts';
 import type { CopyProgress, CopySource } from './copy-end.ts';
 import { copyRows } from './copy-rows.ts';
 import { postgresTarget } from './postgres-end.ts';
-import { markRow, markShape, type StoreMark } from './store-mark.ts';
-import type { TableShape } from './table-shape.ts';
+import { markRow, markShape, type StoreMark } from '../store-mark.ts';
+import type { TableShape } from '../table-shape.ts';
 
 export interface Filling {
   readonly source: CopySource;

@@ -4,13 +4,13 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
 import { z } from 'zod';
-import { HubError } from '../common/error.ts';
-import { clientConfig, type ConnectionMode } from './engine/postgres-client.ts';
-import { type PostgresPlace, postgresText } from './engine/postgres-place.ts';
-import { assertFit } from './engine/postgres-server.ts';
+import { HubError } from '../../common/error.ts';
+import { clientConfig, type ConnectionMode } from '../engine/postgres-client.ts';
+import { type PostgresPlace, postgresText } from '../engine/postgres-place.ts';
+import { assertFit } from '../engine/postgres-server.ts';
 import type { CopySource, HeldStore } from './copy-end.ts';
 import { postgresSource, postgresTarget } from './postgres-end.ts';
-import { markRow, markShape, type StoreMark } from './store-mark.ts';
+import { markRow, markShape, type StoreMark } from '../store-mark.ts';
 
 export interface PostgresSnapshot extends AsyncDisposable {
   readonly source: CopySource;

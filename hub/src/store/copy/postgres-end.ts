@@ -2,11 +2,11 @@
 import type { ClientBase } from 'pg';
 import { z } from 'zod';
 import { messageOf } from '@edgekeep/core/message-of';
-import { HubError } from '../common/error.ts';
-import { isOfContent } from './engine/failures.ts';
-import { rowName, rowText } from './engine/postgres-watch.ts';
+import { HubError } from '../../common/error.ts';
+import { isOfContent } from '../engine/failures.ts';
+import { rowName, rowText } from '../engine/postgres-watch.ts';
 import type { CopySource, CopyTarget, RowText } from './copy-end.ts';
-import type { Cell, CellKind, TableShape } from './table-shape.ts';
+import type { Cell, CellKind, TableShape } from '../table-shape.ts';
 
 const cell: z.ZodType<Cell> = z.union([z.null(), z.number(), z.string(), z.instanceof(Uint8Array)]);
 const row = z.array(cell);

@@ -4,13 +4,13 @@ import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { syncFolder } from '@edgekeep/host/durable-file';
-import { HubError } from '../common/error.ts';
-import type { StorePlace } from './engine/place.ts';
+import { HubError } from '../../common/error.ts';
+import type { StorePlace } from '../engine/place.ts';
 import { compareRows, type ComparedRows } from './compare-rows.ts';
 import type { CopyProgress, CopySource } from './copy-end.ts';
 import { compareSqlite, fillSqlite, sqliteFiles } from './fill-sqlite.ts';
-import { markAt, type StoreMark } from './store-mark.ts';
-import { shapesOf, type TableShape } from './table-shape.ts';
+import { markAt, type StoreMark } from '../store-mark.ts';
+import { shapesOf, type TableShape } from '../table-shape.ts';
 
 interface IncomingRows {
   readonly source: CopySource;

@@ -1,6 +1,6 @@
 // Copies every row of every table, in batches of bounded size.
 import type { CopyProgress, CopySource, CopyTarget } from './copy-end.ts';
-import type { Cell, TableShape } from './table-shape.ts';
+import type { Cell, TableShape } from '../table-shape.ts';
 
 const BATCH_ROWS_MAX = 1_000;
 // Evidence and documents are large: a batch of them has fewer rows.

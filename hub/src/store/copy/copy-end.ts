@@ -1,6 +1,6 @@
 // The two ends of a copy. Each engine reads and writes rows in its own way; neither knows a table by its meaning.
-import type { StoreMark } from './store-mark.ts';
-import type { Cell, TableShape } from './table-shape.ts';
+import type { StoreMark } from '../store-mark.ts';
+import type { Cell, TableShape } from '../table-shape.ts';
 
 /** A row as text: type and bytes of each column, alike on every engine (store/engine/row-watch.ts). */
 export interface RowText {
