@@ -76,6 +76,8 @@ function isFree({ service }: Served): boolean {
   }
 }
 
+const COLLECTIONS_MAX = 50;
+
 function memoryAfterCollection(): { heap: number; buffers: number } {
   setFlagsFromString('--expose-gc');
   z.custom<() => void>().parse(runInNewContext('gc'))();
@@ -116,7 +118,12 @@ test('a stream of many messages keeps none of them', async () => {
     stream.write(message);
     await once(stream, 'data');
   }
-  const kept = memoryAfterCollection().buffers - before;
+  // Another thread frees the buffers of a collection: on a busy machine it may be late.
+  let kept = Infinity;
+  for (let times = 0; times < COLLECTIONS_MAX && kept >= 50 * megabyte; times += 1) {
+    kept = memoryAfterCollection().buffers - before;
+    await turn();
+  }
   assert.ok(kept < 50 * megabyte, `${kept} bytes after 100 messages of ${megabyte}`);
 });
 
