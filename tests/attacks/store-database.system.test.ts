@@ -125,3 +125,44 @@ test('a hub ends when a function of its triggers is replaced while it runs', onS
   assert.equal((await world.hub.refused).code, 'state-refused');
   await world.restart();
 });
+
+interface Moment {
+  readonly what: string;
+  readonly body: string;
+}
+
+const moments: readonly Moment[] = [
+  {
+    what: 'a row of their own, reported as if the hub had made it',
+    body: "if new.name = 'carl' then insert into person (name, added_at) values ('mallory', 1); end if; return null;",
+  },
+  {
+    what: 'a report that is none',
+    body: "raise notice using errcode = 'EKROW', message = 'x'; return null;",
+  },
+];
+
+for (const { what, body } of moments) {
+  // SECURITY.md: HUB-111
+  test(
+    `a trigger that is there for one write of the hub makes no log vouch for ${what}, and ends the hub`,
+    onServer,
+    async () => {
+      await run(
+        'create schema elsewhere',
+        `create function elsewhere.mine() returns trigger language plpgsql as $$ begin ${body} end $$`,
+        'create trigger mine after insert on person for each row execute function elsewhere.mine()',
+      );
+      await assert.rejects(addPerson(world, 'carl'));
+      assert.equal((await world.hub.refused).code, 'state-refused');
+      await run('drop schema elsewhere cascade');
+      // A hub that ends so writes nothing more, also not that it leaves.
+      await assert.rejects(world.stop(), { code: 'state-refused' });
+      await world.start();
+      const { people } = await world.operator.get('/v1/people', personList);
+      assert.deepEqual(people.map(({ name }) => name).toSorted(), ['admin', 'ben']);
+      await world.hub.checkState();
+      assert.equal((await world.entries('rows-refused')).length, 0);
+    },
+  );
+}

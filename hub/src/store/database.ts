@@ -266,8 +266,8 @@ export class Database {
   #failureOf(cause: unknown): HubError {
     if (this.#ended !== undefined) return this.#ended;
     if (cause instanceof OutcomeUnknown) this.#ended = unknownError(cause);
-    // Another hub took the store while this one had lost its connection.
-    else if (cause instanceof HubError && cause.code === 'store-in-use') this.#ended = cause;
+    // Another hub took the store while this one had lost its connection; or somebody left in it what acts on rows.
+    else if (cause instanceof HubError && endCodes.has(cause.code)) this.#ended = cause;
     if (this.#ended !== undefined) {
       this.onEnded(this.#ended);
       return this.#ended;
@@ -311,6 +311,8 @@ export class Database {
     await this.#engine[Symbol.asyncDispose]();
   }
 }
+
+const endCodes: ReadonlySet<string> = new Set(['store-in-use', 'state-refused']);
 
 function unknownError(cause: OutcomeUnknown): HubError {
   const message =

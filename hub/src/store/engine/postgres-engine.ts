@@ -59,6 +59,7 @@ export class PostgresEngine<DB> implements Engine<DB> {
     this.#writer = new PostgresWriter(place, numbered, (notice) => {
       const change = changeIn(notice);
       if (change !== undefined) this.#changes.push(change);
+      return change !== undefined;
     });
     this.#writing = withRowSql(
       new Kysely<DB>({ dialect: { ...this.sql, createDriver: () => this.#writer } }),

@@ -13,7 +13,8 @@ export const postgresRows: RowSql = {
     return rows.length > 0;
   },
   planted: async (db, watched) => {
-    const [first] = (await foreign.execute(db)).rows;
+    const found: readonly { kind: string; name: string }[] = await raw(db, foreignSql);
+    const [first] = found;
     if (first !== undefined) return `${first.kind} ${first.name}`;
     return watched === undefined ? undefined : alteredTrigger(db, watched);
   },
@@ -41,7 +42,8 @@ async function raw<DB, Row>(db: Kysely<DB>, text: string): Promise<readonly Row[
 }
 
 // The functions of the hub's triggers run only for a connection that listens, and are made anew before one does.
-const foreign = sql<{ kind: string; name: string }>`
+/** What acts on rows, and a hub does not make: nothing, or one row of `kind` and `name`. */
+export const foreignSql = `
   with ours as (select oid, nspname from pg_namespace where nspname in ('public', 'engine')),
     relations as (select c.*, nspname from pg_class c join ours on ours.oid = c.relnamespace)
   select 'trigger' as kind, tgname || ' of ' || relname as name from pg_trigger t join relations r on r.oid = t.tgrelid

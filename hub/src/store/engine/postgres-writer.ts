@@ -5,6 +5,8 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely';
 import { Client, DatabaseError } from 'pg';
+import { messageOf } from '@edgekeep/core/message-of';
+import { HubError } from '../../common/error.ts';
 import { CountedRows } from './counted-rows.ts';
 import { FencedOut } from './fenced-out.ts';
 import type { NumberedTable } from './numbered-rows.ts';
@@ -14,6 +16,7 @@ import { asStoreFailure, inWords } from './postgres-failures.ts';
 import { holdDatabase, holderName } from './postgres-hold.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { checked, runQuery } from './postgres-query.ts';
+import { foreignSql } from './postgres-rows.ts';
 import { assertFit } from './postgres-server.ts';
 import type { Notice } from './postgres-watch.ts';
 
@@ -24,7 +27,8 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   /** Must find a row after the lock of each group. */
   fence: string | undefined;
   readonly #place: PostgresPlace;
-  readonly #onNotice: (notice: Notice) => void;
+  /** Whether a notice reports a changed row. */
+  readonly #onNotice: (notice: Notice) => boolean;
   /** Of this connection among those that write. */
   readonly #id = randomUUID();
   #holds = false;
@@ -35,8 +39,10 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   /** Statements of this group that wrote, and whether the server has ended its transaction. */
   #writes = 0;
   #failed = false;
+  /** Whether rows that the log vouches for were changed in this group; an error where a report was none. */
+  #reported: boolean | Error = false;
 
-  constructor(place: PostgresPlace, numbered: NumberedTable, onNotice: (notice: Notice) => void) {
+  constructor(place: PostgresPlace, numbered: NumberedTable, onNotice: (notice: Notice) => boolean) {
     this.#place = place;
     this.#onNotice = onNotice;
     const ask = async (sql: string, parameters: readonly unknown[]) =>
@@ -113,6 +119,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
     this.#group += 1;
     this.#writes = 0;
     this.#failed = false;
+    this.#reported = false;
     this.rows.forget();
     try {
       await this.#begin();
@@ -131,6 +138,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
 
   async #commitGroup(): Promise<void> {
     await this.rows.flush();
+    await this.#assertOwnReports();
     try {
       const { command } = await this.#live().query('commit');
       if (command !== 'COMMIT') throw new Error('a statement of this group failed before its commit');
@@ -139,6 +147,26 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       await this.#drop();
       if (!(await this.#isCommitted(cause))) throw cause;
     }
+  }
+
+  #hear(notice: Notice): void {
+    try {
+      if (this.#onNotice(notice)) this.#reported ||= true;
+    } catch (cause) {
+      this.#reported = new Error('a report of a changed row cannot be read', { cause });
+    }
+  }
+
+  // What somebody planted for a moment would change rows, or report some that nobody changed, and the log would vouch for them. A trigger or rule that
+  // acted in this group cannot be gone: its table is locked until the commit.
+  async #assertOwnReports(): Promise<void> {
+    if (this.#reported === false) return;
+    const { rows } = await this.#live().query<{ kind: string; name: string }>({ name: 'planted', text: foreignSql });
+    const [first] = rows;
+    const what = first === undefined ? this.#reported : `the store has a ${first.kind} ${first.name}`;
+    if (what === true) return;
+    const cause = what instanceof Error ? { cause: what } : {};
+    throw new HubError('state-refused', `${messageOf(what)}, and a hub makes none: nothing was changed`, cause);
   }
 
   // One round trip. Each statement sees what was committed before it: the lock comes first.
@@ -167,7 +195,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
     };
     client.on('error', lost);
     client.on('end', lost);
-    client.on('notice', this.#onNotice);
+    client.on('notice', (notice) => this.#hear(notice));
     try {
       await client.connect();
       // Another server may answer than before.
