@@ -10,6 +10,7 @@ import { acceptClock, acceptedClockText } from './accept-clock.ts';
 import { agreeToRestore, assertInFolder, backupTrust, signerForBackup } from './backup.ts';
 import { resetPolicy } from './reset-policy.ts';
 import { checkHub } from './check/check.ts';
+import { exitCodeOf } from './exit-code.ts';
 import { joinHub } from './join.ts';
 import { dataFolderIn, dataFolderOf } from './data-folder.ts';
 import { HostError } from '@edgekeep/host/error';
@@ -100,7 +101,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     reportError(error, argv.includes('--json'));
     if (isMachineFailure(error)) return 6;
     if (!(error instanceof HubError)) return isFileError(error) || error instanceof HostError ? 3 : 5;
-    return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : 3;
+    return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : exitCodeOf(error);
   }
 }
 
@@ -270,7 +271,7 @@ async function run(folder: string, values: Values): Promise<number> {
   const why = await Promise.race([stopped, hub.refused]);
   process.stderr.write(`edgekeep hub: ${typeof why === 'string' ? why : described(why)}, stopping\n`);
   await hub[Symbol.asyncDispose]();
-  return typeof why === 'string' ? 0 : 3;
+  return typeof why === 'string' ? 0 : exitCodeOf(why);
 }
 
 function stopSignal(): Promise<string> {
