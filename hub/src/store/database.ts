@@ -266,7 +266,7 @@ export class Database {
   #failureOf(cause: unknown): HubError {
     if (this.#ended !== undefined) return this.#ended;
     if (cause instanceof OutcomeUnknown) this.#ended = unknownError(cause);
-    // Another hub took the store while this one had lost its connection; or somebody left in it what acts on rows.
+    // Another hub took the store while this one had lost its connection; the store went back; or somebody left in it what acts on rows.
     else if (cause instanceof HubError && endCodes.has(cause.code)) this.#ended = cause;
     if (this.#ended !== undefined) {
       this.onEnded(this.#ended);
@@ -312,7 +312,7 @@ export class Database {
   }
 }
 
-const endCodes: ReadonlySet<string> = new Set(['store-in-use', 'state-refused']);
+const endCodes: ReadonlySet<string> = new Set(['store-in-use', 'state-refused', 'log-rewritten']);
 
 function unknownError(cause: OutcomeUnknown): HubError {
   const message =

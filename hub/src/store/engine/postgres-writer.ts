@@ -36,6 +36,8 @@ export class PostgresWriter implements Driver, DatabaseConnection {
   #setUp: readonly string[] = [];
   #client: Client | undefined;
   #group = 0;
+  /** The newest group that the server said it has. */
+  #committed = 0;
   /** Statements of this group that wrote, and whether the server has ended its transaction. */
   #writes = 0;
   #failed = false;
@@ -142,10 +144,12 @@ export class PostgresWriter implements Driver, DatabaseConnection {
     try {
       const { command } = await this.#live().query('commit');
       if (command !== 'COMMIT') throw new Error('a statement of this group failed before its commit');
+      this.#committed = this.#group;
     } catch (cause) {
       // After any error: a server that is shut down may end a connection with one although it has committed.
       await this.#drop();
       if (!(await this.#isCommitted(cause))) throw cause;
+      this.#committed = this.#group;
     }
   }
 
@@ -201,6 +205,7 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       // Another server may answer than before.
       await assertFit(client, this.#place);
       if (this.#holds) await holdDatabase(client, this.#place, holderName(this.#id));
+      if (this.#committed > 0) await assertKept(client, this.#id, this.#committed);
       for (const statement of this.#setUp) await client.query(statement);
     } catch (error) {
       // It may have ended already, and the error says why.
@@ -231,7 +236,8 @@ export class PostgresWriter implements Driver, DatabaseConnection {
         );
         await this.#client.query('commit');
         return rows[0]?.number === this.#group;
-      } catch {
+      } catch (error) {
+        if (error instanceof HubError && error.code === 'log-rewritten') throw error;
         // The server may still be starting: it is asked again.
         await this.#drop();
         if (performance.now() > untilMs)
@@ -242,6 +248,19 @@ export class PostgresWriter implements Driver, DatabaseConnection {
       }
     }
   }
+}
+
+/**
+ * A standby that was not synchronous takes over without the last commits of the server before it. A hub that went on would sign a log with entries
+ * that the store does not have. Throws `log-rewritten`.
+ */
+async function assertKept(client: Client, id: string, committed: number): Promise<void> {
+  const { rows } = await client.query<{ number: number }>('select number from engine.writer where id = $1', [id]);
+  if ((rows[0]?.number ?? 0) >= committed) return;
+  throw new HubError(
+    'log-rewritten',
+    'the database lacks changes that it had acknowledged: a standby without them took over, or it was restored. The hub ends (docs/scale.md)',
+  );
 }
 
 function isFound(result: unknown): boolean {
