@@ -47,6 +47,25 @@ test('a change that could not be read again counts as unread', async () => {
   assert.deepEqual([...(await b.look(database.read)).changed], ['site']);
 });
 
+test('numbers that somebody raised and put back hide no change', async () => {
+  await using store = await openTestStore();
+  const { database } = store;
+  const [a, b] = [new Revisions(true), new Revisions(true)];
+  const set = (revision: number) =>
+    database.writeAsHub((trx) => trx.updateTable('table_revision').set({ revision }).execute());
+  const seen = async (by: Revisions) => {
+    const { changed, settle } = await by.look(database.read);
+    settle();
+    return [...changed];
+  };
+  a.settle(await database.writeAsHub((trx) => a.raise(trx, site)));
+  await set(1_000_000);
+  assert.deepEqual([await seen(a), await seen(b)], [['site'], ['site']]);
+  await set(1);
+  a.settle(await database.writeAsHub((trx) => a.raise(trx, site)));
+  assert.deepEqual([await seen(a), await seen(b), await seen(b)], [['site'], ['site'], []]);
+});
+
 test('a store of one node writes no revisions', async () => {
   await using store = await openTestStore();
   const { database } = store;

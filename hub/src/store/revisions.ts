@@ -42,16 +42,16 @@ export class Revisions {
   /** The group is durable. */
   settle(raised: ReadonlyMap<string, number>): void {
     for (const [table, revision] of raised) {
-      if (revision > this.#of(table) + 1) this.#passed.add(table);
+      if (revision !== this.#of(table) + 1) this.#passed.add(table);
       this.#known.set(table, revision);
     }
   }
 
-  /** What other nodes changed. */
+  /** What other nodes changed. A lower number is a change too: somebody who writes the database could make nodes deaf with a high one. */
   async look(read: Kysely<Tables>): Promise<Look> {
     const before = new Map(this.#known);
     const rows = await read.selectFrom('table_revision').selectAll().execute();
-    const raised = rows.filter(({ table_name: table, revision }) => revision > (before.get(table) ?? 0));
+    const raised = rows.filter(({ table_name: table, revision }) => revision !== (before.get(table) ?? 0));
     const passed = this.#passed;
     const changed = new Set([...passed, ...raised.map(({ table_name: table }) => table)]);
     return {
@@ -59,7 +59,7 @@ export class Revisions {
       settle: () => {
         for (const table of passed) this.#passed.delete(table);
         for (const { table_name: table, revision } of raised)
-          this.#known.set(table, Math.max(revision, this.#of(table)));
+          if (this.#of(table) === (before.get(table) ?? 0)) this.#known.set(table, revision);
       },
     };
   }
