@@ -102,7 +102,7 @@ test(
 test('a server of an unknown CA or of another name is refused before it gets the password', onServer, async () => {
   assert.match(
     await said({ caFile: null }),
-    /is not from a CA that the hub trusts for it: name the file with that CA by store\.caFile/,
+    /has a certificate of a CA that the hub does not trust for it: name the file with that CA by store\.caFile, or --store-ca/,
   );
   const other = certify(server, 'other', '192.0.2.7');
   const file = join(folder, 'other.pem');

@@ -5,7 +5,7 @@ import { type PostgresPlace, postgresText } from './postgres-place.ts';
 
 const page = 'docs/postgresql.md';
 const again = 'the hub goes on when it is back';
-const unknownAuthority = `its certificate is not from a CA that the hub trusts for it: name the file with that CA by store.caFile (${page})`;
+const unknownAuthority = `has a certificate of a CA that the hub does not trust for it: name the file with that CA by store.caFile, or --store-ca (${page})`;
 
 /** By the code of a system call, of TLS, or of a name service. */
 const systemTexts: Readonly<Record<string, string>> = {
