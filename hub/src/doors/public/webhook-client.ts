@@ -12,6 +12,14 @@ const TIMEOUT_MS = 20_000;
 const ANSWER_BYTES_MAX = 16_384;
 const HEADER_BYTES_MAX = 16_384;
 
+const unknownAuthority: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
 interface Given {
   readonly permitted: readonly string[];
   readonly resolve?: Resolve;
@@ -48,12 +56,20 @@ export function webhookClient({ permitted, resolve }: Given): PostWebhook {
           response.on('error', () => undefined);
         },
       );
-      outgoing.on('error', reject);
+      outgoing.on('error', (error) => reject(trustFailure(error) ?? error));
       // An answer that offers another protocol (status 101) is no response and no error to node:http: it only ends the connection.
       outgoing.once('close', () => reject(new Error('it closed the connection without an answer')));
       outgoing.end(body);
     });
   };
+}
+
+/** What the operator can do about a certificate of an unknown authority: Node's own words name its command line. */
+function trustFailure(error: Error): Error | undefined {
+  if (!('code' in error) || !unknownAuthority.has(String(error.code))) return undefined;
+  const text =
+    'its certificate is not by an authority that the hub trusts for it: add the webhook again with --ca FILE';
+  return new Error(text, { cause: error });
 }
 
 /** A resolver that knows the checked addresses alone. */
