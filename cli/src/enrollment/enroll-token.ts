@@ -9,7 +9,8 @@ import { timeText } from '../table.ts';
 export const command: Command = {
   usage: `enroll token [--device ID] [--tier ${tiers.join('|')}] [--hours N]`,
   help: `
-Prints a token that enrolls one device once. Give it to the device in a file that its agent deletes after use.
+Prints a token that enrolls one device once. The first line is the token: give the device a file with that line alone,
+which its agent deletes after use. A kit (enroll kit) has one.
 It ends with your API token at the latest, unless somebody takes it over (enroll token hand-over).
 
 --device    only this device id may use it (default: any)

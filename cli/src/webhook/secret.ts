@@ -32,7 +32,7 @@ ${operatorHelp}
     const { secret, ...value } = await operator.send('POST', path, { overlapSeconds }, rolledSecret);
     const text = secret ?? value.publicKey ?? '';
     if (out !== undefined) await writeNewFile(out, `${text}\n`);
-    const until = `the older one counts until ${timeText(value.olderValidUntil)} UTC`;
+    const until = `an older one, where there was one, counts until ${timeText(value.olderValidUntil)} UTC`;
     const what = secret === null ? `public key ${text}` : `new secret in ${out ?? ''}`;
     return { exitCode: exitCodes.ok, value, text: `${value.name}: ${what}; ${until}` };
   },
