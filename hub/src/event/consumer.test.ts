@@ -267,6 +267,18 @@ test('a consumer that is behind is an alert with its last error, until it is not
   assert.deepEqual(await open(), []);
 });
 
+// SECURITY.md: HUB-109
+test('a cursor that somebody moved behind the end of the log in the store is an alert', async () => {
+  const { turn, lag } = openConsumer();
+  await turn();
+  await covered('one');
+  await turn();
+  await store.database.write((trx) => trx.updateTable('event_cursor').set({ position: 1_000 }).execute());
+  await lag.now();
+  const titles = (await store.database.read.selectFrom('alert').select('title').execute()).map(({ title }) => title);
+  assert.match(titles.join(), /lines waits for entry 1000, which the log does not have yet/);
+});
+
 test('a person moves a cursor back or forward with an entry, and not beyond the log', async () => {
   const { got, turn, position } = openConsumer();
   await turn();

@@ -16,12 +16,15 @@ export interface CursorLag {
   readonly entries: number;
   /** The age of the oldest of them. */
   readonly seconds: number;
+  /** It names an entry that the log does not have yet, and would skip what happens next: no hub writes that. */
+  readonly isBeyond: boolean;
 }
 
 /** Of each cursor, by name. */
 export async function lags(db: Kysely<Tables>, nowMs: number): Promise<readonly CursorLag[]> {
   const size = await coveredSize(db);
-  return Promise.all((await listCursors(db)).map((cursor) => lagOf(db, cursor, { size, nowMs })));
+  const cursors = await listCursors(db);
+  return Promise.all(cursors.map((cursor) => lagOf(db, cursor, { size, nowMs })));
 }
 
 export async function lagOf(
@@ -31,7 +34,16 @@ export async function lagOf(
 ): Promise<CursorLag> {
   const entries = Math.max(0, size - cursor.position);
   const madeAt = entries === 0 ? undefined : await timeOf(db, cursor.position);
-  return { cursor, entries, seconds: madeAt === undefined ? 0 : Math.max(0, Math.floor((nowMs - madeAt) / 1_000)) };
+  const seconds = madeAt === undefined ? 0 : Math.max(0, Math.floor((nowMs - madeAt) / 1_000));
+  return { cursor, entries, seconds, isBeyond: cursor.position > (await entryCount(db)) };
+}
+
+async function entryCount(db: Kysely<Tables>): Promise<number> {
+  const { last } = await db
+    .selectFrom('audit_entry')
+    .select((q) => q.fn.max('log_index').as('last'))
+    .executeTakeFirstOrThrow();
+  return last === null ? 0 : last + 1;
 }
 
 /** `isUsed`: cursors of consumers that are gone are in lists only. */
@@ -56,8 +68,13 @@ export function lagJob(dependencies: LagDependencies): Job {
 
 async function weighLags({ database, clock, maxLagSeconds, isUsed }: LagDependencies): Promise<void> {
   const nowMs = clock();
-  for (const { cursor, entries, seconds } of await lags(database.read, nowMs)) {
+  for (const { cursor, entries, seconds, isBeyond } of await lags(database.read, nowMs)) {
     const about = { kind: 'consumer-behind', subject: { part: `cursor:${cursor.name}` }, nowMs } as const;
+    if (isUsed(cursor.name) && isBeyond) {
+      const beyond = `${cursor.name} waits for entry ${cursor.position}, which the log does not have yet: what happens until then would be kept from it (\`edgekeep event reset-cursor\`)`;
+      await weighAlert(database, about, { severity: 'high', title: beyond, data: { cursor: cursor.name } });
+      continue;
+    }
     if (!isUsed(cursor.name) || seconds <= maxLagSeconds) {
       await weighAlert(database, about, { settled: 'the consumer is not behind any more' });
       continue;

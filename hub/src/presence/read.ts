@@ -7,7 +7,7 @@ import type { Tables } from '../store/schema.ts';
 import { isSameOrigin, type SessionOrigin } from './sessions.ts';
 
 /** A node without a heartbeat for this long has ended, and its connections with it. */
-const nodeSilentMs = 15_000;
+export const nodeSilentMs = 15_000;
 
 /** A node counts as running when it was seen since this time; a clock that was just set forward does not make all of them silent. */
 export async function nodesLiveSince(db: Kysely<Tables>, nowMs: number): Promise<number> {

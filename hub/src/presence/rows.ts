@@ -1,9 +1,9 @@
 // The statements behind `Presence`, as one hub node runs them.
-import type { Kysely, RawBuilder } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { LiveSession } from './sessions.ts';
-import { nodesLiveSince } from './read.ts';
+import { nodeSilentMs, nodesLiveSince } from './read.ts';
 import { inBatches } from '../store/batches.ts';
 
 // Longer than a refused client waits between two attempts. Any use since then would have shown that there are two clients.
@@ -51,12 +51,21 @@ export class PresenceRows {
     await trx.deleteFrom('hub_node').where('id', '=', this.#node).execute();
   }
 
-  /** Removes the rows of nodes that ended without notice. */
+  /**
+   * Removes the rows of nodes that ended without notice. A node that was seen at a time that has not come wrote that before the clock was set back; one
+   * that lives writes its rows again.
+   */
   async clearSilentNodes(trx: WriteTransaction, nowMs: number): Promise<void> {
+    const liveSince = await nodesLiveSince(trx, nowMs);
     const silent = await trx
       .selectFrom('hub_node')
       .select('id')
-      .where('seen_at', '<', await nodesLiveSince(trx, nowMs))
+      .where((q) =>
+        q.or([
+          q('seen_at', '<', liveSince),
+          q('seen_at', '>', sql<number>`${this.#clock ?? nowMs} + ${sql.lit(nodeSilentMs)}`),
+        ]),
+      )
       .where('id', '<>', this.#node)
       .execute();
     for (const { id } of silent) {
