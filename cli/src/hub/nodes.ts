@@ -17,6 +17,7 @@ import { operatorAddress } from '../operator-file.ts';
 import { readJson } from '../person-file.ts';
 import { HubRefusal } from '../refusal.ts';
 import { table, timeText } from '../table.ts';
+import { onlyFromHere } from './only-from-here.ts';
 
 export const invite: Command = {
   usage: 'hub invite NAME --out FILE [--hours N]',
@@ -45,7 +46,7 @@ ${operatorHelp}
       const body = { name, publicKey: toBase64url(joinCodePublicKey(code)), lifeSeconds };
       const value = await operator.send('POST', '/v1/nodes/invitations', body, inviteResponse);
       const text = `wrote ${out}: the code for node ${name}, valid until ${timeText(value.expiresAt)} UTC\non the new machine: edgekeep hub join --code-file ${out} --unlock passphrase`;
-      return { exitCode: exitCodes.ok, value: { ...value, out }, text };
+      return { exitCode: exitCodes.ok, value: { ...value, out }, text: text + onlyFromHere(url) };
     } catch (error) {
       // A request that waits for its second person makes this code valid later.
       const waits = error instanceof HubRefusal && error.status === 202;
