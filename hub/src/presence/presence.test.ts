@@ -233,6 +233,24 @@ test('the places of a node that ended without a word stand in nobody’s way for
   await end(two);
 });
 
+test('the places of a node that was seen at a time that has not come stand in nobody’s way', async () => {
+  const [dead, two] = [await node(), await node()];
+  await newDevice('orphan-3');
+  await arrive(dead, 'orphan-3', '10.0.0.1');
+  const seen_at = nowMs + 3_600_000;
+  const { node_id: id } = await store.read
+    .selectFrom('presence')
+    .select('node_id')
+    .where('device_id', '=', 'orphan-3')
+    .executeTakeFirstOrThrow();
+  await store.write((trx) => trx.updateTable('hub_node').set({ seen_at }).where('id', '=', id).execute());
+  assert.equal((await arrive(two, 'orphan-3', '10.0.0.2')).verdict, 'taken');
+  for (let beat = 0; beat < 5; beat += 1) await two.presence.tick();
+  assert.equal((await arrive(two, 'orphan-3', '10.0.0.2')).verdict, 'alone');
+  await end(dead);
+  await end(two);
+});
+
 test('a connection that ended is forgotten, and one whose bind came to nothing never was', async () => {
   const one = await node();
   await newDevice('brief');
