@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AwsClient } from 'aws4fetch';
@@ -49,7 +49,10 @@ export async function startSwift(tls?: { readonly certificate: string; readonly 
   }
   const words = drop === undefined ? [] : ['--reuid', `${drop.uid}`, '--regid', `${drop.gid}`, '--clear-groups'];
   const secret = randomBytes(16).toString('hex');
-  const program = [python, join(import.meta.dirname, 'swift-server.py'), data, 'edgekeep', secret, ...files];
+  // That user has no way into a checkout in the home of root.
+  const server = join(folder, 'server.py');
+  await copyFile(join(import.meta.dirname, 'swift-server.py'), server);
+  const program = [python, server, data, 'edgekeep', secret, ...files];
   const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...words, ...program], {
     stdio: ['ignore', 'pipe', 'inherit'],
     cwd: '/tmp',
@@ -78,9 +81,9 @@ export async function makeSwiftBucket({ endpoint, accessKeyId, secret, settings 
   if (![200, 409].includes(made.status)) throw new Error(await made.text());
 }
 
-/** Root runs it as the user that its package makes. */
+/** Root runs it as nobody. */
 function ordinaryUser(): { readonly uid: number; readonly gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
-  const id = (flag: string) => Number(spawnSync('id', [flag, 'swift'], { encoding: 'utf8' }).stdout);
+  const id = (flag: string) => Number(spawnSync('id', [flag, 'nobody'], { encoding: 'utf8' }).stdout);
   return { uid: id('-u'), gid: id('-g') };
 }

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statfsSync,
   writeFileSync,
@@ -17,8 +18,8 @@ import { Client } from 'pg';
 
 const programs = '/usr/lib/postgresql';
 const prefix = 'ek-pg-';
-/** Has the number of the process that a server is for. */
-const ownerFile = 'owner.pid';
+/** Has the number of the process that a server is for, and the namespace in which that number counts: containers can share /dev/shm. */
+const ownerFile = 'owner';
 /** A database of a test takes 10 MB until the test ends. */
 const MEMORY_BYTES_MIN = 2 ** 31;
 export const clusterUser = 'edgekeep';
@@ -46,7 +47,7 @@ export async function startTestCluster(config: readonly string[] = [], port = 54
   if (bin === undefined) throw new TypeError('PostgreSQL is not installed: `node scripts/setup.mjs test`');
   removeLeft(parent());
   const folder = mkdtempSync(join(parent(), prefix));
-  writeFileSync(join(folder, ownerFile), `${process.pid}`);
+  writeFileSync(join(folder, ownerFile), `${namespace()} ${process.pid}`);
   const data = join(folder, 'data');
   const { drop, ids } = ordinaryUser();
   if (ids !== undefined) chownSync(folder, ids.uid, ids.gid);
@@ -120,12 +121,17 @@ function parent(): string {
 function removeLeft(where: string): void {
   for (const name of readdirSync(where).filter((each) => each.startsWith(prefix))) {
     try {
-      const owner = Number(readFileSync(join(where, name, ownerFile), 'utf8'));
-      if (!existsSync(`/proc/${owner}`)) rmSync(join(where, name), { recursive: true, force: true });
+      const [space, owner] = readFileSync(join(where, name, ownerFile), 'utf8').split(' ');
+      if (space === namespace() && !existsSync(`/proc/${owner}`))
+        rmSync(join(where, name), { recursive: true, force: true });
     } catch {
       // It is another user's, or just begins.
     }
   }
+}
+
+function namespace(): string {
+  return readlinkSync('/proc/self/ns/pid');
 }
 
 export interface OrdinaryUser {
