@@ -18,6 +18,8 @@ const mayRead: Readonly<Record<string, string>> = {
   'commands/command-line.ts': 'has a new hub begin, and compares the store of a stopped one with the machine',
   'artifact/incoming.ts': 'compares the dates of files, which have the machine’s time',
   'commands/check/artifacts.ts': 'dates its requests to the bucket, which compares them with its own clock',
+  'commands/backup.ts': 'opens the keys that nodes share beside a hub or without one',
+  'commands/move-store-verb.ts': 'dates the entry of the move in the store of a stopped hub',
   'commands/move-artifacts-verb.ts': 'as the check of artifacts does',
   'secrets/backup.ts': 'dates the signature of a backup, which is made beside a hub or without one',
   'secrets/restore.ts': 'compares the date of a backup’s key list with the machine’s time: there is no hub yet',

@@ -323,7 +323,12 @@ export class HubWorld {
       const options = { method, path, hostname, port, headers, ca: this.hub.rootPem, servername: 'localhost' };
       const outgoing = request(options, (response) => {
         const { statusCode: status = 0, headers: answered } = response;
-        buffer(response).then((body) => resolve({ status, body, headers: answered }), reject);
+        // A stream of events has no end of its own.
+        if (answered['content-type']?.startsWith('text/event-stream') === true) {
+          resolve({ status, body: new Uint8Array(0), headers: answered });
+          return void response.destroy();
+        }
+        return void buffer(response).then((body) => resolve({ status, body, headers: answered }), reject);
       });
       outgoing.once('error', reject);
       outgoing.end(input.body);
