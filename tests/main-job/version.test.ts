@@ -67,6 +67,8 @@ test(
   },
 );
 
+const LATER_ENTRIES = 100;
+
 test('a hub that was set back to a copy is found by its log, and nothing is taken from it', jobTest, async () => {
   await world.publish({ path, name, version: '3.0.0' });
   await using device = await JobDevice.prepare(world, 'press-3', [{ name }]);
@@ -77,9 +79,11 @@ test('a hub that was set back to a copy is found by its log, and nothing is take
   await copyHub(world.hub, copy);
   const sizeThen = device.agent.status().log.size;
   await world.hub.start();
+  // A number of entries that a hub that was set back does not make up for: at the size that the device knows it would be a fork.
+  for (let made = 0; made < LATER_ENTRIES; made += 1) await world.hub.enrollmentToken();
   await world.publish({ path, name, version: '3.1.0' });
   assert.equal((await story.next('serving')).version, '3.1.0');
-  await until(() => device.agent.status().log.size > sizeThen, 'the device vouched for the longer log');
+  await until(() => device.agent.status().log.size > sizeThen + LATER_ENTRIES, 'the device vouched for the longer log');
 
   await world.hub.stop();
   await exchangeHub(world.hub, copy);
@@ -88,8 +92,7 @@ test('a hub that was set back to a copy is found by its log, and nothing is take
   assert.match(reasons.join(), /small|short|behind|size/i);
   await device.stop();
   const again = await device.start();
-  // The hub may have gone on to the size that the device knows: then it has the proof of a fork.
-  await Promise.race([again.next('log-refused'), again.next('fork-detected')]);
+  await again.next('log-refused');
   assert(!again.has('released'));
   assert.equal((await askAbout(device.socket(name), name, 0.9)).status, 503);
 });
