@@ -321,7 +321,7 @@ test('a hub that was set back and went on differently is caught, refused and rep
   await copyHub(forked, backup);
   await forked.start();
   await story.next('connected');
-  // The device must have seen more than the backup contains, and than a hub that starts on it writes by itself.
+  // The device must have seen more than the backup contains, and than what a hub that starts on it writes.
   for (let count = 0; count < LATER_ENTRIES; count += 1) await forked.enrollmentToken();
   let { size: seen } = await story.next('cosigned');
   while (seen < entries.length + LATER_ENTRIES) ({ size: seen } = await story.next('cosigned'));

@@ -7,7 +7,6 @@ import type { KyselyPlugin } from 'kysely';
 import { listAlerts } from '../alert/alert-list.ts';
 import type { Job } from '../common/subject.ts';
 import { Database } from '../store/database.ts';
-import { storePlace } from '../store/testing-place.ts';
 import { jobAlarm } from './alarm.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -37,7 +36,7 @@ const query = { state: 'any', kind: 'job-failing', limit: 100 } as const;
 test('a job that keeps failing is one alert, which the first success closes, also in a later process', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-jobs-'));
   t.after(() => rm(folder, { recursive: true }));
-  await using database = await Database.open(await storePlace(folder));
+  await using database = await Database.open(join(folder, 'hub.sqlite'));
   const warned: string[] = [];
   let fails = true;
   const job: Job = {
@@ -93,7 +92,7 @@ test('a job that keeps failing is one alert, which the first success closes, als
 test('an alert that is written after the job works again does not stay', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-jobs-'));
   t.after(() => rm(folder, { recursive: true }));
-  await using database = await Database.open(await storePlace(folder));
+  await using database = await Database.open(join(folder, 'hub.sqlite'));
   const { read, idle } = countedReads(database);
   const held = Promise.withResolvers<void>();
   const writes: Promise<unknown>[] = [];
@@ -137,7 +136,7 @@ test('an alert that is written after the job works again does not stay', async (
 test('a node settles the alert about its own job and not another node’s, and the leading node that of work that one node does', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-jobs-'));
   t.after(() => rm(folder, { recursive: true }));
-  await using database = await Database.open(await storePlace(folder));
+  await using database = await Database.open(join(folder, 'hub.sqlite'));
   const nodeNamed = (node: string) => {
     const { read, idle } = countedReads(database);
     const writes: Promise<unknown>[] = [];

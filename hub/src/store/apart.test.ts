@@ -58,7 +58,7 @@ test('it reads what was committed, writes nothing, and tells of a query that fai
     rows.map(({ network }) => network),
     ['192.0.2.0/24'],
   );
-  await assert.rejects(readApart.deleteFrom('address_block').execute(), /read-?only/);
+  await assert.rejects(readApart.deleteFrom('address_block').execute(), /read-?only|takes no writes/);
   await assert.rejects(sql`select * from absent`.execute(readApart), /no such table|does not exist/);
 });
 
