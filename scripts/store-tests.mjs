@@ -15,12 +15,21 @@ const looks = [
 /** The files that open a store, through whichever file: all that `npm run soak -- tests-on-postgres` runs. */
 export function filesThatOpenStores(root, files) {
   const reaches = new Map();
-  return files.filter((file) => reachesOne(root, file, reaches));
+  return files.filter((file) => !hasBothEngines(root, file) && reachesOne(root, file, reaches));
 }
 
 /** Those of them that make a store themselves, or look into that of a hub: their own work meets the store, and `npm test` runs them. */
 export function filesThatMeetStores(root, files) {
-  return files.filter((file) => importsOf(root, file).some((each) => makers.includes(each) || looks.includes(each)));
+  return files.filter(
+    (file) =>
+      !hasBothEngines(root, file) &&
+      importsOf(root, file).some((each) => makers.includes(each) || looks.includes(each)),
+  );
+}
+
+/** It begins on a file and makes a database itself, so another run would be about something else. */
+function hasBothEngines(root, file) {
+  return /import \{[^}]*\bdatabaseOf\b/.test(readFileSync(join(root, file), 'utf8'));
 }
 
 function reachesOne(root, file, reaches) {
