@@ -1,9 +1,10 @@
 // Writes what changed in the security state into the log, in the transaction of the change, and keeps the list of row digests with it.
 import { createHash } from 'node:crypto';
-import { sql, type UpdateResult } from 'kysely';
+import type { UpdateResult } from 'kysely';
 import { HubError } from '../common/error.ts';
 import type { Clock } from '../common/clock.ts';
 import type { ChangeRecorder, WriteTransaction } from '../store/database.ts';
+import { entryCount } from '../store/entries.ts';
 import { prepared } from '../store/prepared.ts';
 import type { RowChange } from '../store/engine/row-watch.ts';
 import { tableList } from '../store/security-tables.ts';
@@ -124,8 +125,7 @@ export class StateRecorder implements ChangeRecorder {
   }
 
   async #append(trx: WriteTransaction, content: Parameters<typeof stateEvent>[2]): Promise<number> {
-    const [next] = await nextIndex(trx, {});
-    const index = next?.next ?? 0;
+    const index = await entryCount(trx);
     const place = { index, previous: this.#written.last, at: this.#clock() };
     await appendEntry(trx, stateEvent(this.#key, place, content));
     this.#written = { ...this.#written, last: index };
@@ -146,10 +146,6 @@ export class StateRecorder implements ChangeRecorder {
     }
   }
 }
-
-const nextIndex = prepared<object, { next: number }>((db) =>
-  db.selectFrom('audit_entry').select(sql<number>`coalesce(max(log_index) + 1, 0)`.as('next')),
-);
 
 const chainRow = prepared<object, { log_index: number; last_index: number | null }>((db) =>
   db.selectFrom('security_state').select(['log_index', 'last_index']).where('id', '=', 1),

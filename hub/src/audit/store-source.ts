@@ -3,24 +3,18 @@ import type { CheckpointStore, EntrySource } from './log-store.ts';
 import type { Database } from '../store/database.ts';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseNote } from '@edgekeep/core/audit/note';
+import { entryCount } from '../store/entries.ts';
 import { prepared } from '../store/prepared.ts';
 
 export function entriesIn(database: Database): EntrySource {
   return {
-    size: async () => {
-      const [row] = await newestEntry(database.read, {});
-      return row === undefined || row.last === null ? 0 : row.last + 1;
-    },
+    size: () => entryCount(database.read),
     read: async (from, toExclusive) => {
       const rows = await entriesBetween(database.read, { from, toExclusive });
       return rows.map((row) => ({ entry: row.entry, leafHash: row.leaf_hash }));
     },
   };
 }
-
-const newestEntry = prepared<object, { readonly last: number | null }>((db) =>
-  db.selectFrom('audit_entry').select((q) => q.fn.max('log_index').as('last')),
-);
 
 const entriesBetween = prepared<
   { from: number; toExclusive: number },

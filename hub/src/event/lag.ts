@@ -4,6 +4,7 @@ import type { Kysely } from 'kysely';
 import { weighAlert } from '../alert/alerts.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Job } from '../common/subject.ts';
+import { entryCount } from '../store/entries.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { EventCursorRow } from '../store/tables/event.ts';
@@ -22,28 +23,29 @@ export interface CursorLag {
 
 /** Of each cursor, by name. */
 export async function lags(db: Kysely<Tables>, nowMs: number): Promise<readonly CursorLag[]> {
-  const size = await coveredSize(db);
-  const cursors = await listCursors(db);
-  return Promise.all(cursors.map((cursor) => lagOf(db, cursor, { size, nowMs })));
+  return lagsOf(db, await listCursors(db), nowMs);
 }
 
-export async function lagOf(
+export async function lagOf(db: Kysely<Tables>, cursor: EventCursorRow, nowMs: number): Promise<CursorLag> {
+  const [lag] = await lagsOf(db, [cursor], nowMs);
+  if (lag === undefined) throw new TypeError('one cursor has one lag');
+  return lag;
+}
+
+async function lagsOf(db: Kysely<Tables>, cursors: readonly EventCursorRow[], nowMs: number) {
+  const [covered, all] = [await coveredSize(db), await entryCount(db)];
+  return Promise.all(cursors.map((cursor) => lagIn(db, cursor, { covered, all, nowMs })));
+}
+
+async function lagIn(
   db: Kysely<Tables>,
   cursor: EventCursorRow,
-  { size, nowMs }: { readonly size: number; readonly nowMs: number },
+  { covered, all, nowMs }: { readonly covered: number; readonly all: number; readonly nowMs: number },
 ): Promise<CursorLag> {
-  const entries = Math.max(0, size - cursor.position);
+  const entries = Math.max(0, covered - cursor.position);
   const madeAt = entries === 0 ? undefined : await timeOf(db, cursor.position);
   const seconds = madeAt === undefined ? 0 : Math.max(0, Math.floor((nowMs - madeAt) / 1_000));
-  return { cursor, entries, seconds, isBeyond: cursor.position > (await entryCount(db)) };
-}
-
-async function entryCount(db: Kysely<Tables>): Promise<number> {
-  const { last } = await db
-    .selectFrom('audit_entry')
-    .select((q) => q.fn.max('log_index').as('last'))
-    .executeTakeFirstOrThrow();
-  return last === null ? 0 : last + 1;
+  return { cursor, entries, seconds, isBeyond: cursor.position > all };
 }
 
 /** `isUsed`: cursors of consumers that are gone are in lists only. */

@@ -18,6 +18,14 @@ const claimed = (database: Database, folder: string, file: NodeFile, elapsedMs?:
 const written = (database: Database) =>
   database.writeAsHub((trx) => trx.updateTable('node').set({ version: 'written' }).execute());
 
+/** The folder of a node, and a copy of it. */
+async function copiedFolder(): Promise<readonly [string, string]> {
+  const folder = await sealedFolder({ 'log-key.pem': 'a' });
+  const copy = await mkdtemp(join(tmpdir(), 'edgekeep-copy-'));
+  await cp(folder, copy, { recursive: true });
+  return [folder, copy];
+}
+
 // SECURITY.md: HUB-126
 test('a folder that is no node of a store is refused: another hub, a copied database, a removed node', async () => {
   await using store = await openTestStore();
@@ -54,9 +62,7 @@ test('a process that was killed is followed at once by one in the same folder, a
 test('a copied data folder is refused while its first process renews its claim, and taken over when that has lapsed', async () => {
   await using store = await openTestStore();
   const { database } = store;
-  const folder = await sealedFolder({ 'log-key.pem': 'a' });
-  const copy = await mkdtemp(join(tmpdir(), 'edgekeep-copy-'));
-  await cp(folder, copy, { recursive: true });
+  const [folder, copy] = await copiedFolder();
   const file = newNode('one');
   const { id, claim } = await claimed(database, folder, file);
   const beat = setInterval(() => {
@@ -85,9 +91,7 @@ test('a copied data folder is refused while its first process renews its claim, 
 test('a claim that was renewed in the future of the store is taken over after its time, and its node is shown as silent', async () => {
   await using store = await openTestStore();
   const { database } = store;
-  const folder = await sealedFolder({ 'log-key.pem': 'a' });
-  const copy = await mkdtemp(join(tmpdir(), 'edgekeep-copy-'));
-  await cp(folder, copy, { recursive: true });
+  const [folder, copy] = await copiedFolder();
   const file = newNode('one');
   const { claim } = await claimed(database, folder, file);
   await database.writeAsHub((trx) =>
@@ -106,9 +110,7 @@ test('a claim that was renewed in the future of the store is taken over after it
 test('a node that was stopped is taken over by another machine at once', async () => {
   await using store = await openTestStore();
   const { database } = store;
-  const folder = await sealedFolder({ 'log-key.pem': 'a' });
-  const copy = await mkdtemp(join(tmpdir(), 'edgekeep-copy-'));
-  await cp(folder, copy, { recursive: true });
+  const [folder, copy] = await copiedFolder();
   const file = newNode('one');
   await endClaim(database, await claimed(database, folder, file));
   assert.equal((await listNodes(database.read, database.clock))[0]?.state, 'ended');

@@ -4,6 +4,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
 import { utf8 } from '@edgekeep/core/bytes';
 import { z } from 'zod';
+import { entryCount } from '../store/entries.ts';
 import type { Tables } from '../store/schema.ts';
 import type { NodeRow } from '../store/tables/node.ts';
 import { CLAIM_MS } from './claim.ts';
@@ -40,16 +41,12 @@ export async function listNodes(
   now: RawBuilder<number>,
   slots: readonly Pick<NodeSlot, 'id' | 'name'>[] = [],
 ): Promise<readonly NodeView[]> {
-  const { size } = await db
-    .selectFrom('audit_entry')
-    .select((q) => q.fn.max<number | null>('log_index').as('size'))
-    .executeTakeFirstOrThrow();
+  const logSize = await entryCount(db);
   const rows = await db
     .selectFrom('node')
     .selectAll()
     .select(sql<number | null>`${now} - seen_at`.as('silent'))
     .execute();
-  const logSize = (size ?? -1) + 1;
   const views = rows.map((row) =>
     viewOf(
       row,

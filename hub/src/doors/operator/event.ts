@@ -2,7 +2,6 @@
 import { type EventCursor, eventCursor, eventCursorList, resetCursorRequest } from '@edgekeep/wire/api/event';
 import { z } from 'zod';
 import { resetCursor } from '../../event/cursors.ts';
-import { coveredSize } from '../../event/events.ts';
 import { type CursorLag, lagOf } from '../../event/lag.ts';
 import type { Events } from '../../event/open.ts';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -32,7 +31,7 @@ export function eventRoutes(
     async ({ params: { name }, body, actor }) => {
       const nowMs = clock();
       const cursor = await resetCursor(database, { name, ...body, actor, nowMs });
-      const lag = await lagOf(database.read, cursor, { size: await coveredSize(database.read), nowMs });
+      const lag = await lagOf(database.read, cursor, nowMs);
       return viewOf(lag, events.isUsed(name));
     },
   );
